@@ -1,0 +1,21 @@
+"""Who runs what: the pure state machine of a pool.
+
+This room knows the standard library and nothing else. It reads no clock, starts no thread, does no I/O and
+sees no payload: an event and the time go in, commands come out, and the shell around it
+(:mod:`sparkopt.coordinator`) does what they say.
+
+    event, now ──▶ Machine.step ──▶ [command, ...]
+
+    states.py        what a trial, a worker and a gang can be
+    transitions.py   how they change, as tables
+    events.py        what can happen
+    commands.py      what there is to do about it
+    machine.py       the decisions
+    story.py         what happened, for whoever has to find out why
+    rules.py         what must hold after every event
+"""
+
+from sparkopt.core.machine import Machine, Policy
+from sparkopt.core.states import Lease, Outcome, TrialKey
+
+__all__ = ["Lease", "Machine", "Outcome", "Policy", "TrialKey"]

@@ -1,0 +1,75 @@
+"""Everything that the machine can ask of its shell. Commands are carried out in the order given."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sparkopt.core.states import Lease, Outcome, TrialKey
+
+
+@dataclass(frozen=True, slots=True)
+class Assign:
+    """Send this attempt to this worker. Said again if a cut may have swallowed it."""
+
+    worker: str
+    lease: Lease
+
+
+@dataclass(frozen=True, slots=True)
+class CancelAttempt:
+    """Tell this worker to end this attempt at once."""
+
+    worker: str
+    lease: Lease
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Settle:
+    """The trial has its final state; tell its study, with the payload of this attempt if it is OK or FAILED.
+
+    ``attempt`` is 0 and ``worker`` None for a trial that never ran.
+    """
+
+    trial: TrialKey
+    attempt: int
+    outcome: Outcome
+    worker: str | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeliverReport:
+    """The report with this sequence number is fresh and of a live attempt: hand it to the study."""
+
+    worker: str
+    lease: Lease
+    sequence: int
+
+
+@dataclass(frozen=True, slots=True)
+class Expel:
+    """Tell this worker to leave; it is gone already as far as the machine is concerned."""
+
+    worker: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class RelaunchGang:
+    """Launch this gang's barrier job again, as this generation."""
+
+    gang: int
+    generation: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class ShutDown:
+    """Nothing more will be leased: the pool is drained, or it has lost its gangs for good."""
+
+    reason: str
+    failed: bool
+
+
+Command = Assign | CancelAttempt | Settle | DeliverReport | Expel | RelaunchGang | ShutDown

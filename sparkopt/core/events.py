@@ -1,0 +1,149 @@
+"""Everything that can happen to a pool, as the machine hears of it.
+
+Events carry names and numbers, never payloads: results, arguments and reports stay in the shell, which
+finds them again by their attempt. Times are not in events either; ``step`` is told the time.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sparkopt.core.states import Lease, Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class GangLaunched:
+    """A barrier job of ``size`` workers was asked for, for the first time."""
+
+    gang: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class GangEnded:
+    """A gang's barrier job ended: all its workers are gone at once."""
+
+    gang: int
+    generation: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerJoined:
+    """A worker said hello, for the first time or again after a cut.
+
+    ``holding`` is the attempt that it runs or whose outcome it has not seen acknowledged.
+    """
+
+    worker: str
+    gang: int
+    generation: int
+    holding: Lease | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StreamLost:
+    """A worker's stream was cut."""
+
+    worker: str
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerGone:
+    """A worker is known to be gone: its task ended."""
+
+    worker: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Heartbeat:
+    """A worker is alive."""
+
+    worker: str
+
+
+@dataclass(frozen=True, slots=True)
+class TrialsSubmitted:
+    """A study proposes trials. A trial may take at most ``max_attempts`` workers down with it."""
+
+    study: str
+    tids: tuple[int, ...]
+    max_attempts: int = 3
+
+
+@dataclass(frozen=True, slots=True)
+class OutcomeArrived:
+    """A worker says how an attempt ended."""
+
+    worker: str
+    lease: Lease
+    outcome: Outcome
+    sequence: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReportArrived:
+    """A worker sends something in the middle of an attempt."""
+
+    worker: str
+    lease: Lease
+    sequence: int
+
+
+@dataclass(frozen=True, slots=True)
+class CancelRequested:
+    """Somebody wants a trial to end, or with ``tid`` None every trial of the study."""
+
+    study: str
+    tid: int | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class LimitChanged:
+    """The parallelism is another one now. A shrink lets running trials finish."""
+
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class Paused:
+    """No new leases until :class:`Resumed`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """Leases again."""
+
+
+@dataclass(frozen=True, slots=True)
+class DrainRequested:
+    """No new lease for this worker, which leaves when it is free; with ``worker`` None, for the pool."""
+
+    worker: str | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """Time has passed: a deadline may be due."""
+
+
+Event = (
+    GangLaunched
+    | GangEnded
+    | WorkerJoined
+    | StreamLost
+    | WorkerGone
+    | Heartbeat
+    | TrialsSubmitted
+    | OutcomeArrived
+    | ReportArrived
+    | CancelRequested
+    | LimitChanged
+    | Paused
+    | Resumed
+    | DrainRequested
+    | Tick
+)

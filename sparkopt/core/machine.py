@@ -1,0 +1,565 @@
+"""The decisions: which worker runs which trial, and what a failure costs.
+
+:class:`Machine` takes one event at a time and answers with commands. It holds four kinds of record:
+
+    trials    pending in a queue for each study, or leased; forgotten (but counted) once settled
+    workers   ready or unreachable, with at most one lease each; gone ones are remembered for as long as
+              their generation lasts, so that none comes back
+    gangs     the barrier jobs that the workers belong to, and how often each was launched
+    limits    parallelism, pause, drain
+
+After every event the machine leases what it may: studies take turns, workers are taken longest idle first,
+and a trial whose worker was lost goes to the front of its queue. Every event costs constant time except a
+tick, a lost gang and a cancelled study, which look at each worker or trial that they concern once.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from sparkopt.core import commands as c
+from sparkopt.core import events as e
+from sparkopt.core.states import (
+    GangInput,
+    GangState,
+    Lease,
+    Outcome,
+    TrialInput,
+    TrialKey,
+    TrialState,
+    WorkerInput,
+    WorkerState,
+)
+from sparkopt.core.story import Story
+from sparkopt.core.transitions import GANG, TRIAL, WORKER, InvalidTransition, move
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """The limits that a machine keeps. Times are in seconds.
+
+    Attributes:
+        cap: how many trials may run at once whatever the parallelism.
+        silence: a worker that was not heard of for so long is unreachable.
+        grace: a worker that was unreachable for so long is lost.
+        start: a gang that was launched so long ago and has no worker yet is given up.
+        max_relaunches: how often in a row a gang is launched again without a trial settling in between.
+        relaunch_backoff: the wait before the first relaunch in a row; it doubles with each.
+        relaunch_backoff_limit: the longest such wait.
+    """
+
+    cap: int = 128
+    silence: float = 10.0
+    grace: float = 30.0
+    start: float = 60.0
+    max_relaunches: int = 3
+    relaunch_backoff: float = 1.0
+    relaunch_backoff_limit: float = 60.0
+
+
+@dataclass(slots=True)
+class Trial:
+    """A trial that has not settled."""
+
+    state: TrialState
+    max_attempts: int
+    attempts: int = 0
+    worker: str | None = None
+    cancel_reason: str = ""
+
+
+@dataclass(slots=True)
+class Worker:
+    """A worker of the current generation of its gang."""
+
+    state: WorkerState
+    gang: int
+    last_seen: float
+    unreachable_since: float = math.inf
+    lease: Lease | None = None
+    draining: str | None = None
+    sequence: int = 0
+
+
+@dataclass(slots=True)
+class Gang:
+    """A barrier job and its history."""
+
+    state: GangState
+    size: int
+    generation: int = 1
+    relaunches: int = 0
+    launched: float = 0.0
+    due: float = math.inf
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How many trials are where; ``lost_attempts`` counts attempts, and apart from the rest."""
+
+    submitted: int
+    pending: int
+    leased: int
+    settled: int
+    lost_attempts: int
+
+
+class Machine:
+    """Who runs what.
+
+    Args:
+        limit: how many trials may run at once; :attr:`Policy.cap` bounds it.
+        policy: the other limits.
+    """
+
+    def __init__(self, limit: int, policy: Policy | None = None) -> None:
+        if limit < 1:
+            raise ValueError(f"limit must be at least 1, got {limit}")
+        self.policy = policy or Policy()
+        self.trials: dict[TrialKey, Trial] = {}
+        self.workers: dict[str, Worker] = {}
+        self.gangs: dict[int, Gang] = {}
+        self.queues: dict[str, deque[TrialKey]] = {}
+        self.idle: dict[str, None] = {}
+        self.leased = 0
+        self.submitted = 0
+        self.settled: Counter[Outcome] = Counter()
+        self.lost_attempts = 0
+        self.paused = False
+        self.draining: str | None = None
+        self.shut_down = False
+        self._limit = limit
+        self._turns: deque[str] = deque()
+        self._deadline = math.inf
+        self._story = Story()
+        self._handlers = {
+            e.GangLaunched: self._gang_launched,
+            e.GangEnded: self._gang_ended,
+            e.WorkerJoined: self._worker_joined,
+            e.StreamLost: self._stream_lost,
+            e.WorkerGone: self._worker_gone,
+            e.Heartbeat: self._heartbeat,
+            e.TrialsSubmitted: self._trials_submitted,
+            e.OutcomeArrived: self._outcome_arrived,
+            e.ReportArrived: self._report_arrived,
+            e.CancelRequested: self._cancel_requested,
+            e.LimitChanged: self._limit_changed,
+            e.Paused: self._pause,
+            e.Resumed: self._resume,
+            e.DrainRequested: self._drain_requested,
+            e.Tick: self._tick,
+        }
+
+    # What others may ask.
+
+    @property
+    def limit(self) -> int:
+        """How many trials may run at once, as far as limits go; there may be fewer workers."""
+        return min(self._limit, self.policy.cap)
+
+    @property
+    def next_deadline(self) -> float | None:
+        """When the next :class:`~sparkopt.core.events.Tick` is due; None if nothing waits for time.
+
+        Never later than the earliest deadline; it may be earlier, and that tick then does nothing.
+        """
+        return None if math.isinf(self._deadline) else self._deadline
+
+    def counts(self) -> Counts:
+        """How many trials are where."""
+        settled = sum(self.settled.values())
+        return Counts(
+            submitted=self.submitted,
+            pending=self.submitted - settled - self.leased,
+            leased=self.leased,
+            settled=settled,
+            lost_attempts=self.lost_attempts,
+        )
+
+    def story(self, about: TrialKey | str | None = None) -> list[str]:
+        """What happened, a line for each event and command: all of it, or a trial's or a worker's part."""
+        return self._story.tell(about)
+
+    # The one way in.
+
+    def step(self, event: e.Event, now: float) -> list[c.Command]:
+        """Take an event in and say what is to be done.
+
+        Args:
+            event: what happened.
+            now: when, in seconds on a clock that never goes back.
+
+        Returns:
+            Commands, to be carried out in this order.
+
+        Raises:
+            ValueError: if the event makes no sense: a limit below 1, a trial submitted twice.
+            InvalidTransition: if the machine has a bug; the text tells the story.
+        """
+        out: list[c.Command] = []
+        try:
+            self._handlers[type(event)](event, now, out)  # type: ignore[operator]
+            self._lease(out)
+            if self.draining is not None and not self.leased and not self.shut_down:
+                self._shut_down(self.draining, failed=False, out=out)
+        except InvalidTransition as error:
+            self._story.add(now, event, out)
+            story = "\n".join(self.story()[-40:])
+            raise InvalidTransition(f"{error}. What came before:\n{story}") from None
+        self._story.add(now, event, out)
+        return out
+
+    # Leasing.
+
+    def _lease(self, out: list[c.Command]) -> None:
+        if self.paused or self.draining is not None or self.shut_down:
+            return
+        limit = self.limit
+        while self._turns and self.idle and self.leased < limit:
+            study = self._turns[0]
+            self._turns.rotate(-1)
+            key = self.queues[study].popleft()
+            self._forget_empty_queue(study)
+            name = next(iter(self.idle))
+            del self.idle[name]
+            trial = self.trials[key]
+            trial.state = move(TRIAL, trial.state, TrialInput.LEASE)
+            trial.attempts += 1
+            trial.worker = name
+            lease = Lease(key, trial.attempts)
+            self.workers[name].lease = lease
+            self.leased += 1
+            out.append(c.Assign(name, lease))
+
+    def _enqueue(self, keys: Iterable[TrialKey], study: str, *, front: bool = False) -> None:
+        queue = self.queues.get(study)
+        if queue is None:
+            queue = self.queues[study] = deque()
+            self._turns.append(study)
+        if front:
+            queue.extendleft(keys)
+        else:
+            queue.extend(keys)
+
+    def _forget_empty_queue(self, study: str) -> None:
+        if not self.queues[study]:
+            del self.queues[study]
+            self._turns.remove(study)
+
+    def _release(self, name: str, worker: Worker) -> TrialKey:
+        """Take the worker's lease away; the caller says what becomes of the trial."""
+        assert worker.lease is not None
+        key = worker.lease.trial
+        worker.lease = None
+        self.trials[key].worker = None
+        self.leased -= 1
+        return key
+
+    def _make_idle(self, name: str, worker: Worker, out: list[c.Command]) -> None:
+        """The worker is free: it leaves if it is draining, else it waits for its next lease."""
+        if worker.draining is not None:
+            self._expel(name, worker, worker.draining, out)
+        elif worker.state is WorkerState.READY:
+            self.idle[name] = None
+
+    def _settle(
+        self,
+        key: TrialKey,
+        attempt: int,
+        outcome: Outcome,
+        worker: str | None,
+        reason: str,
+        out: list[c.Command],
+    ) -> None:
+        trial = self.trials.pop(key)
+        move(TRIAL, trial.state, TrialInput.SETTLE)
+        self.settled[outcome] += 1
+        out.append(c.Settle(key, attempt, outcome, worker, reason))
+
+    def _attempt_lost(self, key: TrialKey, worker: str, reason: str, out: list[c.Command]) -> None:
+        """An attempt ended without an outcome of its own: again elsewhere, unless it was to end anyway."""
+        trial = self.trials[key]
+        self.lost_attempts += 1
+        if trial.state is TrialState.CANCELLING:
+            self._settle(key, trial.attempts, Outcome.CANCELLED, worker, trial.cancel_reason, out)
+        elif trial.attempts >= trial.max_attempts:
+            why = f"{trial.attempts} workers were lost while they ran it, the last one because {reason}"
+            self._settle(key, trial.attempts, Outcome.LOST, worker, why, out)
+        else:
+            trial.state = move(TRIAL, trial.state, TrialInput.REQUEUE)
+            self._enqueue((key,), key.study, front=True)
+
+    # Trials.
+
+    def _trials_submitted(self, event: e.TrialsSubmitted, now: float, out: list[c.Command]) -> None:
+        if event.max_attempts < 1:
+            raise ValueError(f"max_attempts must be at least 1, got {event.max_attempts}")
+        keys = [TrialKey(event.study, tid) for tid in event.tids]
+        if known := [key for key in keys if key in self.trials]:
+            raise ValueError(f"submitted twice: {known[0]}")
+        for key in keys:
+            self.trials[key] = Trial(TrialState.PENDING, event.max_attempts)
+        self.submitted += len(keys)
+        if keys:
+            self._enqueue(keys, event.study)
+
+    def _outcome_arrived(self, event: e.OutcomeArrived, now: float, out: list[c.Command]) -> None:
+        worker = self._seen(event.worker, now, out)
+        if worker is None or event.sequence <= worker.sequence:
+            return
+        worker.sequence = event.sequence
+        if worker.lease != event.lease:
+            return
+        key = self._release(event.worker, worker)
+        trial = self.trials[key]
+        if event.outcome in (Outcome.OK, Outcome.FAILED):
+            self.gangs[worker.gang].relaunches = 0
+            self._settle(key, event.lease.attempt, event.outcome, event.worker, "", out)
+        elif trial.state is TrialState.CANCELLING and event.outcome is Outcome.CANCELLED:
+            self._settle(key, event.lease.attempt, Outcome.CANCELLED, event.worker, trial.cancel_reason, out)
+        else:
+            self._attempt_lost(key, event.worker, f"{event.worker} gave it up", out)
+        self._make_idle(event.worker, worker, out)
+
+    def _report_arrived(self, event: e.ReportArrived, now: float, out: list[c.Command]) -> None:
+        worker = self._seen(event.worker, now, out)
+        if worker is None or event.sequence <= worker.sequence:
+            return
+        worker.sequence = event.sequence
+        if worker.lease == event.lease:
+            out.append(c.DeliverReport(event.worker, event.lease, event.sequence))
+
+    def _cancel_requested(self, event: e.CancelRequested, now: float, out: list[c.Command]) -> None:
+        if event.tid is None:
+            keys = [key for key in self.trials if key.study == event.study]
+            if event.study in self.queues:
+                self.queues[event.study].clear()
+                self._forget_empty_queue(event.study)
+        else:
+            key = TrialKey(event.study, event.tid)
+            keys = [key] if key in self.trials else []
+            if keys and self.trials[key].state is TrialState.PENDING:
+                self.queues[event.study].remove(key)
+                self._forget_empty_queue(event.study)
+        for key in keys:
+            self._cancel(key, event.reason, out)
+
+    def _cancel(self, key: TrialKey, reason: str, out: list[c.Command]) -> None:
+        """End a trial that is out of its queue, or running."""
+        trial = self.trials[key]
+        if trial.state is TrialState.PENDING:
+            self._settle(key, trial.attempts, Outcome.CANCELLED, None, reason, out)
+        elif trial.state is TrialState.LEASED:
+            assert trial.worker is not None
+            name = trial.worker
+            worker = self.workers[name]
+            assert worker.lease is not None
+            trial.state = move(TRIAL, trial.state, TrialInput.CANCEL)
+            trial.cancel_reason = reason
+            if worker.state is WorkerState.READY:
+                out.append(c.CancelAttempt(name, worker.lease, reason))
+            else:
+                # Nobody can tell the worker, and nobody should have to wait for its grace to end. It is
+                # told when it comes back with an attempt that is no longer its own.
+                self._release(name, worker)
+                self._settle(key, trial.attempts, Outcome.CANCELLED, name, reason, out)
+                self._make_idle(name, worker, out)
+
+    # Workers.
+
+    def _worker_joined(self, event: e.WorkerJoined, now: float, out: list[c.Command]) -> None:
+        gang = self.gangs.get(event.gang)
+        known = self.workers.get(event.worker)
+        if self.shut_down or gang is None or gang.state is GangState.CLOSED:
+            out.append(c.Expel(event.worker, "the pool is closed"))
+            return
+        if gang.state is GangState.DOWN or event.generation != gang.generation:
+            out.append(c.Expel(event.worker, f"generation {event.generation} of gang {event.gang} has ended"))
+            return
+        if known is not None and known.state is WorkerState.GONE:
+            out.append(c.Expel(event.worker, "it was given up after it could not be reached"))
+            return
+        gang.state = move(GANG, gang.state, GangInput.JOIN)
+        if known is None:
+            known = self.workers[event.worker] = Worker(WorkerState.READY, event.gang, now)
+            self._wake_at(now + self.policy.silence)
+        else:
+            self._seen(event.worker, now, out)
+        self._reconcile(event.worker, known, event.holding, out)
+
+    def _reconcile(self, name: str, worker: Worker, holding: Lease | None, out: list[c.Command]) -> None:
+        """Bring what a worker holds and what it should hold together again."""
+        if holding is not None and holding != worker.lease:
+            out.append(c.CancelAttempt(name, holding, "it is no longer this worker's"))
+        if worker.lease is None:
+            self._make_idle(name, worker, out)
+            return
+        trial = self.trials[worker.lease.trial]
+        if trial.state is not TrialState.CANCELLING:
+            if holding != worker.lease:
+                out.append(c.Assign(name, worker.lease))
+        elif holding == worker.lease:
+            out.append(c.CancelAttempt(name, worker.lease, trial.cancel_reason))
+        else:
+            key = self._release(name, worker)
+            self._settle(key, trial.attempts, Outcome.CANCELLED, name, trial.cancel_reason, out)
+            self._make_idle(name, worker, out)
+
+    def _seen(self, name: str, now: float, out: list[c.Command]) -> Worker | None:
+        """The worker that was just heard of, reachable again; None if it is gone or was never here."""
+        worker = self.workers.get(name)
+        if worker is None or worker.state is WorkerState.GONE:
+            return None
+        worker.last_seen = now
+        if worker.state is WorkerState.UNREACHABLE:
+            worker.state = move(WORKER, worker.state, WorkerInput.RETURN)
+            worker.unreachable_since = math.inf
+            self._wake_at(now + self.policy.silence)
+            if worker.lease is None:
+                self._make_idle(name, worker, out)
+        return worker
+
+    def _heartbeat(self, event: e.Heartbeat, now: float, out: list[c.Command]) -> None:
+        self._seen(event.worker, now, out)
+
+    def _stream_lost(self, event: e.StreamLost, now: float, out: list[c.Command]) -> None:
+        worker = self.workers.get(event.worker)
+        if worker is not None and worker.state is WorkerState.READY:
+            self._cut(event.worker, worker, since=now)
+
+    def _cut(self, name: str, worker: Worker, since: float) -> None:
+        worker.state = move(WORKER, worker.state, WorkerInput.CUT)
+        worker.unreachable_since = since
+        self.idle.pop(name, None)
+        self._wake_at(since + self.policy.grace)
+
+    def _worker_gone(self, event: e.WorkerGone, now: float, out: list[c.Command]) -> None:
+        worker = self.workers.get(event.worker)
+        if worker is not None and worker.state is not WorkerState.GONE:
+            self._leave(event.worker, worker, event.reason, out)
+
+    def _leave(self, name: str, worker: Worker, reason: str, out: list[c.Command]) -> None:
+        worker.state = move(WORKER, worker.state, WorkerInput.LEAVE)
+        self.idle.pop(name, None)
+        if worker.lease is not None:
+            self._attempt_lost(self._release(name, worker), name, reason, out)
+
+    def _expel(self, name: str, worker: Worker, reason: str, out: list[c.Command]) -> None:
+        self._leave(name, worker, reason, out)
+        out.append(c.Expel(name, reason))
+
+    # Gangs.
+
+    def _gang_launched(self, event: e.GangLaunched, now: float, out: list[c.Command]) -> None:
+        if event.gang in self.gangs:
+            raise ValueError(f"gang {event.gang} was launched before")
+        self.gangs[event.gang] = Gang(GangState.LAUNCHING, event.size, launched=now)
+        self._wake_at(now + self.policy.start)
+
+    def _gang_ended(self, event: e.GangEnded, now: float, out: list[c.Command]) -> None:
+        gang = self.gangs[event.gang]
+        if event.generation != gang.generation or gang.state in (GangState.DOWN, GangState.CLOSED):
+            return
+        for name, worker in self.workers.items():
+            if worker.gang == event.gang and worker.state is not WorkerState.GONE:
+                self._leave(name, worker, event.reason, out)
+        self._forget_gone(event.gang)
+        if self.shut_down or self.draining is not None:
+            gang.state = move(GANG, gang.state, GangInput.CLOSE)
+        elif gang.state is GangState.LAUNCHING and gang.generation == 1:
+            # What has never worked is a mistake to be told at once, not a fault to be sat out.
+            self._give_up(gang, event.reason, out)
+        elif gang.relaunches >= self.policy.max_relaunches:
+            launches = gang.relaunches + 1
+            reason = f"{event.reason} (launched {launches} times in a row without a trial settled)"
+            self._give_up(gang, reason, out)
+        else:
+            gang.state = move(GANG, gang.state, GangInput.END)
+            backoff = self.policy.relaunch_backoff * 2**gang.relaunches
+            gang.due = now + min(backoff, self.policy.relaunch_backoff_limit)
+            self._wake_at(gang.due)
+
+    def _give_up(self, gang: Gang, reason: str, out: list[c.Command]) -> None:
+        """This gang is not launched again; with the last one the pool is lost."""
+        gang.state = move(GANG, gang.state, GangInput.CLOSE)
+        if all(other.state is GangState.CLOSED for other in self.gangs.values()):
+            self._shut_down(reason, failed=True, out=out)
+
+    def _relaunch(self, number: int, gang: Gang, now: float, out: list[c.Command]) -> None:
+        gang.state = move(GANG, gang.state, GangInput.RELAUNCH)
+        gang.generation += 1
+        gang.relaunches += 1
+        gang.launched = now
+        gang.due = math.inf
+        self._wake_at(now + self.policy.start)
+        out.append(c.RelaunchGang(number, gang.generation, gang.size))
+
+    def _forget_gone(self, gang: int) -> None:
+        """A generation is over: the names of its workers are refused by their generation from now on."""
+        self.workers = {name: worker for name, worker in self.workers.items() if worker.gang != gang}
+
+    # Limits.
+
+    def _limit_changed(self, event: e.LimitChanged, now: float, out: list[c.Command]) -> None:
+        if event.limit < 1:
+            raise ValueError(f"limit must be at least 1, got {event.limit}")
+        self._limit = event.limit
+
+    def _pause(self, event: e.Paused, now: float, out: list[c.Command]) -> None:
+        self.paused = True
+
+    def _resume(self, event: e.Resumed, now: float, out: list[c.Command]) -> None:
+        self.paused = False
+
+    def _drain_requested(self, event: e.DrainRequested, now: float, out: list[c.Command]) -> None:
+        if event.worker is None:
+            self.draining = event.reason
+            return
+        worker = self.workers.get(event.worker)
+        if worker is None or worker.state is WorkerState.GONE:
+            return
+        worker.draining = event.reason
+        if worker.lease is None:
+            self._expel(event.worker, worker, event.reason, out)
+
+    def _shut_down(self, reason: str, *, failed: bool, out: list[c.Command]) -> None:
+        self.shut_down = True
+        for name, worker in self.workers.items():
+            if worker.state is not WorkerState.GONE:
+                self._expel(name, worker, reason, out)
+        out.append(c.ShutDown(reason, failed))
+
+    # Time.
+
+    def _wake_at(self, deadline: float) -> None:
+        self._deadline = min(self._deadline, deadline)
+
+    def _tick(self, event: e.Tick, now: float, out: list[c.Command]) -> None:
+        self._deadline = math.inf
+        for name, worker in self.workers.items():
+            if worker.state is WorkerState.READY:
+                if now >= worker.last_seen + self.policy.silence:
+                    self._cut(name, worker, since=worker.last_seen)
+                else:
+                    self._wake_at(worker.last_seen + self.policy.silence)
+            if worker.state is WorkerState.UNREACHABLE:
+                if now >= worker.unreachable_since + self.policy.grace:
+                    silent = now - worker.unreachable_since
+                    self._expel(name, worker, f"{name} could not be reached for {silent:.0f} s", out)
+                else:
+                    self._wake_at(worker.unreachable_since + self.policy.grace)
+        for number, gang in self.gangs.items():
+            if gang.state is GangState.DOWN:
+                if now >= gang.due:
+                    self._relaunch(number, gang, now, out)
+                else:
+                    self._wake_at(gang.due)
+            elif gang.state is GangState.LAUNCHING:
+                if now >= gang.launched + self.policy.start:
+                    waited = now - gang.launched
+                    self._give_up(gang, f"no worker came up within {waited:.0f} s", out)
+                else:
+                    self._wake_at(gang.launched + self.policy.start)

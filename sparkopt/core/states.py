@@ -1,0 +1,116 @@
+"""What a trial, a worker, a gang and the pool can be, and the names by which they are known.
+
+Only states and identities live here. How one state becomes another is in :mod:`sparkopt.core.transitions`.
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import NamedTuple
+
+
+class TrialKey(NamedTuple):
+    """A trial's name within a pool: its study, and hyperopt's id within that study."""
+
+    study: str
+    tid: int
+
+    def __str__(self) -> str:
+        return f"trial {self.tid} of {self.study}"
+
+
+class Lease(NamedTuple):
+    """The promise of one attempt at a trial; attempts count from 1."""
+
+    trial: TrialKey
+    attempt: int
+
+    def __str__(self) -> str:
+        return f"{self.trial}, attempt {self.attempt}"
+
+
+class Outcome(enum.Enum):
+    """How an attempt ended, and so how a trial settled."""
+
+    OK = "ok"
+    """The objective returned a result."""
+    FAILED = "failed"
+    """The objective raised, or the process that ran it died."""
+    CANCELLED = "cancelled"
+    """Somebody asked for the trial to end, and it had no result yet."""
+    LOST = "lost"
+    """The worker was lost. A trial settles so only when ``max_attempts`` workers were lost with it."""
+
+
+class TrialState(enum.Enum):
+    """Where a trial is on its way."""
+
+    PENDING = "pending"
+    """Submitted, on no worker."""
+    LEASED = "leased"
+    """Promised to one worker, which runs it."""
+    CANCELLING = "cancelling"
+    """Still leased; its worker has been told to end it."""
+    SETTLED = "settled"
+    """Has its final state, exactly once."""
+
+
+class TrialInput(enum.Enum):
+    """What moves a trial from one state to the next."""
+
+    LEASE = "lease"
+    """A worker was free for it."""
+    REQUEUE = "requeue"
+    """Its worker was lost and it may try again."""
+    CANCEL = "cancel"
+    """Somebody asked for it to end while it ran."""
+    SETTLE = "settle"
+    """Its last attempt ended, or it was cancelled before it ran."""
+
+
+class WorkerState(enum.Enum):
+    """How a worker can be reached."""
+
+    READY = "ready"
+    """Connected; may hold a lease."""
+    UNREACHABLE = "unreachable"
+    """Its stream was cut or it fell silent; keeps its lease until the grace period ends."""
+    GONE = "gone"
+    """Lost, expelled or left. Never comes back under this name."""
+
+
+class WorkerInput(enum.Enum):
+    """What changes how a worker can be reached."""
+
+    CUT = "cut"
+    """Its stream ended, or no heartbeat came for too long."""
+    RETURN = "return"
+    """It was heard of again."""
+    LEAVE = "leave"
+    """Its grace ran out, its task ended, or it was expelled."""
+
+
+class GangState(enum.Enum):
+    """How far the launch of a gang has come."""
+
+    LAUNCHING = "launching"
+    """Its barrier job was asked for; no worker has joined."""
+    UP = "up"
+    """At least one worker of this generation has joined."""
+    DOWN = "down"
+    """Its barrier job ended; a relaunch is due."""
+    CLOSED = "closed"
+    """Ended for good."""
+
+
+class GangInput(enum.Enum):
+    """What moves a gang."""
+
+    JOIN = "join"
+    """A worker of the current generation joined."""
+    END = "end"
+    """The barrier job ended though nobody asked for that."""
+    RELAUNCH = "relaunch"
+    """The backoff is over: the job is asked for again, as the next generation."""
+    CLOSE = "close"
+    """The pool ends, or it has given this gang up."""

@@ -1,0 +1,59 @@
+"""The transitions of trials, workers and gangs, as tables that read like the documentation.
+
+A pair that is not in its table cannot happen; :func:`move` raises then, which is a bug in the machine and
+never an answer to bad input. docs/states.md is drawn from these tables by ``scripts/diagrams``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final, TypeVar
+
+from sparkopt.core.states import GangInput, GangState, TrialInput, TrialState, WorkerInput, WorkerState
+
+TRIAL: Final[Mapping[tuple[TrialState, TrialInput], TrialState]] = {
+    (TrialState.PENDING, TrialInput.LEASE): TrialState.LEASED,
+    (TrialState.PENDING, TrialInput.SETTLE): TrialState.SETTLED,
+    (TrialState.LEASED, TrialInput.REQUEUE): TrialState.PENDING,
+    (TrialState.LEASED, TrialInput.CANCEL): TrialState.CANCELLING,
+    (TrialState.LEASED, TrialInput.SETTLE): TrialState.SETTLED,
+    (TrialState.CANCELLING, TrialInput.SETTLE): TrialState.SETTLED,
+}
+
+WORKER: Final[Mapping[tuple[WorkerState, WorkerInput], WorkerState]] = {
+    (WorkerState.READY, WorkerInput.CUT): WorkerState.UNREACHABLE,
+    (WorkerState.READY, WorkerInput.LEAVE): WorkerState.GONE,
+    (WorkerState.UNREACHABLE, WorkerInput.RETURN): WorkerState.READY,
+    (WorkerState.UNREACHABLE, WorkerInput.LEAVE): WorkerState.GONE,
+}
+
+GANG: Final[Mapping[tuple[GangState, GangInput], GangState]] = {
+    (GangState.LAUNCHING, GangInput.JOIN): GangState.UP,
+    (GangState.LAUNCHING, GangInput.END): GangState.DOWN,
+    (GangState.LAUNCHING, GangInput.CLOSE): GangState.CLOSED,
+    (GangState.UP, GangInput.JOIN): GangState.UP,
+    (GangState.UP, GangInput.END): GangState.DOWN,
+    (GangState.UP, GangInput.CLOSE): GangState.CLOSED,
+    (GangState.DOWN, GangInput.RELAUNCH): GangState.LAUNCHING,
+    (GangState.DOWN, GangInput.CLOSE): GangState.CLOSED,
+}
+
+
+class InvalidTransition(Exception):
+    """A pair of state and input that no table has: a bug in the machine."""
+
+
+StateT = TypeVar("StateT", TrialState, WorkerState, GangState)
+InputT = TypeVar("InputT", TrialInput, WorkerInput, GangInput)
+
+
+def move(table: Mapping[tuple[StateT, InputT], StateT], state: StateT, given: InputT) -> StateT:
+    """The state that follows.
+
+    Raises:
+        InvalidTransition: if the table has no such pair.
+    """
+    try:
+        return table[state, given]
+    except KeyError:
+        raise InvalidTransition(f"{state} has no transition for {given}") from None

@@ -1,0 +1,134 @@
+"""Every exception and warning that sparkopt raises.
+
+SparkoptError
+├── RefusedError                 bad input, found before anything was started
+│   ├── NotPicklableError        the objective or the space cannot be shipped to workers
+│   ├── SparkInObjectiveError    the objective uses Spark itself
+│   ├── SparkSettingError        a Spark setting rules barrier jobs out
+│   └── UnsupportedArgumentError an argument that sparkopt does not have yet
+├── PoolError                    the workers as a whole
+│   ├── NoSlotsError             Spark has no slot to run a worker in
+│   ├── PoolStartError           the workers did not come up
+│   ├── PoolLostError            the workers went away and did not come back
+│   └── PoolClosedError          the pool was closed under a running study
+├── JavaNotFoundError            no Java that Spark can run on
+├── TrialError                   what is recorded for a trial whose objective did not end it
+│   ├── EvaluatorDiedError       the process that ran the objective ended
+│   └── TrialLostError           every worker that tried the trial was lost
+├── AllTrialsFailedError         a study ended without a single result
+├── WireError                    what comes over gRPC is not what it should be
+│   ├── ProtocolError            a message that makes no sense where it stands
+│   └── BlobNotFoundError        chunks were asked for that nobody holds
+└── RemoteTraceback              not raised: the cause of a local exception, as text from a worker
+
+SparkoptWarning (UserWarning)
+└── ParallelismWarning           the parallelism is not what was asked for, or not what it should be
+"""
+
+from __future__ import annotations
+
+import traceback
+
+
+class SparkoptError(Exception):
+    """The root of everything that sparkopt raises."""
+
+
+class RefusedError(SparkoptError):
+    """Bad input, found before anything was started."""
+
+
+class NotPicklableError(RefusedError):
+    """The objective or the space cannot be shipped to workers; the message names the part."""
+
+
+class SparkInObjectiveError(RefusedError):
+    """The objective uses Spark itself, which only works on the driver."""
+
+
+class SparkSettingError(RefusedError):
+    """A Spark setting rules barrier jobs out."""
+
+
+class UnsupportedArgumentError(RefusedError):
+    """An argument that sparkopt does not have yet."""
+
+
+class PoolError(SparkoptError):
+    """Something is wrong with the workers as a whole."""
+
+
+class NoSlotsError(PoolError):
+    """Spark has no slot to run a worker in."""
+
+
+class PoolStartError(PoolError):
+    """The workers did not come up."""
+
+
+class PoolLostError(PoolError):
+    """The workers went away and did not come back."""
+
+
+class PoolClosedError(PoolError):
+    """The pool was closed under a running study."""
+
+
+class JavaNotFoundError(SparkoptError):
+    """There is no Java that Spark can run on."""
+
+
+class TrialError(SparkoptError):
+    """What is recorded for a trial whose objective neither returned nor raised."""
+
+
+class EvaluatorDiedError(TrialError):
+    """The process that ran the objective ended: a signal, ``os._exit``, no memory."""
+
+
+class TrialLostError(TrialError):
+    """Every worker that tried the trial was lost while it ran."""
+
+
+class TrialCancelledError(TrialError):
+    """Somebody asked for the trial to end: a timeout, an early stop, the user."""
+
+
+class AllTrialsFailedError(SparkoptError):
+    """A study ended without a single result; the cause is the first failure's remote traceback."""
+
+
+class WireError(SparkoptError):
+    """What comes over gRPC is not what it should be."""
+
+
+class ProtocolError(WireError):
+    """A message that makes no sense where it stands."""
+
+
+class BlobNotFoundError(WireError):
+    """Chunks were asked for that nobody holds."""
+
+
+class RemoteTraceback(SparkoptError):
+    """A traceback from a worker, as text. Chained as the cause of the local exception."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.text = text
+
+    @classmethod
+    def of(cls, error: BaseException) -> RemoteTraceback:
+        """The traceback of an exception at hand."""
+        return cls("".join(traceback.format_exception(error)))
+
+    def __str__(self) -> str:
+        return f"\n\nRemote traceback:\n{self.text}"
+
+
+class SparkoptWarning(UserWarning):
+    """The root of everything that sparkopt warns of."""
+
+
+class ParallelismWarning(SparkoptWarning):
+    """The parallelism is not what was asked for, or not what it should be."""
