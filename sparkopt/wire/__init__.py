@@ -1,0 +1,9 @@
+"""What crosses the wire, and its limits.
+
+v1/            generated from proto/sparkopt/v1 by scripts/protos
+limits.py      sizes, keepalive, and the channel options made of them
+codec.py       Python objects to bytes and back
+convert.py     messages to the core's words and back
+statuses.py    exceptions to gRPC status codes
+tokens.py      the token that every call carries
+"""

@@ -1,0 +1,44 @@
+"""Messages to the core's words and back."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sparkopt.core.states import Lease, Outcome, TrialKey
+from sparkopt.errors import ProtocolError
+from sparkopt.wire.v1 import trial_pb2
+
+_KINDS: Final = {
+    trial_pb2.OUTCOME_KIND_OK: Outcome.OK,
+    trial_pb2.OUTCOME_KIND_FAILED: Outcome.FAILED,
+    trial_pb2.OUTCOME_KIND_CANCELLED: Outcome.CANCELLED,
+}
+"""What a worker may say of an attempt; that it was lost is for the coordinator to say."""
+
+
+def to_attempt(lease: Lease) -> trial_pb2.Attempt:
+    """The message that names a lease's attempt."""
+    return trial_pb2.Attempt(study=lease.trial.study, tid=lease.trial.tid, attempt=lease.attempt)
+
+
+def to_lease(attempt: trial_pb2.Attempt) -> Lease:
+    """The lease that a message names.
+
+    Raises:
+        ProtocolError: if the message names none.
+    """
+    if not attempt.study or attempt.attempt < 1:
+        raise ProtocolError(f"an attempt needs a study and a number from 1, got {attempt!r}")
+    return Lease(TrialKey(attempt.study, attempt.tid), attempt.attempt)
+
+
+def to_outcome(kind: trial_pb2.OutcomeKind.ValueType) -> Outcome:
+    """What a worker says of an attempt.
+
+    Raises:
+        ProtocolError: if a worker may not say that.
+    """
+    try:
+        return _KINDS[kind]
+    except KeyError:
+        raise ProtocolError(f"a worker cannot report outcome kind {kind}") from None

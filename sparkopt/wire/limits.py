@@ -1,0 +1,60 @@
+"""Sizes and keepalive for both ends of a channel, in one place: one end alone cannot change them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+MESSAGE_BYTES: Final = 16 * 1024 * 1024
+"""The largest message that either end accepts."""
+
+INLINE_BYTES: Final = 1024 * 1024
+"""A payload above this size travels in chunks beside the stream, so that heartbeats need not wait for it."""
+
+CHUNK_BYTES: Final = 1024 * 1024
+"""The size of one such chunk."""
+
+KEEPALIVE_SECONDS: Final = 10.0
+"""How often an idle connection is probed, by both ends."""
+
+KEEPALIVE_TIMEOUT_SECONDS: Final = 10.0
+"""How long a probe may stay unanswered before the connection counts as dead."""
+
+HEARTBEAT_SECONDS: Final = 1.0
+"""How often a worker says that it is alive."""
+
+CERTIFICATE_NAME: Final = "sparkopt-pool"
+"""The name in a pool's certificate, whatever address the pool is reached by."""
+
+Options = list[tuple[str, int]]
+
+
+def _shared() -> Options:
+    return [
+        ("grpc.max_send_message_length", MESSAGE_BYTES),
+        ("grpc.max_receive_message_length", MESSAGE_BYTES),
+        ("grpc.keepalive_time_ms", int(KEEPALIVE_SECONDS * 1000)),
+        ("grpc.keepalive_timeout_ms", int(KEEPALIVE_TIMEOUT_SECONDS * 1000)),
+        ("grpc.keepalive_permit_without_calls", 1),
+        ("grpc.http2.max_pings_without_data", 0),
+    ]
+
+
+def server_options() -> Options:
+    """Options for the server's end."""
+    # A server that is not told to expect the probes of its clients answers them with GOAWAY.
+    probes = ("grpc.http2.min_ping_interval_without_data_ms", int(KEEPALIVE_SECONDS * 1000) // 2)
+    return [*_shared(), probes, ("grpc.so_reuseport", 0)]
+
+
+def channel_options() -> Options:
+    """Options for the client's end."""
+    # A worker decides itself when to try again; the channel's own backoff would only add to that.
+    return [*_shared(), ("grpc.initial_reconnect_backoff_ms", 100), ("grpc.max_reconnect_backoff_ms", 1000)]
+
+
+def chunks(data: bytes) -> Iterator[bytes]:
+    """Cut bytes into pieces of :data:`CHUNK_BYTES`; the last may be shorter."""
+    view = memoryview(data)
+    for start in range(0, len(view), CHUNK_BYTES):
+        yield bytes(view[start : start + CHUNK_BYTES])

@@ -1,0 +1,30 @@
+"""The token that every call carries, in its metadata, as ``authorization: Bearer TOKEN``."""
+
+from __future__ import annotations
+
+import hmac
+import secrets
+from collections.abc import Iterable
+from typing import Final
+
+HEADER: Final = "authorization"
+
+
+def new_token() -> str:
+    """A token that nobody can guess: 256 bits, safe in a header."""
+    return secrets.token_urlsafe(32)
+
+
+def bearer(token: str) -> tuple[tuple[str, str], ...]:
+    """The metadata of a call with this token."""
+    return ((HEADER, f"Bearer {token}"),)
+
+
+def is_authorized(metadata: Iterable[tuple[str, str | bytes]] | None, token: str) -> bool:
+    """Whether a call's metadata carry the token; compared in constant time."""
+    expected = f"Bearer {token}".encode()
+    for key, value in metadata or ():
+        if key == HEADER:
+            given = value.encode() if isinstance(value, str) else value
+            return hmac.compare_digest(given, expected)
+    return False
