@@ -1,0 +1,26 @@
+"""What runs on an executor.
+
+    Spark's Python worker                                       one of many, reused by Spark for other jobs
+      │ forks, waits
+      ▼
+    process A   agent.py       holds at most one attempt; sees its outcome home
+      │         link.py        the stream to the coordinator: heartbeats, cuts, coming back
+      │         supervisor.py  starts, feeds and kills evaluators
+      │ forks before it imports grpc
+      ▼
+    nursery     nursery.py     forks evaluators and buries them; free of threads and of grpc
+      │ forks
+      ▼
+    process B   evaluator.py   alone unpickles and runs the objective
+
+    task.py       the way in, inside the barrier task
+    spec.py       what a worker is told at its birth
+    frames.py     how A and B talk over their socket
+    processes.py  what forked processes owe each other
+
+Who ends whom: A notices the end of the barrier task by a pipe, the nursery that of A by its socket, and
+the kernel kills B if the nursery dies. So nothing outlives the task, however it ends. Whatever B does
+to itself costs B and its attempt, never A.
+
+This room imports neither Spark nor hyperopt nor MLflow, and grpc only in A.
+"""

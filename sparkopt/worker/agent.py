@@ -1,0 +1,249 @@
+"""Process A: holds at most one attempt, has B run it, and sees its outcome home.
+
+    assignment ──▶ fetch objective (once) ──▶ supervisor.run ──▶ outcome, kept until acknowledged
+    cancellation ──▶ supervisor.cancel ──▶ outcome: cancelled, or the result that was quicker
+    expulsion ──▶ leave
+
+One message at a time changes its state; the only thing that runs beside is the attempt itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import grpc
+
+from sparkopt.core.states import Lease
+from sparkopt.errors import EvaluatorDiedError
+from sparkopt.wire.convert import to_lease
+from sparkopt.wire.limits import CHUNK_BYTES
+from sparkopt.wire.statuses import FINAL_CODES
+from sparkopt.wire.v1 import trial_pb2, worker_pb2
+from sparkopt.worker.frames import Frame, Kind
+from sparkopt.worker.link import Link
+from sparkopt.worker.spec import WorkerSpec
+from sparkopt.worker.supervisor import EvaluatorEnded, NurseryHandle, RunCancelled, Supervisor
+
+_RETRY_SECONDS: Final = 0.5
+
+T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class _Attempt:
+    """The attempt that this worker holds."""
+
+    assignment: worker_pb2.Assignment
+    lease: Lease
+    task: asyncio.Task[None] | None = None
+    cancelled: bool = False
+
+
+class Agent:
+    """A worker's process A, from its event loop's point of view.
+
+    Args:
+        spec: the gang's description.
+        slot: which of the gang's workers this is.
+        directory: for payloads too large for a message; somebody else removes it.
+        nursery: forked before grpc was loaded.
+    """
+
+    def __init__(self, spec: WorkerSpec, slot: int, directory: Path, nursery: NurseryHandle) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._spec = spec
+        self._name = spec.name(slot)
+        self._directory = directory
+        self._supervisor = Supervisor(nursery)
+        self._link = Link(spec, self._greet, self._receive)
+        self._attempt: _Attempt | None = None
+        self._unacknowledged: worker_pb2.WorkerMessage | None = None
+        self._sequence = 0
+        self._files: dict[str, Path] = {}
+        self.trials = 0
+
+    async def run(self, leash: int) -> None:
+        """Work until the coordinator expels this worker, or the barrier task is gone.
+
+        Args:
+            leash: a pipe that reads empty when the barrier task's process is gone.
+
+        Raises:
+            CoordinatorUnreachableError: if the coordinator cannot be reached.
+            NurseryEnded: if there can be no more evaluators.
+        """
+        self._loop.add_reader(leash, self._link.close)
+        try:
+            await self._link.run()
+        finally:
+            self._loop.remove_reader(leash)
+            self._supervisor.close()
+            if self._attempt is not None and self._attempt.task is not None:
+                self._attempt.task.cancel()
+                await asyncio.wait([self._attempt.task])
+
+    # Messages.
+
+    def _greet(self) -> list[worker_pb2.WorkerMessage]:
+        hello = worker_pb2.Hello(
+            worker=self._name,
+            gang=self._spec.gang,
+            generation=self._spec.generation,
+            host=socket.gethostname(),
+            pid=os.getpid(),
+        )
+        again = []
+        if self._attempt is not None:
+            hello.holding.CopyFrom(self._attempt.assignment.attempt)
+        elif self._unacknowledged is not None:
+            hello.holding.CopyFrom(self._unacknowledged.outcome.attempt)
+            again.append(self._unacknowledged)
+        return [worker_pb2.WorkerMessage(hello=hello), *again]
+
+    def _receive(self, message: worker_pb2.CoordinatorMessage) -> None:
+        kept = self._unacknowledged
+        if kept is not None and message.acknowledged >= kept.sequence:
+            self._unacknowledged = None
+        body = message.WhichOneof("body")
+        if body == "assignment":
+            self._assigned(message.assignment)
+        elif body == "cancellation":
+            attempt = self._attempt
+            if attempt is not None and attempt.lease == to_lease(message.cancellation.attempt):
+                attempt.cancelled = True
+                self._supervisor.cancel()
+        elif body == "expulsion":
+            self._link.close()
+
+    def _assigned(self, assignment: worker_pb2.Assignment) -> None:
+        kept = self._unacknowledged
+        before = self._attempt
+        if before is not None and before.assignment.attempt == assignment.attempt:
+            return
+        if kept is not None and kept.outcome.attempt == assignment.attempt:
+            return
+        attempt = self._attempt = _Attempt(assignment, to_lease(assignment.attempt))
+        attempt.task = self._loop.create_task(self._run(attempt, before))
+        attempt.task.add_done_callback(self._attempt_ended)
+
+    def _attempt_ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._link.fail(error)
+
+    # The attempt.
+
+    async def _run(self, attempt: _Attempt, before: _Attempt | None) -> None:
+        if before is not None and before.task is not None:
+            # It was cancelled as stale; its evaluator is on its way out.
+            await asyncio.wait([before.task])
+        outcome = await self._outcome(attempt)
+        outcome.attempt.CopyFrom(attempt.assignment.attempt)
+        self.trials += 1
+        self._sequence += 1
+        self._unacknowledged = worker_pb2.WorkerMessage(sequence=self._sequence, outcome=outcome)
+        if self._attempt is attempt:
+            self._attempt = None
+        self._link.send(self._unacknowledged)
+
+    async def _outcome(self, attempt: _Attempt) -> trial_pb2.Outcome:
+        assignment = attempt.assignment
+        argument = assignment.argument
+        header = {
+            "objective": assignment.objective.id,
+            "objective_file": str(await self._fetched(assignment.objective)),
+        }
+        if argument.HasField("blob"):
+            header["argument_file"] = str(await self._fetched(argument.blob))
+        try:
+            if attempt.cancelled:
+                raise RunCancelled
+            answer = await self._supervisor.run(Frame(Kind.RUN, header, argument.inline))
+        except RunCancelled:
+            return trial_pb2.Outcome(kind=trial_pb2.OUTCOME_KIND_CANCELLED)
+        except EvaluatorEnded as ended:
+            return trial_pb2.Outcome(kind=trial_pb2.OUTCOME_KIND_FAILED, failure=_death(ended))
+        finally:
+            if argument.HasField("blob"):
+                self._files.pop(argument.blob.id).unlink()
+        payload = await self._payload(answer)
+        seconds = answer.header["seconds"]
+        if answer.kind is Kind.RESULT:
+            return trial_pb2.Outcome(kind=trial_pb2.OUTCOME_KIND_OK, result=payload, seconds=seconds)
+        failure = trial_pb2.Failure(
+            type=answer.header["type"],
+            message=answer.header["message"],
+            traceback=answer.header["traceback"],
+            exception=payload,
+        )
+        return trial_pb2.Outcome(kind=trial_pb2.OUTCOME_KIND_FAILED, failure=failure, seconds=seconds)
+
+    # Payloads.
+
+    async def _fetched(self, blob: trial_pb2.Blob) -> Path:
+        """The file that holds a blob, fetched at the first call."""
+        path = self._files.get(blob.id)
+        if path is None:
+            path = self._directory / f"blob-{len(self._files)}-{self._sequence}"
+            await self._retrying(lambda: self._fetch(blob, path))
+            self._files[blob.id] = path
+        return path
+
+    async def _fetch(self, blob: trial_pb2.Blob, path: Path) -> None:
+        request = worker_pb2.FetchRequest(blob=blob.id)
+        with path.open("wb") as file:
+            async for chunk in self._link.stub.Fetch(request, metadata=self._link.metadata):
+                file.write(chunk.data)
+
+    async def _payload(self, answer: Frame) -> trial_pb2.Payload:
+        file = answer.header.get("file")
+        if file is None:
+            return trial_pb2.Payload(inline=answer.payload)
+        path = Path(file)
+        metadata = (*self._link.metadata, ("sparkopt-worker", self._name))
+        try:
+            blob = await self._retrying(lambda: self._link.stub.Push(_chunks(path), metadata=metadata))
+        finally:
+            path.unlink()
+        return trial_pb2.Payload(blob=blob)
+
+    async def _retrying(self, call: Callable[[], Awaitable[T]]) -> T:
+        """Make a call until it gets through: a cut must not cost what was computed."""
+        while True:
+            try:
+                return await call()
+            except grpc.aio.AioRpcError as error:
+                if error.code() in FINAL_CODES or error.code() is grpc.StatusCode.NOT_FOUND:
+                    raise
+            await self._link.pause(_RETRY_SECONDS)
+
+
+async def _chunks(path: Path) -> AsyncIterator[worker_pb2.Chunk]:
+    with path.open("rb") as file:
+        while data := file.read(CHUNK_BYTES):
+            yield worker_pb2.Chunk(data=data)
+
+
+def _death(ended: EvaluatorEnded) -> trial_pb2.Failure:
+    kind = EvaluatorDiedError
+    peak = ended.peak_memory / 2**20
+    return trial_pb2.Failure(
+        type=f"{kind.__module__}.{kind.__qualname__}",
+        message=f"the process that ran the objective ended: {ended} (peak memory {peak:,.0f} MiB)",
+    )
+
+
+def main(spec: WorkerSpec, slot: int, directory: Path, nursery: NurseryHandle, leash: int) -> dict[str, Any]:
+    """Run process A to its end and say what it did."""
+
+    async def run() -> int:
+        agent = Agent(spec, slot, directory, nursery)
+        await agent.run(leash)
+        return agent.trials
+
+    return {"trials": asyncio.run(run())}

@@ -1,0 +1,110 @@
+"""Process B: alone unpickles and runs the objective.
+
+It waits for a frame, runs the objective on the argument, and answers; one trial at a time, for as long as
+it lives. An objective is unpickled once and kept. Whatever the objective raises becomes an answer.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import socket
+import tempfile
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from sparkopt.wire import codec
+from sparkopt.wire.limits import INLINE_BYTES
+from sparkopt.worker.frames import Frame, Kind, receive
+
+
+class Evaluator:
+    """Runs the objective for process A.
+
+    Args:
+        directory: where payloads go that are too large for the socket; A owns and removes it.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._objective: Callable[[Any], Any] | None = None
+        self._objective_id = ""
+
+    def serve(self, sock: socket.socket) -> None:
+        """Answer frames until A closes the socket."""
+        while (frame := receive(sock)) is not None:
+            sock.sendall(self._answer(frame).encode())
+
+    def _answer(self, frame: Frame) -> Frame:
+        started = time.monotonic()
+        try:
+            objective = self._load_objective(frame.header["objective"], frame.header["objective_file"])
+            argument = codec.loads(self._argument(frame))
+            started = time.monotonic()
+            result = objective(argument)
+            seconds = time.monotonic() - started
+            return self._packed(Kind.RESULT, {"seconds": seconds}, codec.dumps(result))
+        except BaseException as error:
+            return self._failure(error, time.monotonic() - started)
+
+    def _load_objective(self, name: str, file: str) -> Callable[[Any], Any]:
+        if self._objective is None or name != self._objective_id:
+            self._objective = None
+            with Path(file).open("rb") as stream:
+                self._objective = pickle.load(stream)
+            self._objective_id = name
+        assert self._objective is not None
+        return self._objective
+
+    def _argument(self, frame: Frame) -> bytes:
+        file = frame.header.get("argument_file")
+        return frame.payload if file is None else Path(file).read_bytes()
+
+    def _failure(self, error: BaseException, seconds: float) -> Frame:
+        header = {
+            "type": _type_name(error),
+            "message": _text(error),
+            "traceback": _traceback(error),
+            "seconds": seconds,
+        }
+        try:
+            payload = codec.dumps(error)
+            pickle.loads(payload)
+        except BaseException:
+            # Its text has to do: many exceptions pickle and then cannot be built again from their arguments.
+            payload = b""
+        return self._packed(Kind.FAILURE, header, payload)
+
+    def _packed(self, kind: Kind, header: dict[str, Any], payload: bytes) -> Frame:
+        if len(payload) <= INLINE_BYTES:
+            return Frame(kind, header, payload)
+        handle, file = tempfile.mkstemp(dir=self._directory, prefix="result-")
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(payload)
+        return Frame(kind, {**header, "file": file})
+
+
+def _type_name(error: BaseException) -> str:
+    kind = type(error)
+    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+
+
+def _text(error: BaseException) -> str:
+    try:
+        return str(error)
+    except BaseException as worse:
+        return f"<its text cannot be had: {type(worse).__name__}>"
+
+
+def _traceback(error: BaseException) -> str:
+    """The traceback from the objective's frames on: ours are of no use to its author."""
+    frames = error.__traceback__
+    if frames is not None and frames.tb_frame.f_code is Evaluator._answer.__code__ and frames.tb_next:
+        frames = frames.tb_next
+    try:
+        return "".join(traceback.format_exception(type(error), error, frames))
+    except BaseException as worse:
+        return f"<its traceback cannot be had: {type(worse).__name__}>"

@@ -1,0 +1,112 @@
+"""The parent of evaluators: forks them, tells A when one ended, and buries what they leave.
+
+It is forked before anything starts a thread or loads grpc, does nothing but wait, and keeps no state but
+the pid of the evaluator of the moment, so that it can fork for as long as the worker lives.
+
+    A ──▶ nursery   FORK, KILL                     over a socket of its own; its end is A's end
+    A ◀── nursery   STARTED pid (with B's socket), ENDED pid, wait status, peak memory
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+import socket
+import struct
+from collections.abc import Callable
+from typing import Final
+
+from sparkopt.worker import processes
+
+FORK: Final = b"F"
+KILL: Final = b"K"
+
+STARTED: Final = b"S"
+ENDED: Final = b"E"
+REPORT: Final = struct.Struct("!cqqq")
+"""What the nursery says: STARTED or ENDED, a pid, a wait status, and the peak resident memory in KiB."""
+
+
+class Nursery:
+    """The loop of the nursery's process.
+
+    Args:
+        control: the socket to A.
+        evaluate: what an evaluator does with its socket to A, until that closes.
+    """
+
+    def __init__(self, control: socket.socket, evaluate: Callable[[socket.socket], None]) -> None:
+        self._control = control
+        self._evaluate = evaluate
+        self._evaluator: int | None = None
+        self._wakeup, self._wakeup_writer = os.pipe()
+
+    def run(self) -> None:
+        """Serve A until it is gone, then kill and reap every descendant."""
+        os.setsid()
+        processes.adopt_orphans()
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        os.set_blocking(self._wakeup_writer, False)
+        signal.set_wakeup_fd(self._wakeup_writer)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        try:
+            while self._serve():
+                pass
+        finally:
+            processes.bury_children(first=self._evaluator)
+
+    def _serve(self) -> bool:
+        readable, _, _ = select.select([self._control.fileno(), self._wakeup], [], [])
+        if self._wakeup in readable:
+            os.read(self._wakeup, 4096)
+            self._reap()
+        if self._control.fileno() in readable:
+            try:
+                orders = self._control.recv(64)
+            except ConnectionResetError:  # A went without reading the last report
+                return False
+            if not orders:
+                return False
+            for order in orders:
+                if order == FORK[0]:
+                    self._fork()
+                elif order == KILL[0] and self._evaluator is not None:
+                    processes.kill_group(self._evaluator)
+        return True
+
+    def _fork(self) -> None:
+        ours, theirs = socket.socketpair()
+        nursery = os.getpid()
+
+        def evaluator() -> None:
+            processes.lead_group(os.getpid())
+            processes.die_with_parent(nursery)
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            ours.close()
+            self._control.close()
+            os.close(self._wakeup)
+            os.close(self._wakeup_writer)
+            self._evaluate(theirs)
+
+        self._evaluator = processes.fork(evaluator)
+        processes.lead_group(self._evaluator)
+        theirs.close()
+        report = REPORT.pack(STARTED, self._evaluator, 0, 0)
+        socket.send_fds(self._control, [report], [ours.fileno()])
+        ours.close()
+
+    def _reap(self) -> None:
+        while True:
+            try:
+                pid, status, usage = os.wait4(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            if pid == self._evaluator:
+                self._evaluator = None
+                processes.bury_children(first=pid)
+                with contextlib.suppress(BrokenPipeError):  # A may have gone meanwhile
+                    self._control.sendall(REPORT.pack(ENDED, pid, status, usage.ru_maxrss))

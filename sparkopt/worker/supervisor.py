@@ -1,0 +1,212 @@
+"""Process A's side of B: starts evaluators, feeds them, and knows how each of them ended.
+
+    run(frame) ──▶ socket ──▶ B ──▶ socket ──▶ the answer
+                                └─▶ nursery: ENDED ──▶ EvaluatorEnded, once the socket is read to its end
+
+An answer that B managed to send counts even if B died right after it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any
+
+from sparkopt.worker import nursery, processes
+from sparkopt.worker.evaluator import Evaluator
+from sparkopt.worker.frames import Frame, FrameBuffer
+
+
+class EvaluatorEnded(Exception):
+    """The evaluator's process ended without an answer.
+
+    Attributes:
+        status: its wait status.
+        peak_memory: its largest resident set, in bytes.
+    """
+
+    def __init__(self, status: int, peak_memory: int) -> None:
+        super().__init__(processes.describe_exit(status))
+        self.status = status
+        self.peak_memory = peak_memory
+
+
+class NurseryEnded(Exception):
+    """The nursery is gone: this worker can run nothing more."""
+
+
+class NurseryHandle:
+    """The nursery as A sees it: a pid and a socket. Made before the event loop exists."""
+
+    def __init__(self, directory: Path) -> None:
+        ours, theirs = socket.socketpair()
+
+        def child() -> None:
+            ours.close()
+            nursery.Nursery(theirs, Evaluator(directory).serve).run()
+
+        self.pid = processes.fork(child)
+        self.control = ours
+        theirs.close()
+
+    def bury(self) -> None:
+        """Have the nursery kill what it has and end; wait until it has."""
+        self.control.close()
+        os.waitpid(self.pid, 0)
+
+
+class _Connection(asyncio.Protocol):
+    """The socket to one evaluator."""
+
+    def __init__(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._buffer = FrameBuffer()
+        self._transport: asyncio.Transport | None = None
+        self._answer: asyncio.Future[Frame] = loop.create_future()
+        self.closed: asyncio.Future[None] = loop.create_future()
+
+    async def ask(self, frame: Frame) -> Frame:
+        assert self._transport is not None
+        self._answer = asyncio.get_running_loop().create_future()
+        self._transport.write(frame.encode())
+        return await self._answer
+
+    def fail(self, error: Exception) -> None:
+        if not self._answer.done():
+            self._answer.set_exception(error)
+            self._answer.exception()
+
+    def abort(self) -> None:
+        if self._transport is not None:
+            self._transport.abort()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        for frame in self._buffer.feed(data):
+            if not self._answer.done():
+                self._answer.set_result(frame)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.closed.set_result(None)
+
+
+class RunCancelled(Exception):
+    """The run was cancelled before it had an answer; its evaluator, if it had one, is dead."""
+
+
+class Supervisor:
+    """Keeps one evaluator ready at a time and has it run one thing at a time.
+
+    Used from A's event loop only.
+
+    Args:
+        handle: the nursery, forked before the loop was made.
+    """
+
+    def __init__(self, handle: NurseryHandle) -> None:
+        self._control = handle.control
+        self._control.setblocking(False)
+        self._loop = asyncio.get_running_loop()
+        self._pid: int | None = None
+        self._evaluator: _Connection | None = None
+        self._ready: asyncio.Future[_Connection] = self._loop.create_future()
+        self._running: _Connection | None = None
+        self._cancelled = False
+        self._connecting: asyncio.Task[None] | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._loop.add_reader(self._control, self._on_report)
+        self._order(nursery.FORK)
+
+    def close(self) -> None:
+        """Stop listening. Whoever made the nursery buries it."""
+        self._loop.remove_reader(self._control)
+        for task in self._tasks:
+            task.cancel()
+        if self._evaluator is not None:
+            self._evaluator.abort()
+        self._ready.cancel()
+
+    async def run(self, frame: Frame) -> Frame:
+        """Have the evaluator answer a frame.
+
+        Raises:
+            EvaluatorEnded: if its process ended without an answer.
+            RunCancelled: if :meth:`cancel` was quicker.
+            NurseryEnded: if there is no evaluator to be had any more.
+        """
+        self._cancelled = False
+        connection = await asyncio.shield(self._ready)
+        if self._cancelled:
+            raise RunCancelled
+        self._running = connection
+        try:
+            return await connection.ask(frame)
+        except EvaluatorEnded:
+            if self._cancelled:
+                raise RunCancelled from None
+            raise
+        finally:
+            self._running = None
+
+    def cancel(self) -> None:
+        """End the run of the moment: its evaluator is killed, and the next one started."""
+        self._cancelled = True
+        if self._running is not None and self._ready.done():
+            self._ready = self._loop.create_future()
+            self._order(nursery.KILL)
+
+    def _order(self, order: bytes) -> None:
+        # An order is one byte and at most a few are ever under way: the socket cannot be full.
+        with contextlib.suppress(BrokenPipeError):
+            self._control.send(order)
+
+    def _on_report(self) -> None:
+        data, fds, _, _ = socket.recv_fds(self._control, nursery.REPORT.size, 1)
+        if not data:
+            self._loop.remove_reader(self._control)
+            self._give_up()
+            return
+        kind, pid, status, peak_kib = nursery.REPORT.unpack(data)
+        if kind == nursery.STARTED:
+            self._pid = pid
+            self._connecting = self._spawn(self._connect(socket.socket(fileno=fds[0])))
+        elif pid == self._pid:
+            self._spawn(self._replace(EvaluatorEnded(status, peak_kib * 1024)))
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = self._loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def _connect(self, sock: socket.socket) -> None:
+        sock.setblocking(False)
+        _, self._evaluator = await self._loop.create_connection(_Connection, sock=sock)
+        self._ready.set_result(self._evaluator)
+
+    async def _replace(self, ended: EvaluatorEnded) -> None:
+        assert self._connecting is not None
+        await self._connecting
+        connection = self._evaluator
+        assert connection is not None
+        if self._ready.done():
+            self._ready = self._loop.create_future()
+        self._order(nursery.FORK)
+        await connection.closed
+        connection.fail(ended)
+
+    def _give_up(self) -> None:
+        error = NurseryEnded("the parent of this worker's evaluators is gone")
+        if self._evaluator is not None:
+            self._evaluator.fail(error)
+        if self._ready.done():
+            self._ready = self._loop.create_future()
+        self._ready.set_exception(error)
+        self._ready.exception()
