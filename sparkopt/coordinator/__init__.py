@@ -1,0 +1,24 @@
+"""The core's shell on the driver.
+
+    study thread                     coordinator thread, one asyncio loop
+    ┌──────────────┐  submit        ┌─────────────────────────────────────────────────────────┐
+    │ StudyChannel │ ─────────────▶ │ Coordinator ── event ──▶ core.Machine ──▶ commands      │
+    │  (inbox)     │ ◀───────────── │     ▲  │                                                │
+    └──────────────┘  settled       │     │  ▼                                                │ gRPC
+                                    │ WorkerService: a WorkerStream for each worker  ◀────────┼──────▶ workers
+                                    └─────────────────────────────────────────────────────────┘
+
+    coordinator.py    owns the machine, the clock and the thread; carries commands out
+    channel.py        a study's thread-safe way in and out
+    service.py        WorkerService: messages to events, commands to messages
+    blobs.py          what travels in chunks: objectives, large arguments, large results
+    authentication.py the token on every call
+    certificates.py   the pool's certificate, for when workers are not on this host
+
+It knows the core and the wire; it does not know Spark, hyperopt or MLflow.
+"""
+
+from sparkopt.coordinator.channel import Payload, Settled, Started, StudyChannel
+from sparkopt.coordinator.coordinator import Coordinator
+
+__all__ = ["Coordinator", "Payload", "Settled", "Started", "StudyChannel"]

@@ -1,0 +1,103 @@
+"""What travels in chunks: objectives and large arguments to the workers, large results from them.
+
+What the driver offers stays in memory, where it was made. What workers push goes to disk as it comes, and
+is the reader's to remove; what nobody came to claim goes when its worker does.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+from sparkopt.errors import BlobNotFoundError
+from sparkopt.wire.limits import chunks
+from sparkopt.wire.v1 import trial_pb2, worker_pb2
+
+
+class BlobStore:
+    """Blobs by their ids. Used from the coordinator's loop; :meth:`close` from anywhere, after it."""
+
+    def __init__(self) -> None:
+        self._offered: dict[str, bytes] = {}
+        self._pushed: dict[str, tuple[str, Path]] = {}
+        self._directory: Path | None = None
+
+    def offer(self, data: bytes) -> trial_pb2.Blob:
+        """Hold bytes for workers to fetch, until they are withdrawn."""
+        name = uuid.uuid4().hex
+        self._offered[name] = data
+        return trial_pb2.Blob(id=name, size=len(data))
+
+    def withdraw(self, name: str) -> None:
+        """Hold these bytes no longer."""
+        self._offered.pop(name, None)
+
+    def read(self, name: str) -> Iterator[bytes]:
+        """The chunks of an offered blob.
+
+        Raises:
+            BlobNotFoundError: if there is none of that id.
+        """
+        try:
+            return chunks(self._offered[name])
+        except KeyError:
+            raise BlobNotFoundError(f"there is no blob {name} here") from None
+
+    async def receive(self, worker: str, incoming: AsyncIterator[worker_pb2.Chunk]) -> trial_pb2.Blob:
+        """Write a worker's chunks to disk.
+
+        Raises:
+            OSError: if the disk does not take them; the message names the directory.
+        """
+        if self._directory is None:
+            self._directory = Path(tempfile.mkdtemp(prefix="sparkopt-results-"))
+        name = uuid.uuid4().hex
+        path = self._directory / name
+        self._pushed[name] = (worker, path)
+        size = 0
+        try:
+            with path.open("wb") as file:
+                async for chunk in incoming:
+                    size += file.write(chunk.data)
+        except BaseException as error:
+            self.drop(name)
+            if isinstance(error, OSError):
+                free = shutil.disk_usage(self._directory).free
+                where = f"{self._directory} ({free:,} bytes free)"
+                raise OSError(
+                    error.errno, f"a result could not be stored: {error.strerror}", where
+                ) from error
+            raise
+        return trial_pb2.Blob(id=name, size=size)
+
+    def claim(self, name: str) -> Path:
+        """The file of a pushed blob, from now on the caller's to remove.
+
+        Raises:
+            BlobNotFoundError: if there is none of that id.
+        """
+        try:
+            return self._pushed.pop(name)[1]
+        except KeyError:
+            raise BlobNotFoundError(f"no result {name} was pushed here") from None
+
+    def drop(self, name: str) -> None:
+        """Remove a pushed blob that nobody wants."""
+        _, path = self._pushed.pop(name, (None, None))
+        if path is not None:
+            path.unlink(missing_ok=True)
+
+    def drop_all_of(self, worker: str) -> None:
+        """Remove what a worker pushed and nobody claimed."""
+        for name in [name for name, (owner, _) in self._pushed.items() if owner == worker]:
+            self.drop(name)
+
+    def close(self) -> None:
+        """Remove everything."""
+        self._offered.clear()
+        self._pushed.clear()
+        if self._directory is not None:
+            shutil.rmtree(self._directory, ignore_errors=True)

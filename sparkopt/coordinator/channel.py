@@ -1,0 +1,139 @@
+"""A study's thread-safe way in and out of the coordinator."""
+
+from __future__ import annotations
+
+import queue
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sparkopt.core.states import Outcome
+from sparkopt.errors import PoolError
+from sparkopt.wire import codec
+from sparkopt.wire.v1 import trial_pb2
+
+
+@dataclass(frozen=True, slots=True)
+class Payload:
+    """Pickled bytes, in memory or in a file that goes once it is read."""
+
+    body: bytes | Path
+
+    def load(self) -> Any:
+        """Unpickle the bytes; once only, if they are in a file."""
+        if isinstance(self.body, bytes):
+            return codec.loads(self.body)
+        data = self.body.read_bytes()
+        self.body.unlink()
+        return codec.loads(data)
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """An attempt was sent to a worker.
+
+    Attributes:
+        tid: hyperopt's id of the trial.
+        attempt: its number, from 1.
+        time: when, in seconds since the epoch.
+    """
+
+    tid: int
+    attempt: int
+    time: float
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """A trial has its final state.
+
+    Attributes:
+        tid: hyperopt's id of the trial.
+        attempt: the number of the attempt that decided it; 0 if it never ran.
+        outcome: its final state.
+        worker: which worker decided it, if any.
+        reason: why, if it was cancelled or lost.
+        result: the pickled result, if the outcome is OK.
+        failure: what the worker says of it, if the outcome is FAILED.
+        exception: the pickled exception, if the outcome is FAILED and it pickles.
+        seconds: time spent in the objective.
+    """
+
+    tid: int
+    attempt: int
+    outcome: Outcome
+    worker: str | None = None
+    reason: str = ""
+    result: Payload | None = None
+    failure: trial_pb2.Failure | None = None
+    exception: Payload | None = None
+    seconds: float = 0.0
+
+
+class StudyChannel:
+    """What one study may ask of the coordinator, from its own thread.
+
+    Args:
+        submit: takes tids and pickled arguments.
+        cancel: takes a tid, or None for all, and a reason.
+        close: forgets the study.
+    """
+
+    def __init__(
+        self,
+        submit: Callable[[Sequence[tuple[int, bytes]]], None],
+        cancel: Callable[[int | None, str], None],
+        close: Callable[[], None],
+    ) -> None:
+        self.submit = submit
+        self.cancel = cancel
+        self.close = close
+        self._inbox: queue.SimpleQueue[Settled | PoolError] = queue.SimpleQueue()
+        self._started: deque[Started] = deque()
+
+    def next_settled(self, deadline: float | None = None) -> Settled | None:
+        """Wait for the next trial to settle.
+
+        Args:
+            deadline: on the monotonic clock; None waits for as long as it takes.
+
+        Returns:
+            The trial, or None at the deadline.
+
+        Raises:
+            PoolError: if the pool can settle nothing any more.
+        """
+        try:
+            if deadline is None:
+                item = self._inbox.get()
+            else:
+                item = self._inbox.get(timeout=max(0.0, deadline - time.monotonic()))
+        except queue.Empty:
+            return None
+        if isinstance(item, PoolError):
+            raise item
+        return item
+
+    def started(self) -> list[Started]:
+        """The attempts that were sent to workers since the last call."""
+        items = []
+        while self._started:
+            items.append(self._started.popleft())
+        return items
+
+    # The coordinator's end.
+
+    def put_started(self, started: Started) -> None:
+        """Note an attempt. Wakes nobody: a study looks before it does anything that depends on it."""
+        self._started.append(started)
+
+    def put_settled(self, settled: Settled) -> None:
+        """Hand a settled trial over."""
+        self._inbox.put(settled)
+
+    def put_failure(self, error: PoolError) -> None:
+        """Say that nothing will settle any more."""
+        self._inbox.put(error)

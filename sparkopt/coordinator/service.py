@@ -1,0 +1,147 @@
+"""WorkerService: messages to events, commands to messages.
+
+A worker's stream is two tasks: this handler, which reads, and a writer, which sends what is in the
+stream's queue. What the messages mean is for the coordinator to say.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import grpc
+
+from sparkopt.core import events
+from sparkopt.core.states import Lease
+from sparkopt.errors import ProtocolError
+from sparkopt.wire.convert import to_attempt, to_lease, to_outcome
+from sparkopt.wire.statuses import status_of
+from sparkopt.wire.v1 import trial_pb2, worker_pb2, worker_pb2_grpc
+
+if TYPE_CHECKING:
+    from sparkopt.coordinator.coordinator import Coordinator
+
+Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
+
+
+class WorkerStream:
+    """The coordinator's end of one worker's stream."""
+
+    def __init__(self, hello: worker_pb2.Hello) -> None:
+        self.worker = hello.worker
+        self.host = hello.host
+        self.acknowledged = 0
+        self._outgoing: asyncio.Queue[worker_pb2.CoordinatorMessage | None] = asyncio.Queue()
+
+    def welcome(self, heartbeat: float, grace: float) -> None:
+        """Take the worker in."""
+        self._send(
+            worker_pb2.CoordinatorMessage(welcome=worker_pb2.Welcome(heartbeat=heartbeat, grace=grace))
+        )
+
+    def answer_heartbeat(self) -> None:
+        """Show the worker that this end is alive."""
+        self._send(worker_pb2.CoordinatorMessage(heartbeat=worker_pb2.HeartbeatReply()))
+
+    def assign(self, lease: Lease, objective: trial_pb2.Blob, argument: trial_pb2.Payload) -> None:
+        """Have the worker run an attempt."""
+        assignment = worker_pb2.Assignment(attempt=to_attempt(lease), objective=objective, argument=argument)
+        self._send(worker_pb2.CoordinatorMessage(assignment=assignment))
+
+    def cancel(self, lease: Lease, reason: str) -> None:
+        """Have the worker end an attempt."""
+        cancellation = worker_pb2.Cancellation(attempt=to_attempt(lease), reason=reason)
+        self._send(worker_pb2.CoordinatorMessage(cancellation=cancellation))
+
+    def expel(self, reason: str) -> None:
+        """Send the worker away. The worker ends the stream then."""
+        self._send(worker_pb2.CoordinatorMessage(expulsion=worker_pb2.Expulsion(reason=reason)))
+
+    def end(self) -> None:
+        """End the stream from this side, once what was sent is out."""
+        self._outgoing.put_nowait(None)
+
+    def _send(self, message: worker_pb2.CoordinatorMessage) -> None:
+        message.acknowledged = self.acknowledged
+        self._outgoing.put_nowait(message)
+
+    async def write_to(self, context: Context) -> None:
+        """Send what is queued, until the stream ends."""
+        while (message := await self._outgoing.get()) is not None:
+            await context.write(message)
+
+
+class WorkerService(worker_pb2_grpc.WorkerServiceServicer):
+    """The three calls of a worker.
+
+    Args:
+        coordinator: knows what the messages mean.
+    """
+
+    def __init__(self, coordinator: Coordinator) -> None:
+        self._coordinator = coordinator
+
+    async def Work(  # type: ignore[override]  # it writes to its context rather than yield
+        self, requests: AsyncIterator[worker_pb2.WorkerMessage], context: Context
+    ) -> None:
+        """Converse with one worker; see worker.proto."""
+        tasks: list[asyncio.Task[None]] = []
+        try:
+            first = await anext(aiter(requests), None)
+            if first is None or not first.HasField("hello") or not first.hello.worker:
+                raise ProtocolError("the first message of a stream must be a hello with the worker's name")
+            stream = WorkerStream(first.hello)
+            holding = to_lease(first.hello.holding) if first.hello.HasField("holding") else None
+            tasks = [
+                asyncio.create_task(stream.write_to(context)),
+                asyncio.create_task(self._read(stream, requests)),
+            ]
+            hello = first.hello
+            self._coordinator.stream_opened(
+                stream, events.WorkerJoined(hello.worker, hello.gang, hello.generation, holding)
+            )
+            try:
+                done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                self._coordinator.stream_closed(stream)
+            for task in done:
+                task.result()
+        except Exception as error:  # noqa: BLE001 - every exception has its status
+            await context.abort(*status_of(error))
+        finally:
+            for task in tasks:
+                task.cancel()
+
+    async def _read(self, stream: WorkerStream, requests: AsyncIterator[worker_pb2.WorkerMessage]) -> None:
+        async for message in requests:
+            body = message.WhichOneof("body")
+            if body == "outcome":
+                outcome = message.outcome
+                event = events.OutcomeArrived(
+                    stream.worker, to_lease(outcome.attempt), to_outcome(outcome.kind), message.sequence
+                )
+                self._coordinator.outcome_arrived(stream, event, outcome)
+            elif body == "heartbeat":
+                self._coordinator.heartbeat_arrived(stream)
+            else:
+                raise ProtocolError(f"{body or 'an empty message'} has no place in the middle of a stream")
+
+    async def Fetch(
+        self, request: worker_pb2.FetchRequest, context: Context
+    ) -> AsyncIterator[worker_pb2.Chunk]:
+        """Send a blob in chunks; see worker.proto."""
+        try:
+            for data in self._coordinator.blobs.read(request.blob):
+                yield worker_pb2.Chunk(data=data)
+        except Exception as error:  # noqa: BLE001
+            await context.abort(*status_of(error))
+
+    async def Push(self, requests: AsyncIterator[worker_pb2.Chunk], context: Context) -> trial_pb2.Blob:
+        """Take a large result in; see worker.proto."""
+        metadata = dict(context.invocation_metadata() or ())
+        try:
+            return await self._coordinator.blobs.receive(str(metadata.get("sparkopt-worker", "")), requests)
+        except Exception as error:
+            await context.abort(*status_of(error))
+            raise
