@@ -1,0 +1,155 @@
+"""A pool of workers: a coordinator and the gangs that it steers, for as long as a ``with`` block lasts.
+
+    WorkerPool ── starts ──▶ Coordinator   who runs what
+       │                        │ relaunch
+       └── launches ──▶ Gang ◀──┘          the workers, in one barrier job
+
+Leaving the block expels the workers, ends their barrier job, and gives their slots back to Spark, whatever
+ended the block.
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Callable
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Final
+
+from sparkopt.coordinator import Coordinator, StudyChannel
+from sparkopt.core import events
+from sparkopt.core.machine import Policy
+from sparkopt.errors import PoolError, PoolLostError, PoolStartError
+from sparkopt.spark import parallelism as slots
+from sparkopt.spark import session as spark
+from sparkopt.spark.gang import Gang
+from sparkopt.spark.preflight import PickledObjective, check_settings, pickle_objective
+from sparkopt.worker.spec import WorkerSpec
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+_LEAVE_SECONDS: Final = 5.0
+"""How long the barrier job may take to end by itself once its workers were expelled."""
+
+_CANCEL_SECONDS: Final = 30.0
+"""How long Spark may take to cancel it after that."""
+
+
+class WorkerPool:
+    """Workers inside the tasks of a Spark barrier job, and the coordinator that they take trials from.
+
+    Args:
+        parallelism: how many trials may run at once, and how many workers there are; already decided upon.
+        session: the Spark session to run in.
+        objective: what the studies of this pool evaluate, from :meth:`prepare`.
+        policy: the limits of the core.
+
+    Raises:
+        NoSlotsError: on entering, if Spark has no slot at all.
+    """
+
+    def __init__(
+        self,
+        parallelism: int,
+        session: SparkSession,
+        objective: PickledObjective,
+        policy: Policy | None = None,
+    ) -> None:
+        self._session = session
+        self._objective = objective
+        self._size = parallelism
+        self._policy = policy or Policy()
+        self._gangs: list[Gang] = []
+        self._lock = threading.Lock()
+        self._closing = False
+        self._studies = itertools.count(1)
+
+    @staticmethod
+    def prepare(objective: Callable[..., Any], session: SparkSession) -> PickledObjective:
+        """Check everything that can be checked before anything is launched.
+
+        Raises:
+            RefusedError: if the session's settings or the objective rule workers out.
+        """
+        check_settings(session)
+        return pickle_objective(objective, session)
+
+    def __enter__(self) -> WorkerPool:
+        self._size = slots.check_slots(self._size, self._session)
+        self._coordinator = Coordinator(
+            self._size,
+            spark.driver_host(self._session),
+            relaunch=self._launch,
+            explain=self._explain,
+            policy=self._policy,
+        )
+        self._endpoint = self._coordinator.start()
+        try:
+            self._coordinator.tell(events.GangLaunched(0, self._size))
+            self._launch(0, 1, self._size)
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @property
+    def size(self) -> int:
+        """How many workers the pool was launched with."""
+        return self._size
+
+    def open_study(self, max_attempts: int) -> StudyChannel:
+        """Let a study use the workers.
+
+        Args:
+            max_attempts: how many workers a trial may take down before it is recorded as lost.
+        """
+        name = f"study{next(self._studies)}"
+        return self._coordinator.open_study(name, self._objective.data, max_attempts)
+
+    def close(self) -> None:
+        """Expel the workers and wait until their job has ended. Running trials are ended. Idempotent."""
+        with self._lock:
+            self._closing = True
+            gangs = list(self._gangs)
+        try:
+            # The server stays up meanwhile: a worker that is only just starting is sent away when it joins.
+            self._coordinator.expel_all()
+            for gang in gangs:
+                if not gang.wait(_LEAVE_SECONDS):
+                    gang.cancel()
+                    gang.wait(_CANCEL_SECONDS)
+        finally:
+            self._coordinator.close()
+
+    def _launch(self, number: int, generation: int, size: int) -> None:
+        spec = WorkerSpec(self._endpoint, number, generation, grace=self._policy.grace)
+
+        def ended(reason: str) -> None:
+            if not self._closing:
+                self._coordinator.tell(events.GangEnded(number, generation, reason))
+
+        gang = Gang(self._session, spec, size, self._objective.broadcasts, ended)
+        with self._lock:
+            if self._closing:
+                return
+            self._gangs.append(gang)
+            gang.launch()
+
+    def _explain(self, reason: str, joined: bool) -> PoolError:
+        if joined:
+            return PoolLostError(f"the pool has lost its workers: {reason}. Finished trials are kept.")
+        have, busy = spark.slots(self._session), spark.running_tasks(self._session)
+        return PoolStartError(
+            f"the workers did not come up: {reason}. {self._size} slots are needed at once; Spark has {have},"
+            f" and {busy} tasks are running. If other jobs hold the slots, wait for them or ask for a smaller"
+            " parallelism; if not, the executors' logs say more."
+        )

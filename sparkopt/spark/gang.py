@@ -1,0 +1,110 @@
+"""A barrier job that runs workers.
+
+One thread launches the job and waits for it, under a tag of its own, so that it can be cancelled without
+touching anything else in the session. The job ends when its workers leave, which the coordinator asks them
+to; cancelling it is for when they do not.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Final
+from uuid import uuid4
+
+import pyarrow as pa
+from pyspark import TaskContext, inheritable_thread_target
+from pyspark.sql import SparkSession
+
+from sparkopt.worker.spec import WorkerSpec
+
+_SCHEMA: Final = "slot bigint, trials bigint"
+
+
+class Gang:
+    """One launch of one barrier job.
+
+    Args:
+        session: where it runs.
+        spec: what its workers are told.
+        size: how many workers.
+        broadcasts: the variables whose values the workers will need.
+        on_end: called from the gang's thread when the job has ended, with the reason.
+    """
+
+    def __init__(
+        self,
+        session: SparkSession,
+        spec: WorkerSpec,
+        size: int,
+        broadcasts: Iterable[Any],
+        on_end: Callable[[str], None],
+    ) -> None:
+        self._session = session
+        self._spec = spec
+        self._size = size
+        self._broadcasts = tuple(broadcasts)
+        self._on_end = on_end
+        self._tag = f"sparkopt-{uuid4().hex[:12]}"
+        name = f"sparkopt-gang{spec.gang}.{spec.generation}"
+        target = inheritable_thread_target(session)(self._run)
+        self._thread = threading.Thread(target=target, name=name, daemon=True)
+
+    def launch(self) -> None:
+        """Ask Spark for the job, in the background."""
+        self._thread.start()
+
+    def wait(self, seconds: float) -> bool:
+        """Wait for the job to end and say whether it has."""
+        self._thread.join(seconds)
+        return not self._thread.is_alive()
+
+    def cancel(self) -> None:
+        """Have Spark kill the job. Its tasks are only asked to stop: tell the workers first."""
+        # Not the session's interruptTag: on a classic session that knows only the calling thread's tags.
+        self._session.sparkContext.cancelJobsWithTag(self._tag)
+
+    def _run(self) -> None:
+        try:
+            self._collect()
+            reason = "its barrier job ended"
+        except Exception as error:  # noqa: BLE001 - told to whoever waits for the workers
+            reason = explain(error)
+        self._on_end(reason)
+
+    def _collect(self) -> None:
+        session, size = self._session, self._size
+        context = session.sparkContext
+        context.setJobDescription(f"sparkopt workers of gang {self._spec.gang}")
+        context.addJobTag(self._tag)
+        for variable in self._broadcasts:
+            context._pickled_broadcast_vars.add(variable)
+        slots = session.range(0, size, 1, size)
+        slots.mapInArrow(_task_of(self._spec), _SCHEMA, barrier=True).collect()
+
+
+def _task_of(spec: WorkerSpec) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+    """What each barrier task does: be a worker, then say how many trials that one ran."""
+
+    def task(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        from sparkopt.worker.task import run
+
+        for _ in batches:
+            pass
+        context = TaskContext.get()
+        slot = context.partitionId() if context is not None else 0
+        trials = run(spec, slot)
+        yield pa.RecordBatch.from_pydict({"slot": [slot], "trials": [trials]})
+
+    return task
+
+
+def explain(error: Exception) -> str:
+    """What Spark's exception is about, in a line."""
+    text = str(error)
+    if "No module named 'sparkopt'" in text:
+        return "the executors' Python cannot import sparkopt: install it there, at the driver's version"
+    raised = re.findall(r"^(?:[\w.]+\.)?(\w+(?:Error|Exception|Ended): .+)$", text, re.MULTILINE)
+    first_line = text.strip().splitlines()[0] if text.strip() else type(error).__name__
+    return str(raised[-1]) if raised else first_line

@@ -1,0 +1,117 @@
+"""What is refused before anything is launched, with a reason and a remedy."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import cloudpickle
+from pyspark.sql import SparkSession
+
+from sparkopt.errors import NotPicklableError, SparkInObjectiveError, SparkSettingError
+from sparkopt.spark import session as spark
+from sparkopt.spark.references import find_offender, spark_use
+
+
+@dataclass(frozen=True, slots=True)
+class PickledObjective:
+    """An objective, ready to be shipped.
+
+    Attributes:
+        data: its pickle.
+        broadcasts: the broadcast variables that it captured. Spark brings their values to the executors,
+            if they are made known to it in the thread that launches the workers.
+    """
+
+    data: bytes
+    broadcasts: tuple[Any, ...] = field(default=())
+
+
+def check_settings(session: SparkSession) -> None:
+    """Refuse settings under which Spark runs no barrier job.
+
+    Raises:
+        SparkSettingError: if there is one; the message says what to set.
+    """
+    key = "spark.dynamicAllocation.enabled"
+    # Spark itself ignores dynamic allocation on a local master, but for its own tests.
+    applies = not spark.is_local(session) or _is_true(session, "spark.dynamicAllocation.testing")
+    if _is_true(session, key) and applies:
+        raise SparkSettingError(
+            f"{key} is true, and Spark refuses barrier jobs then (SPARK-24942). Set it to false and"
+            " spark.executor.instances (or your platform's cluster size) to what the search may use, or use"
+            " hyperopt.SparkTrials."
+        )
+
+
+def _is_true(session: SparkSession, key: str) -> bool:
+    return spark.setting(session, key, "false").lower() == "true"
+
+
+def pickle_objective(objective: Callable[..., Any], session: SparkSession) -> PickledObjective:
+    """Pickle an objective for workers.
+
+    Raises:
+        SparkInObjectiveError: if it uses Spark itself.
+        NotPicklableError: if it does not pickle; the message names the part.
+    """
+    if use := spark_use(objective):
+        raise _spark_in_objective(use)
+    with _broadcasts_of(session) as broadcasts:
+        try:
+            data = _dumps(objective)
+        except SparkInObjectiveError:
+            raise
+        except Exception as error:
+            offender = find_offender(objective, _dumps)
+            raise NotPicklableError(
+                f"the objective cannot be sent to workers: it does not pickle because of {offender}"
+                f" ({type(error).__name__}: {error}). Make that inside the objective, or pass what it is made"
+                " from instead."
+            ) from error
+        return PickledObjective(data, tuple(broadcasts()))
+
+
+def _spark_in_objective(use: str) -> SparkInObjectiveError:
+    return SparkInObjectiveError(
+        f"the objective uses Spark itself: {use}. That works on the driver only, and sparkopt runs objectives"
+        " on executors. For MLlib and other distributed training use hyperopt.fmin(...,"
+        " trials=hyperopt.Trials()): one trial at a time, each on the whole cluster. If the objective only"
+        " needs the data, collect it first (toPandas) and capture that, or a broadcast of it."
+    )
+
+
+class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
+    """cloudpickle, with an eye on Spark."""
+
+    def reducer_override(self, obj: object) -> Any:
+        if use := spark_use(obj):
+            raise _spark_in_objective(use)
+        return super().reducer_override(obj)
+
+
+def _dumps(value: object) -> bytes:
+    with io.BytesIO() as stream:
+        _Pickler(stream, protocol=5).dump(value)
+        return stream.getvalue()
+
+
+@contextmanager
+def _broadcasts_of(session: SparkSession) -> Iterator[Callable[[], list[Any]]]:
+    """Learn which broadcast variables are pickled meanwhile.
+
+    A broadcast variable that is pickled adds itself to a registry of the thread's, from which Spark takes
+    what the next job needs. The registry is left as it was found.
+    """
+    registry = session.sparkContext._pickled_broadcast_vars
+    before = list(registry)
+    registry.clear()
+    try:
+        yield lambda: list(registry)
+    finally:
+        registry.clear()
+        for variable in before:
+            registry.add(variable)

@@ -1,0 +1,71 @@
+"""The Spark session, and what it tells about the cluster."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any, Final
+
+from pyspark.sql import SparkSession
+
+from sparkopt.spark.java import ensure_java
+
+_LOOPBACK: Final = "127.0.0.1"
+
+
+def get_session(given: SparkSession | None = None) -> SparkSession:
+    """The session to use: the given one, the active one, or a new one on this machine.
+
+    Raises:
+        JavaNotFoundError: if a session had to be made and there is no Java.
+    """
+    if given is not None:
+        return given
+    active = SparkSession.getActiveSession()
+    if active is not None:
+        return active
+    ensure_java()
+    # Spark's own default is whatever "python3" means on the PATH, which need not be where sparkopt is.
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    builder = SparkSession.builder.appName("sparkopt").config("spark.ui.showConsoleProgress", "false")
+    session: SparkSession = builder.getOrCreate()
+    return session
+
+
+def setting(session: SparkSession, key: str, default: str = "") -> str:
+    """A Spark setting, as text."""
+    value = session.conf.get(key, default)
+    return default if value is None else str(value)
+
+
+def default_parallelism(session: SparkSession) -> int:
+    """Spark's default parallelism, at least 1."""
+    return max(1, int(session.sparkContext.defaultParallelism))
+
+
+def slots(session: SparkSession) -> int:
+    """How many tasks Spark can run at once just now, whether or not they are taken."""
+    context: Any = session.sparkContext._jsc.sc()
+    profile = context.resourceProfileManager().defaultResourceProfile()
+    return int(context.maxNumConcurrentTasks(profile))
+
+
+def running_tasks(session: SparkSession) -> int:
+    """How many tasks of other jobs and ours run just now."""
+    tracker = session.sparkContext.statusTracker()
+    stages = (tracker.getStageInfo(stage) for stage in tracker.getActiveStageIds())
+    return sum(stage.numActiveTasks for stage in stages if stage is not None)
+
+
+def is_local(session: SparkSession) -> bool:
+    """Whether the executors are threads of the driver's own JVM."""
+    return setting(session, "spark.master").startswith(("local[", "local-cluster")) or (
+        setting(session, "spark.master") == "local"
+    )
+
+
+def driver_host(session: SparkSession) -> str:
+    """The address that executors reach this process by."""
+    if is_local(session):
+        return _LOOPBACK
+    return setting(session, "spark.driver.host", _LOOPBACK)
