@@ -1,0 +1,105 @@
+"""fmin with hyperopt's signature."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import hyperopt
+import numpy as np
+from hyperopt import base
+
+from sparkopt.errors import UnsupportedArgumentError
+from sparkopt.study import Algorithm, EarlyStop, ProgressFactory
+from sparkopt.trials import SparkTrials
+
+
+def fmin(
+    fn: Callable[..., Any],
+    space: Any,
+    algo: Algorithm | None = None,
+    max_evals: int | None = None,
+    timeout: float | None = None,
+    loss_threshold: float | None = None,
+    trials: base.Trials | None = None,
+    rstate: np.random.Generator | None = None,
+    allow_trials_fmin: bool = True,
+    pass_expr_memo_ctrl: bool | None = None,
+    catch_eval_exceptions: bool = False,
+    verbose: bool = True,
+    return_argmin: bool = True,
+    points_to_evaluate: list[dict[str, Any]] | None = None,
+    max_queue_len: int = 1,
+    show_progressbar: bool | ProgressFactory = True,
+    early_stop_fn: EarlyStop | None = None,
+    trials_save_file: str = "",
+) -> Any:
+    """Minimize an objective over a space, on Spark workers.
+
+    The arguments are those of :func:`hyperopt.fmin` and mean what they mean there.
+
+    Args:
+        fn: the objective: takes a point of the space, returns a loss or hyperopt's dictionary.
+        space: any hyperopt expression, or ``"annotated"``.
+        algo: ``hyperopt.tpe.suggest`` (the default), ``rand.suggest``, ``anneal.suggest``, a mix, or any
+            function of that signature.
+        max_evals: how many trials, those that ``trials`` already holds included.
+        timeout: seconds after which what runs is ended and what has finished is returned.
+        loss_threshold: a loss below this ends the search.
+        trials: where the trials go; by default a new :class:`SparkTrials`. With trials of hyperopt's own
+            kinds the search is hyperopt's own.
+        rstate: where the algorithm's seeds come from; by default ``$HYPEROPT_FMIN_SEED``, or chance.
+        allow_trials_fmin: must be true.
+        pass_expr_memo_ctrl: not supported yet.
+        catch_eval_exceptions: not supported yet. A failing trial never ends the search.
+        verbose: whether to show progress at all.
+        return_argmin: whether to return the best values (``hp.choice`` as indices), or the best point.
+        points_to_evaluate: not supported yet.
+        max_queue_len: how many proposals are asked of the algorithm at once; one less of them may wait for
+            a worker.
+        show_progressbar: whether to show a bar, or a context manager that makes one.
+        early_stop_fn: called once for each finished trial; ends the search when it says so.
+        trials_save_file: not supported yet.
+
+    Returns:
+        The best trial's values by label; with ``return_argmin=False`` the best point of the space, or None.
+
+    Raises:
+        RefusedError: before anything is launched, if something rules the search out.
+        PoolError: if the workers do not come up or are lost; finished trials are kept on ``trials``.
+        AllTrialsFailedError: if no trial has a result and ``return_argmin`` is true.
+
+    Example:
+        >>> from hyperopt import hp, tpe
+        >>> from sparkopt import SparkTrials, fmin
+        >>> best = fmin(
+        ...     lambda x: (x - 1) ** 2, hp.uniform("x", -5, 5), algo=tpe.suggest, max_evals=100,
+        ...     trials=SparkTrials(parallelism=4),
+        ... )
+    """
+    if points_to_evaluate is not None:
+        raise UnsupportedArgumentError(
+            "sparkopt does not support points_to_evaluate yet; hyperopt.Trials does"
+        )
+    if not allow_trials_fmin:
+        raise UnsupportedArgumentError(
+            "allow_trials_fmin=False would leave the trials to hyperopt's serial loop: use hyperopt.fmin"
+        )
+    return hyperopt.fmin(
+        fn,
+        space,
+        algo=algo,
+        max_evals=max_evals,
+        timeout=timeout,
+        loss_threshold=loss_threshold,
+        trials=SparkTrials() if trials is None else trials,
+        rstate=rstate,
+        pass_expr_memo_ctrl=pass_expr_memo_ctrl,
+        catch_eval_exceptions=catch_eval_exceptions,
+        verbose=verbose,
+        return_argmin=return_argmin,
+        max_queue_len=max_queue_len,
+        show_progressbar=show_progressbar,
+        early_stop_fn=early_stop_fn,
+        trials_save_file=trials_save_file,
+    )

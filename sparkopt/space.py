@@ -1,0 +1,76 @@
+"""The search space: from a proposal's values to the objective's argument.
+
+hyperopt's workers import hyperopt to do this for each trial. Here the driver does it and ships the
+argument, so that a worker need not know hyperopt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from hyperopt import base, pyll
+
+from sparkopt.errors import NotPicklableError
+from sparkopt.wire import codec
+
+_CONTAINERS = frozenset({"dict", "pos_args", "switch"})
+
+
+class Space:
+    """A domain's space, looked through once.
+
+    Args:
+        domain: hyperopt's description of the space.
+    """
+
+    def __init__(self, domain: base.Domain) -> None:
+        self._expression = domain.expr
+        self._parameters = [
+            (node, node.arg["label"].obj) for node in pyll.dfs(domain.expr) if node.name == "hyperopt_param"
+        ]
+
+    def argument(self, values: dict[str, list[Any]]) -> Any:
+        """The objective's argument for a proposal.
+
+        Args:
+            values: for each label a list of one value, or of none if the label is not active; as in the
+                ``vals`` of a trial's ``misc``.
+
+        Raises:
+            Exception: whatever the space's own expressions raise.
+        """
+        memo = {
+            node: found[0] if (found := values.get(label)) else pyll.base.GarbageCollected
+            for node, label in self._parameters
+        }
+        return pyll.rec_eval(self._expression, memo=memo, print_node_on_error=False)
+
+    def check_picklable(self) -> None:
+        """Refuse a space that proposes what cannot be sent to a worker.
+
+        Raises:
+            NotPicklableError: naming the option and its label.
+        """
+        for where, value in _options(self._expression, "the space"):
+            try:
+                codec.dumps(value)
+            except Exception as error:
+                raise NotPicklableError(
+                    f"the space cannot be sent to workers: {where} is {value!r}, which does not pickle"
+                    f" ({type(error).__name__}: {error}). Let the space name the choice, and the objective"
+                    " make the object."
+                ) from error
+
+
+def _options(node: Any, where: str) -> Iterator[tuple[str, Any]]:
+    """The literal values that a proposal can contain, each with where it stands."""
+    if isinstance(node, pyll.Literal):
+        yield where, node.obj
+    elif node.name == "switch":
+        label = node.pos_args[0].arg["label"].obj if node.pos_args[0].name == "hyperopt_param" else "?"
+        for index, option in enumerate(node.pos_args[1:]):
+            yield from _options(option, f"option {index} of {label!r}")
+    elif node.name in _CONTAINERS:
+        for part in node.inputs():
+            yield from _options(part, where)
