@@ -224,7 +224,7 @@ class Study:
     def _note_started(self, channel: StudyChannel) -> None:
         for started in channel.started():
             if not self.timings.pool_start:
-                self.timings.pool_start = time.monotonic() - self._launched
+                self.timings.pool_start = started.monotonic - self._launched
             document = self._outstanding.get(started.tid)
             if document is not None:
                 document["state"] = base.JOB_STATE_RUNNING

@@ -39,11 +39,13 @@ class Started:
         tid: hyperopt's id of the trial.
         attempt: its number, from 1.
         time: when, in seconds since the epoch.
+        monotonic: the same moment on the monotonic clock.
     """
 
     tid: int
     attempt: int
     time: float
+    monotonic: float
 
 
 @dataclass(frozen=True, slots=True)

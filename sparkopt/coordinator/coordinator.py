@@ -215,7 +215,8 @@ class Coordinator:
                 stream = self._streams.get(worker)
                 if stream is not None:
                     stream.assign(lease, study.objective, self._arguments[lease.trial])
-                study.channel.put_started(Started(lease.trial.tid, lease.attempt, time.time()))
+                now, monotonic = time.time(), time.monotonic()
+                study.channel.put_started(Started(lease.trial.tid, lease.attempt, now, monotonic))
             case commands.CancelAttempt(worker, lease, reason):
                 stream = self._streams.get(worker)
                 if stream is not None:

@@ -7,14 +7,15 @@
 5. Paused or draining: no new lease.
 6. A trial that took ``max_attempts`` workers down settles as lost, and does not come back.
 
-Rules 3, 5 and 6 speak of what a step did, so :class:`Watch` looks at the commands too.
+Rules 3, 5 and 6 speak of what a step did, so :class:`Watch` looks at the commands too, and keeps its own
+record of what was assigned, to not take the machine's word for it.
 """
 
 from __future__ import annotations
 
-from sparkopt.core.commands import Assign, Command, Settle
+from sparkopt.core.commands import Assign, Command, DeliverReport, RelaunchGang, Settle, ShutDown
 from sparkopt.core.machine import Machine
-from sparkopt.core.states import Lease, Outcome, TrialKey, TrialState, WorkerState
+from sparkopt.core.states import Outcome, TrialKey, TrialState, WorkerState
 
 
 class RuleBroken(AssertionError):
@@ -31,35 +32,86 @@ class Watch:
     def __init__(self, machine: Machine) -> None:
         self._machine = machine
         self._settled: set[TrialKey] = set()
-        self._leases: set[Lease] = set()
-        self._overhang = 0
+        self._assigned: dict[TrialKey, Assign] = {}
+        self._max_attempts: dict[TrialKey, int] = {}
+        self._leased = 0
+        self._shut_down = False
 
-    def after(self, commands: list[Command]) -> None:
+    def after(self, commands: list[Command], *, thorough: bool = True) -> None:
         """Check every rule after a step that answered with these commands.
+
+        Args:
+            commands: the answer.
+            thorough: look at every record too, which takes time in proportion to trials and workers.
 
         Raises:
             RuleBroken: if one does not hold.
         """
-        self._check_commands(commands)
-        self._check_records()
-
-    def _check_commands(self, commands: list[Command]) -> None:
-        machine = self._machine
+        fresh = False
         for command in commands:
-            if isinstance(command, Settle):
-                self._hold(command.trial not in self._settled, 3, f"{command.trial} settled twice")
-                self._settled.add(command.trial)
-                lost_for_good = command.outcome is Outcome.LOST
-                self._hold(not lost_for_good or command.attempt >= 1, 6, f"{command.trial} never ran")
-            elif isinstance(command, Assign):
-                again = command.lease in self._leases
-                self._leases.add(command.lease)
-                self._hold(command.lease.trial not in self._settled, 6, f"{command.lease} after it settled")
-                stopped = machine.paused or machine.draining is not None
-                self._hold(again or not stopped, 5, f"{command.lease} leased while paused or draining")
-                trial = machine.trials.get(command.lease.trial)
-                allowed = trial is None or command.lease.attempt <= trial.max_attempts
-                self._hold(allowed, 6, f"{command.lease} is one too many")
+            match command:
+                case Settle():
+                    self._check_settle(command)
+                case Assign():
+                    fresh |= self._check_assign(command)
+                case DeliverReport(worker, lease, _):
+                    live = self._machine.workers[worker].lease == lease
+                    self._hold(live, 3, f"a report of {lease}, which is not live on {worker}")
+                case RelaunchGang(gang, generation, _):
+                    what = f"generation {generation} of gang {gang} launched by a pool that has shut down"
+                    self._hold(not self._shut_down, 5, what)
+                case ShutDown():
+                    self._hold(not self._shut_down, 5, "shut down twice")
+                    self._shut_down = True
+        self._check_limit(fresh)
+        if thorough:
+            self._check_records()
+
+    def _check_settle(self, command: Settle) -> None:
+        key = command.trial
+        self._hold(key not in self._settled, 3, f"{key} settled twice")
+        self._settled.add(key)
+        last = self._assigned.pop(key, None)
+        attempts = 0 if last is None else last.lease.attempt
+        self._hold(command.attempt == attempts, 3, f"{key} settled by attempt {command.attempt} of {attempts}")
+        if command.outcome is not Outcome.CANCELLED:
+            self._hold(last is not None, 3, f"{key} settled as {command.outcome} though it never ran")
+        if command.worker is not None:
+            its_own = last is not None and last.worker == command.worker
+            self._hold(its_own, 3, f"{key} settled by {command.worker}, which did not run it")
+        if command.outcome is Outcome.LOST:
+            took = f"{key} settled as lost after {attempts} attempts"
+            self._hold(attempts == self._max_attempts[key], 6, took)
+
+    def _check_assign(self, command: Assign) -> bool:
+        """Check a lease; says whether it is a fresh one, not one that is sent again."""
+        machine = self._machine
+        lease, key = command.lease, command.lease.trial
+        self._hold(key not in self._settled, 6, f"{lease} after it settled")
+        worker = machine.workers[command.worker]
+        self._hold(worker.lease == lease, 2, f"{command.worker} was assigned {lease} but holds {worker.lease}")
+        self._hold(worker.state is WorkerState.READY, 1, f"{lease} leased to a worker that is {worker.state}")
+        last = self._assigned.get(key)
+        if last == command:
+            return False
+        self._assigned[key] = command
+        self._max_attempts[key] = machine.trials[key].max_attempts
+        before = 0 if last is None else last.lease.attempt
+        self._hold(lease.attempt == before + 1, 2, f"{lease} follows attempt {before}")
+        self._hold(lease.attempt <= self._max_attempts[key], 6, f"{lease} is one too many")
+        stopped = machine.paused or machine.draining is not None or self._shut_down
+        self._hold(not stopped, 5, f"{lease} leased while paused, draining or shut down")
+        self._hold(worker.draining is None, 5, f"{lease} leased to {command.worker}, which is draining")
+        return True
+
+    def _check_limit(self, fresh: bool) -> None:
+        # A shrink lets running trials finish: they may stay above the limit, but none may come in for another.
+        leased, limit = self._machine.leased, self._machine.limit
+        if fresh:
+            self._hold(leased <= limit, 1, f"{leased} leased, {limit} allowed")
+        else:
+            self._hold(leased <= self._leased, 1, f"{leased} leased, {self._leased} before, and none assigned")
+        self._leased = leased
 
     def _check_records(self) -> None:
         machine = self._machine
@@ -69,15 +121,13 @@ class Watch:
             for key, trial in machine.trials.items()
             if trial.state in (TrialState.LEASED, TrialState.CANCELLING)
         }
-        reachable = sum(worker.state is not WorkerState.GONE for worker in machine.workers.values())
-        # A shrink lets running trials finish: what was above the limit may stay, but not grow.
-        self._overhang = min(self._overhang, len(held))
-        allowed = max(machine.limit, self._overhang)
-        self._hold(len(held) <= min(allowed, reachable), 1, f"{len(held)} leased, {allowed} allowed")
-        self._overhang = len(held)
+        for name in held:
+            self._hold(machine.workers[name].state is not WorkerState.GONE, 1, f"{name} is gone with a lease")
         by_trial = {lease.trial: name for name, lease in held.items()}
         self._hold(len(by_trial) == len(held), 2, "two workers hold the same trial")
         self._hold(by_trial == leased, 2, "workers and trials disagree on who holds what")
+        assigned = {key: self._assigned[key].worker for key in leased if key in self._assigned}
+        self._hold(assigned == leased, 2, "a trial is leased to a worker that was not told")
         self._hold(machine.leased == len(held), 4, "the count of leases is off")
         queued = [key for queue in machine.queues.values() for key in queue]
         pending = {key for key, trial in machine.trials.items() if trial.state is TrialState.PENDING}
@@ -88,6 +138,7 @@ class Watch:
         total = len(pending) + len(leased) + len(self._settled)
         self._hold(total == machine.submitted, 4, f"{machine.submitted} submitted, {total} to be found")
         self._hold(counts.pending == len(pending), 4, "the count of pending trials is off")
+        self._hold(counts.settled == len(self._settled), 4, "the count of settled trials is off")
 
     def _hold(self, holds: bool, rule: int, what: str) -> None:
         if not holds:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Mapping
 from typing import Any, Final
 
 from pyspark.sql import SparkSession
@@ -13,23 +14,26 @@ from sparkopt.spark.java import ensure_java
 _LOOPBACK: Final = "127.0.0.1"
 
 
-def get_session(given: SparkSession | None = None) -> SparkSession:
+def get_session(given: SparkSession | None = None, settings: Mapping[str, str] | None = None) -> SparkSession:
     """The session to use: the given one, the active one, or a new one on this machine.
+
+    Args:
+        given: by the user.
+        settings: Spark's, for the case that a new one is made.
 
     Raises:
         JavaNotFoundError: if a session had to be made and there is no Java.
     """
-    if given is not None:
-        return given
-    active = SparkSession.getActiveSession()
-    if active is not None:
-        return active
+    session = given or SparkSession.getActiveSession()
+    if session is not None:
+        return session
     ensure_java()
     # Spark's own default is whatever "python3" means on the PATH, which need not be where sparkopt is.
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     builder = SparkSession.builder.appName("sparkopt").config("spark.ui.showConsoleProgress", "false")
-    session: SparkSession = builder.getOrCreate()
-    return session
+    for key, value in (settings or {}).items():
+        builder = builder.config(key, value)
+    return builder.getOrCreate()
 
 
 def setting(session: SparkSession, key: str, default: str = "") -> str:

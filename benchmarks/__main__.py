@@ -1,0 +1,18 @@
+"""The command: ``python -m benchmarks QUESTION``."""
+
+from __future__ import annotations
+
+import click
+
+from benchmarks.overhead import overhead
+
+
+@click.group()
+def main() -> None:
+    """Measure sparkopt, and what could be used instead."""
+
+
+main.add_command(overhead)
+
+if __name__ == "__main__":
+    main(prog_name="python -m benchmarks")
