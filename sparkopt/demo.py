@@ -15,8 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
-
+    from sparkopt.spark.session import Session
     from sparkopt.trials import SparkTrials
 
 FOLDS: Final = 5
@@ -138,7 +137,7 @@ def run(options: Options, console: Console) -> None:
         session.stop()
 
 
-def _session(options: Options) -> SparkSession:
+def _session(options: Options) -> Session:
     from sparkopt.spark.session import get_session
 
     # "local[*]" is one slot on a machine with one core, and the demo is about workers, in the plural.

@@ -14,7 +14,7 @@ import itertools
 import threading
 from collections.abc import Callable
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from sparkopt.coordinator import Coordinator, StudyChannel
 from sparkopt.core import events
@@ -25,9 +25,6 @@ from sparkopt.spark import session as spark
 from sparkopt.spark.gang import Gang
 from sparkopt.spark.preflight import PickledObjective, check_settings, pickle_objective
 from sparkopt.worker.spec import WorkerSpec
-
-if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
 
 _LEAVE_SECONDS: Final = 5.0
 """How long the barrier job may take to end by itself once its workers were expelled."""
@@ -52,7 +49,7 @@ class WorkerPool:
     def __init__(
         self,
         parallelism: int,
-        session: SparkSession,
+        session: spark.Session,
         objective: PickledObjective,
         policy: Policy | None = None,
     ) -> None:
@@ -66,7 +63,7 @@ class WorkerPool:
         self._studies = itertools.count(1)
 
     @staticmethod
-    def prepare(objective: Callable[..., Any], session: SparkSession) -> PickledObjective:
+    def prepare(objective: Callable[..., Any], session: spark.Session) -> PickledObjective:
         """Check everything that can be checked before anything is launched.
 
         Raises:

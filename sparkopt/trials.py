@@ -7,7 +7,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import hyperopt
 import numpy as np
@@ -16,11 +16,8 @@ from hyperopt import base, progress
 from sparkopt.errors import AllTrialsFailedError, RefusedError, SparkoptWarning, UnsupportedArgumentError
 from sparkopt.pool import WorkerPool
 from sparkopt.spark.parallelism import decide_parallelism
-from sparkopt.spark.session import get_session
+from sparkopt.spark.session import Session, get_session
 from sparkopt.study import Algorithm, Budget, Document, EarlyStop, ProgressFactory, Study, Timings
-
-if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
 
 _logger = logging.getLogger(__name__)
 
@@ -60,7 +57,7 @@ class SparkTrials(base.Trials):  # type: ignore[misc]
         parallelism: int | None = None,
         timeout: float | None = None,
         loss_threshold: float | None = None,
-        spark_session: SparkSession | None = None,
+        spark_session: Session | None = None,
         *,
         max_attempts: int = 3,
     ) -> None:

@@ -73,7 +73,9 @@ class Watch:
         self._settled.add(key)
         last = self._assigned.pop(key, None)
         attempts = 0 if last is None else last.lease.attempt
-        self._hold(command.attempt == attempts, 3, f"{key} settled by attempt {command.attempt} of {attempts}")
+        self._hold(
+            command.attempt == attempts, 3, f"{key} settled by attempt {command.attempt} of {attempts}"
+        )
         if command.outcome is not Outcome.CANCELLED:
             self._hold(last is not None, 3, f"{key} settled as {command.outcome} though it never ran")
         if command.worker is not None:
@@ -89,7 +91,9 @@ class Watch:
         lease, key = command.lease, command.lease.trial
         self._hold(key not in self._settled, 6, f"{lease} after it settled")
         worker = machine.workers[command.worker]
-        self._hold(worker.lease == lease, 2, f"{command.worker} was assigned {lease} but holds {worker.lease}")
+        self._hold(
+            worker.lease == lease, 2, f"{command.worker} was assigned {lease} but holds {worker.lease}"
+        )
         self._hold(worker.state is WorkerState.READY, 1, f"{lease} leased to a worker that is {worker.state}")
         last = self._assigned.get(key)
         if last == command:
@@ -110,7 +114,9 @@ class Watch:
         if fresh:
             self._hold(leased <= limit, 1, f"{leased} leased, {limit} allowed")
         else:
-            self._hold(leased <= self._leased, 1, f"{leased} leased, {self._leased} before, and none assigned")
+            self._hold(
+                leased <= self._leased, 1, f"{leased} leased, {self._leased} before, and none assigned"
+            )
         self._leased = leased
 
     def _check_records(self) -> None:

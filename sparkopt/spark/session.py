@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from pyspark.sql import SparkSession
 
 from sparkopt.spark.java import ensure_java
+
+Session: TypeAlias = SparkSession
+"""A Spark session, for rooms that must not know Spark."""
 
 _LOOPBACK: Final = "127.0.0.1"
 

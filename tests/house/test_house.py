@@ -1,0 +1,124 @@
+"""What holds for the house as a whole: what an import loads, who may know what, and what no file may contain.
+
+Who imports whom among the rooms is in pyproject.toml, [tool.importlinter].
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import sparkopt
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGE = ROOT / "sparkopt"
+WRITTEN = sorted(path for path in PACKAGE.rglob("*.py") if not path.is_relative_to(PACKAGE / "wire" / "v1"))
+
+# Told apart from one another so that this file does not contain what it looks for.
+INDEX_ADDRESS = re.compile(
+    r"""\bindex[-_]url\b|\bfind[-_]links\b|(?:https?|file)://[^\s"']*/simple\b|python[h]osted"""
+    r"""|"resolved":\s*"https?:"""
+)
+MACHINE_PATH = re.compile(r"(?<![\w.~-])/(?:root|work|home/\w+|Users/\w+)/")
+
+
+def name_of(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def loaded_by(module: str, suspects: list[str]) -> list[str]:
+    """Which of the suspects a fresh interpreter has loaded after it imported a module."""
+    script = f"import sys, {module}\nprint(*(name for name in {suspects!r} if name in sys.modules))"
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.split()
+
+
+def test_the_workers_entry_loads_nothing_heavy_and_no_grpc():
+    # It runs in Spark's own process, which forks, and which every launch waits for.
+    assert loaded_by("sparkopt.worker.task", ["hyperopt", "pyspark", "mlflow", "grpc", "scipy"]) == []
+
+
+def test_the_package_alone_loads_nothing_heavy():
+    assert loaded_by("sparkopt", ["hyperopt", "pyspark", "mlflow", "grpc"]) == []
+
+
+def test_a_module_that_is_loaded_is_seen():
+    assert loaded_by("json", ["json", "grpc"]) == ["json"]
+
+
+def test_the_public_names_are_what_there_is():
+    assert len(set(sparkopt.__all__)) == len(sparkopt.__all__)
+    for name in sparkopt.__all__:
+        assert getattr(sparkopt, name) is not None, name
+    assert {name for name in dir(sparkopt) if not name.startswith("_")} == {
+        name for name in sparkopt.__all__ if not name.startswith("_")
+    }
+
+
+def test_a_name_that_is_not_public_is_no_attribute():
+    with pytest.raises(AttributeError, match="no_such_name"):
+        _ = sparkopt.no_such_name
+
+
+@pytest.mark.parametrize("path", WRITTEN, ids=name_of)
+def test_a_module_says_what_lives_in_it(path):
+    assert ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))), f"{path} has no docstring"
+
+
+def test_the_core_knows_the_standard_library_only():
+    foreign = set()
+    for path in sorted((PACKAGE / "core").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom):
+                names = [f"{node.module}.{alias.name}" for alias in node.names]
+            else:
+                continue
+            foreign |= {
+                f"{path.name}: {name}"
+                for name in names
+                if name.split(".")[0] not in sys.stdlib_module_names and not name.startswith("sparkopt.core.")
+            }
+    assert foreign == set()
+
+
+@pytest.mark.parametrize(
+    ("pattern", "text"),
+    [
+        (INDEX_ADDRESS, "pip install --extra-index" + "-url somewhere"),
+        (INDEX_ADDRESS, "http:" + "//mirror.example/simple/"),
+        (INDEX_ADDRESS, '"resolved"' + ': "https://registry.example/x.tgz"'),
+        (MACHINE_PATH, "see /ro" + "ot/.cache"),
+        (MACHINE_PATH, "/home" + "/ann/sparkopt"),
+    ],
+)
+def test_what_no_file_may_contain_is_recognised(pattern, text):
+    assert pattern.search(text)
+
+
+def test_no_file_names_an_index_or_a_path_of_somebodys_machine():
+    listing = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    paths = [ROOT / name for name in listing.stdout.split("\0") if name and (ROOT / name).is_file()]
+    assert ROOT / "pyproject.toml" in paths
+    found = [
+        f"{name_of(path)}:{number}: {line.strip()}"
+        for path in paths
+        for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), 1)
+        if INDEX_ADDRESS.search(line) or MACHINE_PATH.search(line)
+    ]
+    assert found == []
