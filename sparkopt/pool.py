@@ -73,7 +73,7 @@ class WorkerPool:
         return pickle_objective(objective, session)
 
     def __enter__(self) -> WorkerPool:
-        self._size = slots.check_slots(self._size, self._session)
+        self._size = slots.check_slots(self._size, self._session, self._policy.start)
         self._coordinator = Coordinator(
             self._size,
             spark.driver_host(self._session),

@@ -24,7 +24,7 @@ from sparkopt.coordinator.service import WorkerService, WorkerStream
 from sparkopt.core import commands, events
 from sparkopt.core.machine import Machine, Policy
 from sparkopt.core.states import Outcome, TrialKey
-from sparkopt.errors import PoolClosedError, PoolError
+from sparkopt.errors import PoolClosedError, PoolError, PoolLostError
 from sparkopt.wire.limits import HEARTBEAT_SECONDS, INLINE_BYTES, server_options
 from sparkopt.wire.tokens import new_token
 from sparkopt.wire.v1 import trial_pb2, worker_pb2_grpc
@@ -196,8 +196,14 @@ class Coordinator:
 
     def _step(self, event: events.Event, arrived: _Arrived | None = None) -> None:
         machine = self._machine
-        for command in machine.step(event, self._loop.time()):
-            self._carry_out(command, arrived)
+        try:
+            for command in machine.step(event, self._loop.time()):
+                self._carry_out(command, arrived)
+        except Exception as error:
+            # Nobody may wait for a coordinator that has lost its thread.
+            why = f"the coordinator met a bug ({type(error).__name__}: {error}). Please report it."
+            self._fail(PoolLostError(f"{why} Finished trials are kept."))
+            raise
         deadline = machine.next_deadline
         if deadline is not None and (self._timer is None or deadline < self._timer.when()):
             if self._timer is not None:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import warnings
 from typing import Final
 
-from pyspark.sql import SparkSession
-
 from sparkopt.errors import NoSlotsError, ParallelismWarning
 from sparkopt.spark import session as spark
+from sparkopt.spark.session import Session
 
 LIMIT: Final = 128
 """hyperopt.SparkTrials has the same."""
@@ -38,7 +37,7 @@ def decide(asked: int | None, default: int, slots: int) -> tuple[int, str]:
     return wanted, "; ".join(reasons)
 
 
-def decide_parallelism(asked: int | None, session: SparkSession, *, stacklevel: int = 2) -> int:
+def decide_parallelism(asked: int | None, session: Session, *, stacklevel: int = 2) -> int:
     """The parallelism to use on this session; warns if it is not the one asked for.
 
     Args:
@@ -53,17 +52,28 @@ def decide_parallelism(asked: int | None, session: SparkSession, *, stacklevel: 
     return used
 
 
-def check_slots(wanted: int, session: SparkSession) -> int:
-    """How many workers to launch now.
+def check_slots(wanted: int, session: Session, seconds: float, *, stacklevel: int = 2) -> int:
+    """How many workers to launch now: as many as wanted, or as Spark has slots; warns if these are fewer.
+
+    Args:
+        wanted: the parallelism, decided upon earlier.
+        session: where the workers will run.
+        seconds: how long to wait for a first executor, if there is none yet.
+        stacklevel: whose line the warning shows, as for :func:`warnings.warn`.
 
     Raises:
         NoSlotsError: if Spark can run none.
     """
     have = spark.slots(session)
+    if have == 0 and spark.wait_for_executor(session, seconds):
+        have = spark.slots(session)
     if have == 0:
         raise NoSlotsError(
-            f"{wanted} workers are to run, and Spark has no slots at all: no executor is registered"
-            f" (master {spark.setting(session, 'spark.master', '?')}). Check that the cluster has free"
-            " cores and memory for this application, then try again."
+            f"{wanted} workers are to run, and Spark has no slots at all: no executor has registered within"
+            f" {seconds:.0f} s (master {spark.setting(session, 'spark.master', '?')}). Check that the cluster"
+            " has free cores and memory for this application, then try again."
         )
+    if have < wanted:
+        message = f"running {have} workers, not {wanted}: Spark can run no more tasks at once now"
+        warnings.warn(message, ParallelismWarning, stacklevel=stacklevel + 1)
     return min(wanted, have)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
+import threading
 from collections.abc import Mapping
 from typing import Any, Final, TypeAlias
+from uuid import uuid4
 
+from pyspark import inheritable_thread_target
 from pyspark.sql import SparkSession
 
 from sparkopt.spark.java import ensure_java
@@ -39,39 +43,66 @@ def get_session(given: SparkSession | None = None, settings: Mapping[str, str] |
     return builder.getOrCreate()
 
 
-def setting(session: SparkSession, key: str, default: str = "") -> str:
+def setting(session: Session, key: str, default: str = "") -> str:
     """A Spark setting, as text."""
     value = session.conf.get(key, default)
     return default if value is None else str(value)
 
 
-def default_parallelism(session: SparkSession) -> int:
+def default_parallelism(session: Session) -> int:
     """Spark's default parallelism, at least 1."""
     return max(1, int(session.sparkContext.defaultParallelism))
 
 
-def slots(session: SparkSession) -> int:
+def slots(session: Session) -> int:
     """How many tasks Spark can run at once just now, whether or not they are taken."""
     context: Any = session.sparkContext._jsc.sc()
     profile = context.resourceProfileManager().defaultResourceProfile()
     return int(context.maxNumConcurrentTasks(profile))
 
 
-def running_tasks(session: SparkSession) -> int:
+def wait_for_executor(session: Session, seconds: float) -> bool:
+    """Wait until an executor has registered, and say whether one has.
+
+    A session on a cluster is ready before its executors are. Spark runs a job of one task as soon as there
+    is one, so that such a job is waited for.
+    """
+    context = session.sparkContext
+    tag = f"sparkopt-{uuid4().hex[:12]}"
+
+    def run() -> None:
+        context.addJobTag(tag)
+        context.setJobDescription("sparkopt waits for an executor")
+        with contextlib.suppress(Exception):  # cancelled below
+            session.range(1).count()
+
+    thread = threading.Thread(
+        target=inheritable_thread_target(session)(run), name="sparkopt-wait", daemon=True
+    )
+    thread.start()
+    thread.join(seconds)
+    came = not thread.is_alive()
+    if not came:
+        context.cancelJobsWithTag(tag)
+        thread.join()
+    return came
+
+
+def running_tasks(session: Session) -> int:
     """How many tasks of other jobs and ours run just now."""
     tracker = session.sparkContext.statusTracker()
     stages = (tracker.getStageInfo(stage) for stage in tracker.getActiveStageIds())
     return sum(stage.numActiveTasks for stage in stages if stage is not None)
 
 
-def is_local(session: SparkSession) -> bool:
+def is_local(session: Session) -> bool:
     """Whether the executors are threads of the driver's own JVM."""
     return setting(session, "spark.master").startswith(("local[", "local-cluster")) or (
         setting(session, "spark.master") == "local"
     )
 
 
-def driver_host(session: SparkSession) -> str:
+def driver_host(session: Session) -> str:
     """The address that executors reach this process by."""
     if is_local(session):
         return _LOOPBACK
