@@ -85,16 +85,6 @@ class SparkTrials(base.Trials):  # type: ignore[misc]
         """Why the last search ended early; None if it did not."""
         return self._fmin_cancelled_reason
 
-    @property
-    def best_params(self) -> dict[str, Any]:
-        """The best trial's setting: for each label that is active in it, the value that was drawn.
-
-        Raises:
-            hyperopt.exceptions.AllTrialsFailed: if no trial has a loss.
-        """
-        argmin: dict[str, Any] = self.argmin
-        return argmin
-
     def count_successful_trials(self) -> int:
         """How many trials finished with a result."""
         return int(self.count_by_state_unsynced(base.JOB_STATE_DONE))

@@ -298,7 +298,7 @@ class Machine:
         if event.max_attempts < 1:
             raise ValueError(f"max_attempts must be at least 1, got {event.max_attempts}")
         keys = [TrialKey(event.study, tid) for tid in event.tids]
-        if known := [key for key in keys if key in self.trials]:
+        if known := [key for key, times in Counter(keys).items() if times > 1 or key in self.trials]:
             raise ValueError(f"submitted twice: {known[0]}")
         for key in keys:
             self.trials[key] = Trial(TrialState.PENDING, event.max_attempts)
@@ -359,11 +359,12 @@ class Machine:
             assert worker.lease is not None
             trial.state = move(TRIAL, trial.state, TrialInput.CANCEL)
             trial.cancel_reason = reason
-            if worker.state is WorkerState.READY:
-                out.append(c.CancelAttempt(name, worker.lease, reason))
-            else:
-                # Nobody can tell the worker, and nobody should have to wait for its grace to end. It is
-                # told when it comes back with an attempt that is no longer its own.
+            # To an unreachable worker too: if it was only silent, its stream still stands, and it will be
+            # heard of again without a hello that says what it holds.
+            out.append(c.CancelAttempt(name, worker.lease, reason))
+            if worker.state is not WorkerState.READY:
+                # Nobody should have to wait for its grace to end. If its stream was cut, it is told again
+                # when it comes back with an attempt that is no longer its own.
                 self._release(name, worker)
                 self._settle(key, trial.attempts, Outcome.CANCELLED, name, reason, out)
                 self._make_idle(name, worker, out)
@@ -460,7 +461,9 @@ class Machine:
         self._wake_at(now + self.policy.start)
 
     def _gang_ended(self, event: e.GangEnded, now: float, out: list[c.Command]) -> None:
-        gang = self.gangs[event.gang]
+        gang = self.gangs.get(event.gang)
+        if gang is None:
+            raise ValueError(f"gang {event.gang} was never launched")
         if event.generation != gang.generation or gang.state in (GangState.DOWN, GangState.CLOSED):
             return
         for name, worker in self.workers.items():
@@ -551,6 +554,8 @@ class Machine:
                     self._expel(name, worker, f"{name} could not be reached for {silent:.0f} s", out)
                 else:
                     self._wake_at(worker.unreachable_since + self.policy.grace)
+        if self.shut_down or self.draining is not None:
+            return  # Nothing more is leased, so no gang is waited for or launched.
         for number, gang in self.gangs.items():
             if gang.state is GangState.DOWN:
                 if now >= gang.due:

@@ -109,14 +109,12 @@ class Watch:
         return True
 
     def _check_limit(self, fresh: bool) -> None:
-        # A shrink lets running trials finish: they may stay above the limit, but none may come in for another.
+        # A shrink lets running trials finish: they may stay above the limit, but nothing comes in for them.
         leased, limit = self._machine.leased, self._machine.limit
         if fresh:
             self._hold(leased <= limit, 1, f"{leased} leased, {limit} allowed")
         else:
-            self._hold(
-                leased <= self._leased, 1, f"{leased} leased, {self._leased} before, and none assigned"
-            )
+            self._hold(leased <= self._leased, 1, f"{leased} leased after {self._leased}, and none assigned")
         self._leased = leased
 
     def _check_records(self) -> None:

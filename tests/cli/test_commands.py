@@ -1,0 +1,68 @@
+"""The commands as a user runs them: processes of their own, judged by exit status and what they print."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from sparkopt.cli import main
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=150, check=False
+    )
+
+
+def test_help_names_the_commands() -> None:
+    result = CliRunner().invoke(main, ["--help"])
+    assert result.exit_code == 0
+    assert "demo" in result.output
+
+
+@pytest.mark.parametrize("option", ["--trials", "--parallelism", "--master", "--seed", "--timeout"])
+def test_help_of_the_demo_explains_each_option(option: str) -> None:
+    result = CliRunner().invoke(main, ["demo", "--help"])
+    line = next(line for line in result.output.splitlines() if line.strip().startswith(option))
+    following = result.output.split(line, 1)[1]
+    assert len(line.split()) > 2 or following.startswith("\n      ")
+
+
+@pytest.mark.parametrize("arguments", [["--trials", "0"], ["--parallelism", "0"], ["--timeout", "0"]])
+def test_nonsense_is_refused_before_anything_starts(arguments: list[str]) -> None:
+    result = CliRunner().invoke(main, ["demo", *arguments])
+    assert result.exit_code == 2
+    assert arguments[0] in result.output
+
+
+def test_the_demo_searches_over_models_and_says_where_the_time_went() -> None:
+    result = run("-m", "sparkopt", "demo", "--trials", "8", "--seed", "3")
+    assert result.returncode == 0, result.stderr
+    assert "best of each model" in result.stdout
+    assert "best setting" in result.stdout
+    for row in ("pool start", "suggesting", "workers busy"):
+        assert row in result.stdout
+    assert "8/8" in result.stdout  # the progress bar's last word
+    assert "best loss" in result.stdout
+
+
+def test_the_benchmark_prints_a_ratio_and_writes_a_record(tmp_path: Path) -> None:
+    record = tmp_path / "overhead.json"
+    result = run(
+        *("-m", "benchmarks", "overhead", "--trials", "20", "--rounds", "1", "--json", str(record)),
+        *("--against", "sparktrials", "--baseline-trials", "2"),
+    )
+    assert result.returncode == 0, result.stderr
+    assert "ratio" in result.stdout
+    written = json.loads(record.read_text())
+    figures = written["figures"]["ms_per_trial"]
+    assert {name: len(values) for name, values in figures.items()} == {"sparkopt": 1, "sparktrials": 1}
+    assert written["settings"]["trials"] == 20
+    assert written["versions"]["pyspark"]
