@@ -1,0 +1,174 @@
+"""A pool for examples: a machine, held to the rules after every step, and short words for its events."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from typing import Any
+
+from sparkopt.core import commands as c
+from sparkopt.core import events as e
+from sparkopt.core.machine import Machine, Policy
+from sparkopt.core.rules import Watch
+from sparkopt.core.states import GangState, Lease, Outcome, TrialKey, WorkerState
+
+STUDY = "blue"
+
+
+def key(tid: int, study: str = STUDY) -> TrialKey:
+    return TrialKey(study, tid)
+
+
+def lease(tid: int, attempt: int = 1, study: str = STUDY) -> Lease:
+    return Lease(key(tid, study), attempt)
+
+
+def assign(worker: str, tid: int, attempt: int = 1, study: str = STUDY) -> c.Assign:
+    return c.Assign(worker, lease(tid, attempt, study))
+
+
+def settle(
+    tid: int,
+    worker: str | None,
+    outcome: Outcome = Outcome.OK,
+    *,
+    attempt: int = 1,
+    reason: str = "",
+    study: str = STUDY,
+) -> c.Settle:
+    return c.Settle(key(tid, study), attempt, outcome, worker, reason)
+
+
+def kinds(commands: list[c.Command]) -> list[type]:
+    return [type(command) for command in commands]
+
+
+def picture(machine: Machine) -> dict[str, Any]:
+    """What decides on a machine's next answers, but for the time and sequence of what it heard last."""
+    return {
+        "trials": {name: repr(trial) for name, trial in machine.trials.items()},
+        "queues": [(study, list(machine.queues[study])) for study in machine._turns],
+        "workers": {
+            name: (worker.state, worker.gang, worker.lease, worker.draining, worker.unreachable_since)
+            for name, worker in machine.workers.items()
+        },
+        "idle": list(machine.idle),
+        "gangs": repr(machine.gangs),
+        "counts": machine.counts(),
+        "settled": dict(machine.settled),
+        "limits": (machine.limit, machine.paused, machine.draining, machine.shut_down),
+    }
+
+
+class Pool:
+    """A machine with one gang, whose workers have joined.
+
+    Args:
+        workers: their names.
+        limit: the parallelism.
+        policy: the machine's.
+    """
+
+    def __init__(self, *workers: str, limit: int = 100, policy: Policy | None = None) -> None:
+        self.machine = Machine(limit, policy)
+        self.now = 0.0
+        self._watch = Watch(self.machine)
+        self._sequences: Counter[str] = Counter()
+        self.launch(1, size=max(1, len(workers)))
+        for worker in workers:
+            self.join(worker)
+
+    def step(self, event: e.Event) -> list[c.Command]:
+        commands = self.machine.step(event, self.now)
+        self._watch.after(commands)
+        return commands
+
+    def picture(self) -> dict[str, Any]:
+        return picture(self.machine)
+
+    # Time.
+
+    def wait(self, seconds: float) -> list[c.Command]:
+        """Let time pass, and the tick that its end brings."""
+        self.now += seconds
+        return self.step(e.Tick())
+
+    def wait_for_deadline(self) -> list[c.Command]:
+        deadline = self.machine.next_deadline
+        assert deadline is not None
+        return self.wait(deadline - self.now)
+
+    # Gangs and workers.
+
+    def launch(self, gang: int, size: int = 1) -> list[c.Command]:
+        return self.step(e.GangLaunched(gang, size))
+
+    def end_gang(self, gang: int = 1, generation: int = 1, reason: str = "stage failed") -> list[c.Command]:
+        return self.step(e.GangEnded(gang, generation, reason))
+
+    def join(
+        self, worker: str, holding: Lease | None = None, *, gang: int = 1, generation: int = 1
+    ) -> list[c.Command]:
+        return self.step(e.WorkerJoined(worker, gang, generation, holding))
+
+    def cut(self, worker: str) -> list[c.Command]:
+        return self.step(e.StreamLost(worker))
+
+    def beat(self, *workers: str) -> list[c.Command]:
+        return [command for worker in workers for command in self.step(e.Heartbeat(worker))]
+
+    def lose(self, worker: str, reason: str = "its task ended") -> list[c.Command]:
+        return self.step(e.WorkerGone(worker, reason))
+
+    def drain(self, worker: str | None = None, reason: str = "maintenance") -> list[c.Command]:
+        return self.step(e.DrainRequested(worker, reason))
+
+    # Trials.
+
+    def submit(self, *tids: int, study: str = STUDY, max_attempts: int = 3) -> list[c.Command]:
+        return self.step(e.TrialsSubmitted(study, tids, max_attempts))
+
+    def end(
+        self,
+        worker: str,
+        tid: int,
+        outcome: Outcome = Outcome.OK,
+        *,
+        attempt: int = 1,
+        study: str = STUDY,
+        sequence: int | None = None,
+    ) -> list[c.Command]:
+        """An outcome, with the worker's next sequence number unless another one is given."""
+        number = self._next_sequence(worker) if sequence is None else sequence
+        return self.step(e.OutcomeArrived(worker, lease(tid, attempt, study), outcome, number))
+
+    def report(
+        self, worker: str, tid: int, *, attempt: int = 1, sequence: int | None = None
+    ) -> list[c.Command]:
+        number = self._next_sequence(worker) if sequence is None else sequence
+        return self.step(e.ReportArrived(worker, lease(tid, attempt), number))
+
+    def cancel(self, tid: int | None, study: str = STUDY, reason: str = "not wanted") -> list[c.Command]:
+        return self.step(e.CancelRequested(study, tid, reason))
+
+    def _next_sequence(self, worker: str) -> int:
+        self._sequences[worker] += 1
+        return self._sequences[worker]
+
+
+def earliest_deadline(machine: Machine) -> float:
+    """When time next changes something, found by looking at every record; infinite if it never does."""
+    policy = machine.policy
+    deadlines = [math.inf]
+    for worker in machine.workers.values():
+        if worker.state is WorkerState.READY:
+            deadlines.append(worker.last_seen + policy.silence)
+        elif worker.state is WorkerState.UNREACHABLE:
+            deadlines.append(worker.unreachable_since + policy.grace)
+    if machine.draining is None and not machine.shut_down:
+        for gang in machine.gangs.values():
+            if gang.state is GangState.DOWN:
+                deadlines.append(gang.due)
+            elif gang.state is GangState.LAUNCHING:
+                deadlines.append(gang.launched + policy.start)
+    return min(deadlines)

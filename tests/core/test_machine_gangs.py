@@ -1,0 +1,284 @@
+"""Gangs: who may join, relaunches with their backoff, giving up, and a pool that is lost."""
+
+from __future__ import annotations
+
+import pytest
+from core_pool import Pool, assign, kinds, lease, settle
+
+from sparkopt.core import commands as c
+from sparkopt.core.machine import Policy
+from sparkopt.core.states import GangState, Outcome
+
+
+def gang_state(pool, gang=1):
+    return pool.machine.gangs[gang].state
+
+
+def relaunch(pool, worker, generation):
+    """Wait for the backoff to end and have a worker of the new generation join."""
+    launched = pool.wait_for_deadline()
+    assert kinds(launched) == [c.RelaunchGang]
+    return pool.join(worker, generation=generation)
+
+
+# Joining.
+
+
+@pytest.mark.parametrize("generation", [0, 2])
+def test_a_worker_of_another_generation_is_expelled(generation):
+    pool = Pool("w1")
+    pool.submit(0, 1)
+    before = pool.picture()
+    assert kinds(pool.join("w2", generation=generation)) == [c.Expel]
+    assert pool.picture() == before
+
+
+def test_a_worker_of_a_generation_that_has_ended_is_expelled():
+    pool = Pool("w1")
+    pool.submit(0)
+    pool.end_gang()
+    assert kinds(pool.join("w1", lease(0))) == [c.Expel]
+    pool.wait_for_deadline()
+    assert kinds(pool.join("w1", lease(0))) == [c.Expel]
+    assert pool.machine.workers == {}
+    assert pool.join("v1", generation=2) == [assign("v1", 0, attempt=2)]
+
+
+def test_a_worker_of_a_gang_that_nobody_launched_is_expelled():
+    pool = Pool("w1")
+    assert pool.join("w2", gang=7) == [c.Expel("w2", "the pool is closed")]
+
+
+def test_a_worker_of_a_pool_that_has_shut_down_is_expelled():
+    pool = Pool("w1")
+    pool.drain()
+    assert pool.join("w2") == [c.Expel("w2", "the pool is closed")]
+    assert pool.join("w1") == [c.Expel("w1", "the pool is closed")]
+
+
+def test_a_gang_is_up_with_its_first_worker():
+    pool = Pool()
+    assert gang_state(pool) is GangState.LAUNCHING
+    pool.join("w1")
+    assert gang_state(pool) is GangState.UP
+    pool.join("w2")
+    assert gang_state(pool) is GangState.UP
+
+
+# The end of a gang.
+
+
+def test_the_trials_of_a_gang_that_ended_are_requeued():
+    pool = Pool("w1", "w2")
+    pool.launch(2)
+    pool.join("x1", gang=2)
+    pool.submit(0, 1, 2, 3)
+    assert pool.end_gang() == []
+    assert pool.machine.counts().pending == 3
+    leased = [pool.end("x1", 2)[-1], pool.end("x1", 1, attempt=2)[-1], pool.end("x1", 0, attempt=2)[-1]]
+    assert leased == [assign("x1", 1, attempt=2), assign("x1", 0, attempt=2), assign("x1", 3)]
+
+
+def test_the_trials_of_a_gang_that_ended_go_to_another_gang_at_once():
+    pool = Pool("w1")
+    pool.submit(0)
+    pool.launch(2)
+    pool.join("x1", gang=2)
+    assert pool.end_gang() == [assign("x1", 0, attempt=2)]
+
+
+def test_trials_that_took_max_attempts_gangs_down_are_lost():
+    pool = Pool("w1")
+    pool.submit(0, max_attempts=1)
+    (settled,) = pool.end_gang(reason="executor lost")
+    assert (settled.outcome, settled.worker) == (Outcome.LOST, "w1")
+    assert "executor lost" in settled.reason
+
+
+def test_the_end_of_another_generation_changes_nothing():
+    pool = Pool("w1")
+    pool.submit(0)
+    before = pool.picture()
+    assert pool.end_gang(generation=2) == []
+    assert pool.end_gang(generation=0) == []
+    assert pool.picture() == before
+
+
+def test_a_gang_ends_once():
+    pool = Pool("w1")
+    pool.end_gang()
+    before = pool.picture()
+    assert pool.end_gang() == []
+    assert pool.picture() == before
+
+
+# Relaunches.
+
+
+def test_a_gang_that_ended_is_relaunched_after_a_backoff():
+    pool = Pool("w1", "w2")
+    pool.submit(0)
+    pool.end_gang()
+    assert gang_state(pool) is GangState.DOWN
+    assert pool.wait(0.9) == []
+    assert pool.wait(0.1) == [c.RelaunchGang(gang=1, generation=2, size=2)]
+    assert pool.wait(0) == []
+    assert gang_state(pool) is GangState.LAUNCHING
+    assert pool.join("v1", generation=2) == [assign("v1", 0, attempt=2)]
+
+
+def test_the_backoff_doubles_up_to_its_limit():
+    pool = Pool("w1", policy=Policy(relaunch_backoff=2, relaunch_backoff_limit=7, max_relaunches=4))
+    waits = []
+    for generation in range(1, 5):
+        pool.end_gang(generation=generation)
+        before = pool.now
+        relaunch(pool, f"g{generation}", generation + 1)
+        waits.append(pool.now - before)
+    assert waits == [2, 4, 7, 7]
+
+
+def test_a_gang_that_is_relaunched_too_often_in_a_row_is_given_up_and_the_pool_with_it():
+    pool = Pool("w1")
+    pool.submit(0, max_attempts=10)
+    for generation in (1, 2, 3):
+        assert pool.end_gang(generation=generation) == []
+        relaunch(pool, f"g{generation}", generation + 1)
+    shut = pool.end_gang(generation=4, reason="out of memory")[-1]
+    assert isinstance(shut, c.ShutDown)
+    assert shut.failed
+    assert "out of memory" in shut.reason
+    assert "4 times in a row" in shut.reason
+    assert gang_state(pool) is GangState.CLOSED
+    assert pool.wait(1000) == []
+
+
+def test_a_trial_that_settles_starts_the_count_of_relaunches_anew():
+    pool = Pool("w1", policy=Policy(max_relaunches=1))
+    pool.submit(0, 1, max_attempts=10)
+    pool.end_gang(generation=1)
+    relaunch(pool, "v1", 2)
+    pool.end("v1", 0, attempt=2)
+    pool.end_gang(generation=2)
+    before = pool.now
+    assert relaunch(pool, "u1", 3) == [assign("u1", 1, attempt=2)]
+    assert pool.now - before == 1
+    assert kinds(pool.end_gang(generation=3)) == [c.ShutDown]
+
+
+def test_a_worker_that_gives_up_is_no_progress():
+    pool = Pool("w1", policy=Policy(max_relaunches=1))
+    pool.submit(0, max_attempts=10)
+    pool.end_gang(generation=1)
+    relaunch(pool, "v1", 2)
+    pool.end("v1", 0, Outcome.CANCELLED, attempt=2)
+    assert kinds(pool.end_gang(generation=2)) == [c.ShutDown]
+
+
+def test_a_gang_that_ended_before_any_worker_ever_joined_is_given_up_at_once():
+    pool = Pool()
+    pool.submit(0)
+    assert pool.end_gang(reason="no such resource profile") == [
+        c.ShutDown("no such resource profile", failed=True)
+    ]
+
+
+def test_a_relaunched_gang_that_ended_before_any_worker_joined_is_launched_again():
+    pool = Pool("w1")
+    pool.end_gang()
+    pool.wait_for_deadline()
+    assert pool.end_gang(generation=2) == []
+    assert pool.wait(2) == [c.RelaunchGang(gang=1, generation=3, size=1)]
+
+
+def test_a_gang_without_a_worker_is_given_up_after_the_start_time():
+    pool = Pool()
+    assert pool.wait(59.9) == []
+    (shut,) = pool.wait(0.1)
+    assert shut.failed
+    assert kinds(pool.join("w1")) == [c.Expel]
+
+
+def test_a_relaunched_gang_without_a_worker_is_given_up_after_the_start_time_too():
+    pool = Pool("w1")
+    pool.end_gang()
+    pool.wait_for_deadline()
+    assert pool.wait(59.9) == []
+    assert kinds(pool.wait(0.1)) == [c.ShutDown]
+
+
+def test_a_gang_that_is_up_is_not_given_up():
+    pool = Pool("w1")
+    for _ in range(20):
+        pool.beat("w1")
+        assert pool.wait(9) == []
+    assert gang_state(pool) is GangState.UP
+
+
+# A pool of several gangs.
+
+
+def test_a_pool_outlives_a_gang_that_is_given_up():
+    pool = Pool("w1")
+    pool.launch(2)
+    pool.submit(0, 1)
+    assert pool.end_gang(2) == []
+    assert gang_state(pool, 2) is GangState.CLOSED
+    assert kinds(pool.join("x1", gang=2)) == [c.Expel]
+    assert pool.end("w1", 0) == [settle(0, "w1"), assign("w1", 1)]
+
+
+def test_a_pool_is_lost_with_its_last_gang():
+    pool = Pool("w1", policy=Policy(max_relaunches=0))
+    pool.launch(2)
+    pool.join("x1", gang=2)
+    assert pool.end_gang(1) == []
+    assert kinds(pool.end_gang(2)) == [c.ShutDown]
+    assert pool.end_gang(2) == []
+
+
+def test_a_pool_that_waits_for_a_relaunch_is_not_lost():
+    pool = Pool("w1")
+    pool.launch(2)
+    pool.end_gang(1)
+    assert pool.end_gang(2) == []
+    assert kinds(pool.wait(1)) == [c.RelaunchGang]
+
+
+# Drain and shutdown.
+
+
+def test_a_gang_that_ends_while_the_pool_drains_is_not_relaunched():
+    pool = Pool("w1")
+    pool.launch(2)
+    pool.join("x1", gang=2)
+    pool.submit(0, 1)
+    pool.drain()
+    assert pool.end_gang(1) == []
+    assert pool.wait(5) == []
+    assert gang_state(pool) is GangState.CLOSED
+
+
+def test_a_gang_that_waits_for_its_relaunch_is_not_launched_by_a_pool_that_drains():
+    pool = Pool("w1")
+    pool.launch(2)
+    pool.join("x1", gang=2)
+    pool.submit(0, 1)
+    pool.end_gang(1)
+    assert pool.drain() == []
+    assert pool.wait(5) == []
+
+
+def test_a_gang_that_waits_for_its_relaunch_is_not_launched_by_a_pool_that_has_shut_down():
+    pool = Pool("w1")
+    pool.end_gang()
+    assert kinds(pool.drain()) == [c.ShutDown]
+    assert pool.wait(5) == []
+    assert pool.machine.next_deadline is None
+
+
+def test_a_gang_that_is_still_launching_when_the_pool_shuts_down_does_not_shut_it_down_again():
+    pool = Pool()
+    assert kinds(pool.drain()) == [c.ShutDown]
+    assert pool.wait(100) == []
+    assert pool.end_gang() == []
