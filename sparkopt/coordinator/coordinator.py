@@ -115,11 +115,16 @@ class Coordinator:
         if self._thread.is_alive():
             self.post(self._stopping.set)
             self._thread.join()
+        self._loop.close()  # done already, unless the thread never started
         self.blobs.close()
 
-    def post(self, action: Callable[[], None]) -> None:
-        """Have the coordinator's thread do something soon."""
-        self._loop.call_soon_threadsafe(action)
+    def post(self, action: Callable[[], None]) -> bool:
+        """Have the coordinator's thread do something soon, and say whether there still is one."""
+        try:
+            self._loop.call_soon_threadsafe(action)
+        except RuntimeError:  # the loop is closed: asyncio has no exception of its own for it
+            return False
+        return True
 
     def tell(self, event: events.Event) -> None:
         """Tell the machine of something that happened."""
@@ -144,7 +149,8 @@ class Coordinator:
             self.post(lambda: self._close_study(name))
 
         channel = StudyChannel(submit, cancel, close)
-        self.post(lambda: self._open_study(name, channel, objective, max_attempts))
+        if not self.post(lambda: self._open_study(name, channel, objective, max_attempts)):
+            channel.put_failure(PoolClosedError("the pool was closed before the study began"))
         return channel
 
     # The thread.

@@ -14,6 +14,9 @@ INLINE_BYTES: Final = 1024 * 1024
 CHUNK_BYTES: Final = 1024 * 1024
 """The size of one such chunk."""
 
+TEXT_CHARACTERS: Final = 64 * 1024
+"""The longest text of a failure that is told whole; it must fit a message whatever its characters are."""
+
 KEEPALIVE_SECONDS: Final = 10.0
 """How often an idle connection is probed, by both ends."""
 

@@ -154,12 +154,16 @@ class Agent:
     async def _outcome(self, attempt: _Attempt) -> trial_pb2.Outcome:
         assignment = attempt.assignment
         argument = assignment.argument
-        header = {
-            "objective": assignment.objective.id,
-            "objective_file": str(await self._fetched(assignment.objective)),
-        }
-        if argument.HasField("blob"):
-            header["argument_file"] = str(await self._fetched(argument.blob))
+        header = {"objective": assignment.objective.id}
+        try:
+            header["objective_file"] = str(await self._fetched(assignment.objective))
+            if argument.HasField("blob"):
+                header["argument_file"] = str(await self._fetched(argument.blob))
+        except grpc.aio.AioRpcError as error:
+            if error.code() is not grpc.StatusCode.NOT_FOUND:
+                raise
+            # Withdrawn: its study has ended meanwhile. The cancellation that says so may come after this.
+            return trial_pb2.Outcome(kind=trial_pb2.OUTCOME_KIND_CANCELLED)
         try:
             if attempt.cancelled:
                 raise RunCancelled

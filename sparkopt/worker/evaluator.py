@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from sparkopt.wire import codec
-from sparkopt.wire.limits import INLINE_BYTES
+from sparkopt.wire.limits import INLINE_BYTES, TEXT_CHARACTERS
 from sparkopt.worker.frames import Frame, Kind, receive
 
 
@@ -65,9 +65,9 @@ class Evaluator:
 
     def _failure(self, error: BaseException, seconds: float) -> Frame:
         header = {
-            "type": _type_name(error),
-            "message": _text(error),
-            "traceback": _traceback(error),
+            "type": _sendable(_type_name(error)),
+            "message": _sendable(_text(error)),
+            "traceback": _sendable(_traceback(error)),
             "seconds": seconds,
         }
         try:
@@ -90,6 +90,15 @@ class Evaluator:
 def _type_name(error: BaseException) -> str:
     kind = type(error)
     return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+
+
+def _sendable(text: str) -> str:
+    """The text as a message takes it: not too long, and without what UTF-8 has no bytes for."""
+    if len(text) > TEXT_CHARACTERS:
+        half = TEXT_CHARACTERS // 2
+        left_out = len(text) - 2 * half
+        text = f"{text[:half]}\n[{left_out:,} characters left out]\n{text[-half:]}"
+    return text.encode(errors="backslashreplace").decode()
 
 
 def _text(error: BaseException) -> str:

@@ -137,7 +137,10 @@ class Link:
         reading = self._loop.create_task(self._read(call))
         try:
             await asyncio.wait([closing, reading], return_when=asyncio.FIRST_COMPLETED)
-            return reading.result() if reading.done() else "closed"
+            if not reading.done():
+                return "closed"
+            # A call that the heartbeat gave up ends its reader as a cancelled task.
+            return "the coordinator fell silent" if reading.cancelled() else reading.result()
         finally:
             self._outgoing = None
             self._timer.cancel()

@@ -94,7 +94,8 @@ class Nursery:
         processes.lead_group(self._evaluator)
         theirs.close()
         report = REPORT.pack(STARTED, self._evaluator, 0, 0)
-        socket.send_fds(self._control, [report], [ours.fileno()])
+        with contextlib.suppress(BrokenPipeError):  # A may have gone meanwhile
+            socket.send_fds(self._control, [report], [ours.fileno()])
         ours.close()
 
     def _reap(self) -> None:

@@ -39,11 +39,12 @@ def run(spec: WorkerSpec, slot: int) -> int:
     """
     leash, leash_holder = os.pipe()
     report, report_writer = os.pipe()
+    directory = Path(tempfile.mkdtemp(prefix="sparkopt-worker-"))
 
     def process_a() -> None:
         os.close(leash_holder)
         os.close(report)
-        answer = _work(spec, slot, leash)
+        answer = _work(spec, slot, directory, leash)
         os.write(report_writer, json.dumps(answer).encode())
 
     pid = processes.fork(process_a)
@@ -55,6 +56,7 @@ def run(spec: WorkerSpec, slot: int) -> int:
     finally:
         os.close(leash_holder)
         _, status = os.waitpid(pid, 0)
+        shutil.rmtree(directory, ignore_errors=True)  # in case that process A could not
     answer = json.loads(said) if said else {}
     if "trials" not in answer:
         why = answer.get("error") or f"its process ended: {processes.describe_exit(status)}"
@@ -63,8 +65,8 @@ def run(spec: WorkerSpec, slot: int) -> int:
     return trials
 
 
-def _work(spec: WorkerSpec, slot: int, leash: int) -> dict[str, Any]:
-    directory = Path(tempfile.mkdtemp(prefix="sparkopt-worker-"))
+def _work(spec: WorkerSpec, slot: int, directory: Path, leash: int) -> dict[str, Any]:
+    processes.adopt_orphans()
     nursery = NurseryHandle(directory)
     try:
         # Only now: grpc must not be loaded when the nursery is forked.
@@ -75,4 +77,5 @@ def _work(spec: WorkerSpec, slot: int, leash: int) -> dict[str, Any]:
         return {"error": f"{type(error).__name__}: {error}"}
     finally:
         nursery.bury()
+        processes.bury_children()  # there are some only if the nursery was killed
         shutil.rmtree(directory, ignore_errors=True)

@@ -1,0 +1,94 @@
+"""One real Spark session for all tests, and a check that no test leaves anything behind."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from pathlib import Path
+
+import psutil
+import pytest
+
+SLOTS = 2
+MARK = "SPARKOPT_TESTS"
+"""Set in the environment of whatever Spark starts for this test run, so that it can be told from others'."""
+
+
+@pytest.fixture(scope="session")
+def workers_directory(tmp_path_factory):
+    """The executors' directory for temporary files."""
+    return tmp_path_factory.mktemp("workers")
+
+
+@pytest.fixture(scope="session")
+def spark(workers_directory):
+    """A session on ``local[2]``: two slots, real Python workers."""
+    from pyspark.sql import SparkSession
+
+    from sparkopt.spark.java import ensure_java
+
+    ensure_java()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(MARK, str(os.getpid()))
+        patch.setenv("TMPDIR", str(workers_directory))
+        patch.setenv("PYSPARK_PYTHON", sys.executable)
+        patch.setenv("SPARK_LOCAL_IP", "127.0.0.1")
+        session = (
+            SparkSession.builder.master(f"local[{SLOTS}]")
+            .appName("sparkopt-tests")
+            .config("spark.ui.enabled", "false")
+            .config("spark.ui.showConsoleProgress", "false")
+            .getOrCreate()
+        )
+    session.sparkContext.setLogLevel("OFF")
+    yield session
+    session.stop()
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_behind(request):
+    """No thread, listening port, process, file or Spark job of ours outlives a test."""
+    ports = _listening_ports()
+    yield
+    threads = [thread.name for thread in threading.enumerate() if thread.name.startswith("sparkopt")]
+    assert threads == [], "threads are left"
+    assert _listening_ports() - ports == set(), "ports are still listened on"
+    if "spark" not in request.fixturenames:
+        return
+    context = request.getfixturevalue("spark").sparkContext
+    # Spark's tracker hears of the end of a job from a queue.
+    context._jsc.sc().listenerBus().waitUntilEmpty()
+    assert list(context.statusTracker().getActiveJobsIds()) == [], "Spark jobs are left"
+    _, alive = psutil.wait_procs(descendants_of_workers(), timeout=10)
+    assert alive == [], "processes are left"
+    directory: Path = request.getfixturevalue("workers_directory")
+    assert list(directory.glob("sparkopt-*")) == [], "files are left"
+
+
+def _listening_ports() -> set[int]:
+    connections = psutil.Process().net_connections(kind="inet")
+    return {each.laddr.port for each in connections if each.status == psutil.CONN_LISTEN}
+
+
+def descendants_of_workers() -> list[psutil.Process]:
+    """Everything that descends, or did before it was orphaned, from this run's pyspark workers."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get(MARK) == str(os.getpid()) and not _is_sparks_own(process):
+                found.append(process)
+        except psutil.Error:
+            continue
+    return found
+
+
+def _is_sparks_own(process: psutil.Process) -> bool:
+    """Whether a process is the JVM, pyspark's daemon, or one of the daemon's workers."""
+    if process.name() == "java":
+        return True
+    parent = process.parent()
+    if parent is None or process.status() == psutil.STATUS_ZOMBIE:
+        return False
+    grandparent = parent.parent()
+    return parent.name() == "java" or (grandparent is not None and grandparent.name() == "java")

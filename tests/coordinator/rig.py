@@ -1,0 +1,307 @@
+"""A coordinator, workers in processes of their own, workers that the test plays, and a post to meet at."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import os
+import pickle
+import queue
+import select
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import cloudpickle
+import grpc
+import psutil
+
+from sparkopt.coordinator import Coordinator
+from sparkopt.core import events
+from sparkopt.core.machine import Policy
+from sparkopt.errors import PoolLostError
+from sparkopt.wire import codec
+from sparkopt.wire.limits import channel_options
+from sparkopt.wire.tokens import bearer
+from sparkopt.wire.v1 import trial_pb2, worker_pb2, worker_pb2_grpc
+from sparkopt.worker.spec import WorkerSpec
+
+SECONDS = 30.0
+"""How long a test waits for what has to come."""
+
+HEARTBEAT = 0.1
+
+WORKER = """
+import pickle, sys
+from sparkopt.worker import task
+try:
+    task.run(*pickle.load(sys.stdin.buffer))
+except task.WorkerFailedError as error:
+    sys.exit(f"WorkerFailedError: {error}")
+assert "grpc" not in sys.modules
+"""
+
+
+class Post:
+    """Where objectives report: a socket of the test's."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = str(path)
+        self._socket = socket.socket(socket.AF_UNIX)
+        self._socket.bind(self.path)
+        self._socket.listen(100)
+        self._socket.settimeout(SECONDS)
+        self._visits: list[Visit] = []
+
+    def visit(self) -> Visit:
+        """The next objective that comes."""
+        visit = Visit(self._socket.accept()[0])
+        self._visits.append(visit)
+        return visit
+
+    def visits(self, number: int) -> dict[str, Visit]:
+        """So many, by their words."""
+        return {visit.word: visit for visit in (self.visit() for _ in range(number))}
+
+    def nobody_waits(self) -> bool:
+        """Whether nobody has come that was not met."""
+        self._socket.settimeout(0)
+        try:
+            self._visits.append(Visit(self._socket.accept()[0]))
+        except BlockingIOError:
+            return True
+        finally:
+            self._socket.settimeout(SECONDS)
+        return False
+
+    def close(self) -> None:
+        self._socket.close()
+        for visit in self._visits:
+            visit.close()
+
+
+class Visit:
+    """An objective that waits for an answer."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._socket = sock
+        sock.settimeout(SECONDS)
+        with sock.makefile("rb") as stream:
+            said = json.loads(stream.readline())
+        self.word, self.pid, self.parent = said["word"], said["pid"], said["parent"]
+
+    def answer(self, word: str = "done") -> None:
+        self._socket.sendall(word.encode())
+
+    def wait_for_the_end(self) -> None:
+        """Wait until the process at the other end is gone."""
+        with contextlib.suppress(ConnectionResetError):
+            assert self._socket.recv(1) == b""
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+class Peer:
+    """A worker played by the test: says and hears what it likes."""
+
+    def __init__(self, channel: grpc.Channel, token: str) -> None:
+        self._said: queue.SimpleQueue[worker_pb2.WorkerMessage | None] = queue.SimpleQueue()
+        stub = worker_pb2_grpc.WorkerServiceStub(channel)
+        self.call = stub.Work(iter(self._said.get, None), metadata=bearer(token), timeout=SECONDS)
+
+    def say(self, sequence: int = 0, **body: object) -> None:
+        self._said.put(worker_pb2.WorkerMessage(sequence=sequence, **body))
+
+    def hello(self, slot: int = 0, generation: int = 1, holding: trial_pb2.Attempt | None = None) -> None:
+        name = f"gang0.{generation}/worker{slot}"
+        hello = worker_pb2.Hello(worker=name, gang=0, generation=generation, holding=holding)
+        self.say(hello=hello)
+
+    def outcome(self, attempt: trial_pb2.Attempt, sequence: int, **more: object) -> None:
+        outcome = trial_pb2.Outcome(attempt=attempt, **more)
+        self.say(sequence, outcome=outcome)
+
+    def hear(self, kind: str) -> worker_pb2.CoordinatorMessage:
+        """The next message but for answered heartbeats; it has to be of this kind."""
+        for message in self.call:
+            if (heard := message.WhichOneof("body")) != "heartbeat":
+                assert heard == kind
+                return message
+        raise AssertionError(f"the stream ended before {kind} came")
+
+    def end(self) -> None:
+        """Say nothing more, and be cut."""
+        self._said.put(None)
+        self.call.cancel()
+
+
+class Rig:
+    """Everything together; ends what it started."""
+
+    def __init__(
+        self, directory: Path, limit: int = 2, host: str = "127.0.0.1", policy: Policy | None = None
+    ) -> None:
+        self.directory = directory
+        (directory / "workers").mkdir()
+        self.post = Post(directory / "post")
+        self.coordinator = Coordinator(
+            limit, host, lambda *_: None, lambda reason, _: PoolLostError(reason), policy, HEARTBEAT
+        )
+        self.fetched: list[str] = []
+        self._heard: queue.SimpleQueue[events.Event] = queue.SimpleQueue()
+        self._names = (f"study-{number}" for number in itertools.count())
+        self._closed = False
+        self._held: dict[int, int] = {}
+        self._last_words: dict[int, Path] = {}
+        self._workers: list[subprocess.Popen] = []
+        self._channels: list[grpc.Channel] = []
+        self._peers: list[Peer] = []
+        self._listen_in()
+        self.endpoint = self.coordinator.start()
+        self.coordinator.tell(events.GangLaunched(0, 2))
+
+    def _listen_in(self) -> None:
+        step, read = self.coordinator._machine.step, self.coordinator.blobs.read
+
+        def noted_step(event, now):
+            commands = step(event, now)
+            self._heard.put(event)
+            return commands
+
+        def noted_read(name):
+            self.fetched.append(name)
+            return read(name)
+
+        self.coordinator._machine.step = noted_step
+        self.coordinator.blobs.read = noted_read
+
+    def heard(self, kind: type) -> events.Event:
+        """Wait until the machine has heard of such an event; skips what comes before it."""
+        deadline = time.monotonic() + SECONDS
+        while not isinstance(event := self._heard.get(timeout=deadline - time.monotonic()), kind):
+            pass
+        return event
+
+    # Workers.
+
+    def work(self, *slots: int, endpoint=None, grace: float = SECONDS) -> list[subprocess.Popen]:
+        """Start real workers."""
+        spec = WorkerSpec(endpoint or self.endpoint, 0, 1, HEARTBEAT, grace)
+        environment = {
+            **os.environ,
+            "PYTHONPATH": str(Path(__file__).parent),
+            "TMPDIR": str(self.directory / "workers"),
+        }
+        started = []
+        for slot in slots:
+            holders, held = os.pipe()
+            given = self.directory / f"spec-{slot}"
+            given.write_bytes(pickle.dumps((spec, slot)))
+            last_words = self.directory / f"stderr-{slot}"
+            with given.open("rb") as stdin, last_words.open("wb") as stderr:
+                process = subprocess.Popen(
+                    [sys.executable, "-c", WORKER],
+                    stdin=stdin,
+                    stderr=stderr,
+                    env=environment,
+                    pass_fds=[held],
+                )
+            os.close(held)
+            self._last_words[process.pid] = last_words
+            self._held[process.pid] = holders
+            started.append(process)
+        self._workers += started
+        return started
+
+    def how_it_ended(self, worker: subprocess.Popen) -> tuple[int, str]:
+        """A worker's exit code and its last words, once it has ended."""
+        code = worker.wait(SECONDS)
+        return code, self._last_words[worker.pid].read_text()
+
+    def wait_for_the_end_of_all(self, worker: subprocess.Popen) -> None:
+        """Wait until a worker's task, process A, nursery, evaluator and all that these forked are gone."""
+        holders = self._held[worker.pid]
+        assert select.select([holders], [], [], SECONDS)[0], "processes are left"
+        assert os.read(holders, 1) == b""
+
+    def files_of_workers(self) -> list[Path]:
+        """What workers have in their temporary directories."""
+        return sorted(path for path in (self.directory / "workers").rglob("*") if path.is_file())
+
+    def channel(self) -> grpc.Channel:
+        """A channel of the test's own."""
+        channel = grpc.insecure_channel(self.endpoint.address, channel_options())
+        self._channels.append(channel)
+        return channel
+
+    def peer(self) -> Peer:
+        """A worker played by the test, before its first word."""
+        peer = Peer(self.channel(), self.endpoint.token)
+        self._peers.append(peer)
+        return peer
+
+    # Studies.
+
+    def study(self, objective, max_attempts: int = 3) -> Study:
+        """Open a study of an objective."""
+        name = next(self._names)
+        return Study(self.coordinator.open_study(name, cloudpickle.dumps(objective), max_attempts))
+
+    def close(self) -> None:
+        """Send everybody away and wait until they are gone. Idempotent."""
+        if self._closed:
+            return
+        self._closed = True
+        self.coordinator.expel_all()
+        for peer in self._peers:
+            peer.end()
+        try:
+            for process in self._workers:
+                process.wait(SECONDS)
+        finally:
+            for process in self._workers:
+                process.kill()
+                process.wait(SECONDS)
+                self.wait_for_the_end_of_all(process)
+                os.close(self._held[process.pid])
+            for channel in self._channels:
+                channel.close()
+            self.coordinator.close()
+            self.post.close()
+        left = list((self.directory / "workers").glob("sparkopt-*"))
+        assert left == [], "files of workers are left"
+
+
+class Study:
+    """A study's channel, in short words."""
+
+    def __init__(self, channel) -> None:
+        self.channel = channel
+        self._tids = itertools.count()
+
+    def submit(self, *arguments: object) -> list[int]:
+        proposals = [(next(self._tids), codec.dumps(argument)) for argument in arguments]
+        self.channel.submit(proposals)
+        return [tid for tid, _ in proposals]
+
+    def settled(self):
+        """The next trial to settle."""
+        settled = self.channel.next_settled(time.monotonic() + SECONDS)
+        assert settled is not None, "no trial settled"
+        return settled
+
+    def result(self):
+        """The result of the next trial to settle."""
+        settled = self.settled()
+        assert settled.result is not None, settled
+        return settled.result.load()
+
+
+def process_a(task: subprocess.Popen) -> psutil.Process:
+    """A worker's process A: the one child of its task."""
+    (child,) = psutil.Process(task.pid).children()
+    return child

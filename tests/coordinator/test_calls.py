@@ -1,0 +1,261 @@
+"""What the coordinator makes of the calls that reach it, right and wrong; the test plays the worker."""
+
+from __future__ import annotations
+
+import grpc
+import meetings
+import pytest
+from rig import SECONDS, Peer
+
+from sparkopt.core import events
+from sparkopt.core.machine import Policy
+from sparkopt.core.states import Outcome
+from sparkopt.wire import codec
+from sparkopt.wire.tokens import bearer
+from sparkopt.wire.v1 import trial_pb2, worker_pb2, worker_pb2_grpc
+
+OK = trial_pb2.OUTCOME_KIND_OK
+HELLO = worker_pb2.WorkerMessage(hello=worker_pb2.Hello(worker="gang0.1/worker0", generation=1))
+CANCELLED = trial_pb2.OUTCOME_KIND_CANCELLED
+
+
+def payload(value):
+    return trial_pb2.Payload(inline=codec.dumps(value))
+
+
+def status_of(call):
+    """The status that a call ends with."""
+    with pytest.raises(grpc.RpcError) as caught:
+        list(call)
+    return caught.value.code()
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [(), bearer("wrong"), (("authorization", "Bearer "),), (("x-token", "right"),)],
+    ids=["none", "wrong", "empty", "elsewhere"],
+)
+def test_a_call_without_the_token_is_refused(rig, metadata):
+    metadata = tuple((key, rig.endpoint.token if value == "right" else value) for key, value in metadata)
+    blob = rig.coordinator.blobs.offer(b"secret")
+    stub = worker_pb2_grpc.WorkerServiceStub(rig.channel())
+    with_token = {"metadata": metadata, "timeout": SECONDS}
+    assert status_of(stub.Work(iter([HELLO]), **with_token)) is grpc.StatusCode.UNAUTHENTICATED
+    fetched = stub.Fetch(worker_pb2.FetchRequest(blob=blob.id), **with_token)
+    assert status_of(fetched) is grpc.StatusCode.UNAUTHENTICATED
+    with pytest.raises(grpc.RpcError) as caught:
+        stub.Push(iter([worker_pb2.Chunk(data=b"x")]), **with_token)
+    assert caught.value.code() is grpc.StatusCode.UNAUTHENTICATED
+    assert rig.fetched == []
+    assert rig.coordinator._streams == {}
+
+
+def test_blobs_are_fetched_in_chunks_and_unknown_ones_not_found(rig):
+    stub = worker_pb2_grpc.WorkerServiceStub(rig.channel())
+    right = {"metadata": bearer(rig.endpoint.token), "timeout": SECONDS}
+    data = b"0123456789" * 300_000
+    blob = rig.coordinator.blobs.offer(data)
+    pieces = [chunk.data for chunk in stub.Fetch(worker_pb2.FetchRequest(blob=blob.id), **right)]
+    assert blob.size == len(data)
+    assert b"".join(pieces) == data
+    assert len(pieces) == 3
+    unknown = stub.Fetch(worker_pb2.FetchRequest(blob="unknown"), **right)
+    assert status_of(unknown) is grpc.StatusCode.NOT_FOUND
+
+
+@pytest.mark.parametrize(
+    "messages",
+    [
+        [],
+        [worker_pb2.WorkerMessage(heartbeat=worker_pb2.Heartbeat())],
+        [worker_pb2.WorkerMessage(hello=worker_pb2.Hello())],
+        [worker_pb2.WorkerMessage(hello=worker_pb2.Hello(worker="w", holding=trial_pb2.Attempt()))],
+        [worker_pb2.WorkerMessage(hello=worker_pb2.Hello(worker="w", generation=1))] * 2,
+        [
+            worker_pb2.WorkerMessage(hello=worker_pb2.Hello(worker="w", generation=1)),
+            worker_pb2.WorkerMessage(),
+        ],
+    ],
+    ids=["nothing", "heartbeat first", "no name", "holds nonsense", "hello twice", "empty"],
+)
+def test_a_stream_that_makes_no_sense_is_refused(rig, messages):
+    stub = worker_pb2_grpc.WorkerServiceStub(rig.channel())
+    call = stub.Work(iter(messages), metadata=bearer(rig.endpoint.token), timeout=SECONDS)
+    assert status_of(call) is grpc.StatusCode.INVALID_ARGUMENT
+
+
+@pytest.mark.parametrize("kind", [trial_pb2.OUTCOME_KIND_LOST, trial_pb2.OUTCOME_KIND_UNSPECIFIED])
+def test_an_outcome_that_no_worker_may_report_is_refused(rig, kind):
+    rig.study(meetings.double).submit(1)
+    peer = rig.peer()
+    peer.hello()
+    peer.hear("welcome")
+    peer.outcome(peer.hear("assignment").assignment.attempt, 1, kind=kind)
+    assert status_of(peer.call) is grpc.StatusCode.INVALID_ARGUMENT
+
+
+@pytest.fixture
+def assigned(rig):
+    """A study, the one worker, and the first of its trials, which is assigned to the worker."""
+    study = rig.study(meetings.double)
+    study.submit(1)
+    peer = rig.peer()
+    peer.hello()
+    welcome = peer.hear("welcome").welcome
+    assert (welcome.heartbeat, welcome.grace) == (0.1, Policy().grace)
+    return study, peer, peer.hear("assignment").assignment
+
+
+def test_an_assignment_says_what_to_run_on_what(assigned):
+    _, _, assignment = assigned
+    assert (assignment.attempt.tid, assignment.attempt.attempt) == (0, 1)
+    assert codec.loads(assignment.argument.inline) == 1
+    assert assignment.objective.size > 0
+
+
+def test_heartbeats_are_answered(assigned):
+    _, peer, _ = assigned
+    for _ in range(3):
+        peer.say(heartbeat=worker_pb2.Heartbeat())
+        assert next(peer.call).HasField("heartbeat")
+
+
+def test_a_result_that_beats_its_cancellation_counts(assigned):
+    study, peer, assignment = assigned
+    study.channel.cancel(0, "too late")
+    assert peer.hear("cancellation").cancellation.attempt == assignment.attempt
+    peer.outcome(assignment.attempt, 1, kind=OK, result=payload(7), seconds=1.5)
+    settled = study.settled()
+    assert (settled.outcome, settled.result.load(), settled.seconds) == (Outcome.OK, 7, 1.5)
+
+
+def test_a_cancellation_that_is_confirmed_counts_as_such(assigned):
+    study, peer, assignment = assigned
+    study.channel.cancel(0, "in time")
+    assert peer.hear("cancellation").cancellation.reason == "in time"
+    peer.outcome(assignment.attempt, 1, kind=CANCELLED)
+    settled = study.settled()
+    assert (settled.outcome, settled.reason, settled.result) == (Outcome.CANCELLED, "in time", None)
+
+
+def test_an_outcome_that_comes_twice_counts_once_and_is_acknowledged_twice(rig, assigned):
+    study, peer, assignment = assigned
+    peer.outcome(assignment.attempt, 1, kind=OK, result=payload("first"))
+    assert study.result() == "first"
+    peer.end()
+    again = rig.peer()
+    again.hello(holding=assignment.attempt)
+    assert again.hear("welcome").acknowledged in (0, 1)
+    # What it holds is settled and so no longer its own; a worker that has the outcome already ignores this.
+    assert again.hear("cancellation").cancellation.attempt == assignment.attempt
+    again.outcome(assignment.attempt, 1, kind=OK, result=payload("second"))
+    study.submit(2)
+    message = again.hear("assignment")
+    assert message.assignment.attempt.tid == 1
+    again.outcome(message.assignment.attempt, 2, kind=OK, result=payload("next"))
+    assert study.result() == "next"
+    again.say(heartbeat=worker_pb2.Heartbeat())
+    assert next(again.call).acknowledged == 2
+
+
+def test_a_worker_that_lost_its_assignment_gets_it_again(rig, assigned):
+    study, peer, assignment = assigned
+    peer.end()
+    rig.heard(events.StreamLost)
+    again = rig.peer()
+    again.hello()
+    again.hear("welcome")
+    assert again.hear("assignment").assignment == assignment
+    again.outcome(assignment.attempt, 1, kind=OK, result=payload("here"))
+    settled = study.settled()
+    assert (settled.attempt, settled.result.load()) == (1, "here")
+
+
+def test_a_new_stream_takes_the_place_of_the_old(rig, assigned):
+    study, peer, assignment = assigned
+    again = rig.peer()
+    again.hello(holding=assignment.attempt)
+    again.hear("welcome")
+    assert list(peer.call) == []
+    again.outcome(assignment.attempt, 1, kind=OK, result=payload("here"))
+    assert study.result() == "here"
+
+
+def test_a_worker_of_another_generation_is_expelled(rig, assigned):
+    stale = rig.peer()
+    stale.hello(slot=1, generation=9)
+    stale.hear("welcome")
+    assert "generation 9" in stale.hear("expulsion").expulsion.reason
+
+
+def test_a_worker_that_was_given_up_is_expelled(make_rig):
+    rig = make_rig(policy=Policy(grace=0.2))
+    study = rig.study(meetings.double, max_attempts=1)
+    study.submit(1)
+    peer = rig.peer()
+    peer.hello()
+    peer.hear("welcome")
+    attempt = peer.hear("assignment").assignment.attempt
+    peer.end()
+    assert study.settled().outcome is Outcome.LOST
+    again = rig.peer()
+    again.hello(holding=attempt)
+    again.hear("welcome")
+    assert "could not be reached" in again.hear("expulsion").expulsion.reason
+
+
+def test_whoever_joins_a_pool_that_closes_is_expelled(rig):
+    rig.coordinator.expel_all()
+    peer = rig.peer()
+    peer.hello()
+    peer.hear("expulsion")
+
+
+def test_what_is_pushed_for_an_outcome_goes_with_its_reader(rig, assigned, tmp_path):
+    study, peer, assignment = assigned
+    channel = rig.channel()
+    data = codec.dumps(b"x" * 3_000_000)
+    metadata = (*bearer(rig.endpoint.token), ("sparkopt-worker", "gang0.1/worker0"))
+    chunks = [worker_pb2.Chunk(data=data[start : start + 10**6]) for start in range(0, len(data), 10**6)]
+    stub = worker_pb2_grpc.WorkerServiceStub(channel)
+    blob, unwanted = (stub.Push(iter(chunks), metadata=metadata, timeout=SECONDS) for _ in range(2))
+    assert blob.size == len(data)
+    peer.outcome(assignment.attempt, 1, kind=OK, result=trial_pb2.Payload(blob=blob))
+    result = study.settled().result
+    assert len(list((tmp_path / "driver").glob("*/*"))) == 2
+    assert result.load() == b"x" * 3_000_000
+    (left,) = (tmp_path / "driver").glob("*/*")
+    assert left.name == unwanted.id
+    # Nobody refers to the other one: it goes with the worker.
+    rig.coordinator.tell(events.DrainRequested("gang0.1/worker0", "enough"))
+    peer.hear("expulsion")
+    assert not left.exists()
+
+
+def test_a_pushed_result_of_a_stale_outcome_is_dropped(rig, assigned, tmp_path):
+    study, peer, assignment = assigned
+    stub = worker_pb2_grpc.WorkerServiceStub(rig.channel())
+    metadata = (*bearer(rig.endpoint.token), ("sparkopt-worker", "gang0.1/worker0"))
+    blob = stub.Push(iter([worker_pb2.Chunk(data=b"x")]), metadata=metadata, timeout=SECONDS)
+    stale = trial_pb2.Attempt(study=assignment.attempt.study, tid=99, attempt=1)
+    peer.outcome(stale, 1, kind=OK, result=trial_pb2.Payload(blob=blob))
+    peer.outcome(assignment.attempt, 2, kind=OK, result=payload("fine"))
+    assert study.result() == "fine"
+    assert list((tmp_path / "driver").glob("*/*")) == []
+
+
+def test_peers_are_told_apart_by_their_names(rig):
+    study = rig.study(meetings.double)
+    study.submit(1, 2)
+    peers: list[Peer] = []
+    for slot in range(2):
+        peers.append(rig.peer())
+        peers[-1].hello(slot=slot)
+        peers[-1].hear("welcome")
+    attempts = [peer.hear("assignment").assignment.attempt for peer in peers]
+    # Each may speak of its own attempt only.
+    peers[0].outcome(attempts[1], 1, kind=OK, result=payload("not mine"))
+    peers[1].outcome(attempts[1], 1, kind=OK, result=payload("mine"))
+    settled = study.settled()
+    assert (settled.tid, settled.worker) == (attempts[1].tid, "gang0.1/worker1")
+    assert settled.result.load() == "mine"

@@ -1,0 +1,84 @@
+"""A script: a supervisor with its nursery and evaluators, which runs a list of requests and says what came.
+
+Started by conftest.py in a process of its own, as a nursery must be forked before there are threads.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import pickle
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from sparkopt.wire import codec
+from sparkopt.worker.frames import Frame, Kind
+from sparkopt.worker.supervisor import EvaluatorEnded, NurseryHandle, RunCancelled, Supervisor
+
+
+@dataclass
+class Request:
+    """Something to be evaluated."""
+
+    objective: str
+    argument: object
+    in_file: bool = False
+    cancel: bool = False
+
+
+@dataclass
+class Answer:
+    """What came of it: ``result``, ``failure``, ``ended`` or ``cancelled``."""
+
+    kind: str
+    header: dict
+    payload: bytes = b""
+    in_file: bool = False
+    ended: str = ""
+    peak_memory: int = 0
+
+    def load(self):
+        return pickle.loads(self.payload)
+
+
+async def evaluate(supervisor: Supervisor, directory: Path, request: Request) -> Answer:
+    header = {"objective": request.objective, "objective_file": request.objective}
+    payload = codec.dumps(request.argument)
+    if request.in_file:
+        file = directory / "argument"
+        file.write_bytes(payload)
+        header["argument_file"], payload = str(file), b""
+    running = asyncio.ensure_future(supervisor.run(Frame(Kind.RUN, header, payload)))
+    if request.cancel:
+        asyncio.get_running_loop().call_soon(supervisor.cancel)
+    try:
+        frame = await running
+    except EvaluatorEnded as ended:
+        return Answer("ended", {}, ended=str(ended), peak_memory=ended.peak_memory)
+    except RunCancelled:
+        return Answer("cancelled", {})
+    payload = frame.payload
+    file = frame.header.pop("file", None)
+    if file is not None:
+        payload = Path(file).read_bytes()
+        Path(file).unlink()
+    return Answer(frame.kind.name.lower(), frame.header, payload, in_file=file is not None)
+
+
+async def main(handle: NurseryHandle, directory: Path, requests: list[Request]) -> list[Answer]:
+    supervisor = Supervisor(handle)
+    try:
+        return [await evaluate(supervisor, directory, request) for request in requests]
+    finally:
+        supervisor.close()
+
+
+if __name__ == "__main__":
+    import evaluations  # by this name, the one that the test knows it by, not as __main__
+
+    directory, requests = pickle.load(sys.stdin.buffer)
+    handle = NurseryHandle(directory)
+    answers = asyncio.run(evaluations.main(handle, directory, requests))
+    handle.bury()
+    assert "grpc" not in sys.modules
+    sys.stdout.buffer.write(pickle.dumps(answers))

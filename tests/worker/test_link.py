@@ -1,0 +1,107 @@
+"""The link opens its stream again, whichever way the last one ended."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+
+import grpc
+import pytest
+
+from sparkopt.wire.limits import server_options
+from sparkopt.wire.v1 import worker_pb2, worker_pb2_grpc
+from sparkopt.worker.link import CoordinatorUnreachableError, Link
+from sparkopt.worker.spec import Endpoint, WorkerSpec
+
+SECONDS = 30
+WELCOME = worker_pb2.CoordinatorMessage(welcome=worker_pb2.Welcome(heartbeat=0.05, grace=3))
+EXPULSION = worker_pb2.CoordinatorMessage(expulsion=worker_pb2.Expulsion(reason="done"))
+
+
+class Service(worker_pb2_grpc.WorkerServiceServicer):
+    """Does with each stream what the test has for it: a list of things to do, one for each stream."""
+
+    def __init__(self, deeds):
+        self.deeds = iter(deeds)
+        self.hellos = []
+
+    async def Work(self, requests, context):
+        self.hellos.append((await anext(aiter(requests))).hello.worker)
+        await context.write(WELCOME)
+        await next(self.deeds)(requests, context)
+
+
+async def fall_silent(requests, context):
+    async for _ in requests:
+        pass
+
+
+async def end(requests, context):
+    pass
+
+
+async def fail(requests, context):
+    await context.abort(grpc.StatusCode.INTERNAL, "a bug")
+
+
+async def refuse(requests, context):
+    await context.abort(grpc.StatusCode.UNAUTHENTICATED, "who are you")
+
+
+async def expel(requests, context):
+    await context.write(EXPULSION)
+    await fall_silent(requests, context)
+
+
+@asynccontextmanager
+async def link_to(service):
+    """A link that leaves when it is expelled."""
+    server = grpc.aio.server(options=server_options())
+    worker_pb2_grpc.add_WorkerServiceServicer_to_server(service, server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    spec = WorkerSpec(Endpoint(f"127.0.0.1:{port}", "token"), 0, 1, heartbeat=0.05, grace=3)
+
+    def receive(message):
+        if message.HasField("expulsion"):
+            link.close()
+
+    hello = worker_pb2.WorkerMessage(hello=worker_pb2.Hello(worker="me"))
+    link = Link(spec, lambda: [hello], receive)
+    try:
+        yield link
+    finally:
+        await server.stop(None)
+
+
+def run(service):
+    async def main():
+        async with link_to(service) as link:
+            await asyncio.wait_for(link.run(), SECONDS)
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("deed", [fall_silent, end, fail])
+def test_it_comes_back_after(deed):
+    service = Service([deed, expel])
+    run(service)
+    assert service.hellos == ["me", "me"]
+
+
+def test_it_does_not_come_back_when_it_is_refused():
+    service = Service([refuse])
+    with pytest.raises(CoordinatorUnreachableError, match="who are you"):
+        run(service)
+    assert service.hellos == ["me"]
+
+
+def test_what_it_is_told_to_fail_with_is_raised():
+    async def main():
+        async with link_to(Service([fall_silent])) as link:
+            running = asyncio.ensure_future(link.run())
+            link.fail(KeyError("mine"))
+            await asyncio.wait_for(running, SECONDS)
+
+    with pytest.raises(KeyError, match="mine"):
+        asyncio.run(main())
