@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from sparkopt.coordinator import Coordinator, StudyChannel
 from sparkopt.core import events
-from sparkopt.core.machine import Policy
+from sparkopt.core.records import Policy
 from sparkopt.errors import PoolError, PoolLostError, PoolStartError
 from sparkopt.spark import parallelism as slots
 from sparkopt.spark import session as spark

@@ -22,7 +22,8 @@ from sparkopt.coordinator.certificates import new_certificate
 from sparkopt.coordinator.channel import Payload, Settled, Started, StudyChannel
 from sparkopt.coordinator.service import WorkerService, WorkerStream
 from sparkopt.core import commands, events
-from sparkopt.core.machine import Machine, Policy
+from sparkopt.core.machine import Machine
+from sparkopt.core.records import Policy
 from sparkopt.core.states import Outcome, TrialKey
 from sparkopt.errors import PoolClosedError, PoolError, PoolLostError
 from sparkopt.wire.limits import HEARTBEAT_SECONDS, INLINE_BYTES, server_options

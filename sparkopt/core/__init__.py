@@ -10,12 +10,14 @@ sees no payload: an event and the time go in, commands come out, and the shell a
     transitions.py   how they change, as tables
     events.py        what can happen
     commands.py      what there is to do about it
+    records.py       what it keeps of each trial, worker and gang
     machine.py       the decisions
     story.py         what happened, for whoever has to find out why
     rules.py         what must hold after every event
 """
 
-from sparkopt.core.machine import Machine, Policy
+from sparkopt.core.machine import Machine
+from sparkopt.core.records import Policy
 from sparkopt.core.states import Lease, Outcome, TrialKey
 
 __all__ = ["Lease", "Machine", "Outcome", "Policy", "TrialKey"]

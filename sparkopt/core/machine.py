@@ -18,10 +18,10 @@ from __future__ import annotations
 import math
 from collections import Counter, deque
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from sparkopt.core import commands as c
 from sparkopt.core import events as e
+from sparkopt.core.records import Counts, Gang, Policy, Trial, Worker
 from sparkopt.core.states import (
     GangInput,
     GangState,
@@ -35,76 +35,6 @@ from sparkopt.core.states import (
 )
 from sparkopt.core.story import Story
 from sparkopt.core.transitions import GANG, TRIAL, WORKER, InvalidTransition, move
-
-
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """The limits that a machine keeps. Times are in seconds.
-
-    Attributes:
-        cap: how many trials may run at once whatever the parallelism.
-        silence: a worker that was not heard of for so long is unreachable.
-        grace: a worker that was unreachable for so long is lost.
-        start: a gang that was launched so long ago and has no worker yet is given up.
-        max_relaunches: how often in a row a gang is launched again without a trial settling in between.
-        relaunch_backoff: the wait before the first relaunch in a row; it doubles with each.
-        relaunch_backoff_limit: the longest such wait.
-    """
-
-    cap: int = 128
-    silence: float = 10.0
-    grace: float = 30.0
-    start: float = 60.0
-    max_relaunches: int = 3
-    relaunch_backoff: float = 1.0
-    relaunch_backoff_limit: float = 60.0
-
-
-@dataclass(slots=True)
-class Trial:
-    """A trial that has not settled."""
-
-    state: TrialState
-    max_attempts: int
-    attempts: int = 0
-    worker: str | None = None
-    cancel_reason: str = ""
-
-
-@dataclass(slots=True)
-class Worker:
-    """A worker of the current generation of its gang."""
-
-    state: WorkerState
-    gang: int
-    last_seen: float
-    unreachable_since: float = math.inf
-    lease: Lease | None = None
-    draining: str | None = None
-    sequence: int = 0
-
-
-@dataclass(slots=True)
-class Gang:
-    """A barrier job and its history."""
-
-    state: GangState
-    size: int
-    generation: int = 1
-    relaunches: int = 0
-    launched: float = 0.0
-    due: float = math.inf
-
-
-@dataclass(frozen=True, slots=True)
-class Counts:
-    """How many trials are where; ``lost_attempts`` counts attempts, and apart from the rest."""
-
-    submitted: int
-    pending: int
-    leased: int
-    settled: int
-    lost_attempts: int
 
 
 class Machine:

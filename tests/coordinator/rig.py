@@ -21,7 +21,7 @@ import psutil
 
 from sparkopt.coordinator import Coordinator
 from sparkopt.core import events
-from sparkopt.core.machine import Policy
+from sparkopt.core.records import Policy
 from sparkopt.errors import PoolLostError
 from sparkopt.wire import codec
 from sparkopt.wire.limits import channel_options

@@ -8,7 +8,7 @@ import pytest
 from rig import SECONDS, Peer
 
 from sparkopt.core import events
-from sparkopt.core.machine import Policy
+from sparkopt.core.records import Policy
 from sparkopt.core.states import Outcome
 from sparkopt.wire import codec
 from sparkopt.wire.tokens import bearer

@@ -10,7 +10,7 @@ import pytest
 from rig import process_a
 
 from sparkopt.core import events
-from sparkopt.core.machine import Policy
+from sparkopt.core.records import Policy
 from sparkopt.core.states import Outcome
 
 SOON = Policy(silence=10, grace=0.3)

@@ -8,7 +8,8 @@ from typing import Any
 
 from sparkopt.core import commands as c
 from sparkopt.core import events as e
-from sparkopt.core.machine import Machine, Policy
+from sparkopt.core.machine import Machine
+from sparkopt.core.records import Policy
 from sparkopt.core.rules import Watch
 from sparkopt.core.states import GangState, Lease, Outcome, TrialKey, WorkerState
 

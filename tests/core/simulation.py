@@ -25,7 +25,8 @@ from simulated_worker import Stream, Worker
 
 from sparkopt.core import commands as c
 from sparkopt.core import events as e
-from sparkopt.core.machine import Counts, Machine
+from sparkopt.core.machine import Machine
+from sparkopt.core.records import Counts
 from sparkopt.core.rules import Watch
 from sparkopt.core.states import Lease, Outcome, TrialKey
 

@@ -6,7 +6,7 @@ import pytest
 from core_pool import Pool, assign, kinds, lease, settle
 
 from sparkopt.core import commands as c
-from sparkopt.core.machine import Policy
+from sparkopt.core.records import Policy
 from sparkopt.core.states import GangState, Outcome
 
 

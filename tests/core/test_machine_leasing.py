@@ -7,7 +7,8 @@ from core_pool import Pool, assign, kinds, settle
 
 from sparkopt.core import commands as c
 from sparkopt.core import events as e
-from sparkopt.core.machine import Machine, Policy
+from sparkopt.core.machine import Machine
+from sparkopt.core.records import Policy
 from sparkopt.core.states import Outcome
 
 # Order and fairness.

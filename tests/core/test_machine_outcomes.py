@@ -6,7 +6,7 @@ import pytest
 from core_pool import Pool, assign, kinds, lease, settle
 
 from sparkopt.core import commands as c
-from sparkopt.core.machine import Counts
+from sparkopt.core.records import Counts
 from sparkopt.core.states import Outcome
 
 

@@ -17,7 +17,7 @@ import pytest
 from simulation import Result, Setup, simulate
 
 from sparkopt.core import commands as c
-from sparkopt.core.machine import Counts
+from sparkopt.core.records import Counts
 from sparkopt.core.states import Outcome
 
 SMALL = Setup(

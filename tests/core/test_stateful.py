@@ -20,7 +20,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from sparkopt.core import commands as c
 from sparkopt.core import events as e
-from sparkopt.core.machine import Machine, Policy
+from sparkopt.core.machine import Machine
+from sparkopt.core.records import Policy
 from sparkopt.core.rules import Watch
 from sparkopt.core.states import Lease, Outcome, TrialKey, WorkerState
 
