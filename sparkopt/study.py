@@ -174,10 +174,11 @@ class Study:
 
     def _search(self, channel: StudyChannel, room: int, bar: Progress) -> None:
         while True:
-            while (
-                not self._stopped and len(self._outstanding) < room and self._proposed < self._budget.trials
-            ):
+            while self._wants_more and len(self._outstanding) < room and not self._overdue:
                 self._propose(channel, room - len(self._outstanding))
+            if self._overdue and (self._wants_more or self._outstanding):
+                # Not left to the wait below: with short trials there would always be one that has settled.
+                self._cancel(channel, CANCELLED_BY_TIMEOUT)
             if not self._outstanding:
                 return
             settled = channel.next_settled(None if self._stopped_for_good else self._budget.deadline)
@@ -188,6 +189,15 @@ class Study:
                 if self._best_loss < math.inf:
                     bar.postfix = f"best loss: {self._best_loss}"
                 self._stop_if_due(channel)
+
+    @property
+    def _wants_more(self) -> bool:
+        return not self._stopped and self._proposed < self._budget.trials
+
+    @property
+    def _overdue(self) -> bool:
+        deadline = None if self._stopped_for_good else self._budget.deadline
+        return deadline is not None and time.monotonic() >= deadline
 
     @property
     def _stopped_for_good(self) -> bool:

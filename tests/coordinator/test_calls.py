@@ -173,12 +173,18 @@ def test_a_worker_that_lost_its_assignment_gets_it_again(rig, assigned):
 
 def test_a_new_stream_takes_the_place_of_the_old(rig, assigned):
     study, peer, assignment = assigned
+    peer.outcome(assignment.attempt, 1, kind=OK, result=payload("first"))
+    assert study.result() == "first"
+    study.submit(2)
+    attempt = peer.hear("assignment").assignment.attempt
     again = rig.peer()
-    again.hello(holding=assignment.attempt)
-    again.hear("welcome")
+    again.hello(holding=attempt)
+    assert again.hear("welcome").acknowledged == 1
     assert list(peer.call) == []
-    again.outcome(assignment.attempt, 1, kind=OK, result=payload("here"))
-    assert study.result() == "here"
+    study.channel.cancel(1, "on the new stream")
+    assert again.hear("cancellation").cancellation.attempt == attempt
+    again.outcome(attempt, 2, kind=OK, result=payload("second"))
+    assert study.result() == "second"
 
 
 def test_a_worker_of_another_generation_is_expelled(rig, assigned):

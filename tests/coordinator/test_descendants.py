@@ -75,6 +75,16 @@ def test_everything_goes_with_the_nursery(family):
     assert_gone(visits)
 
 
+def test_an_evaluator_goes_with_the_nursery_even_if_process_a_can_do_nothing(family):
+    _, worker, _, visits = family
+    a = process_a(worker)
+    a.suspend()
+    psutil.Process(visits["objective"].parent).kill()
+    visits["objective"].wait_for_the_end()
+    a.resume()
+    assert_gone(visits)
+
+
 def test_descendants_of_an_objective_that_returned_may_stay_until_its_process_goes(family):
     rig, _, study, visits = family
     visits["objective"].answer("result")

@@ -128,6 +128,23 @@ def test_a_study_that_is_closed_at_once_does_the_worker_no_harm(rig):
     assert worker.poll() is None
 
 
+@pytest.mark.parametrize("call", ["read", "receive"])
+def test_a_fetch_or_push_that_does_not_get_through_is_made_again(rig, monkeypatch, call):
+    real, failures = getattr(rig.coordinator.blobs, call), [PoolClosedError("not now"), OSError("disk full")]
+
+    def fail_first(*arguments):
+        if failures:
+            raise failures.pop()
+        return real(*arguments)
+
+    monkeypatch.setattr(rig.coordinator.blobs, call, fail_first)
+    rig.work(0)
+    study = rig.study(meetings.backwards)
+    study.submit(b"ab" * MIB)
+    assert study.result() == b"ba" * MIB
+    assert failures == []
+
+
 def test_never_more_run_than_the_limit(make_rig, tmp_path):
     rig = make_rig(limit=2)
     rig.work(0, 1, 2)

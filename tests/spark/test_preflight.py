@@ -1,0 +1,265 @@
+"""What is refused before anything is launched, and that it is named."""
+
+from __future__ import annotations
+
+import pickle
+import threading
+from functools import partial
+
+import cloudpickle
+import pytest
+from hyperopt import hp
+from hyperopt.base import Domain
+from pyspark import SparkContext
+from pyspark.ml.classification import LogisticRegression
+from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
+
+from sparkopt.errors import NotPicklableError, SparkInObjectiveError, SparkSettingError
+from sparkopt.space import Space
+from sparkopt.spark.preflight import check_settings, pickle_objective
+
+LOCK = threading.Lock()
+
+
+class Model:
+    def __init__(self, part):
+        self.part = part
+
+    def loss(self, point):
+        return point
+
+    def __call__(self, point):
+        return point
+
+
+def captures(value):
+    def objective(point):
+        return point, value
+
+    return objective
+
+
+def with_global(value, name="thing"):
+    """A function as a notebook would define it, with a global of that value."""
+    scope = {"__name__": "__main__", name: value}
+    exec(f"def objective(point):\n    return point, {name}", scope)
+    return scope["objective"]
+
+
+class TestPickling:
+    @pytest.mark.parametrize(
+        ("objective", "part"),
+        [
+            (captures(LOCK), "the captured variable 'value', which is a _thread.lock"),
+            (with_global(LOCK, "guard"), "the global 'guard', which is a _thread.lock"),
+            (partial(captures(1), LOCK), "the partial's argument 0, which is a _thread.lock"),
+            (partial(captures(1), guard=LOCK), "the partial's argument 'guard', which"),
+            (partial(captures(LOCK)), "the partial's function, the captured variable 'value', which"),
+            (Model(LOCK), "the attribute 'part', which is a _thread.lock"),
+            (Model(LOCK).loss, "the method's object, the attribute 'part', which"),
+            (captures({"a": {"b": [1, LOCK]}}), "'value', the entry 'a', the entry 'b', the item 1, which"),
+            (captures(captures(LOCK)), "the captured variable 'value', the captured variable 'value', which"),
+        ],
+    )
+    def test_the_part_is_named(self, spark, objective, part):
+        with pytest.raises(NotPicklableError, match="does not pickle because of") as caught:
+            pickle_objective(objective, spark)
+        assert part in str(caught.value)
+        assert isinstance(caught.value.__cause__, TypeError)
+
+    def test_a_default_argument_is_named(self, spark):
+        def objective(point, guard=LOCK):
+            return point
+
+        with pytest.raises(NotPicklableError, match="a default argument, which is a _thread.lock"):
+            pickle_objective(objective, spark)
+
+    def test_a_ring_of_references_is_no_trap(self, spark):
+        ring = {"lock": LOCK}
+        ring["self"] = ring
+        with pytest.raises(NotPicklableError, match="the entry 'lock'"):
+            pickle_objective(captures(ring), spark)
+
+    @pytest.mark.parametrize(
+        "objective", [captures(3), with_global([1, 2]), partial(captures(1)), len], ids=["a", "b", "c", "d"]
+    )
+    def test_ordinary_objectives_pass(self, spark, objective):
+        pickled = pickle_objective(objective, spark)
+        assert callable(pickle.loads(pickled.data))
+        assert pickled.broadcasts == ()
+
+
+class TestSparkInside:
+    """Spark objects in an objective: refused, and hyperopt.Trials recommended."""
+
+    @pytest.fixture
+    def things(self, spark):
+        frame = spark.range(3)
+        return {
+            "session": spark,
+            "context": spark.sparkContext,
+            "frame": frame,
+            "column": F.col("id"),
+            "rdd": spark.sparkContext.parallelize([1]),
+            "estimator": LogisticRegression(),
+        }
+
+    NAMES = ("session", "context", "frame", "column", "rdd", "estimator")
+
+    def refuse(self, spark, objective):
+        with pytest.raises(SparkInObjectiveError, match=r"trials=hyperopt\.Trials\(\)") as caught:
+            pickle_objective(objective, spark)
+        return str(caught.value)
+
+    @pytest.mark.parametrize("name", NAMES)
+    def test_captured(self, spark, things, name):
+        kind = type(things[name]).__qualname__
+        assert f"it holds a {kind} " in self.refuse(spark, captures(things[name]))
+
+    @pytest.mark.parametrize("name", NAMES)
+    def test_captured_deep_inside(self, spark, things, name):
+        self.refuse(spark, captures([Model({"x": things[name]})]))
+
+    @pytest.mark.parametrize("name", NAMES)
+    def test_a_global(self, spark, things, name):
+        assert "'data_of_mine'" in self.refuse(spark, with_global(things[name], "data_of_mine"))
+
+    @pytest.mark.parametrize("name", NAMES)
+    def test_in_a_helper(self, spark, things, name):
+        self.refuse(spark, with_global(with_global(things[name]), "helper"))
+        self.refuse(spark, captures(captures(things[name])))
+
+    def test_imported_inside(self, spark):
+        def session(point):
+            from pyspark.sql import SparkSession
+
+            return SparkSession.builder.getOrCreate().range(3).count()
+
+        def estimator(point):
+            from pyspark.ml.regression import LinearRegression
+
+            return LinearRegression()
+
+        assert "it uses pyspark" in self.refuse(spark, session)
+        assert "LinearRegression" in self.refuse(spark, estimator)
+
+    @pytest.mark.parametrize("kind", [SparkSession, SparkContext, LogisticRegression])
+    def test_classes_as_globals(self, spark, kind):
+        assert f"it uses {kind.__module__}.{kind.__qualname__}" in self.refuse(spark, with_global(kind))
+
+    def test_imported_in_a_helper(self, spark):
+        def helper():
+            from pyspark.ml.clustering import KMeans
+
+            return KMeans()
+
+        self.refuse(spark, captures(helper))
+
+    def test_an_objective_that_only_names_spark_passes(self, spark):
+        def objective(point):
+            spark = {"DataFrame": 1}
+            return spark["DataFrame"]
+
+        assert pickle_objective(objective, spark).data
+
+    def test_helpers_in_a_module_by_name(self, spark, things):
+        """Even if cloudpickle would send no more than its name."""
+        helper = with_global(things["session"])
+        objective = with_global(helper, "helper")
+        assert cloudpickle  # the helper is pickled by value here: its module is __main__
+        self.refuse(spark, objective)
+
+
+class TestBroadcasts:
+    def test_they_are_noticed_and_the_registry_is_left_alone(self, spark):
+        context = spark.sparkContext
+        used, other = context.broadcast([1, 2, 3]), context.broadcast("other")
+        registry = context._pickled_broadcast_vars
+        registry.add(other)
+        try:
+            assert pickle_objective(captures(used), spark).broadcasts == (used,)
+            assert list(registry) == [other]
+            with pytest.raises(NotPicklableError):
+                pickle_objective(captures([used, LOCK]), spark)
+            assert list(registry) == [other]
+        finally:
+            registry.clear()
+            used.destroy()
+            other.destroy()
+
+
+class TestSpace:
+    def check(self, space):
+        Space(Domain(lambda point: point, space)).check_picklable()
+
+    def test_an_option_that_does_not_pickle_is_named(self):
+        with pytest.raises(NotPicklableError, match="option 1 of 'model' is <unlocked _thread.lock"):
+            self.check({"x": hp.uniform("x", 0, 1), "model": hp.choice("model", [1, LOCK])})
+
+    def test_a_nested_one_too(self):
+        inner = hp.choice("inner", ["a", {"deep": [LOCK]}])
+        with pytest.raises(NotPicklableError, match="option 1 of 'inner'"):
+            self.check(hp.choice("outer", [1, {"in": inner}]))
+
+    def test_and_one_outside_of_choices(self):
+        with pytest.raises(NotPicklableError, match="the space is <unlocked"):
+            self.check({"x": hp.uniform("x", 0, 1), "guard": LOCK})
+
+    def test_functions_and_classes_are_fine(self):
+        class Local:
+            pass
+
+        self.check(hp.choice("kind", [Local, lambda: 1, len, hp.normal("x", 0, 1)]))
+
+    def test_it_is_refused_before_anything_is_launched(self, spark):
+        from hyperopt import rand
+
+        from sparkopt import SparkTrials, fmin
+
+        trials = SparkTrials(1, spark_session=spark)
+        space = hp.choice("model", [LOCK, 1])
+        with pytest.raises(NotPicklableError, match="option 0 of 'model'"):
+            fmin(lambda point: 0.0, space, rand.suggest, 2, trials=trials, verbose=False)
+        assert trials._dynamic_trials == []
+
+
+class TestSettings:
+    KEY = "spark.dynamicAllocation.enabled"
+
+    @pytest.fixture
+    def settings(self, spark):
+        """Set what Spark would otherwise only take when it starts, and unset it after."""
+        allow = "spark.sql.legacy.setCommandRejectsSparkCoreConfs"
+        names = []
+
+        def set_all(**values):
+            for name, value in values.items():
+                full = f"spark.dynamicAllocation.{name}"
+                spark.conf.set(full, value)
+                names.append(full)
+
+        spark.conf.set(allow, "false")
+        yield set_all
+        for name in names:
+            spark.conf.unset(name)
+        spark.conf.unset(allow)
+
+    def test_plain_local_sessions_pass(self, spark):
+        check_settings(spark)
+
+    def test_spark_ignores_the_setting_on_a_local_master(self, spark, settings):
+        settings(enabled="true")
+        check_settings(spark)
+
+    @pytest.mark.parametrize("text", ["true", "TRUE"])
+    def test_dynamic_allocation_is_refused(self, spark, settings, text):
+        settings(enabled=text, testing="true")
+        with pytest.raises(SparkSettingError, match=rf"{self.KEY} is true.*SPARK-24942.*Set it to false"):
+            check_settings(spark)
+
+    def test_on_a_cluster_too(self, spark, settings, monkeypatch):
+        settings(enabled="true")
+        monkeypatch.setattr("sparkopt.spark.session.is_local", lambda session: False)
+        with pytest.raises(SparkSettingError):
+            check_settings(spark)

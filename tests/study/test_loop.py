@@ -1,0 +1,256 @@
+"""How the proposing loop goes: jobs, parallelism, what algorithms see, progress, and what is refused."""
+
+from __future__ import annotations
+
+import os
+
+import hyperopt
+import numpy as np
+import pytest
+from hyperopt import rand
+from hyperopt.base import JOB_STATE_DONE, JOB_STATE_RUNNING
+from study_tools import (
+    CASE,
+    give_back,
+    in_order,
+    jobs,
+    make_fifos,
+    meet,
+    signal_at,
+    take_ticket,
+    wait_at,
+)
+
+import sparkopt
+from sparkopt import fmin
+from sparkopt.errors import RefusedError, SparkoptWarning, UnsupportedArgumentError
+
+
+def test_one_job_for_a_hundred_trials(spark, new_trials):
+    before = jobs(spark)
+    trials = new_trials()
+    fmin(lambda case: case, CASE, rand.suggest, 100, trials=trials, verbose=False)
+    assert trials.count_successful_trials() == 100
+    assert len(jobs(spark) - before) == 1
+
+
+def crowded(directory):
+    """An objective that tells how many others ran when it came: the lowest number nobody held."""
+
+    def objective(case):
+        ticket = take_ticket(directory)
+        total = sum(number % 7 for number in range(20_000))
+        give_back(directory, ticket)
+        return {"status": "ok", "loss": float(total), "ticket": ticket}
+
+    return objective
+
+
+@pytest.mark.parametrize("parallelism", [1, 2])
+@pytest.mark.parametrize("queue", [1, 4])
+def test_never_more_at_once_than_the_parallelism(new_trials, tmp_path, parallelism, queue):
+    trials = new_trials(parallelism)
+    objective = crowded(str(tmp_path))
+    fmin(objective, CASE, in_order, 40, max_queue_len=queue, trials=trials, verbose=False)
+    assert trials.count_successful_trials() == 40
+    assert {result["ticket"] for result in trials.results} <= set(range(parallelism))
+
+
+def test_two_do_run_at_the_same_time(new_trials, tmp_path):
+    make_fifos(tmp_path, "side-0", "side-1")
+    place = str(tmp_path)
+
+    def objective(case):
+        side = take_ticket(place)
+        if not meet(place, side):
+            raise TimeoutError("nobody else came")
+        return side
+
+    trials = new_trials()
+    fmin(objective, CASE, in_order, 2, trials=trials, verbose=False)
+    assert sorted(trials.losses()) == [0, 1]
+
+
+def test_algorithms_see_running_trials(new_trials, tmp_path):
+    make_fifos(tmp_path, "side-0", "side-1", "proposed")
+    place = str(tmp_path)
+    seen = []
+
+    def objective(case):
+        if case < 2 and not meet(place, int(case)):
+            raise TimeoutError("nobody else came")
+        if case == 0:
+            wait_at(f"{place}/proposed")
+        return case
+
+    def algo(new_ids, domain, trials, seed):
+        if len(trials.trials) == 2:
+            seen.extend(dict(document) for document in trials.trials)
+            assert trials.count_by_state_unsynced(JOB_STATE_RUNNING) == 1
+            signal_at(f"{place}/proposed")
+        return in_order(new_ids, domain, trials, seed)
+
+    trials = new_trials()
+    fmin(objective, CASE, algo, 3, trials=trials, verbose=False)
+    running, done = seen
+    assert running["state"] == JOB_STATE_RUNNING
+    assert running["book_time"] is not None
+    assert running["result"] == {"status": "new"}
+    assert done["state"] == JOB_STATE_DONE
+    assert sorted(trials.losses()) == [0, 1, 2]
+
+
+class Bar:
+    """hyperopt's protocol of a progress bar."""
+
+    def __init__(self):
+        self.calls = []
+        self.postfixes = []
+
+    def __call__(self, **arguments):
+        self.calls.append(arguments)
+        return self
+
+    def __enter__(self):
+        self.calls.append("enter")
+        return self
+
+    def __exit__(self, *error):
+        self.calls.append("exit")
+
+    def update(self, n):
+        self.calls.append(n)
+
+    @property
+    def postfix(self):
+        return self.postfixes[-1]
+
+    @postfix.setter
+    def postfix(self, text):
+        self.postfixes.append(text)
+
+
+def test_progress_and_going_on_with_the_same_trials(new_trials):
+    trials = new_trials(parallelism=1)
+
+    def objective(case):
+        if case == 1:
+            raise ValueError
+        return {"status": "ok", "loss": float("nan") if case == 0 else 10.0 - case}
+
+    first, second = Bar(), Bar()
+    fmin(objective, CASE, in_order, 4, trials=trials, show_progressbar=first)
+    assert first.calls == [{"initial": 0, "total": 4}, "enter", 1, 1, 1, "exit"]
+    assert first.postfixes == ["best loss: 8.0", "best loss: 7.0"]
+    assert len(trials) == 3
+
+    best = fmin(objective, CASE, in_order, 6, trials=trials, show_progressbar=second)
+    assert second.calls == [{"initial": 3, "total": 6}, "enter", 1, 1, 1, "exit"]
+    assert [document["tid"] for document in trials.trials] == [0, 2, 3, 4, 5, 6]
+    assert best == {"case": 6}
+
+
+def test_nothing_is_launched_when_the_trials_are_there_already(spark, new_trials):
+    trials = new_trials()
+    fmin(lambda case: case, CASE, in_order, 3, trials=trials, verbose=False)
+    before = jobs(spark)
+    assert fmin(lambda case: case, CASE, in_order, 2, trials=trials, verbose=False) == {"case": 0}
+    assert jobs(spark) == before
+    assert len(trials) == 3
+
+
+def test_no_bar_unless_wanted(new_trials, capsys):
+    trials = new_trials(parallelism=1)
+    fmin(lambda case: case, CASE, in_order, 1, trials=trials, verbose=True, show_progressbar=False)
+    fmin(lambda case: case, CASE, in_order, 2, trials=trials, verbose=False, show_progressbar=True)
+    assert capsys.readouterr() == ("", "")
+
+
+def test_more_workers_than_trials_are_not_launched(new_trials):
+    trials = new_trials()
+    fmin(lambda case: case, CASE, in_order, 1, trials=trials, verbose=False)
+    assert trials.timings.workers == 1
+
+
+def test_timings_add_up(new_trials):
+    trials = new_trials()
+    fmin(lambda case: sum(range(10_000)), CASE, in_order, 10, trials=trials, verbose=False)
+    timings = trials.timings
+    assert timings.workers == 2
+    assert 0 < timings.pool_start <= timings.total
+    assert 0 < timings.busy <= timings.total * timings.workers
+    assert 0 < timings.suggesting <= timings.total
+    assert 0 < timings.busy_share <= 1
+
+
+@hyperopt.fmin_pass_expr_memo_ctrl
+def wants_ctrl(expr, memo, ctrl):
+    return 0.0
+
+
+REFUSED = {
+    "pass_expr_memo_ctrl": {"pass_expr_memo_ctrl": True},
+    "fmin_pass_expr_memo_ctrl": {"fn": wants_ctrl},
+    "catch_eval_exceptions": {"catch_eval_exceptions": True},
+    "trials_save_file": {"trials_save_file": "trials.pickle"},
+    "points_to_evaluate": {"points_to_evaluate": [{"case": 1}]},
+    "allow_trials_fmin": {"allow_trials_fmin": False},
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_unsupported_arguments_are_refused_before_anything_is_launched(spark, new_trials, name):
+    before = jobs(spark)
+    arguments = {
+        "fn": lambda case: case,
+        "space": CASE,
+        "algo": rand.suggest,
+        "max_evals": 3,
+        "verbose": False,
+    }
+    trials = new_trials(parallelism=1)
+    with pytest.raises(UnsupportedArgumentError, match=name.removeprefix("fmin_")):
+        fmin(**{**arguments, **REFUSED[name]}, trials=trials)
+    assert jobs(spark) == before
+    assert trials._dynamic_trials == []
+    assert not os.path.exists("trials.pickle")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"fn": 3}, "fn must be callable, got a int"),
+        ({"algo": "tpe"}, "algo must be callable, got a str"),
+        ({"max_queue_len": 0}, "max_queue_len must be at least 1, got 0"),
+    ],
+)
+def test_nonsense_is_refused_before_anything_is_launched(spark, new_trials, arguments, message):
+    before = jobs(spark)
+    whole = {"fn": lambda case: case, "algo": rand.suggest, **arguments}
+    with pytest.raises(RefusedError, match=message):
+        fmin(space=CASE, max_evals=3, trials=new_trials(parallelism=1), verbose=False, **whole)
+    assert jobs(spark) == before
+
+
+def test_a_second_timeout_is_ignored_aloud(new_trials):
+    trials = new_trials(parallelism=1, timeout=3000)
+    with pytest.warns(SparkoptWarning, match="timeout of 4000 s is ignored: SparkTrials has one of 3000 s"):
+        fmin(lambda case: case, CASE, in_order, 1, timeout=4000, trials=trials, verbose=False)
+    assert trials.timeout == 3000
+
+
+def test_hyperopts_own_trials_stay_hyperopts(spark):
+    before = jobs(spark)
+    trials = hyperopt.Trials()
+    best = sparkopt.fmin(
+        lambda case: case,
+        CASE,
+        rand.suggest,
+        3,
+        trials=trials,
+        rstate=np.random.default_rng(0),
+        verbose=False,
+    )
+    assert best == trials.argmin
+    assert len(trials) == 3
+    assert jobs(spark) == before
