@@ -122,8 +122,7 @@ class WorkerPool:
             self._coordinator.expel_all()
             for gang in gangs:
                 if not gang.wait(_LEAVE_SECONDS):
-                    gang.cancel()
-                    gang.wait(_CANCEL_SECONDS)
+                    gang.cancel(_CANCEL_SECONDS)
         finally:
             self._coordinator.close()
 

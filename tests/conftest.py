@@ -71,24 +71,44 @@ def _listening_ports() -> set[int]:
     return {each.laddr.port for each in connections if each.status == psutil.CONN_LISTEN}
 
 
-def descendants_of_workers() -> list[psutil.Process]:
-    """Everything that descends, or did before it was orphaned, from this run's pyspark workers."""
+def _processes_of_this_run() -> list[psutil.Process]:
     found = []
     for process in psutil.process_iter():
         try:
-            if process.environ().get(MARK) == str(os.getpid()) and not _is_sparks_own(process):
+            if process.environ().get(MARK) == str(os.getpid()):
                 found.append(process)
         except psutil.Error:
             continue
     return found
 
 
-def _is_sparks_own(process: psutil.Process) -> bool:
-    """Whether a process is the JVM, pyspark's daemon, or one of the daemon's workers."""
-    if process.name() == "java":
-        return True
-    parent = process.parent()
-    if parent is None or process.status() == psutil.STATUS_ZOMBIE:
-        return False
-    grandparent = parent.parent()
-    return parent.name() == "java" or (grandparent is not None and grandparent.name() == "java")
+def descendants_of_workers() -> list[psutil.Process]:
+    """Everything that descends, or did before it was orphaned, from this run's pyspark workers."""
+    found = []
+    for process in _processes_of_this_run():
+        try:
+            if process.name() != "java" and not _is_daemon(process) and not _is_worker(process):
+                found.append(process)
+        except psutil.NoSuchProcess:
+            continue
+    return found
+
+
+@pytest.fixture
+def workers_of_spark(spark):
+    """Find pyspark's workers that are running a worker of ours."""
+
+    def find() -> list[psutil.Process]:
+        return [each for each in _processes_of_this_run() if _is_worker(each) and each.children()]
+
+    return find
+
+
+def _is_daemon(process: psutil.Process | None) -> bool:
+    """Whether a process is the one that pyspark forks its workers from."""
+    parent = None if process is None else process.parent()
+    return parent is not None and process.name() != "java" and parent.name() == "java"
+
+
+def _is_worker(process: psutil.Process) -> bool:
+    return _is_daemon(process.parent())

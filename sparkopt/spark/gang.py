@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
 from uuid import uuid4
@@ -20,6 +21,9 @@ from pyspark.sql import SparkSession
 from sparkopt.worker.spec import WorkerSpec
 
 _SCHEMA: Final = "slot bigint, trials bigint"
+
+_AGAIN_SECONDS: Final = 0.5
+"""How long to wait for a cancelled job to end before it is cancelled again."""
 
 
 class Gang:
@@ -60,10 +64,19 @@ class Gang:
         self._thread.join(seconds)
         return not self._thread.is_alive()
 
-    def cancel(self) -> None:
-        """Have Spark kill the job. Its tasks are only asked to stop: tell the workers first."""
-        # Not the session's interruptTag: on a classic session that knows only the calling thread's tags.
-        self._session.sparkContext.cancelJobsWithTag(self._tag)
+    def cancel(self, seconds: float) -> bool:
+        """Have Spark kill the job and say whether it has ended in time.
+
+        Its tasks are only asked to stop: tell the workers first.
+        """
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            # Not the session's interruptTag: on a classic session that knows only the calling thread's tags.
+            self._session.sparkContext.cancelJobsWithTag(self._tag)
+            # Spark forgets at once what it was asked, and our thread may still be about to submit the job.
+            if self.wait(_AGAIN_SECONDS):
+                return True
+        return self.wait(0)
 
     def _run(self) -> None:
         try:

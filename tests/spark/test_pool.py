@@ -1,0 +1,162 @@
+"""A pool whose workers do not come up, or are killed."""
+
+from __future__ import annotations
+
+import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from hyperopt import hp, rand
+from hyperopt.base import JOB_STATE_DONE, JOB_STATE_ERROR
+from pyspark import SparkContext
+
+from sparkopt import SparkTrials, fmin
+from sparkopt.core.records import Policy
+from sparkopt.errors import PoolStartError, TrialLostError
+from sparkopt.pool import WorkerPool
+from sparkopt.spark.gang import Gang
+
+CASE = hp.uniformint("case", 0, 1000)
+
+
+def in_order(new_ids, domain, trials, seed):
+    documents = rand.suggest(new_ids, domain, trials, seed)
+    for document in documents:
+        document["misc"]["vals"]["case"] = [document["tid"]]
+    return documents
+
+
+def jobs(spark, *, active):
+    context = spark.sparkContext
+    # Spark's tracker hears of jobs from a queue.
+    context._jsc.sc().listenerBus().waitUntilEmpty()
+    tracker = context.statusTracker()
+    return set(tracker.getActiveJobsIds() if active else tracker.getJobIdsForGroup(None))
+
+
+@pytest.fixture
+def taken_slots(spark, tmp_path):
+    """A job of somebody else's that holds both slots for as long as the test lasts."""
+    names = [str(tmp_path / name) for name in ("there-0", "there-1", "go-0", "go-1")]
+    for name in names:
+        os.mkfifo(name)
+
+    def hold(index):
+        os.close(os.open(names[index], os.O_WRONLY))
+        os.close(os.open(names[index + 2], os.O_RDONLY))
+        return index
+
+    with ThreadPoolExecutor(1) as executor:
+        held = executor.submit(lambda: spark.sparkContext.parallelize(range(2), 2).map(hold).collect())
+        for name in names[:2]:
+            os.close(os.open(name, os.O_RDONLY))
+        yield jobs(spark, active=True)
+        for name in names[2:]:
+            os.close(os.open(name, os.O_WRONLY))
+        assert held.result(60) == [0, 1]
+
+
+def fail_to_start(spark):
+    objective = WorkerPool.prepare(lambda point: point, spark)
+    # How many tasks run Spark's tracker says with some delay.
+    message = r"did not come up: .*2 slots are needed at once; Spark has 2, and \d tasks are running"
+    with WorkerPool(2, spark, objective, Policy(start=0.5)) as pool:
+        channel = pool.open_study(3)
+        with pytest.raises(PoolStartError, match=message):
+            channel.next_settled()
+
+
+@pytest.fixture
+def impatient(monkeypatch):
+    """Workers that never came need no time to leave."""
+    monkeypatch.setattr("sparkopt.pool._LEAVE_SECONDS", 0.1)
+
+
+@pytest.mark.usefixtures("impatient")
+def test_slots_that_another_job_holds(spark, taken_slots):
+    assert len(taken_slots) == 1
+    fail_to_start(spark)
+    assert jobs(spark, active=True) == taken_slots
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_job_that_is_submitted_after_it_was_cancelled(spark, taken_slots, monkeypatch):
+    cancelled = threading.Event()
+    cancel, collect = SparkContext.cancelJobsWithTag, Gang._collect
+
+    def cancel_and_say_so(context, tag):
+        cancel(context, tag)
+        cancelled.set()
+
+    def collect_late(gang):
+        assert cancelled.wait(60)
+        collect(gang)
+
+    monkeypatch.setattr(SparkContext, "cancelJobsWithTag", cancel_and_say_so)
+    monkeypatch.setattr(Gang, "_collect", collect_late)
+    fail_to_start(spark)
+    assert jobs(spark, active=True) == taken_slots
+
+
+def test_a_gang_that_is_killed_is_launched_again(spark, workers_of_spark, tmp_path, monkeypatch):
+    place = str(tmp_path)
+    relaunched, launch = threading.Event(), Gang.launch
+
+    def launch_and_say_so(gang):
+        launch(gang)
+        if gang._spec.generation == 2:
+            relaunched.set()
+
+    monkeypatch.setattr(Gang, "launch", launch_and_say_so)
+
+    def objective(case):
+        import tempfile
+
+        os.close(tempfile.mkstemp(dir=place, prefix=f"{int(case)}-")[0])
+        return case
+
+    def kill(trials, count=0):
+        if count == 3:
+            victims = workers_of_spark()
+            assert len(victims) == 2
+            victims[0].kill()
+            assert relaunched.wait(60)
+        return False, [count + 1]
+
+    before = jobs(spark, active=False)
+    trials = SparkTrials(2, spark_session=spark)
+    fmin(objective, CASE, in_order, 30, trials=trials, verbose=False, early_stop_fn=kill)
+    assert [document["tid"] for document in trials._dynamic_trials] == list(range(30))
+    assert {document["state"] for document in trials._dynamic_trials} == {JOB_STATE_DONE}
+    assert trials.losses() == [float(case) for case in range(30)]
+    assert {path.name.split("-")[0] for path in tmp_path.iterdir()} == {str(case) for case in range(30)}
+    assert len(jobs(spark, active=False) - before) == 2
+
+
+def test_a_trial_that_kills_every_worker_is_lost_and_the_search_goes_on(spark, tmp_path):
+    never, place = str(tmp_path / "never"), str(tmp_path)
+    os.mkfifo(never)
+
+    def objective(case):
+        import tempfile
+
+        import psutil
+
+        if case == 1:
+            os.close(tempfile.mkstemp(dir=place, prefix="victim-")[0])
+            # The nursery, process A, and then the one that is Spark's.
+            psutil.Process().parents()[2].kill()
+            os.close(os.open(never, os.O_RDONLY))
+        return case
+
+    before = jobs(spark, active=False)
+    trials = SparkTrials(1, spark_session=spark, max_attempts=2)
+    fmin(objective, CASE, in_order, 4, trials=trials, verbose=False)
+    assert trials.losses() == [0, 2, 3]
+    (lost,) = [each for each in trials._dynamic_trials if each["state"] == JOB_STATE_ERROR]
+    assert lost["tid"] == 1
+    assert lost["misc"]["error"][0] == str(TrialLostError)
+    assert lost["misc"]["error"][1]
+    assert len(list(tmp_path.glob("victim-*"))) == 2
+    assert len(jobs(spark, active=False) - before) == 3
