@@ -6,6 +6,7 @@ does everything, and waits for it. It loads no grpc and starts no thread.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -45,7 +46,8 @@ def run(spec: WorkerSpec, slot: int) -> int:
         os.close(leash_holder)
         os.close(report)
         answer = _work(spec, slot, directory, leash)
-        os.write(report_writer, json.dumps(answer).encode())
+        with contextlib.suppress(BrokenPipeError):  # the barrier task may be gone
+            os.write(report_writer, json.dumps(answer).encode())
 
     pid = processes.fork(process_a)
     os.close(leash)
