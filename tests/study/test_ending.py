@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 import time
 from types import SimpleNamespace
 
@@ -13,6 +14,7 @@ from hyperopt.base import JOB_STATE_CANCEL, JOB_STATE_DONE
 from study_tools import CASE, in_order, make_fifos, signal_at, take_ticket, wait_at
 
 from sparkopt import fmin
+from sparkopt.coordinator import StudyChannel
 from sparkopt.errors import AllTrialsFailedError, TrialCancelledError
 
 CANCELLED = str(TrialCancelledError)
@@ -84,17 +86,25 @@ def test_a_timeout_ends_what_runs_and_keeps_what_finished(new_trials, tmp_path, 
     assert best == trials.argmin
 
 
-def test_a_timeout_holds_when_there_is_always_a_result(new_trials, clock):
+def test_a_timeout_holds_when_there_is_always_a_result(new_trials, clock, monkeypatch):
+    settled, put = threading.Semaphore(0), StudyChannel.put_settled
     asked = []
 
+    def put_and_say_so(channel, trial):
+        put(channel, trial)
+        settled.release()
+
     def algo(new_ids, domain, trials, seed):
+        # Every time but the first there is one trial on its way, whose result this waits for.
+        assert not asked or settled.acquire(timeout=60)
         asked.append(clock.ahead)
         if len(asked) == 4:
             clock.ahead = 4000.0
         return in_order(new_ids, domain, trials, seed)
 
+    monkeypatch.setattr(StudyChannel, "put_settled", put_and_say_so)
     trials = new_trials(timeout=3600)
-    fmin(lambda case: case, CASE, algo, 5000, trials=trials, verbose=False)
+    fmin(lambda case: case, CASE, algo, 50, trials=trials, verbose=False)
     assert asked == [0.0] * 4
     assert trials.fmin_cancelled_reason == "fmin run timeout"
     assert trials.count_total_trials() == 4

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+from pathlib import Path
 
 import hyperopt
 import numpy as np
@@ -213,7 +213,7 @@ def test_unsupported_arguments_are_refused_before_anything_is_launched(spark, ne
         fmin(**{**arguments, **REFUSED[name]}, trials=trials)
     assert jobs(spark) == before
     assert trials._dynamic_trials == []
-    assert not os.path.exists("trials.pickle")
+    assert not Path("trials.pickle").exists()
 
 
 @pytest.mark.parametrize(

@@ -229,7 +229,7 @@ def test_all_failed(new_trials, tmp_path):
 
     trials = new_trials()
     with pytest.raises(
-        AllTrialsFailedError, match="There are no evaluation tasks.* of 4 trials 4 failed"
+        AllTrialsFailedError, match=r"There are no evaluation tasks.* of 4 trials 4 failed"
     ) as caught:
         fmin(objective, CASE, in_order, 4, trials=trials, verbose=False)
     assert isinstance(caught.value.__cause__, RemoteTraceback)
