@@ -4,6 +4,7 @@ session.py     the session and what it tells: slots, default parallelism, the dr
 java.py        a Java for machines that have none
 parallelism.py how many trials may run at once, and the warnings that go with it
 preflight.py   what is refused before anything is launched
-references.py  which part of an objective cannot be shipped, and where it uses Spark
+references.py  what a function refers to, and which part of an objective cannot be shipped
+driver_only.py where an objective uses Spark itself
 gang.py        a barrier job that runs workers: launched, watched, cancelled
 """

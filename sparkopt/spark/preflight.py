@@ -13,7 +13,8 @@ from pyspark.sql import SparkSession
 
 from sparkopt.errors import NotPicklableError, SparkInObjectiveError, SparkSettingError
 from sparkopt.spark import session as spark
-from sparkopt.spark.references import find_offender, spark_use
+from sparkopt.spark.driver_only import spark_use
+from sparkopt.spark.references import find_offender
 
 
 @dataclass(frozen=True, slots=True)

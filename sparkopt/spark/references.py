@@ -1,75 +1,38 @@
-"""Which part of an objective cannot be shipped, and where an objective uses Spark itself.
+"""What a function refers to, and which part of an objective cannot be shipped.
 
-Both walk the same references: what a function captured, what it names of its globals, what a partial or
-an object holds.
+The references are what a function captured, what it names of its globals, what a partial or an object holds.
 """
 
 from __future__ import annotations
 
-import dis
 import functools
-import importlib
 import types
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
-from py4j.java_gateway import JavaObject
-from pyspark import RDD, SparkContext
-from pyspark.ml.wrapper import JavaWrapper
-from pyspark.sql import Column, DataFrame, SparkSession
-
-_DRIVER_ONLY: Final = (SparkSession, SparkContext, DataFrame, Column, RDD, JavaObject, JavaWrapper)
-_DRIVER_ONLY_CLASSES: Final = (SparkSession, SparkContext, JavaWrapper)
 _DEPTH: Final = 12
-
-
-def spark_use(value: object) -> str | None:
-    """How a value uses Spark in a way that only works on the driver; None if it does not.
-
-    Looks at the value itself and, if it is a function, at what its code names.
-    """
-    if isinstance(value, _DRIVER_ONLY):
-        return f"it holds a {type(value).__qualname__} of {type(value).__module__}"
-    if isinstance(value, type) and issubclass(value, _DRIVER_ONLY_CLASSES):
-        return f"it uses {value.__module__}.{value.__qualname__}"
-    if isinstance(value, types.FunctionType):
-        # First what it imports itself: those names are not the globals of the same name.
-        for imported in _imported(value.__code__):
-            if isinstance(imported, type) and (use := spark_use(imported)):
-                return f"{use} (imported in {value.__qualname__})"
-        for name, named in named_globals(value):
-            if isinstance(named, (*_DRIVER_ONLY, type)) and (use := spark_use(named)):
-                return f"{use} (as {name!r} in {value.__qualname__})"
-    return None
 
 
 def named_globals(function: types.FunctionType) -> Iterator[tuple[str, Any]]:
     """The globals that a function's code names, those of functions inside it included."""
-    for code in _codes(function.__code__):
+    for code in codes(function.__code__):
         for name in code.co_names:
             if name in function.__globals__:
                 yield name, function.__globals__[name]
 
 
-def _codes(code: types.CodeType) -> Iterator[types.CodeType]:
+def captured(function: types.FunctionType) -> Iterator[tuple[str, Any]]:
+    """The variables that a function captured; None for one that is not bound yet."""
+    for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
+        yield name, _content(cell)
+
+
+def codes(code: types.CodeType) -> Iterator[types.CodeType]:
+    """A function's code and that of the functions inside it."""
     yield code
     for constant in code.co_consts:
         if isinstance(constant, types.CodeType):
-            yield from _codes(constant)
-
-
-def _imported(code: types.CodeType) -> Iterator[Any]:
-    """What a function's own import statements bring in from pyspark."""
-    for inner in _codes(code):
-        module = ""
-        for instruction in dis.get_instructions(inner):
-            if instruction.opname == "IMPORT_NAME":
-                module = str(instruction.argval)
-            elif instruction.opname == "IMPORT_FROM" and module.split(".")[0] == "pyspark":
-                try:
-                    yield getattr(importlib.import_module(module), str(instruction.argval), None)
-                except ImportError:
-                    continue
+            yield from codes(constant)
 
 
 def find_offender(value: object, dumps: Callable[[object], bytes]) -> str:
@@ -114,8 +77,7 @@ def _parts(value: Any) -> Iterator[tuple[str, Any]]:
     elif isinstance(value, types.MethodType):
         yield "the method's object", value.__self__
     elif isinstance(value, types.FunctionType):
-        for name, cell in zip(value.__code__.co_freevars, value.__closure__ or (), strict=True):
-            yield f"the captured variable {name!r}", _content(cell)
+        yield from ((f"the captured variable {name!r}", item) for name, item in captured(value))
         yield from ((f"the global {name!r}", item) for name, item in named_globals(value))
         yield from (("a default argument", item) for item in value.__defaults__ or ())
     elif isinstance(value, dict):

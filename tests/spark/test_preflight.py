@@ -158,20 +158,113 @@ class TestSparkInside:
 
         self.refuse(spark, captures(helper))
 
-    def test_an_objective_that_only_names_spark_passes(self, spark):
-        def objective(point):
-            spark = {"DataFrame": 1}
-            return spark["DataFrame"]
+    @pytest.mark.parametrize(
+        ("code", "use"),
+        [
+            (
+                "import pyspark\nf = lambda x: pyspark.sql.SparkSession.builder.getOrCreate()",
+                "sql.session.SparkSession",
+            ),
+            ("import pyspark\nf = lambda x: pyspark.SparkContext.getOrCreate()", "core.context.SparkContext"),
+            (
+                "import pyspark.sql as s\nf = lambda x: s.SparkSession.getActiveSession()",
+                "session.SparkSession",
+            ),
+            (
+                "from pyspark.sql import functions as F\nf = lambda x: F.col('a') > x",
+                "it uses pyspark.sql.functions",
+            ),
+            (
+                "from pyspark.sql.functions import col\nf = lambda x: col('a') > x",
+                "it uses pyspark.sql.functions",
+            ),
+            (
+                "import pyspark.ml.classification as c\nf = lambda x: c.LinearSVC()",
+                "classification.LinearSVC",
+            ),
+            ("def f(x):\n import pyspark.sql\n return pyspark.sql.SparkSession", "session.SparkSession"),
+            ("def f(x):\n import pyspark.sql as s\n return s.SparkSession", "session.SparkSession"),
+            ("def f(x):\n from pyspark import sql\n return sql.SparkSession", "session.SparkSession"),
+            ("def f(x):\n from pyspark.sql import functions\n return functions", "imported in f"),
+            ("def f(x):\n import pyspark.sql.functions as F\n return F.lit(x)", "imported in f"),
+            ("def f(x):\n import pyspark.pandas as ps\n return ps.range(3)", "it uses pyspark.pandas"),
+            (
+                "def f(x):\n def g():\n  from pyspark.ml import regression as r\n  r.FMRegressor()\n g()",
+                "FMRegressor",
+            ),
+        ],
+    )
+    def test_through_a_module(self, spark, code, use):
+        scope = {"__name__": "__main__"}
+        exec(code, scope)
+        assert use in self.refuse(spark, scope["f"])
+        assert use in self.refuse(spark, partial(scope["f"], 1))
+        assert use in self.refuse(spark, Model(scope["f"]))
 
-        assert pickle_objective(objective, spark).data
+    def test_a_captured_module(self, spark):
+        import pyspark
 
-    def test_in_a_helper_of_a_module_that_is_sent_by_name(self, spark, things, monkeypatch):
-        module = types.ModuleType("helpers_of_mine")
-        module.frame = things["frame"]
-        exec("def helper(point):\n    return frame.count()", module.__dict__)
-        monkeypatch.setitem(sys.modules, module.__name__, module)
+        self.refuse(spark, lambda point: pyspark.sql.SparkSession)
+        assert "it uses pyspark.sql.functions" in self.refuse(spark, captures(F))
+
+    @pytest.mark.parametrize(
+        "code",
+        [
+            "def f(spark):\n spark = {'DataFrame': 1}\n return spark['DataFrame']",
+            "import pyspark\nf = lambda x: pyspark.__version__",
+            "import pyspark.sql.types as t\nf = lambda x: t.StringType()",
+            "from pyspark.ml.linalg import Vectors\nf = lambda x: Vectors.dense([x])",
+            "def f(x):\n from pyspark import SparkFiles\n return SparkFiles.get('a')",
+            "def f(x):\n from pyspark.nowhere import nothing\n return nothing",
+            "def f(x):\n from nowhere import nothing\n return nothing",
+            "def f(x):\n return x.functions.col(x.SparkSession)",
+        ],
+    )
+    def test_what_works_on_an_executor_passes(self, spark, code):
+        scope = {"__name__": "__main__"}
+        exec(code, scope)
+        assert pickle_objective(scope["f"], spark).data
+
+    @pytest.fixture
+    def by_name(self, things, monkeypatch):
+        """A module that workers import, so that what is in it is pickled by name."""
+
+        def make(code):
+            module = types.ModuleType("helpers_of_mine")
+            module.frame = things["frame"]
+            monkeypatch.setitem(sys.modules, module.__name__, module)
+            exec(code, module.__dict__)
+            return module
+
+        return make
+
+    def test_in_a_module_that_is_sent_by_name(self, spark, by_name):
+        module = by_name("def helper(point):\n return frame.count()")
         assert b"helpers_of_mine" in cloudpickle.dumps(module.helper)
         assert "as 'frame' in helper" in self.refuse(spark, with_global(module.helper, "helper"))
+
+    @pytest.mark.parametrize(
+        "objective",
+        [
+            "def f(x):\n return g(x)\ndef g(x):\n return h(x)\ndef h(x):\n return frame.count()\n",
+            "def f(x):\n return g(x)\ndef g(x):\n return f(x) + h(x)\nh = lambda x: frame.count()",
+            "def f(x):\n return K(x).a()\nclass K:\n def a(self):\n  return frame.count()",
+            "def f(x):\n return K.a()\nclass K:\n @staticmethod\n def a():\n  return frame.count()",
+            "class K:\n def __call__(self, x):\n  return frame.count()\nf = K()",
+            "class K:\n def a(self, x):\n  return frame.count()\nf = K().a",
+        ],
+    )
+    def test_in_what_such_a_module_calls_of_its_own(self, spark, by_name, objective):
+        module = by_name(objective)
+        assert b"helpers_of_mine" in cloudpickle.dumps(module.f)
+        assert "as 'frame' in " in self.refuse(spark, module.f)
+        self.refuse(spark, partial(module.f, 1))
+
+    def test_what_such_a_module_does_not_call_is_its_own_affair(self, spark, by_name):
+        module = by_name(
+            "def f(x):\n return g(x)\ndef g(x):\n return f(x)\ndef h(x):\n return frame.count()\n"
+        )
+        assert pickle_objective(module.f, spark).data
 
 
 class TestBroadcasts:
