@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 import threading
-import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
 from uuid import uuid4
@@ -18,13 +17,10 @@ import pyarrow as pa
 from pyspark import TaskContext, inheritable_thread_target
 from pyspark.sql import SparkSession
 
+from sparkopt.spark.session import cancel_job
 from sparkopt.worker.spec import WorkerSpec
 
 _SCHEMA: Final = "slot bigint, trials bigint"
-
-_AGAIN_SECONDS: Final = 0.5
-"""How long to wait for a cancelled job to end before it is cancelled again."""
-
 
 class Gang:
     """One launch of one barrier job.
@@ -69,14 +65,7 @@ class Gang:
 
         Its tasks are only asked to stop: tell the workers first.
         """
-        deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline:
-            # Not the session's interruptTag: on a classic session that knows only the calling thread's tags.
-            self._session.sparkContext.cancelJobsWithTag(self._tag)
-            # Spark forgets at once what it was asked, and our thread may still be about to submit the job.
-            if self.wait(_AGAIN_SECONDS):
-                return True
-        return self.wait(0)
+        return cancel_job(self._session, self._tag, self._thread, seconds)
 
     def _run(self) -> None:
         try:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import sys
 import threading
+import time
 from collections.abc import Mapping
 from typing import Any, Final, TypeAlias
 from uuid import uuid4
@@ -19,6 +21,9 @@ Session: TypeAlias = SparkSession
 """A Spark session, for rooms that must not know Spark."""
 
 _LOOPBACK: Final = "127.0.0.1"
+
+_AGAIN_SECONDS: Final = 0.5
+"""How long to wait for a cancelled job to end before it is cancelled again."""
 
 
 def get_session(given: SparkSession | None = None, settings: Mapping[str, str] | None = None) -> SparkSession:
@@ -83,9 +88,26 @@ def wait_for_executor(session: Session, seconds: float) -> bool:
     thread.join(seconds)
     came = not thread.is_alive()
     if not came:
-        context.cancelJobsWithTag(tag)
-        thread.join()
+        cancel_job(session, tag, thread)
     return came
+
+
+def cancel_job(session: Session, tag: str, thread: threading.Thread, seconds: float = math.inf) -> bool:
+    """Have Spark kill a job, and say whether it has ended in time. Its tasks are only asked to stop.
+
+    Args:
+        session: where it runs.
+        tag: the job's.
+        thread: submits the job and waits for it.
+        seconds: how long that may take.
+    """
+    deadline = time.monotonic() + seconds
+    while thread.is_alive() and time.monotonic() < deadline:
+        # Not the session's interruptTag: on a classic session that knows only the calling thread's tags.
+        session.sparkContext.cancelJobsWithTag(tag)
+        # Spark forgets at once what it was asked, and the thread may still be about to submit the job.
+        thread.join(_AGAIN_SECONDS)
+    return not thread.is_alive()
 
 
 def running_tasks(session: Session) -> int:

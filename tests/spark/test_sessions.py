@@ -35,7 +35,7 @@ def search(session):
     return {"best": best, "losses": trials.losses()}
 
 def pool(session):
-    with WorkerPool(2, session, WorkerPool.prepare(square, session), Policy(start=3)) as pool:
+    with WorkerPool(2, session, WorkerPool.prepare(square, session), Policy(start=0.1)) as pool:
         return {"size": pool.size}
 
 def run(use, settings):
