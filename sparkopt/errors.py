@@ -5,7 +5,7 @@ SparkoptError
 │   ├── NotPicklableError        the objective or the space cannot be shipped to workers
 │   ├── SparkInObjectiveError    the objective uses Spark itself
 │   ├── SparkSettingError        a Spark setting rules barrier jobs out
-│   └── UnsupportedArgumentError an argument that sparkopt does not have yet
+│   └── UnsupportedArgumentError an argument that makes no sense with Spark workers
 ├── PoolError                    the workers as a whole
 │   ├── NoSlotsError             Spark has no slot to run a worker in
 │   ├── PoolStartError           the workers did not come up
@@ -14,6 +14,7 @@ SparkoptError
 ├── JavaNotFoundError            no Java that Spark can run on
 ├── TrialError                   what is recorded for a trial whose objective did not end it
 │   ├── EvaluatorDiedError       the process that ran the objective ended
+│   ├── TrialTimeoutError        the trial took longer than trial_timeout
 │   ├── TrialLostError           every worker that tried the trial was lost
 │   └── TrialCancelledError      somebody asked for the trial to end
 ├── AllTrialsFailedError         a study ended without a single result
@@ -23,12 +24,20 @@ SparkoptError
 └── RemoteTraceback              not raised: the cause of a local exception, as text from a worker
 
 SparkoptWarning (UserWarning)
-└── ParallelismWarning           the parallelism is not what was asked for, or not what it should be
+├── ParallelismWarning           the parallelism is not what was asked for, or not what it should be
+├── LargeObjectiveWarning        the objective carries so much that shipping it takes long
+├── CrowdedHostWarning           the objectives of a host use more threads than it has cores
+└── SaveFileWarning              the trials could not be saved in mid-search
 """
 
 from __future__ import annotations
 
+import sys
 import traceback
+import warnings
+from typing import Final
+
+_NOT_THE_USERS: Final = ("sparkopt", "hyperopt", "contextlib")
 
 
 class SparkoptError(Exception):
@@ -52,7 +61,7 @@ class SparkSettingError(RefusedError):
 
 
 class UnsupportedArgumentError(RefusedError):
-    """An argument that sparkopt does not have yet."""
+    """An argument that makes no sense with Spark workers."""
 
 
 class PoolError(SparkoptError):
@@ -85,6 +94,10 @@ class TrialError(SparkoptError):
 
 class EvaluatorDiedError(TrialError):
     """The process that ran the objective ended: a signal, ``os._exit``, no memory."""
+
+
+class TrialTimeoutError(TrialError):
+    """The objective took longer than ``trial_timeout``, and its process was killed."""
 
 
 class TrialLostError(TrialError):
@@ -133,3 +146,27 @@ class SparkoptWarning(UserWarning):
 
 class ParallelismWarning(SparkoptWarning):
     """The parallelism is not what was asked for, or not what it should be."""
+
+
+class LargeObjectiveWarning(SparkoptWarning):
+    """The objective carries so much that shipping it to each worker takes long."""
+
+
+class CrowdedHostWarning(SparkoptWarning):
+    """The objectives that run on a host use more threads than it has cores."""
+
+
+class SaveFileWarning(SparkoptWarning):
+    """The trials could not be written to ``trials_save_file`` in mid-search; it is tried again."""
+
+
+def warn(message: str, category: type[SparkoptWarning]) -> None:
+    """Warn of something, at the line of the user's code that has led to it."""
+    frame, level = sys._getframe(1), 2
+    while frame.f_back is not None and _package_of(frame.f_globals) in _NOT_THE_USERS:
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, category, stacklevel=level)
+
+
+def _package_of(module: dict[str, object]) -> str:
+    return str(module.get("__name__", "")).partition(".")[0]

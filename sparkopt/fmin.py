@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import hyperopt
 import numpy as np
 from hyperopt import base
 
+from sparkopt import savefile
 from sparkopt.errors import UnsupportedArgumentError
 from sparkopt.study import Algorithm, EarlyStop, ProgressFactory
 from sparkopt.trials import SparkTrials
@@ -46,20 +50,24 @@ def fmin(
         max_evals: how many trials, those that ``trials`` already holds included.
         timeout: seconds after which what runs is ended and what has finished is returned.
         loss_threshold: a loss below this ends the search.
-        trials: where the trials go; by default a new :class:`SparkTrials`. With trials of hyperopt's own
-            kinds the search is hyperopt's own.
+        trials: where the trials go; by default a new :class:`SparkTrials`. It may hold trials already: the
+            search goes on from them. With trials of hyperopt's own kinds the search is hyperopt's own.
         rstate: where the algorithm's seeds come from; by default ``$HYPEROPT_FMIN_SEED``, or chance.
         allow_trials_fmin: must be true.
-        pass_expr_memo_ctrl: not supported yet.
-        catch_eval_exceptions: not supported yet. A failing trial never ends the search.
+        pass_expr_memo_ctrl: whether the objective takes ``expr``, ``memo`` and ``ctrl`` rather than a point;
+            by default what :func:`hyperopt.fmin_pass_expr_memo_ctrl` says of it.
+        catch_eval_exceptions: may be given; either way a trial that fails is recorded and the search goes on,
+            as with ``hyperopt.SparkTrials``.
         verbose: whether to show progress at all.
         return_argmin: whether to return the best values (``hp.choice`` as indices), or the best point.
-        points_to_evaluate: not supported yet.
+        points_to_evaluate: settings to evaluate first, as dictionaries of values by label (``hp.choice`` by
+            index); they count toward ``max_evals``.
         max_queue_len: how many proposals are asked of the algorithm at once; one less of them may wait for
             a worker.
         show_progressbar: whether to show a bar, or a context manager that makes one.
         early_stop_fn: called once for each finished trial; ends the search when it says so.
-        trials_save_file: not supported yet.
+        trials_save_file: a file that the trials are pickled to now and then, and at the end. If there is one
+            already and ``trials`` is not given, the search goes on from what it holds.
 
     Returns:
         The best trial's values by label; with ``return_argmin=False`` the best point of the space, or None.
@@ -77,14 +85,19 @@ def fmin(
         ...     trials=SparkTrials(parallelism=4),
         ... )
     """
-    if points_to_evaluate is not None:
-        raise UnsupportedArgumentError(
-            "sparkopt does not support points_to_evaluate yet; hyperopt.Trials does"
-        )
     if not allow_trials_fmin:
         raise UnsupportedArgumentError(
             "allow_trials_fmin=False would leave the trials to hyperopt's serial loop: use hyperopt.fmin"
         )
+    if trials is None and trials_save_file and Path(trials_save_file).exists():
+        # As with hyperopt, the points are among what was saved.
+        trials, points_to_evaluate = SparkTrials.of(savefile.load(trials_save_file)), None
+    if trials is None:
+        trials = SparkTrials()
+    target = trials
+    if isinstance(trials, SparkTrials):
+        # hyperopt.fmin prepares the other arguments, and knows of no trials that take points.
+        target = SimpleNamespace(fmin=partial(trials.fmin, points_to_evaluate=points_to_evaluate))
     return hyperopt.fmin(
         fn,
         space,
@@ -92,12 +105,13 @@ def fmin(
         max_evals=max_evals,
         timeout=timeout,
         loss_threshold=loss_threshold,
-        trials=SparkTrials() if trials is None else trials,
+        trials=target,
         rstate=rstate,
         pass_expr_memo_ctrl=pass_expr_memo_ctrl,
         catch_eval_exceptions=catch_eval_exceptions,
         verbose=verbose,
         return_argmin=return_argmin,
+        points_to_evaluate=points_to_evaluate,
         max_queue_len=max_queue_len,
         show_progressbar=show_progressbar,
         early_stop_fn=early_stop_fn,

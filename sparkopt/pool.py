@@ -24,6 +24,7 @@ from sparkopt.spark import parallelism as slots
 from sparkopt.spark import session as spark
 from sparkopt.spark.gang import Gang
 from sparkopt.spark.preflight import PickledObjective, check_settings, pickle_objective
+from sparkopt.worker.reports import ReportingObjective
 from sparkopt.worker.spec import WorkerSpec
 
 _LEAVE_SECONDS: Final = 5.0
@@ -41,6 +42,7 @@ class WorkerPool:
         session: the Spark session to run in.
         objective: what the studies of this pool evaluate, from :meth:`prepare`.
         policy: the limits of the core.
+        profile: the resources that each worker needs, if the session supports that.
 
     Raises:
         NoSlotsError: on entering, if Spark has no slot at all.
@@ -52,8 +54,10 @@ class WorkerPool:
         session: spark.Session,
         objective: PickledObjective,
         policy: Policy | None = None,
+        profile: spark.Profile | None = None,
     ) -> None:
         self._session = session
+        self._profile = profile
         self._objective = objective
         self._size = parallelism
         self._policy = policy or Policy()
@@ -63,7 +67,9 @@ class WorkerPool:
         self._studies = itertools.count(1)
 
     @staticmethod
-    def prepare(objective: Callable[..., Any], session: spark.Session) -> PickledObjective:
+    def prepare(
+        objective: Callable[..., Any] | ReportingObjective, session: spark.Session
+    ) -> PickledObjective:
         """Check everything that can be checked before anything is launched.
 
         Raises:
@@ -73,7 +79,7 @@ class WorkerPool:
         return pickle_objective(objective, session)
 
     def __enter__(self) -> WorkerPool:
-        self._size = slots.check_slots(self._size, self._session, self._policy.start)
+        self._size = slots.check_slots(self._size, self._session, self._policy.start, self._profile)
         self._coordinator = Coordinator(
             self._size,
             spark.driver_host(self._session),
@@ -103,14 +109,15 @@ class WorkerPool:
         """How many workers the pool was launched with."""
         return self._size
 
-    def open_study(self, max_attempts: int) -> StudyChannel:
+    def open_study(self, max_attempts: int, trial_timeout: float | None = None) -> StudyChannel:
         """Let a study use the workers.
 
         Args:
             max_attempts: how many workers a trial may take down before it is recorded as lost.
+            trial_timeout: seconds that a trial may take before it is killed and fails; None for any.
         """
         name = f"study{next(self._studies)}"
-        return self._coordinator.open_study(name, self._objective.data, max_attempts)
+        return self._coordinator.open_study(name, self._objective.data, max_attempts, trial_timeout)
 
     def close(self) -> None:
         """Expel the workers and wait until their job has ended. Running trials are ended. Idempotent."""
@@ -133,7 +140,7 @@ class WorkerPool:
             if not self._closing:
                 self._coordinator.tell(events.GangEnded(number, generation, reason))
 
-        gang = Gang(self._session, spec, size, self._objective.broadcasts, ended)
+        gang = Gang(self._session, spec, size, self._objective.broadcasts, self._profile, ended)
         with self._lock:
             if self._closing:
                 return
@@ -143,7 +150,7 @@ class WorkerPool:
     def _explain(self, reason: str, joined: bool) -> PoolError:
         if joined:
             return PoolLostError(f"the pool has lost its workers: {reason}. Finished trials are kept.")
-        have, busy = spark.slots(self._session), spark.running_tasks(self._session)
+        have, busy = spark.slots(self._session, self._profile), spark.running_tasks(self._session)
         return PoolStartError(
             f"the workers did not come up: {reason}. {self._size} slots are needed at once; Spark has {have},"
             f" and {busy} tasks are running. If other jobs hold the slots, wait for them or ask for a smaller"

@@ -17,6 +17,13 @@ from sparkopt.wire import codec
 _CONTAINERS = frozenset({"dict", "pos_args", "switch"})
 
 
+def parameters_of(expression: pyll.Apply) -> list[tuple[pyll.Apply, str]]:
+    """The hyperparameters of a space, each with its label."""
+    return [
+        (node, str(node.arg["label"].obj)) for node in pyll.dfs(expression) if node.name == "hyperopt_param"
+    ]
+
+
 class Space:
     """A domain's space, looked through once.
 
@@ -26,9 +33,12 @@ class Space:
 
     def __init__(self, domain: base.Domain) -> None:
         self._expression = domain.expr
-        self._parameters = [
-            (node, node.arg["label"].obj) for node in pyll.dfs(domain.expr) if node.name == "hyperopt_param"
-        ]
+        self._parameters = parameters_of(domain.expr)
+
+    @property
+    def labels(self) -> list[str]:
+        """The names of the hyperparameters."""
+        return [label for _, label in self._parameters]
 
     def argument(self, values: dict[str, list[Any]]) -> Any:
         """The objective's argument for a proposal.

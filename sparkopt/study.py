@@ -2,11 +2,10 @@
 
     ┌─▶ propose   algo(new ids, domain, trials, seed) ──▶ documents ──▶ arguments ──▶ channel.submit
     │             as long as fewer than parallelism + max_queue_len - 1 trials are outstanding
-    └── take      channel.next_settled ──▶ the document's final state ──▶ stop?
+    └── take      channel.next_settled ──▶ the document's final state ──▶ save? stop?
 
-Nothing here sleeps or polls: the loop waits for the next settled trial, or for the timeout. What it keeps
-beside the documents (outstanding trials, counts, best loss) is kept as it goes; the history is never
-walked except by the algorithm.
+Nothing here sleeps or polls: the loop waits for the next settled trial, or for the timeout. The history is
+never walked except by the algorithm.
 
 With parallelism 1 and max_queue_len 1 a proposal is made when the one before has settled, so that the
 search is that of serial hyperopt, value for value.
@@ -14,25 +13,24 @@ search is that of serial hyperopt, value for value.
 
 from __future__ import annotations
 
-import datetime
 import math
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import numpy as np
 from hyperopt import base
-from hyperopt.utils import coarse_utcnow
 
 from sparkopt.core.states import Outcome
-from sparkopt.errors import RemoteTraceback, TrialCancelledError, TrialLostError
-from sparkopt.space import Space
+from sparkopt.documents import Document, Documents
+from sparkopt.errors import CrowdedHostWarning, RemoteTraceback, SparkoptWarning, TrialLostError, warn
 from sparkopt.wire import codec
 
 if TYPE_CHECKING:
-    from sparkopt.coordinator import Settled, StudyChannel
+    from sparkopt.coordinator import Crowding, Reported, Settled, StudyChannel
     from sparkopt.trials import SparkTrials
 
 CANCELLED_BY_EARLY_STOP: Final = "early stopping condition"
@@ -40,7 +38,6 @@ CANCELLED_BY_TIMEOUT: Final = "fmin run timeout"
 CANCELLED_BY_USER: Final = "fmin run cancelled by user"
 """hyperopt's words for ``fmin_cancelled_reason``."""
 
-Document = dict[str, Any]
 Algorithm = Callable[..., list[Document]]
 EarlyStop = Callable[..., tuple[bool, list[Any]]]
 
@@ -62,7 +59,7 @@ class Budget:
     """When a study ends.
 
     Attributes:
-        trials: how many trials to propose.
+        trials: how many trials to propose, beside those that wait already.
         deadline: when to cancel what runs, on the monotonic clock; None for never.
         loss_threshold: a loss below this ends the search once what runs has finished; None for none.
         early_stop: hyperopt's ``early_stop_fn``; called once for each finished trial.
@@ -106,10 +103,13 @@ class Study:
         domain: the objective and the space.
         algo: hyperopt's ``algo``.
         trials: where the documents go.
+        waiting: documents of ``trials`` that are to be evaluated before anything is proposed.
+        argument: what the objective takes for a document's trial.
         rstate: where each call of the algorithm gets its seed from.
         budget: when to stop.
         max_queue_len: how many proposals are asked of the algorithm at once, and how many of them may wait
             for a worker less one.
+        save: called after each trial that has ended.
     """
 
     def __init__(
@@ -117,33 +117,35 @@ class Study:
         domain: base.Domain,
         algo: Algorithm,
         trials: SparkTrials,
+        waiting: Sequence[Document],
+        argument: Callable[[Document], Any],
         rstate: np.random.Generator,
         budget: Budget,
         max_queue_len: int = 1,
+        save: Callable[[], None] = lambda: None,
     ) -> None:
         self._domain = domain
         self._algo = algo
         self._trials = trials
+        self._waiting = deque(waiting)
+        self._argument = argument
         self._rstate = rstate
         self._budget = budget
         self._max_queue_len = max_queue_len
-        self._space = Space(domain)
+        self._save = save
+        self._documents = Documents(trials, domain)
         self._outstanding: dict[int, Document] = {}
         self._proposed = 0
         self._stopped = False
-        self._best_loss = math.inf
         self._early_stop_args: list[Any] = []
+        self._warned_of_crowding = False
         self.cancelled_reason: str | None = None
-        self.first_failure: RemoteTraceback | None = None
         self.timings = Timings()
 
-    def check(self) -> None:
-        """Refuse what can be refused before anything is launched.
-
-        Raises:
-            NotPicklableError: if the space proposes what cannot be sent to a worker.
-        """
-        self._space.check_picklable()
+    @property
+    def first_failure(self) -> RemoteTraceback | None:
+        """The remote traceback of the first trial that failed."""
+        return self._documents.first_failure
 
     def run(self, channel: StudyChannel, workers: int, started: float, progress: ProgressFactory) -> None:
         """Search until the budget is used up. Afterwards, error or not, every document is in its final state.
@@ -160,10 +162,11 @@ class Study:
         """
         self.timings.workers = workers
         self._launched = started
+        channel.on_report = self._take_report
         room = workers + self._max_queue_len - 1
-        done = self._trials.count_successful_trials()
+        done = len(self._documents.finished)
         try:
-            with progress(initial=done, total=done + self._budget.trials) as bar:
+            with progress(initial=done, total=done + len(self._waiting) + self._budget.trials) as bar:
                 self._search(channel, room, bar)
         except KeyboardInterrupt:
             self.cancelled_reason = CANCELLED_BY_USER
@@ -175,7 +178,10 @@ class Study:
     def _search(self, channel: StudyChannel, room: int, bar: Progress) -> None:
         while True:
             while self._wants_more and len(self._outstanding) < room and not self._overdue:
-                self._propose(channel, room - len(self._outstanding))
+                if self._waiting:
+                    self._submit(channel, [self._waiting.popleft()])
+                else:
+                    self._propose(channel, room - len(self._outstanding))
             if self._overdue and (self._wants_more or self._outstanding):
                 # Not left to the wait below: with short trials there would always be one that has settled.
                 self._cancel(channel, CANCELLED_BY_TIMEOUT)
@@ -184,15 +190,18 @@ class Study:
             settled = channel.next_settled(None if self._stopped_for_good else self._budget.deadline)
             if settled is None:
                 self._cancel(channel, CANCELLED_BY_TIMEOUT)
-            elif self._take(channel, settled):
+                continue
+            finished = self._take(channel, settled)
+            self._save()
+            if finished:
                 bar.update(1)
-                if self._best_loss < math.inf:
-                    bar.postfix = f"best loss: {self._best_loss}"
+                if self._documents.best_loss < math.inf:
+                    bar.postfix = f"best loss: {self._documents.best_loss}"
                 self._stop_if_due(channel)
 
     @property
     def _wants_more(self) -> bool:
-        return not self._stopped and self._proposed < self._budget.trials
+        return not self._stopped and (bool(self._waiting) or self._proposed < self._budget.trials)
 
     @property
     def _overdue(self) -> bool:
@@ -217,17 +226,19 @@ class Study:
         if not documents:
             self._stopped = True
             return
-        documents = trials.record(documents)
+        documents = self._documents.add(documents)
         self._proposed += len(documents)
+        self._submit(channel, documents)
+
+    def _submit(self, channel: StudyChannel, documents: list[Document]) -> None:
         proposals = []
         for document in documents:
-            tid = document["tid"]
-            self._outstanding[tid] = document
             try:
-                proposals.append((tid, codec.dumps(self._space.argument(document["misc"]["vals"]))))
+                proposals.append((document["tid"], codec.dumps(self._argument(document))))
             except Exception as error:  # noqa: BLE001 - the space is the user's code: its errors cost a trial
-                del self._outstanding[tid]
-                self._fail(document, str(type(error)), RemoteTraceback.of(error))
+                self._documents.fail(document, str(type(error)), RemoteTraceback.of(error))
+            else:
+                self._outstanding[document["tid"]] = document
         if proposals:
             channel.submit(proposals)
 
@@ -237,61 +248,70 @@ class Study:
                 self.timings.pool_start = started.monotonic - self._launched
             document = self._outstanding.get(started.tid)
             if document is not None:
-                document["state"] = base.JOB_STATE_RUNNING
-                document["book_time"] = document["refresh_time"] = _coarse(started.time)
+                self._documents.start(document, started.time)
 
-    # Taking outcomes.
+    # Taking reports and outcomes.
+
+    def _take_report(self, reported: Reported) -> None:
+        document = self._outstanding.get(reported.tid)
+        if document is None:
+            return
+        try:
+            self._documents.report(document, reported)
+        except Exception as error:  # noqa: BLE001 - what the objective sent need not be what the driver can load
+            warn(
+                f"trial {reported.tid} sent a {reported.kind.value} that cannot be taken:"
+                f" {type(error).__name__}: {error}",
+                SparkoptWarning,
+            )
 
     def _take(self, channel: StudyChannel, settled: Settled) -> bool:
         """Give a document its final state and say whether the trial has finished with a result."""
         self._note_started(channel)
         document = self._outstanding.pop(settled.tid)
         self.timings.busy += settled.seconds
+        if settled.crowding is not None:
+            self._warn_of(settled.crowding)
         if settled.outcome is Outcome.OK:
             return self._finish(document, settled)
         if settled.outcome is Outcome.CANCELLED:
-            self._end(document, base.JOB_STATE_CANCEL, str(TrialCancelledError), settled.reason)
+            self._documents.cancel(document, settled.reason)
         elif settled.outcome is Outcome.LOST:
-            self._fail(document, str(TrialLostError), RemoteTraceback(settled.reason))
+            self._documents.fail(document, str(TrialLostError), RemoteTraceback(settled.reason))
         else:
-            self._fail(document, *_failure_of(settled))
+            self._documents.fail(document, *_failure_of(settled))
         return False
 
     def _finish(self, document: Document, settled: Settled) -> bool:
-        ctrl = base.Ctrl(self._trials, current_trial=document)
         try:
             raw = settled.result.load() if settled.result is not None else None
-            result = self._domain.evaluate_async2(raw, ctrl)
+            self._documents.finish(document, raw)
         except Exception as error:  # noqa: BLE001 - a result that is none is the trial's failure
-            self._fail(document, str(type(error)), RemoteTraceback.of(error))
+            self._documents.fail(document, str(type(error)), RemoteTraceback.of(error))
             return False
-        document["state"] = base.JOB_STATE_DONE
-        document["result"] = result
-        document["refresh_time"] = coarse_utcnow()
-        loss = result.get("loss")
-        if loss is not None and loss < self._best_loss:
-            self._best_loss = loss
         return True
 
-    def _fail(self, document: Document, kind: str, traceback: RemoteTraceback) -> None:
-        if self.first_failure is None:
-            self.first_failure = traceback
-        self._end(document, base.JOB_STATE_ERROR, kind, traceback.text)
-
-    def _end(self, document: Document, state: int, kind: str, text: str) -> None:
-        document["state"] = state
-        document["misc"]["error"] = (kind, text)
-        document["refresh_time"] = coarse_utcnow()
-        self._trials.hide(document)
+    def _warn_of(self, crowding: Crowding) -> None:
+        if self._warned_of_crowding:
+            return
+        self._warned_of_crowding = True
+        warn(
+            f"{crowding.workers} workers on {crowding.host} run objectives with {crowding.threads} BLAS or"
+            f" OpenMP threads each, and there are {crowding.cores} cores: they wait for one another. Limit"
+            " the threads (threadpoolctl.threadpool_limits in the objective, or OMP_NUM_THREADS for the"
+            " executors), or give each task as many cores (spark.task.cpus, or a resource_profile).",
+            CrowdedHostWarning,
+        )
 
     # Stopping.
 
     def _stop_if_due(self, channel: StudyChannel) -> None:
         threshold = self._budget.loss_threshold
-        if threshold is not None and self._best_loss < threshold:
+        if threshold is not None and self._documents.best_loss < threshold:
             self._stopped = True
         if self._budget.early_stop is not None and not self._stopped_for_good:
-            stop, self._early_stop_args = self._budget.early_stop(self._trials, *self._early_stop_args)
+            view = self._trials.view_of(self._documents.finished)
+            stop, self._early_stop_args = self._budget.early_stop(view, *self._early_stop_args)
             if stop:
                 self._cancel(channel, CANCELLED_BY_EARLY_STOP)
 
@@ -311,9 +331,10 @@ class Study:
             if settled is None:
                 break
             self._take(channel, settled)
-        for document in self._outstanding.values():
-            self._end(document, base.JOB_STATE_CANCEL, str(TrialCancelledError), reason)
+        for document in [*self._outstanding.values(), *self._waiting]:
+            self._documents.cancel(document, reason)
         self._outstanding.clear()
+        self._waiting.clear()
         channel.close()
 
 
@@ -324,9 +345,3 @@ def _failure_of(settled: Settled) -> tuple[str, RemoteTraceback]:
     text = failure.traceback or failure.message
     kind = f"<class '{failure.type}'>"
     return kind, RemoteTraceback(text)
-
-
-def _coarse(seconds: float) -> datetime.datetime:
-    """A time since the epoch as hyperopt writes it: UTC without saying so, to the millisecond below."""
-    exact = datetime.datetime.fromtimestamp(seconds, datetime.timezone.utc).replace(tzinfo=None)
-    return exact.replace(microsecond=exact.microsecond // 1000 * 1000)

@@ -2,30 +2,30 @@
 
 from __future__ import annotations
 
-import logging
-import sys
-import time
-import warnings
-from collections.abc import Callable
+import pickle
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import hyperopt
 import numpy as np
-from hyperopt import base, progress
+from hyperopt import base
 
-from sparkopt.errors import AllTrialsFailedError, RefusedError, SparkoptWarning, UnsupportedArgumentError
-from sparkopt.pool import WorkerPool
-from sparkopt.spark.parallelism import decide_parallelism
-from sparkopt.spark.session import Session, get_session
-from sparkopt.study import Algorithm, Budget, Document, EarlyStop, ProgressFactory, Study, Timings
-
-_logger = logging.getLogger(__name__)
+from sparkopt.documents import Document
+from sparkopt.errors import RefusedError, SparkoptError, SparkoptWarning, warn
+from sparkopt.points import Point
+from sparkopt.search import Options, Search
+from sparkopt.spark.parallelism import LIMIT, decide_parallelism
+from sparkopt.spark.session import Profile, Session, get_session, supported_profile
+from sparkopt.study import Algorithm, EarlyStop, ProgressFactory, Timings
 
 
 class SparkTrials(base.Trials):  # type: ignore[misc]
     """Trials of a search whose objective runs on Spark workers; a drop-in for ``hyperopt.SparkTrials``.
 
-    The documents are hyperopt's, in every field. Bookkeeping takes constant time a trial.
+    The documents are hyperopt's, in every field. Bookkeeping takes constant time a trial. Pickles without
+    Spark; whoever loads the pickle can look at the trials at once, and search on in a session of theirs.
 
     Example:
         >>> from hyperopt import hp, tpe
@@ -39,6 +39,10 @@ class SparkTrials(base.Trials):  # type: ignore[misc]
         timeout: seconds after which ``fmin`` ends what runs and returns what has finished.
         loss_threshold: a loss below this ends the search.
         spark_session: the session to use; by default the active one, or a new one.
+        resource_profile: what each worker needs (a :class:`pyspark.resource.ResourceProfile` of task
+            resources), where the cluster schedules by it; a warning where it does not.
+        trial_timeout: seconds that one trial's objective may take; after that its process is killed and the
+            trial has failed. None for any.
         max_attempts: how many workers a trial may take down with it before it is recorded as failed.
 
     Attributes:
@@ -46,11 +50,14 @@ class SparkTrials(base.Trials):  # type: ignore[misc]
         timings: where the time of the last search went.
 
     Raises:
-        RefusedError: if an argument makes no sense.
+        RefusedError: if an argument makes no sense, or inside a Spark task.
         JavaNotFoundError: if a session had to be made and there is no Java.
     """
 
     asynchronous = True
+
+    MAX_CONCURRENT_JOBS_ALLOWED = LIMIT
+    """The most trials that may run at once, as ``hyperopt.SparkTrials`` calls it."""
 
     def __init__(
         self,
@@ -58,27 +65,66 @@ class SparkTrials(base.Trials):  # type: ignore[misc]
         timeout: float | None = None,
         loss_threshold: float | None = None,
         spark_session: Session | None = None,
+        resource_profile: Profile | None = None,
         *,
+        trial_timeout: float | None = None,
         max_attempts: int = 3,
     ) -> None:
         super().__init__(exp_key=None, refresh=False)
         base.validate_timeout(timeout)
         base.validate_loss_threshold(loss_threshold)
+        if trial_timeout is not None and not trial_timeout > 0:
+            raise RefusedError(
+                f"trial_timeout must be None or a positive number of seconds, got {trial_timeout}"
+            )
         if max_attempts < 1:
             raise RefusedError(f"max_attempts must be at least 1, got {max_attempts}")
-        self._spark = get_session(spark_session)
         self.user_specified_parallelism = parallelism
-        self.parallelism = decide_parallelism(parallelism, self._spark)
         self.timeout = timeout
         self.loss_threshold = loss_threshold
+        self.trial_timeout = trial_timeout
         self.max_attempts = max_attempts
         self.timings = Timings()
         self._fmin_cancelled = False
         self._fmin_cancelled_reason: str | None = None
+        self._space: Any = None
+        self._kept_best: tuple[Any] | None = None
+        self._searching = threading.Lock()
+        self._attach(get_session(spark_session), resource_profile)
         self.refresh()
+
+    def _attach(self, session: Session, profile: Profile | None) -> None:
+        self._spark: Session | None = session
+        self.resource_profile = supported_profile(session, profile)
+        self.parallelism = decide_parallelism(self.user_specified_parallelism, session, self.resource_profile)
 
     def __str__(self) -> str:
         return f"SparkTrials(trials={self.trials})"
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = dict(self.__dict__)
+        # What belongs to this process, and the space, whose parts need not pickle: its best point stands in.
+        for name in ("_spark", "_searching", "_space", "resource_profile"):
+            del state[name]
+        state["_kept_best"] = self._best_that_pickles()
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._spark = None
+        self._space = None
+        self.resource_profile = None
+        self._searching = threading.Lock()
+
+    def _best_that_pickles(self) -> tuple[Any] | None:
+        try:
+            best = (self.best_params,)
+            pickle.dumps(best)
+        except Exception:  # noqa: BLE001 - there is no best, or it holds what does not pickle
+            return None
+        return best
+
+    # What hyperopt.SparkTrials has.
 
     @property
     def fmin_cancelled_reason(self) -> str | None:
@@ -107,6 +153,44 @@ class SparkTrials(base.Trials):  # type: ignore[misc]
         super().delete_all()
         self._fmin_cancelled = False
         self._fmin_cancelled_reason = None
+        self._kept_best = None
+
+    # What it does not have.
+
+    @property
+    def best_params(self) -> Any:
+        """The best trial's point of the space: values, where ``argmin`` has the indices of ``hp.choice``.
+
+        Raises:
+            hyperopt.exceptions.AllTrialsFailed: if no trial has a loss.
+            SparkoptError: if the space is not known: before the first search, or because the best point did
+                not pickle along with these trials.
+        """
+        if self._space is not None:
+            return hyperopt.space_eval(self._space, self.argmin)
+        if self._kept_best is None:
+            raise SparkoptError(
+                "best_params needs the space, which these trials do not know: no search has run since they"
+                " were made or loaded. Use hyperopt.space_eval(space, trials.argmin)."
+            )
+        return self._kept_best[0]
+
+    @classmethod
+    def of(cls, trials: base.Trials) -> SparkTrials:
+        """These trials, if they are our own kind, or else a :class:`SparkTrials` that goes on from them."""
+        if isinstance(trials, SparkTrials):
+            return trials
+        own = cls()
+        own.insert_trial_docs(trials._dynamic_trials)
+        own.attachments.update(trials.attachments)
+        own.refresh()
+        return own
+
+    def view(self, exp_key: Any = None, refresh: bool = True) -> SparkTrials:
+        """Another view of the same documents; see :meth:`hyperopt.Trials.view`."""
+        view: SparkTrials = super().view(exp_key, refresh)
+        view.__dict__.update({**self.__dict__, **view.__dict__})
+        return view
 
     # The study's bookkeeping: what refresh() would find, without looking through the history.
 
@@ -129,6 +213,18 @@ class SparkTrials(base.Trials):  # type: ignore[misc]
                 del self._trials[index]
                 return
 
+    def view_of(self, finished: list[Document]) -> SparkTrials:
+        """These trials as an ``early_stop_fn`` sees them: only the finished ones, the newest last."""
+        view = object.__new__(_FinishedTrials)
+        view.__dict__.update(self.__dict__, _trials=finished)
+        return view
+
+    def take_ending(self, cancelled_reason: str | None, timings: Timings) -> None:
+        """Note how a search has ended, and where its time went."""
+        self.timings = timings
+        self._fmin_cancelled = cancelled_reason is not None
+        self._fmin_cancelled_reason = cancelled_reason
+
     def fmin(
         self,
         fn: Callable[..., Any],
@@ -146,46 +242,51 @@ class SparkTrials(base.Trials):  # type: ignore[misc]
         show_progressbar: bool | ProgressFactory = True,
         early_stop_fn: EarlyStop | None = None,
         trials_save_file: str = "",
+        points_to_evaluate: Sequence[Point] | None = None,
     ) -> Any:
         """Search; see :func:`sparkopt.fmin`, which calls this, as :func:`hyperopt.fmin` does.
+
+        ``catch_eval_exceptions`` may be given and changes nothing: a trial that fails is recorded and the
+        search goes on, either way.
 
         Raises:
             RefusedError: before anything is launched, if something rules the search out.
             PoolError: if the workers do not come up or are lost; finished trials are kept.
             AllTrialsFailedError: if no trial has a result and ``return_argmin`` is true.
         """
-        began = time.monotonic()
-        if pass_expr_memo_ctrl or getattr(fn, "fmin_pass_expr_memo_ctrl", False):
-            raise _unsupported("pass_expr_memo_ctrl")
-        if catch_eval_exceptions:
-            raise _unsupported("catch_eval_exceptions")
-        if trials_save_file:
-            raise _unsupported("trials_save_file")
-        _check_callable(fn, "fn")
-        _check_callable(algo, "algo")
-        if max_queue_len < 1:
-            raise RefusedError(f"max_queue_len must be at least 1, got {max_queue_len}")
-        self._take_limits(timeout, loss_threshold)
-        self._fmin_cancelled = False
-        self._fmin_cancelled_reason = None
-        self.refresh()
-        budget = Budget(
-            trials=max(0, (sys.maxsize if max_evals is None else max_evals) - len(self.trials)),
-            deadline=None if self.timeout is None else began + self.timeout,
-            loss_threshold=self.loss_threshold,
-            early_stop=early_stop_fn,
-        )
-        assert algo is not None
-        domain = base.Domain(fn, space)
-        generator = np.random.default_rng() if rstate is None else rstate
-        study = Study(domain, algo, self, generator, budget, max_queue_len)
-        if budget.trials:
-            self._search(study, fn, budget, _progress_factory(show_progressbar, verbose))
-        if return_argmin:
-            if not self.trials:
-                raise self._no_result(study)
-            return self.argmin
-        return hyperopt.space_eval(space, self.argmin) if self.trials else None
+        with self._one_search():
+            if self._spark is None:
+                self._attach(get_session(), None)
+            assert self._spark is not None
+            options = Options(
+                algo=algo,
+                max_evals=max_evals,
+                max_queue_len=max_queue_len,
+                rstate=rstate,
+                verbose=verbose,
+                pass_expr_memo_ctrl=pass_expr_memo_ctrl,
+                show_progressbar=show_progressbar,
+                early_stop_fn=early_stop_fn,
+                trials_save_file=trials_save_file,
+                points_to_evaluate=points_to_evaluate,
+            )
+            search = Search(self, self._spark, fn, space, options)
+            self._take_limits(timeout, loss_threshold)
+            self._space = space
+            self.take_ending(None, Timings())
+            search.run()
+            return search.result(return_argmin)
+
+    @contextmanager
+    def _one_search(self) -> Iterator[None]:
+        if not self._searching.acquire(blocking=False):
+            raise RefusedError(
+                "a search is running on these trials already: give each fmin a SparkTrials of its own"
+            )
+        try:
+            yield
+        finally:
+            self._searching.release()
 
     def _take_limits(self, timeout: float | None, loss_threshold: float | None) -> None:
         """Limits given to fmin, which stay with the trials as they do with hyperopt.SparkTrials."""
@@ -194,64 +295,17 @@ class SparkTrials(base.Trials):  # type: ignore[misc]
             if self.timeout is None:
                 self.timeout = timeout
             elif self.timeout != timeout:
-                message = f"fmin's timeout of {timeout} s is ignored: SparkTrials has one of {self.timeout} s"
-                warnings.warn(message, SparkoptWarning, stacklevel=4)
+                warn(
+                    f"fmin's timeout of {timeout} s is ignored: SparkTrials has one of {self.timeout} s",
+                    SparkoptWarning,
+                )
         if loss_threshold is not None:
             base.validate_loss_threshold(loss_threshold)
             self.loss_threshold = loss_threshold
 
-    def _search(
-        self, study: Study, fn: Callable[..., Any], budget: Budget, progress_factory: ProgressFactory
-    ) -> None:
-        study.check()
-        objective = WorkerPool.prepare(fn, self._spark)
-        launched = time.monotonic()
-        try:
-            with WorkerPool(min(self.parallelism, budget.trials), self._spark, objective) as pool:
-                study.run(pool.open_study(self.max_attempts), pool.size, launched, progress_factory)
-        finally:
-            self.timings = study.timings
-            self._fmin_cancelled = study.cancelled_reason is not None
-            self._fmin_cancelled_reason = study.cancelled_reason
-            if self._fmin_cancelled:
-                _logger.warning("fmin cancelled because of %s", self._fmin_cancelled_reason)
-            _logger.info(
-                "Total Trials: %d: %d succeeded, %d failed, %d cancelled.",
-                self.count_total_trials(),
-                self.count_successful_trials(),
-                self.count_failed_trials(),
-                self.count_cancelled_trials(),
-            )
 
-    def _no_result(self, study: Study) -> AllTrialsFailedError:
-        message = "There are no evaluation tasks, cannot return argmin of task losses"
-        ended = self.count_total_trials()
-        if not ended:
-            return AllTrialsFailedError(f"{message}: no trial was run.")
-        failed, cancelled = self.count_failed_trials(), self.count_cancelled_trials()
-        error = AllTrialsFailedError(
-            f"{message}: of {ended} trials {failed} failed and {cancelled} were cancelled. The documents"
-            " of all are in trials._dynamic_trials, with each one's reason in misc['error']."
-        )
-        error.__cause__ = study.first_failure
-        return error
+class _FinishedTrials(SparkTrials):
+    """A view whose ``trials`` are given."""
 
-
-def _unsupported(argument: str) -> UnsupportedArgumentError:
-    return UnsupportedArgumentError(f"sparkopt does not support {argument} yet; hyperopt.Trials does")
-
-
-def _check_callable(value: object, name: str) -> None:
-    if not callable(value):
-        raise RefusedError(f"{name} must be callable, got a {type(value).__name__}")
-
-
-def _progress_factory(show_progressbar: bool | ProgressFactory, verbose: bool) -> ProgressFactory:
-    """What hyperopt makes of the two arguments."""
-    chosen: Any = show_progressbar
-    if not show_progressbar or not verbose:
-        chosen = progress.no_progress_callback
-    elif show_progressbar is True:
-        chosen = progress.default_callback
-    factory: ProgressFactory = chosen
-    return factory
+    def refresh(self) -> None:
+        """Nothing to do: what is given is kept up to date."""

@@ -13,6 +13,7 @@ from typing import Any
 from sparkopt.core.states import Outcome
 from sparkopt.errors import PoolError
 from sparkopt.wire import codec
+from sparkopt.wire.report_kinds import ReportKind
 from sparkopt.wire.v1 import trial_pb2
 
 
@@ -26,9 +27,12 @@ class Payload:
         """Unpickle the bytes; once only, if they are in a file."""
         if isinstance(self.body, bytes):
             return codec.loads(self.body)
-        data = self.body.read_bytes()
-        self.body.unlink()
-        return codec.loads(data)
+        try:
+            # Straight from the file: a large value is in memory once.
+            with self.body.open("rb") as file:
+                return codec.load(file)
+        finally:
+            self.body.unlink()
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +53,40 @@ class Started:
 
 
 @dataclass(frozen=True, slots=True)
+class Reported:
+    """A trial that runs says something.
+
+    Attributes:
+        tid: hyperopt's id of the trial.
+        kind: what it is about.
+        name: of the attachment, if it is about one.
+        body: the pickled value.
+    """
+
+    tid: int
+    kind: ReportKind
+    name: str
+    body: Payload | None
+
+
+@dataclass(frozen=True, slots=True)
+class Crowding:
+    """Workers of a host whose objectives use more threads than it has cores.
+
+    Attributes:
+        host: its name.
+        workers: how many there are.
+        threads: how many threads each one's BLAS or OpenMP libraries use.
+        cores: how many CPUs they may use together.
+    """
+
+    host: str
+    workers: int
+    threads: int
+    cores: int
+
+
+@dataclass(frozen=True, slots=True)
 class Settled:
     """A trial has its final state.
 
@@ -62,6 +100,7 @@ class Settled:
         failure: what the worker says of it, if the outcome is FAILED.
         exception: the pickled exception, if the outcome is FAILED and it pickles.
         seconds: time spent in the objective.
+        crowding: that the host of its worker is too small, if that has turned out.
     """
 
     tid: int
@@ -73,10 +112,14 @@ class Settled:
     failure: trial_pb2.Failure | None = None
     exception: Payload | None = None
     seconds: float = 0.0
+    crowding: Crowding | None = None
 
 
 class StudyChannel:
     """What one study may ask of the coordinator, from its own thread.
+
+    Attributes:
+        on_report: called from that thread, in :meth:`next_settled`, with each report of a running trial.
 
     Args:
         submit: takes tids and pickled arguments.
@@ -93,7 +136,8 @@ class StudyChannel:
         self.submit = submit
         self.cancel = cancel
         self.close = close
-        self._inbox: queue.SimpleQueue[Settled | PoolError] = queue.SimpleQueue()
+        self.on_report: Callable[[Reported], None] = lambda reported: None
+        self._inbox: queue.SimpleQueue[Settled | Reported | PoolError] = queue.SimpleQueue()
         self._started: deque[Started] = deque()
 
     def next_settled(self, deadline: float | None = None) -> Settled | None:
@@ -108,16 +152,17 @@ class StudyChannel:
         Raises:
             PoolError: if the pool can settle nothing any more.
         """
-        try:
-            if deadline is None:
-                item = self._inbox.get()
-            else:
-                item = self._inbox.get(timeout=max(0.0, deadline - time.monotonic()))
-        except queue.Empty:
-            return None
-        if isinstance(item, PoolError):
-            raise item
-        return item
+        while True:
+            timeout = None if deadline is None else max(0.0, deadline - time.monotonic())
+            try:
+                item = self._inbox.get(timeout=timeout)
+            except queue.Empty:
+                return None
+            if isinstance(item, PoolError):
+                raise item
+            if isinstance(item, Settled):
+                return item
+            self.on_report(item)
 
     def started(self) -> list[Started]:
         """The attempts that were sent to workers since the last call."""
@@ -131,6 +176,10 @@ class StudyChannel:
     def put_started(self, started: Started) -> None:
         """Note an attempt. Wakes nobody: a study looks before it does anything that depends on it."""
         self._started.append(started)
+
+    def put_report(self, reported: Reported) -> None:
+        """Hand a report over. Those of a trial come before it is settled."""
+        self._inbox.put(reported)
 
     def put_settled(self, settled: Settled) -> None:
         """Hand a settled trial over."""

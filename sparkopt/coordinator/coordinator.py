@@ -19,7 +19,7 @@ import grpc
 from sparkopt.coordinator.authentication import TokenInterceptor
 from sparkopt.coordinator.blobs import BlobStore
 from sparkopt.coordinator.certificates import new_certificate
-from sparkopt.coordinator.channel import Payload, Settled, Started, StudyChannel
+from sparkopt.coordinator.channel import Crowding, Payload, Reported, Settled, Started, StudyChannel
 from sparkopt.coordinator.service import WorkerService, WorkerStream
 from sparkopt.core import commands, events
 from sparkopt.core.machine import Machine
@@ -27,6 +27,7 @@ from sparkopt.core.records import Policy
 from sparkopt.core.states import Outcome, TrialKey
 from sparkopt.errors import PoolClosedError, PoolError, PoolLostError
 from sparkopt.wire.limits import HEARTBEAT_SECONDS, INLINE_BYTES, server_options
+from sparkopt.wire.report_kinds import ReportKind
 from sparkopt.wire.tokens import new_token
 from sparkopt.wire.v1 import trial_pb2, worker_pb2_grpc
 from sparkopt.worker.spec import Endpoint
@@ -42,6 +43,7 @@ class _Study:
     channel: StudyChannel
     objective: trial_pb2.Blob
     max_attempts: int
+    trial_timeout: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,15 @@ class _Arrived:
     trial: TrialKey
     attempt: int
     message: trial_pb2.Outcome
+    stream: WorkerStream
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """A report on its way through the machine: delivered if the machine says that it is fresh."""
+
+    kind: ReportKind
+    message: trial_pb2.Report
 
 
 class Coordinator:
@@ -131,13 +142,16 @@ class Coordinator:
         """Tell the machine of something that happened."""
         self.post(lambda: self._step(event))
 
-    def open_study(self, name: str, objective: bytes, max_attempts: int) -> StudyChannel:
+    def open_study(
+        self, name: str, objective: bytes, max_attempts: int, trial_timeout: float | None = None
+    ) -> StudyChannel:
         """Make a study known to the pool.
 
         Args:
             name: unique within the pool.
             objective: pickled; sent once to each worker that runs a trial of the study.
             max_attempts: how many workers a trial may take down before it settles as lost.
+            trial_timeout: seconds that a trial may take before it is killed and fails; None for any.
         """
 
         def submit(proposals: Sequence[tuple[int, bytes]]) -> None:
@@ -150,7 +164,7 @@ class Coordinator:
             self.post(lambda: self._close_study(name))
 
         channel = StudyChannel(submit, cancel, close)
-        if not self.post(lambda: self._open_study(name, channel, objective, max_attempts)):
+        if not self.post(lambda: self._open_study(name, channel, objective, max_attempts, trial_timeout)):
             channel.put_failure(PoolClosedError("the pool was closed before the study began"))
         return channel
 
@@ -201,11 +215,15 @@ class Coordinator:
 
     # The machine.
 
-    def _step(self, event: events.Event, arrived: _Arrived | None = None) -> None:
+    def _step(self, event: events.Event, arrived: _Arrived | None = None, told: _Told | None = None) -> None:
         machine = self._machine
         try:
             for command in machine.step(event, self._loop.time()):
-                self._carry_out(command, arrived)
+                if isinstance(command, commands.DeliverReport):
+                    assert told is not None
+                    self._deliver(command, told)
+                else:
+                    self._carry_out(command, arrived)
         except Exception as error:
             # Nobody may wait for a coordinator that has lost its thread.
             why = f"the coordinator met a bug ({type(error).__name__}: {error}). Please report it."
@@ -227,7 +245,8 @@ class Coordinator:
                 study = self._studies[lease.trial.study]
                 stream = self._streams.get(worker)
                 if stream is not None:
-                    stream.assign(lease, study.objective, self._arguments[lease.trial])
+                    argument = self._arguments[lease.trial]
+                    stream.assign(lease, study.objective, argument, study.trial_timeout or 0.0)
                 now, monotonic = time.time(), time.monotonic()
                 study.channel.put_started(Started(lease.trial.tid, lease.attempt, now, monotonic))
             case commands.CancelAttempt(worker, lease, reason):
@@ -246,8 +265,12 @@ class Coordinator:
             case commands.ShutDown(reason, failed):
                 if failed:
                     self._fail(self._explain(reason, self._any_joined))
-            case commands.DeliverReport():
-                raise AssertionError("no worker sends reports")
+
+    def _deliver(self, command: commands.DeliverReport, told: _Told) -> None:
+        study = self._studies.get(command.lease.trial.study)
+        if study is not None:
+            tid, body = command.lease.trial.tid, self._claimed(told.message.body)
+            study.channel.put_report(Reported(tid, told.kind, told.message.name, body))
 
     def _settle(self, command: commands.Settle, arrived: _Arrived | None) -> None:
         argument = self._arguments.pop(command.trial)
@@ -272,8 +295,16 @@ class Coordinator:
                 failure=failure,
                 exception=self._claimed(failure.exception) if failure is not None else None,
                 seconds=outcome.seconds,
+                crowding=self._crowding(arrived.stream, outcome.threads) if arrived is not None else None,
             )
         )
+
+    def _crowding(self, stream: WorkerStream, threads: int) -> Crowding | None:
+        """Whether the workers of a host use more threads than it has cores, if each uses as many as this."""
+        workers = sum(each.host == stream.host for each in self._streams.values())
+        if workers < 2 or threads < 2 or workers * threads <= stream.cores:
+            return None
+        return Crowding(stream.host, workers, threads, stream.cores)
 
     def _claimed(self, payload: trial_pb2.Payload) -> Payload | None:
         if payload.HasField("blob"):
@@ -288,8 +319,15 @@ class Coordinator:
 
     # Studies.
 
-    def _open_study(self, name: str, channel: StudyChannel, objective: bytes, max_attempts: int) -> None:
-        self._studies[name] = _Study(channel, self.blobs.offer(objective), max_attempts)
+    def _open_study(
+        self,
+        name: str,
+        channel: StudyChannel,
+        objective: bytes,
+        max_attempts: int,
+        trial_timeout: float | None,
+    ) -> None:
+        self._studies[name] = _Study(channel, self.blobs.offer(objective), max_attempts, trial_timeout)
         if self._failure is not None:
             channel.put_failure(self._failure)
 
@@ -344,10 +382,27 @@ class Coordinator:
     ) -> None:
         """A worker says how an attempt ended."""
         stream.acknowledged = max(stream.acknowledged, event.sequence)
-        self._step(event, _Arrived(event.lease.trial, event.lease.attempt, message))
-        for payload in (message.result, message.failure.exception):
+        self._step(event, arrived=_Arrived(event.lease.trial, event.lease.attempt, message, stream))
+        self._drop_unclaimed(message.result, message.failure.exception)
+
+    def report_arrived(
+        self,
+        stream: WorkerStream,
+        event: events.ReportArrived,
+        kind: ReportKind,
+        message: trial_pb2.Report,
+    ) -> None:
+        """A worker says something in the middle of an attempt."""
+        stream.acknowledged = max(stream.acknowledged, event.sequence)
+        self._step(event, told=_Told(kind, message))
+        self._drop_unclaimed(message.body)
+        # The worker takes no more reports on than it may keep, and waits for this.
+        stream.acknowledge()
+
+    def _drop_unclaimed(self, *payloads: trial_pb2.Payload) -> None:
+        """Remove what a message brought with it, unless a study has claimed it by now."""
+        for payload in payloads:
             if payload.HasField("blob"):
-                # Whatever was settled with it has claimed it by now.
                 self.blobs.drop(payload.blob.id)
 
 

@@ -15,7 +15,7 @@ import grpc
 from sparkopt.core import events
 from sparkopt.core.states import Lease
 from sparkopt.errors import ProtocolError
-from sparkopt.wire.convert import to_attempt, to_lease, to_outcome
+from sparkopt.wire.convert import to_attempt, to_lease, to_outcome, to_report_kind
 from sparkopt.wire.statuses import status_of
 from sparkopt.wire.v1 import trial_pb2, worker_pb2, worker_pb2_grpc
 
@@ -31,6 +31,7 @@ class WorkerStream:
     def __init__(self, hello: worker_pb2.Hello) -> None:
         self.worker = hello.worker
         self.host = hello.host
+        self.cores = hello.cores
         self.acknowledged = 0
         self._outgoing: asyncio.Queue[worker_pb2.CoordinatorMessage | None] = asyncio.Queue()
 
@@ -44,9 +45,17 @@ class WorkerStream:
         """Show the worker that this end is alive."""
         self._send(worker_pb2.CoordinatorMessage(heartbeat=worker_pb2.HeartbeatReply()))
 
-    def assign(self, lease: Lease, objective: trial_pb2.Blob, argument: trial_pb2.Payload) -> None:
+    def acknowledge(self) -> None:
+        """Tell the worker what has arrived; anything else that is sent does so too."""
+        self._send(worker_pb2.CoordinatorMessage())
+
+    def assign(
+        self, lease: Lease, objective: trial_pb2.Blob, argument: trial_pb2.Payload, timeout: float
+    ) -> None:
         """Have the worker run an attempt."""
-        assignment = worker_pb2.Assignment(attempt=to_attempt(lease), objective=objective, argument=argument)
+        assignment = worker_pb2.Assignment(
+            attempt=to_attempt(lease), objective=objective, argument=argument, timeout=timeout
+        )
         self._send(worker_pb2.CoordinatorMessage(assignment=assignment))
 
     def cancel(self, lease: Lease, reason: str) -> None:
@@ -122,6 +131,10 @@ class WorkerService(worker_pb2_grpc.WorkerServiceServicer):
                     stream.worker, to_lease(outcome.attempt), to_outcome(outcome.kind), message.sequence
                 )
                 self._coordinator.outcome_arrived(stream, event, outcome)
+            elif body == "report":
+                report = message.report
+                reported = events.ReportArrived(stream.worker, to_lease(report.attempt), message.sequence)
+                self._coordinator.report_arrived(stream, reported, to_report_kind(report.kind), report)
             elif body == "heartbeat":
                 self._coordinator.heartbeat_arrived(stream)
             else:

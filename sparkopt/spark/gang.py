@@ -15,12 +15,14 @@ from uuid import uuid4
 
 import pyarrow as pa
 from pyspark import TaskContext, inheritable_thread_target
+from pyspark.resource import ResourceProfile
 from pyspark.sql import SparkSession
 
 from sparkopt.spark.session import cancel_job
 from sparkopt.worker.spec import WorkerSpec
 
 _SCHEMA: Final = "slot bigint, trials bigint"
+
 
 class Gang:
     """One launch of one barrier job.
@@ -30,6 +32,7 @@ class Gang:
         spec: what its workers are told.
         size: how many workers.
         broadcasts: the variables whose values the workers will need.
+        profile: the resources that each worker needs; None for the session's own.
         on_end: called from the gang's thread when the job has ended, with the reason.
     """
 
@@ -39,12 +42,14 @@ class Gang:
         spec: WorkerSpec,
         size: int,
         broadcasts: Iterable[Any],
+        profile: ResourceProfile | None,
         on_end: Callable[[str], None],
     ) -> None:
         self._session = session
         self._spec = spec
         self._size = size
         self._broadcasts = tuple(broadcasts)
+        self._profile = profile
         self._on_end = on_end
         self._tag = f"sparkopt-{uuid4().hex[:12]}"
         name = f"sparkopt-gang{spec.gang}.{spec.generation}"
@@ -83,7 +88,7 @@ class Gang:
         for variable in self._broadcasts:
             context._pickled_broadcast_vars.add(variable)
         slots = session.range(0, size, 1, size)
-        slots.mapInArrow(_task_of(self._spec), _SCHEMA, barrier=True).collect()
+        slots.mapInArrow(_task_of(self._spec), _SCHEMA, barrier=True, profile=self._profile).collect()
 
 
 def _task_of(spec: WorkerSpec) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:

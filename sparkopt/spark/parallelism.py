@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Final
 
-from sparkopt.errors import NoSlotsError, ParallelismWarning
+from sparkopt.errors import NoSlotsError, ParallelismWarning, warn
 from sparkopt.spark import session as spark
-from sparkopt.spark.session import Session
+from sparkopt.spark.session import Profile, Session
 
 LIMIT: Final = 128
 """hyperopt.SparkTrials has the same."""
@@ -37,36 +36,36 @@ def decide(asked: int | None, default: int, slots: int) -> tuple[int, str]:
     return wanted, "; ".join(reasons)
 
 
-def decide_parallelism(asked: int | None, session: Session, *, stacklevel: int = 2) -> int:
+def decide_parallelism(asked: int | None, session: Session, profile: Profile | None = None) -> int:
     """The parallelism to use on this session; warns if it is not the one asked for.
 
     Args:
         asked: what the user said; None or ≤ 0 means Spark's default.
         session: where the workers will run.
-        stacklevel: whose line the warning shows, as for :func:`warnings.warn`.
+        profile: the resources that each of them needs.
     """
-    used, why = decide(asked, spark.default_parallelism(session), spark.slots(session))
+    used, why = decide(asked, spark.default_parallelism(session), spark.slots(session, profile))
     if why:
         message = f"running at most {used} trials at once: {why}. Set parallelism to choose another number."
-        warnings.warn(message, ParallelismWarning, stacklevel=stacklevel + 1)
+        warn(message, ParallelismWarning)
     return used
 
 
-def check_slots(wanted: int, session: Session, seconds: float, *, stacklevel: int = 2) -> int:
+def check_slots(wanted: int, session: Session, seconds: float, profile: Profile | None = None) -> int:
     """How many workers to launch now: as many as wanted, or as Spark has slots; warns if these are fewer.
 
     Args:
         wanted: the parallelism, decided upon earlier.
         session: where the workers will run.
         seconds: how long to wait for a first executor, if there is none yet.
-        stacklevel: whose line the warning shows, as for :func:`warnings.warn`.
+        profile: the resources that each worker needs.
 
     Raises:
         NoSlotsError: if Spark can run none.
     """
-    have = spark.slots(session)
+    have = spark.slots(session, profile)
     if have == 0 and spark.wait_for_executor(session, seconds):
-        have = spark.slots(session)
+        have = spark.slots(session, profile)
     if have == 0:
         raise NoSlotsError(
             f"{wanted} workers are to run, and Spark has no slots at all: no executor has registered within"
@@ -75,5 +74,5 @@ def check_slots(wanted: int, session: Session, seconds: float, *, stacklevel: in
         )
     if have < wanted:
         message = f"running {have} workers, not {wanted}: Spark can run no more tasks at once now"
-        warnings.warn(message, ParallelismWarning, stacklevel=stacklevel + 1)
+        warn(message, ParallelismWarning)
     return min(wanted, have)

@@ -6,15 +6,21 @@ import io
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 import cloudpickle
 from pyspark.sql import SparkSession
 
-from sparkopt.errors import NotPicklableError, SparkInObjectiveError, SparkSettingError
+from sparkopt.errors import (
+    LargeObjectiveWarning,
+    NotPicklableError,
+    SparkInObjectiveError,
+    SparkSettingError,
+    warn,
+)
 from sparkopt.spark import session as spark
 from sparkopt.spark.driver_only import spark_use
-from sparkopt.spark.references import find_offender
+from sparkopt.spark.references import find_largest, find_offender
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +35,10 @@ class PickledObjective:
 
     data: bytes
     broadcasts: tuple[Any, ...] = field(default=())
+
+
+LARGE_BYTES: Final = 100_000_000
+"""An objective that pickles to more than this is warned of."""
 
 
 def check_settings(session: SparkSession) -> None:
@@ -52,8 +62,8 @@ def _is_true(session: SparkSession, key: str) -> bool:
     return spark.setting(session, key, "false").lower() == "true"
 
 
-def pickle_objective(objective: Callable[..., Any], session: SparkSession) -> PickledObjective:
-    """Pickle an objective for workers.
+def pickle_objective(objective: Any, session: SparkSession) -> PickledObjective:
+    """Pickle an objective for workers. Warns if it is very large.
 
     Raises:
         SparkInObjectiveError: if it uses Spark itself.
@@ -73,7 +83,21 @@ def pickle_objective(objective: Callable[..., Any], session: SparkSession) -> Pi
                 f" ({type(error).__name__}: {error}). Make that inside the objective, or pass what it is made"
                 " from instead."
             ) from error
+        if len(data) > LARGE_BYTES:
+            _warn_of_size(objective, len(data))
         return PickledObjective(data, tuple(broadcasts()))
+
+
+def _warn_of_size(objective: Any, size: int) -> None:
+    largest = ", ".join(
+        f"{name} ({bytes_ / 2**20:,.0f} MiB)" for name, bytes_ in find_largest(objective, _dumps)
+    )
+    warn(
+        f"the objective pickles to {size / 2**20:,.0f} MiB, which goes to every worker once; most of it is"
+        f" {largest}. Capture a broadcast of it (spark.sparkContext.broadcast(...), used as .value in the"
+        " objective), so that Spark brings it to each executor once, or load it inside the objective.",
+        LargeObjectiveWarning,
+    )
 
 
 def _spark_in_objective(use: str) -> SparkInObjectiveError:

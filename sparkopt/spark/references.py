@@ -1,4 +1,4 @@
-"""What a function refers to, and which part of an objective cannot be shipped.
+"""What a function refers to, and which part of an objective cannot be shipped, or makes it large.
 
 The references are what a function captured, what it names of its globals, what a partial or an object holds.
 """
@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 _DEPTH: Final = 12
+_LOOKED_AT: Final = 200
+"""How many parts to measure before the search for the large ones ends: each of them is pickled for it."""
 
 
 def named_globals(function: types.FunctionType) -> Iterator[tuple[str, Any]]:
@@ -54,6 +56,34 @@ def find_offender(value: object, dumps: Callable[[object], bytes]) -> str:
         else:
             break
     return ", ".join([*path, f"which is a {_kind(value)}"]) if path else f"a {_kind(value)}"
+
+
+def find_largest(value: object, dumps: Callable[[object], bytes], count: int = 3) -> list[tuple[str, int]]:
+    """The parts that make a value large, as paths from the value to them, with their pickles' sizes in bytes.
+
+    Args:
+        value: something that ``dumps`` takes.
+        dumps: the pickler.
+        count: how many parts to name.
+    """
+    whole = len(dumps(value))
+    found = _large_parts(value, "", whole // 10, dumps, set())
+    return sorted(found, key=lambda part: -part[1])[:count] or [(f"a {_kind(value)}", whole)]
+
+
+def _large_parts(
+    value: object, path: str, least: int, dumps: Callable[[object], bytes], seen: set[int]
+) -> Iterator[tuple[str, int]]:
+    """The innermost parts with pickles of at least so many bytes."""
+    for name, part in _parts(value):
+        if id(part) in seen or len(seen) > _LOOKED_AT:
+            continue
+        seen.add(id(part))
+        size = len(dumps(part))
+        if size >= least:
+            where = f"{path}, {name}" if path else name
+            inner = list(_large_parts(part, where, least, dumps, seen))
+            yield from inner or [(f"{where}, a {_kind(part)}", size)]
 
 
 def _kind(value: object) -> str:

@@ -12,13 +12,18 @@ from collections.abc import Mapping
 from typing import Any, Final, TypeAlias
 from uuid import uuid4
 
-from pyspark import inheritable_thread_target
+from pyspark import TaskContext, inheritable_thread_target
+from pyspark.resource import ExecutorResourceRequests, ResourceProfile, TaskResourceRequests
 from pyspark.sql import SparkSession
 
+from sparkopt.errors import RefusedError, SparkoptWarning, warn
 from sparkopt.spark.java import ensure_java
 
 Session: TypeAlias = SparkSession
 """A Spark session, for rooms that must not know Spark."""
+
+Profile: TypeAlias = ResourceProfile
+"""What a task needs, for the same rooms."""
 
 _LOOPBACK: Final = "127.0.0.1"
 
@@ -34,8 +39,15 @@ def get_session(given: SparkSession | None = None, settings: Mapping[str, str] |
         settings: Spark's, for the case that a new one is made.
 
     Raises:
+        RefusedError: inside a Spark task, where there can be no session.
         JavaNotFoundError: if a session had to be made and there is no Java.
     """
+    if TaskContext.get() is not None:
+        raise RefusedError(
+            "a search on Spark cannot be started here: this runs inside a Spark task, as every objective of"
+            " sparkopt does, and only the driver can launch workers. For a search within an objective use"
+            " hyperopt.fmin(..., trials=hyperopt.Trials()), which runs in the objective's own process."
+        )
     session = given or SparkSession.getActiveSession()
     if session is not None:
         return session
@@ -59,11 +71,54 @@ def default_parallelism(session: Session) -> int:
     return max(1, int(session.sparkContext.defaultParallelism))
 
 
-def slots(session: Session) -> int:
-    """How many tasks Spark can run at once just now, whether or not they are taken."""
+def slots(session: Session, profile: Profile | None = None) -> int:
+    """How many tasks Spark can run at once just now, whether or not they are taken.
+
+    Args:
+        session: whose executors to count on.
+        profile: the resources that each task needs; by default the session's own.
+    """
     context: Any = session.sparkContext._jsc.sc()
-    profile = context.resourceProfileManager().defaultResourceProfile()
-    return int(context.maxNumConcurrentTasks(profile))
+    manager = context.resourceProfileManager()
+    java = manager.defaultResourceProfile() if profile is None else _java_profile(session, profile)
+    return int(context.maxNumConcurrentTasks(java))
+
+
+def supported_profile(session: Session, profile: Profile | None) -> Profile | None:
+    """The profile, or None with a warning if this session cannot schedule by it.
+
+    Args:
+        session: where workers are to run.
+        profile: what each of them needs.
+    """
+    if profile is None:
+        return None
+    manager: Any = session.sparkContext._jsc.sc().resourceProfileManager()
+    try:
+        manager.isSupported(_java_profile(session, profile))
+    except Exception as error:  # noqa: BLE001 - Spark raises what it would say when the job was submitted
+        why = getattr(error, "java_exception", None)
+        said = str(why.getMessage()) if why is not None else str(error)
+        warn(
+            f"resource_profile is not used: Spark cannot schedule barrier tasks by it here ({said})."
+            " A profile of task resources alone (TaskResourceRequests) works on standalone, YARN and"
+            " Kubernetes clusters.",
+            SparkoptWarning,
+        )
+        return None
+    return profile
+
+
+def _java_profile(session: Session, profile: Profile) -> Any:
+    """The profile as the JVM has it."""
+    if profile._java_resource_profile is not None:
+        return profile._java_resource_profile
+    jvm: Any = session.sparkContext._jvm
+    java = jvm.org.apache.spark.resource
+    builder = java.ResourceProfileBuilder()
+    builder.require(ExecutorResourceRequests(jvm, profile.executorResources)._java_executor_resource_requests)
+    builder.require(TaskResourceRequests(jvm, profile.taskResources)._java_task_resource_requests)
+    return builder.build()
 
 
 def wait_for_executor(session: Session, seconds: float) -> bool:

@@ -8,7 +8,7 @@ would be pickled by name and not be found on the other side.
 from __future__ import annotations
 
 import pickle
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 import cloudpickle
 
@@ -34,6 +34,11 @@ def dumps(value: object) -> bytes:
 def loads(data: bytes) -> Any:
     """The value that :func:`dumps` pickled. For bytes from our own processes only."""
     return pickle.loads(data)
+
+
+def load(file: BinaryIO) -> Any:
+    """The value whose pickle a file holds; like :func:`loads`, without a copy of the bytes."""
+    return pickle.load(file)
 
 
 def _is_plain(value: object, depth: int) -> bool:

@@ -6,6 +6,7 @@ from typing import Final
 
 from sparkopt.core.states import Lease, Outcome, TrialKey
 from sparkopt.errors import ProtocolError
+from sparkopt.wire.report_kinds import ReportKind
 from sparkopt.wire.v1 import trial_pb2
 
 _KINDS: Final = {
@@ -14,6 +15,13 @@ _KINDS: Final = {
     trial_pb2.OUTCOME_KIND_CANCELLED: Outcome.CANCELLED,
 }
 """What a worker may say of an attempt; that it was lost is for the coordinator to say."""
+
+_REPORT_KINDS: Final = {
+    trial_pb2.REPORT_KIND_CHECKPOINT: ReportKind.CHECKPOINT,
+    trial_pb2.REPORT_KIND_ATTACHMENT: ReportKind.ATTACHMENT,
+    trial_pb2.REPORT_KIND_DETACHMENT: ReportKind.DETACHMENT,
+    trial_pb2.REPORT_KIND_INJECTION: ReportKind.INJECTION,
+}
 
 
 def to_attempt(lease: Lease) -> trial_pb2.Attempt:
@@ -42,3 +50,20 @@ def to_outcome(kind: trial_pb2.OutcomeKind.ValueType) -> Outcome:
         return _KINDS[kind]
     except KeyError:
         raise ProtocolError(f"a worker cannot report outcome kind {kind}") from None
+
+
+def to_report_kind(kind: trial_pb2.ReportKind.ValueType) -> ReportKind:
+    """What a report is about.
+
+    Raises:
+        ProtocolError: if it is about nothing that we know.
+    """
+    try:
+        return _REPORT_KINDS[kind]
+    except KeyError:
+        raise ProtocolError(f"there is no report of kind {kind}") from None
+
+
+def from_report_kind(kind: ReportKind) -> trial_pb2.ReportKind.ValueType:
+    """The same on the wire."""
+    return next(number for number, known in _REPORT_KINDS.items() if known is kind)

@@ -14,6 +14,9 @@
     process B   evaluator.py   alone unpickles and runs the objective
 
     task.py       the way in, inside the barrier task
+    outbox.py     reports and outcomes, kept until acknowledged
+    reports.py    what an objective says in the middle of a trial
+    thread_pools.py how many threads its libraries compute with
     spec.py       what a worker is told at its birth
     frames.py     how A and B talk over their socket
     processes.py  what forked processes owe each other

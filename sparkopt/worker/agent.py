@@ -1,7 +1,7 @@
 """Process A: holds at most one attempt, has B run it, and sees its outcome home.
 
-    assignment ──▶ fetch objective (once) ──▶ supervisor.run ──▶ outcome, kept until acknowledged
-    cancellation ──▶ supervisor.cancel ──▶ outcome: cancelled, or the result that was quicker
+    assignment ──▶ fetch objective (once) ──▶ supervisor.run ──▶ reports, outcome ──▶ outbox
+    cancellation, timeout ──▶ supervisor.cancel ──▶ outcome: cancelled or failed, or what was quicker
     expulsion ──▶ leave
 
 One message at a time changes its state; the only thing that runs beside is the attempt itself.
@@ -14,19 +14,22 @@ import os
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import grpc
 
 from sparkopt.core.states import Lease
-from sparkopt.errors import EvaluatorDiedError
-from sparkopt.wire.convert import to_lease
+from sparkopt.errors import EvaluatorDiedError, TrialError, TrialTimeoutError
+from sparkopt.wire.convert import from_report_kind, to_lease
 from sparkopt.wire.limits import CHUNK_BYTES
+from sparkopt.wire.report_kinds import ReportKind
 from sparkopt.wire.statuses import FINAL_CODES
 from sparkopt.wire.v1 import trial_pb2, worker_pb2
 from sparkopt.worker.frames import Frame, Kind
 from sparkopt.worker.link import Link
+from sparkopt.worker.outbox import Outbox
 from sparkopt.worker.spec import WorkerSpec
 from sparkopt.worker.supervisor import EvaluatorEnded, NurseryHandle, RunCancelled, Supervisor
 
@@ -43,6 +46,9 @@ class _Attempt:
     lease: Lease
     task: asyncio.Task[None] | None = None
     cancelled: bool = False
+    overdue: bool = False
+    timer: asyncio.TimerHandle | None = None
+    report: asyncio.Task[None] | None = None
 
 
 class Agent:
@@ -62,10 +68,10 @@ class Agent:
         self._directory = directory
         self._supervisor = Supervisor(nursery)
         self._link = Link(spec, self._greet, self._receive)
+        self._outbox = Outbox(self._link.send)
         self._attempt: _Attempt | None = None
-        self._unacknowledged: worker_pb2.WorkerMessage | None = None
-        self._sequence = 0
         self._files: dict[str, Path] = {}
+        self._fetched_files = 0
         self.trials = 0
 
     async def run(self, leash: int) -> None:
@@ -97,19 +103,16 @@ class Agent:
             generation=self._spec.generation,
             host=socket.gethostname(),
             pid=os.getpid(),
+            cores=_cores(),
         )
-        again = []
         if self._attempt is not None:
             hello.holding.CopyFrom(self._attempt.assignment.attempt)
-        elif self._unacknowledged is not None:
-            hello.holding.CopyFrom(self._unacknowledged.outcome.attempt)
-            again.append(self._unacknowledged)
-        return [worker_pb2.WorkerMessage(hello=hello), *again]
+        elif self._outbox.outcome is not None:
+            hello.holding.CopyFrom(self._outbox.outcome.attempt)
+        return [worker_pb2.WorkerMessage(hello=hello), *self._outbox.unacknowledged]
 
     def _receive(self, message: worker_pb2.CoordinatorMessage) -> None:
-        kept = self._unacknowledged
-        if kept is not None and message.acknowledged >= kept.sequence:
-            self._unacknowledged = None
+        self._outbox.acknowledged(message.acknowledged)
         body = message.WhichOneof("body")
         if body == "assignment":
             self._assigned(message.assignment)
@@ -122,11 +125,11 @@ class Agent:
             self._link.close()
 
     def _assigned(self, assignment: worker_pb2.Assignment) -> None:
-        kept = self._unacknowledged
+        kept = self._outbox.outcome
         before = self._attempt
         if before is not None and before.assignment.attempt == assignment.attempt:
             return
-        if kept is not None and kept.outcome.attempt == assignment.attempt:
+        if kept is not None and kept.attempt == assignment.attempt:
             return
         attempt = self._attempt = _Attempt(assignment, to_lease(assignment.attempt))
         attempt.task = self._loop.create_task(self._run(attempt, before))
@@ -142,19 +145,49 @@ class Agent:
         if before is not None and before.task is not None:
             # It was cancelled as stale; its evaluator is on its way out.
             await asyncio.wait([before.task])
-        outcome = await self._outcome(attempt)
+        try:
+            outcome = await self._outcome(attempt)
+            if attempt.report is not None:
+                # It was sent before the outcome, so it has to arrive before it.
+                await attempt.report
+        finally:
+            if attempt.timer is not None:
+                attempt.timer.cancel()
+            if attempt.report is not None:
+                attempt.report.cancel()
         outcome.attempt.CopyFrom(attempt.assignment.attempt)
         self.trials += 1
-        self._sequence += 1
-        self._unacknowledged = worker_pb2.WorkerMessage(sequence=self._sequence, outcome=outcome)
         if self._attempt is attempt:
             self._attempt = None
-        self._link.send(self._unacknowledged)
+        self._outbox.put_outcome(outcome)
+
+    def _hear(self, attempt: _Attempt, frame: Frame) -> None:
+        """Take what the evaluator says while it runs the objective."""
+        if frame.kind is Kind.STARTED:
+            attempt.timer = self._loop.call_later(attempt.assignment.timeout, self._overrun, attempt)
+        else:
+            # The evaluator sends no more than one: it waits until this one is taken on.
+            attempt.report = self._loop.create_task(self._report(attempt, frame))
+            attempt.report.add_done_callback(self._attempt_ended)
+
+    def _overrun(self, attempt: _Attempt) -> None:
+        attempt.overdue = True
+        self._supervisor.cancel()
+
+    async def _report(self, attempt: _Attempt, frame: Frame) -> None:
+        report = trial_pb2.Report(
+            attempt=attempt.assignment.attempt,
+            kind=from_report_kind(ReportKind(frame.header["report"])),
+            name=frame.header["name"],
+            body=await self._payload(frame),
+        )
+        await self._outbox.put_report(report)
+        self._supervisor.say(Frame(Kind.REPORTED))
 
     async def _outcome(self, attempt: _Attempt) -> trial_pb2.Outcome:
         assignment = attempt.assignment
         argument = assignment.argument
-        header = {"objective": assignment.objective.id}
+        header: dict[str, Any] = {"objective": assignment.objective.id, "timed": assignment.timeout > 0}
         try:
             header["objective_file"] = str(await self._fetched(assignment.objective))
             if argument.HasField("blob"):
@@ -167,8 +200,12 @@ class Agent:
         try:
             if attempt.cancelled:
                 raise RunCancelled
-            answer = await self._supervisor.run(Frame(Kind.RUN, header, argument.inline))
+            frame = Frame(Kind.RUN, header, argument.inline)
+            answer = await self._supervisor.run(frame, partial(self._hear, attempt))
         except RunCancelled:
+            if attempt.overdue and not attempt.cancelled:
+                failure, seconds = _overran(assignment.timeout), assignment.timeout
+                return trial_pb2.Outcome(kind=trial_pb2.OUTCOME_KIND_FAILED, failure=failure, seconds=seconds)
             return trial_pb2.Outcome(kind=trial_pb2.OUTCOME_KIND_CANCELLED)
         except EvaluatorEnded as ended:
             return trial_pb2.Outcome(kind=trial_pb2.OUTCOME_KIND_FAILED, failure=_death(ended))
@@ -178,7 +215,12 @@ class Agent:
         payload = await self._payload(answer)
         seconds = answer.header["seconds"]
         if answer.kind is Kind.RESULT:
-            return trial_pb2.Outcome(kind=trial_pb2.OUTCOME_KIND_OK, result=payload, seconds=seconds)
+            return trial_pb2.Outcome(
+                kind=trial_pb2.OUTCOME_KIND_OK,
+                result=payload,
+                seconds=seconds,
+                threads=answer.header["threads"],
+            )
         failure = trial_pb2.Failure(
             type=answer.header["type"],
             message=answer.header["message"],
@@ -193,7 +235,8 @@ class Agent:
         """The file that holds a blob, fetched at the first call."""
         path = self._files.get(blob.id)
         if path is None:
-            path = self._directory / f"blob-{len(self._files)}-{self._sequence}"
+            path = self._directory / f"blob-{self._fetched_files}"
+            self._fetched_files += 1
             await self._retrying(lambda: self._fetch(blob, path))
             self._files[blob.id] = path
         return path
@@ -234,12 +277,30 @@ async def _chunks(path: Path) -> AsyncIterator[worker_pb2.Chunk]:
 
 
 def _death(ended: EvaluatorEnded) -> trial_pb2.Failure:
-    kind = EvaluatorDiedError
     peak = ended.peak_memory / 2**20
-    return trial_pb2.Failure(
-        type=f"{kind.__module__}.{kind.__qualname__}",
-        message=f"the process that ran the objective ended: {ended} (peak memory {peak:,.0f} MiB)",
+    return _failure(
+        EvaluatorDiedError,
+        f"the process that ran the objective ended: {ended} (peak memory {peak:,.0f} MiB)",
     )
+
+
+def _overran(timeout: float) -> trial_pb2.Failure:
+    return _failure(
+        TrialTimeoutError,
+        f"the objective took longer than trial_timeout={timeout:g} s, and its process was killed",
+    )
+
+
+def _failure(kind: type[TrialError], message: str) -> trial_pb2.Failure:
+    return trial_pb2.Failure(type=f"{kind.__module__}.{kind.__qualname__}", message=message)
+
+
+def _cores() -> int:
+    """How many CPUs this process may use."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # only Linux has it
+        return os.cpu_count() or 1
 
 
 def main(spec: WorkerSpec, slot: int, directory: Path, nursery: NurseryHandle, leash: int) -> dict[str, Any]:

@@ -14,11 +14,18 @@ import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, TypeAlias
 
 from sparkopt.wire import codec
 from sparkopt.wire.limits import INLINE_BYTES, TEXT_CHARACTERS
 from sparkopt.worker.frames import Frame, Kind, receive
+from sparkopt.worker.reports import Reporter, ReportingObjective
+from sparkopt.worker.thread_pools import ThreadPools
+
+_OURS: Final = (__name__, "sparkopt.ctrl")
+"""Modules whose frames come before the objective's own."""
+
+Objective: TypeAlias = "Callable[[Any], Any] | ReportingObjective"
 
 
 class Evaluator:
@@ -30,27 +37,39 @@ class Evaluator:
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
-        self._objective: Callable[[Any], Any] | None = None
+        self._objective: Objective | None = None
         self._objective_id = ""
+        self._thread_pools = ThreadPools()
 
     def serve(self, sock: socket.socket) -> None:
         """Answer frames until A closes the socket."""
         while (frame := receive(sock)) is not None:
-            sock.sendall(self._answer(frame).encode())
+            sock.sendall(self._answer(frame, sock).encode())
 
-    def _answer(self, frame: Frame) -> Frame:
+    def _answer(self, frame: Frame, sock: socket.socket) -> Frame:
         started = time.monotonic()
         try:
             objective = self._load_objective(frame.header["objective"], frame.header["objective_file"])
             argument = codec.loads(self._argument(frame))
+            if frame.header["timed"]:
+                sock.sendall(Frame(Kind.STARTED).encode())
             started = time.monotonic()
-            result = objective(argument)
-            seconds = time.monotonic() - started
-            return self._packed(Kind.RESULT, {"seconds": seconds}, codec.dumps(result))
+            result = self._call(objective, argument, sock)
+            header = {"seconds": time.monotonic() - started, "threads": self._thread_pools.largest()}
+            return self._packed(Kind.RESULT, header, result)
         except BaseException as error:
             return self._failure(error, time.monotonic() - started)
 
-    def _load_objective(self, name: str, file: str) -> Callable[[Any], Any]:
+    def _call(self, objective: Objective, argument: Any, sock: socket.socket) -> Any:
+        if not isinstance(objective, ReportingObjective):
+            return objective(argument)
+        reporter = Reporter(sock, self._packed)
+        try:
+            return objective.run(argument, reporter)
+        finally:
+            reporter.close()
+
+    def _load_objective(self, name: str, file: str) -> Objective:
         if self._objective is None or name != self._objective_id:
             self._objective = None
             with Path(file).open("rb") as stream:
@@ -76,9 +95,12 @@ class Evaluator:
         except BaseException:
             # Its text has to do: many exceptions pickle and then cannot be built again from their arguments.
             payload = b""
-        return self._packed(Kind.FAILURE, header, payload)
+        return self._framed(Kind.FAILURE, header, payload)
 
-    def _packed(self, kind: Kind, header: dict[str, Any], payload: bytes) -> Frame:
+    def _packed(self, kind: Kind, header: dict[str, Any], value: Any) -> Frame:
+        return self._framed(kind, header, codec.dumps(value))
+
+    def _framed(self, kind: Kind, header: dict[str, Any], payload: bytes) -> Frame:
         if len(payload) <= INLINE_BYTES:
             return Frame(kind, header, payload)
         handle, file = tempfile.mkstemp(dir=self._directory, prefix="result-")
@@ -111,7 +133,7 @@ def _text(error: BaseException) -> str:
 def _traceback(error: BaseException) -> str:
     """The traceback from the objective's frames on: ours are of no use to its author."""
     frames = error.__traceback__
-    if frames is not None and frames.tb_frame.f_code is Evaluator._answer.__code__ and frames.tb_next:
+    while frames is not None and frames.tb_next and frames.tb_frame.f_globals.get("__name__") in _OURS:
         frames = frames.tb_next
     try:
         return "".join(traceback.format_exception(type(error), error, frames))

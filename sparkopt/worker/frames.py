@@ -29,6 +29,12 @@ class Kind(enum.IntEnum):
     """B to A: the objective returned."""
     FAILURE = 3
     """B to A: the objective raised."""
+    STARTED = 4
+    """B to A: the objective is loaded, and the trial's time runs. Only if the RUN asked for it."""
+    REPORT = 5
+    """B to A: the objective says something while it runs."""
+    REPORTED = 6
+    """A to B: the report is taken on."""
 
 
 @dataclass(frozen=True, slots=True)

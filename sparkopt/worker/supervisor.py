@@ -1,6 +1,6 @@
 """Process A's side of B: starts evaluators, feeds them, and knows how each of them ended.
 
-    run(frame) ──▶ socket ──▶ B ──▶ socket ──▶ the answer
+    run(frame) ──▶ socket ──▶ B ──▶ socket ──▶ reports, then the answer
                                 └─▶ nursery: ENDED ──▶ EvaluatorEnded, once the socket is read to its end
 
 An answer that B managed to send counts even if B died right after it.
@@ -12,13 +12,15 @@ import asyncio
 import contextlib
 import os
 import socket
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from sparkopt.worker import nursery, processes
 from sparkopt.worker.evaluator import Evaluator
-from sparkopt.worker.frames import Frame, FrameBuffer
+from sparkopt.worker.frames import Frame, FrameBuffer, Kind
+
+_ANSWERS: Final = (Kind.RESULT, Kind.FAILURE)
 
 
 class EvaluatorEnded(Exception):
@@ -67,13 +69,18 @@ class _Connection(asyncio.Protocol):
         self._buffer = FrameBuffer()
         self._transport: asyncio.Transport | None = None
         self._answer: asyncio.Future[Frame] = loop.create_future()
+        self._hear: Callable[[Frame], None] = lambda frame: None
         self.closed: asyncio.Future[None] = loop.create_future()
 
-    async def ask(self, frame: Frame) -> Frame:
-        assert self._transport is not None
+    async def ask(self, frame: Frame, hear: Callable[[Frame], None]) -> Frame:
+        self._hear = hear
         self._answer = asyncio.get_running_loop().create_future()
-        self._transport.write(frame.encode())
+        self.say(frame)
         return await self._answer
+
+    def say(self, frame: Frame) -> None:
+        assert self._transport is not None
+        self._transport.write(frame.encode())
 
     def fail(self, error: Exception) -> None:
         if not self._answer.done():
@@ -90,7 +97,9 @@ class _Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         for frame in self._buffer.feed(data):
-            if not self._answer.done():
+            if frame.kind not in _ANSWERS:
+                self._hear(frame)
+            elif not self._answer.done():
                 self._answer.set_result(frame)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -133,8 +142,12 @@ class Supervisor:
             self._evaluator.abort()
         self._ready.cancel()
 
-    async def run(self, frame: Frame) -> Frame:
+    async def run(self, frame: Frame, hear: Callable[[Frame], None]) -> Frame:
         """Have the evaluator answer a frame.
+
+        Args:
+            frame: to be answered.
+            hear: takes what else the evaluator says before it answers.
 
         Raises:
             EvaluatorEnded: if its process ended without an answer.
@@ -147,13 +160,18 @@ class Supervisor:
             raise RunCancelled
         self._running = connection
         try:
-            return await connection.ask(frame)
+            return await connection.ask(frame, hear)
         except EvaluatorEnded:
             if self._cancelled:
                 raise RunCancelled from None
             raise
         finally:
             self._running = None
+
+    def say(self, frame: Frame) -> None:
+        """Tell the evaluator of the moment something, if it still is there."""
+        if self._running is not None:
+            self._running.say(frame)
 
     def cancel(self) -> None:
         """End the run of the moment: its evaluator is killed, and the next one started."""

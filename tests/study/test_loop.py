@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import hyperopt
 import numpy as np
 import pytest
@@ -23,7 +21,7 @@ from study_tools import (
 
 import sparkopt
 from sparkopt import fmin
-from sparkopt.errors import RefusedError, SparkoptWarning, UnsupportedArgumentError
+from sparkopt.errors import RefusedError, SparkoptWarning
 
 
 def test_one_job_for_a_hundred_trials(spark, new_trials):
@@ -183,45 +181,19 @@ def test_timings_add_up(new_trials):
     assert 0 < timings.busy_share <= 1
 
 
-@hyperopt.fmin_pass_expr_memo_ctrl
-def wants_ctrl(expr, memo, ctrl):
-    return 0.0
-
-
-REFUSED = {
-    "pass_expr_memo_ctrl": {"pass_expr_memo_ctrl": True},
-    "fmin_pass_expr_memo_ctrl": {"fn": wants_ctrl},
-    "catch_eval_exceptions": {"catch_eval_exceptions": True},
-    "trials_save_file": {"trials_save_file": "trials.pickle"},
-    "points_to_evaluate": {"points_to_evaluate": [{"case": 1}]},
-    "allow_trials_fmin": {"allow_trials_fmin": False},
-}
-
-
-@pytest.mark.parametrize("name", REFUSED)
-def test_unsupported_arguments_are_refused_before_anything_is_launched(spark, new_trials, name):
-    before = jobs(spark)
-    arguments = {
-        "fn": lambda case: case,
-        "space": CASE,
-        "algo": rand.suggest,
-        "max_evals": 3,
-        "verbose": False,
-    }
-    trials = new_trials(parallelism=1)
-    with pytest.raises(UnsupportedArgumentError, match=name.removeprefix("fmin_")):
-        fmin(**{**arguments, **REFUSED[name]}, trials=trials)
-    assert jobs(spark) == before
-    assert trials._dynamic_trials == []
-    assert not Path("trials.pickle").exists()
-
-
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         ({"fn": 3}, "fn must be callable, got a int"),
         ({"algo": "tpe"}, "algo must be callable, got a str"),
         ({"max_queue_len": 0}, "max_queue_len must be at least 1, got 0"),
+        ({"allow_trials_fmin": False}, "allow_trials_fmin=False would leave the trials"),
+        ({"trials_save_file": "nowhere/trials"}, "trials_save_file cannot be written: .*nowhere"),
+        ({"trials_save_file": "."}, "a directory: name a file in it"),
+        ({"points_to_evaluate": {"case": 1}}, "must be a list of dictionaries, got a dict"),
+        ({"points_to_evaluate": [{"case": 1}, 2]}, r"points_to_evaluate\[1\] must be a dictionary .* got 2"),
+        ({"points_to_evaluate": [{"cases": 1}]}, r"\[0\] has \['cases'\].* it has \['case'\]"),
+        ({"points_to_evaluate": [{}]}, r"\[0\] is no point of the space.*no value for \['case'\]"),
     ],
 )
 def test_nonsense_is_refused_before_anything_is_launched(spark, new_trials, arguments, message):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import pickle
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from sparkopt.wire import codec
@@ -24,6 +24,7 @@ class Request:
     argument: object
     in_file: bool = False
     cancel: bool = False
+    timed: bool = False
 
 
 @dataclass
@@ -36,25 +37,37 @@ class Answer:
     in_file: bool = False
     ended: str = ""
     peak_memory: int = 0
+    heard: list = field(default_factory=list)
 
     def load(self):
         return pickle.loads(self.payload)
 
 
 async def evaluate(supervisor: Supervisor, directory: Path, request: Request) -> Answer:
-    header = {"objective": request.objective, "objective_file": request.objective}
+    header = {
+        "objective": request.objective,
+        "objective_file": request.objective,
+        "timed": request.timed,
+    }
     payload = codec.dumps(request.argument)
     if request.in_file:
         file = directory / "argument"
         file.write_bytes(payload)
         header["argument_file"], payload = str(file), b""
-    running = asyncio.ensure_future(supervisor.run(Frame(Kind.RUN, header, payload)))
+    heard = []
+
+    def hear(frame):
+        heard.append((frame.kind.name, frame.header, frame.payload))
+        if frame.kind is Kind.REPORT:
+            supervisor.say(Frame(Kind.REPORTED))
+
+    running = asyncio.ensure_future(supervisor.run(Frame(Kind.RUN, header, payload), hear))
     if request.cancel:
         asyncio.get_running_loop().call_soon(supervisor.cancel)
     try:
         frame = await running
     except EvaluatorEnded as ended:
-        return Answer("ended", {}, ended=str(ended), peak_memory=ended.peak_memory)
+        return Answer("ended", {}, ended=str(ended), peak_memory=ended.peak_memory, heard=heard)
     except RunCancelled:
         return Answer("cancelled", {})
     payload = frame.payload
@@ -62,7 +75,8 @@ async def evaluate(supervisor: Supervisor, directory: Path, request: Request) ->
     if file is not None:
         payload = Path(file).read_bytes()
         Path(file).unlink()
-    return Answer(frame.kind.name.lower(), frame.header, payload, in_file=file is not None)
+    kind = frame.kind.name.lower()
+    return Answer(kind, frame.header, payload, in_file=file is not None, heard=heard)
 
 
 async def main(handle: NurseryHandle, directory: Path, requests: list[Request]) -> list[Answer]:

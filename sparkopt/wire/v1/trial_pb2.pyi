@@ -46,6 +46,35 @@ OUTCOME_KIND_LOST: OutcomeKind.ValueType  # 4
 """The attempt's worker was lost. Decided by the driver; a worker never sends it."""
 global___OutcomeKind = OutcomeKind
 
+class _ReportKind:
+    ValueType = typing.NewType("ValueType", builtins.int)
+    V: typing_extensions.TypeAlias = ValueType
+
+class _ReportKindEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeWrapper[_ReportKind.ValueType], builtins.type):
+    DESCRIPTOR: google.protobuf.descriptor.EnumDescriptor
+    REPORT_KIND_UNSPECIFIED: _ReportKind.ValueType  # 0
+    REPORT_KIND_CHECKPOINT: _ReportKind.ValueType  # 1
+    """An intermediate result, until the trial has a result of its own."""
+    REPORT_KIND_ATTACHMENT: _ReportKind.ValueType  # 2
+    """A named value beside the result."""
+    REPORT_KIND_DETACHMENT: _ReportKind.ValueType  # 3
+    """The attachment of that name is to be removed; the body does not matter."""
+    REPORT_KIND_INJECTION: _ReportKind.ValueType  # 4
+    """Results of other trials, which need not run any more."""
+
+class ReportKind(_ReportKind, metaclass=_ReportKindEnumTypeWrapper): ...
+
+REPORT_KIND_UNSPECIFIED: ReportKind.ValueType  # 0
+REPORT_KIND_CHECKPOINT: ReportKind.ValueType  # 1
+"""An intermediate result, until the trial has a result of its own."""
+REPORT_KIND_ATTACHMENT: ReportKind.ValueType  # 2
+"""A named value beside the result."""
+REPORT_KIND_DETACHMENT: ReportKind.ValueType  # 3
+"""The attachment of that name is to be removed; the body does not matter."""
+REPORT_KIND_INJECTION: ReportKind.ValueType  # 4
+"""Results of other trials, which need not run any more."""
+global___ReportKind = ReportKind
+
 @typing.final
 class Attempt(google.protobuf.message.Message):
     """One go at a trial on one worker. Together with a sequence number this names a message's subject
@@ -164,9 +193,14 @@ class Outcome(google.protobuf.message.Message):
     RESULT_FIELD_NUMBER: builtins.int
     FAILURE_FIELD_NUMBER: builtins.int
     SECONDS_FIELD_NUMBER: builtins.int
+    THREADS_FIELD_NUMBER: builtins.int
     kind: global___OutcomeKind.ValueType
     seconds: builtins.float
     """Time spent in the objective, in seconds."""
+    threads: builtins.int
+    """How many threads the largest BLAS or OpenMP pool of the evaluator has; 0 if none is loaded, or if nothing
+    new was loaded since the worker last said it.
+    """
     @property
     def attempt(self) -> global___Attempt: ...
     @property
@@ -185,8 +219,41 @@ class Outcome(google.protobuf.message.Message):
         result: global___Payload | None = ...,
         failure: global___Failure | None = ...,
         seconds: builtins.float = ...,
+        threads: builtins.int = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["attempt", b"attempt", "failure", b"failure", "result", b"result"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["attempt", b"attempt", "failure", b"failure", "kind", b"kind", "result", b"result", "seconds", b"seconds"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["attempt", b"attempt", "failure", b"failure", "kind", b"kind", "result", b"result", "seconds", b"seconds", "threads", b"threads"]) -> None: ...
 
 global___Outcome = Outcome
+
+@typing.final
+class Report(google.protobuf.message.Message):
+    """What an objective says in the middle of an attempt. Of a stale attempt it changes nothing."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    ATTEMPT_FIELD_NUMBER: builtins.int
+    KIND_FIELD_NUMBER: builtins.int
+    NAME_FIELD_NUMBER: builtins.int
+    BODY_FIELD_NUMBER: builtins.int
+    kind: global___ReportKind.ValueType
+    name: builtins.str
+    """Of the attachment, if it is about one."""
+    @property
+    def attempt(self) -> global___Attempt: ...
+    @property
+    def body(self) -> global___Payload:
+        """The pickled value."""
+
+    def __init__(
+        self,
+        *,
+        attempt: global___Attempt | None = ...,
+        kind: global___ReportKind.ValueType = ...,
+        name: builtins.str = ...,
+        body: global___Payload | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["attempt", b"attempt", "body", b"body"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["attempt", b"attempt", "body", b"body", "kind", b"kind", "name", b"name"]) -> None: ...
+
+global___Report = Report

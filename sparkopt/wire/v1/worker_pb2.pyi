@@ -19,14 +19,17 @@ class WorkerMessage(google.protobuf.message.Message):
     HELLO_FIELD_NUMBER: builtins.int
     HEARTBEAT_FIELD_NUMBER: builtins.int
     OUTCOME_FIELD_NUMBER: builtins.int
+    REPORT_FIELD_NUMBER: builtins.int
     sequence: builtins.int
-    """Counts the worker's outcomes from 1; 0 on messages that need no acknowledgement."""
+    """Counts the worker's reports and outcomes from 1; 0 on messages that need no acknowledgement."""
     @property
     def hello(self) -> global___Hello: ...
     @property
     def heartbeat(self) -> global___Heartbeat: ...
     @property
     def outcome(self) -> sparkopt.wire.v1.trial_pb2.Outcome: ...
+    @property
+    def report(self) -> sparkopt.wire.v1.trial_pb2.Report: ...
     def __init__(
         self,
         *,
@@ -34,15 +37,18 @@ class WorkerMessage(google.protobuf.message.Message):
         hello: global___Hello | None = ...,
         heartbeat: global___Heartbeat | None = ...,
         outcome: sparkopt.wire.v1.trial_pb2.Outcome | None = ...,
+        report: sparkopt.wire.v1.trial_pb2.Report | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["body", b"body", "heartbeat", b"heartbeat", "hello", b"hello", "outcome", b"outcome"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["body", b"body", "heartbeat", b"heartbeat", "hello", b"hello", "outcome", b"outcome", "sequence", b"sequence"]) -> None: ...
-    def WhichOneof(self, oneof_group: typing.Literal["body", b"body"]) -> typing.Literal["hello", "heartbeat", "outcome"] | None: ...
+    def HasField(self, field_name: typing.Literal["body", b"body", "heartbeat", b"heartbeat", "hello", b"hello", "outcome", b"outcome", "report", b"report"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["body", b"body", "heartbeat", b"heartbeat", "hello", b"hello", "outcome", b"outcome", "report", b"report", "sequence", b"sequence"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["body", b"body"]) -> typing.Literal["hello", "heartbeat", "outcome", "report"] | None: ...
 
 global___WorkerMessage = WorkerMessage
 
 @typing.final
 class CoordinatorMessage(google.protobuf.message.Message):
+    """Without a body it only acknowledges."""
+
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     ACKNOWLEDGED_FIELD_NUMBER: builtins.int
@@ -52,7 +58,7 @@ class CoordinatorMessage(google.protobuf.message.Message):
     CANCELLATION_FIELD_NUMBER: builtins.int
     EXPULSION_FIELD_NUMBER: builtins.int
     acknowledged: builtins.int
-    """Every outcome up to this sequence number has arrived and need not be kept."""
+    """Every report and outcome up to this sequence number has arrived and need not be kept."""
     @property
     def welcome(self) -> global___Welcome: ...
     @property
@@ -91,6 +97,7 @@ class Hello(google.protobuf.message.Message):
     HOST_FIELD_NUMBER: builtins.int
     PID_FIELD_NUMBER: builtins.int
     HOLDING_FIELD_NUMBER: builtins.int
+    CORES_FIELD_NUMBER: builtins.int
     worker: builtins.str
     """Unique for a worker's whole life: gang, generation and slot."""
     gang: builtins.int
@@ -99,6 +106,8 @@ class Hello(google.protobuf.message.Message):
     host: builtins.str
     pid: builtins.int
     """The worker's process id on that host."""
+    cores: builtins.int
+    """How many CPUs the worker may use, along with all others on that host."""
     @property
     def holding(self) -> sparkopt.wire.v1.trial_pb2.Attempt:
         """The attempt that the worker runs or has an unacknowledged outcome of."""
@@ -112,9 +121,10 @@ class Hello(google.protobuf.message.Message):
         host: builtins.str = ...,
         pid: builtins.int = ...,
         holding: sparkopt.wire.v1.trial_pb2.Attempt | None = ...,
+        cores: builtins.int = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["holding", b"holding"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["gang", b"gang", "generation", b"generation", "holding", b"holding", "host", b"host", "pid", b"pid", "worker", b"worker"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["cores", b"cores", "gang", b"gang", "generation", b"generation", "holding", b"holding", "host", b"host", "pid", b"pid", "worker", b"worker"]) -> None: ...
 
 global___Hello = Hello
 
@@ -167,6 +177,9 @@ class Assignment(google.protobuf.message.Message):
     ATTEMPT_FIELD_NUMBER: builtins.int
     OBJECTIVE_FIELD_NUMBER: builtins.int
     ARGUMENT_FIELD_NUMBER: builtins.int
+    TIMEOUT_FIELD_NUMBER: builtins.int
+    timeout: builtins.float
+    """Seconds after which the worker must kill the objective and report a failure; 0 for never."""
     @property
     def attempt(self) -> sparkopt.wire.v1.trial_pb2.Attempt: ...
     @property
@@ -183,9 +196,10 @@ class Assignment(google.protobuf.message.Message):
         attempt: sparkopt.wire.v1.trial_pb2.Attempt | None = ...,
         objective: sparkopt.wire.v1.trial_pb2.Blob | None = ...,
         argument: sparkopt.wire.v1.trial_pb2.Payload | None = ...,
+        timeout: builtins.float = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["argument", b"argument", "attempt", b"attempt", "objective", b"objective"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["argument", b"argument", "attempt", b"attempt", "objective", b"objective"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["argument", b"argument", "attempt", b"attempt", "objective", b"objective", "timeout", b"timeout"]) -> None: ...
 
 global___Assignment = Assignment
 

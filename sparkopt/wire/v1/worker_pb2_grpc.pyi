@@ -31,7 +31,7 @@ class WorkerServiceStub:
     """A worker's whole conversation.
       1. The worker says hello, with the attempt that it still holds if it comes back after a cut.
       2. The coordinator answers with a welcome, or with an expulsion if the worker is stale.
-      3. Attempts are assigned one at a time; outcomes come back. The worker keeps each outcome until a
+      3. Attempts are assigned one at a time; reports and an outcome come back. The worker keeps each until a
          message acknowledges its sequence number, and sends it again after a cut.
       4. Heartbeats flow from the worker all the while and each is answered, so that both ends see a dead
          link.
@@ -67,7 +67,7 @@ class WorkerServiceAsyncStub:
     """A worker's whole conversation.
       1. The worker says hello, with the attempt that it still holds if it comes back after a cut.
       2. The coordinator answers with a welcome, or with an expulsion if the worker is stale.
-      3. Attempts are assigned one at a time; outcomes come back. The worker keeps each outcome until a
+      3. Attempts are assigned one at a time; reports and an outcome come back. The worker keeps each until a
          message acknowledges its sequence number, and sends it again after a cut.
       4. Heartbeats flow from the worker all the while and each is answered, so that both ends see a dead
          link.
@@ -105,7 +105,7 @@ class WorkerServiceServicer(metaclass=abc.ABCMeta):
         """A worker's whole conversation.
           1. The worker says hello, with the attempt that it still holds if it comes back after a cut.
           2. The coordinator answers with a welcome, or with an expulsion if the worker is stale.
-          3. Attempts are assigned one at a time; outcomes come back. The worker keeps each outcome until a
+          3. Attempts are assigned one at a time; reports and an outcome come back. The worker keeps each until a
              message acknowledges its sequence number, and sends it again after a cut.
           4. Heartbeats flow from the worker all the while and each is answered, so that both ends see a dead
              link.

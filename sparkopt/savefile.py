@@ -1,0 +1,111 @@
+"""``trials_save_file``: the trials on disk, now and then during a search and at its end.
+
+Writing all trials after each would take quadratic time. So they are written again only once ten times as long
+has passed as the last time took: saving costs at most a tenth of the search, however many trials there are.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import cloudpickle
+from hyperopt import base
+
+from sparkopt.errors import RefusedError, SaveFileWarning, warn
+
+if TYPE_CHECKING:
+    from sparkopt.trials import SparkTrials
+
+_SHARE: Final = 10
+"""How many times as long as saving takes the search goes on before the next."""
+
+
+class SaveFile:
+    """Where a search keeps its trials.
+
+    Args:
+        path: of the file; replaced as a whole each time, so that it can be read at any time.
+        trials: what to keep there.
+
+    Raises:
+        RefusedError: if nothing can be written there.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], trials: SparkTrials) -> None:
+        self._path = Path(path)
+        self._trials = trials
+        self._next = 0.0
+        if self._path.is_dir():
+            raise RefusedError(f"trials_save_file is {self._path}, which is a directory: name a file in it")
+        try:
+            self._write(lambda _: None, replace=False)
+        except OSError as error:
+            raise RefusedError(
+                f"trials_save_file cannot be written: {error}. Name a file in a directory that exists and"
+                " that you may write to."
+            ) from error
+
+    def save_if_due(self) -> None:
+        """Write the trials, if it was not done too recently. A failure is warned of."""
+        started = time.monotonic()
+        if started < self._next:
+            return
+        try:
+            self.save()
+        except Exception as error:  # noqa: BLE001 - a full disk, or a result that does not pickle
+            warn(
+                f"the trials could not be saved to {self._path} ({type(error).__name__}: {error}). The search"
+                " goes on and will try again.",
+                SaveFileWarning,
+            )
+        ended = time.monotonic()
+        self._next = ended + _SHARE * (ended - started)
+
+    def save(self) -> None:
+        """Write the trials.
+
+        Raises:
+            OSError: if the disk does not take them; what was saved before is still there.
+            Exception: what the pickling of a result or an attachment raises.
+        """
+        self._write(lambda file: cloudpickle.dump(self._trials, file), replace=True)
+
+    def _write(self, fill: Callable[..., None], *, replace: bool) -> None:
+        # In the same directory, for only then is replacing the file one step.
+        handle, name = tempfile.mkstemp(dir=self._path.parent, prefix=f".{self._path.name}-")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                fill(file)
+                file.flush()
+                os.fsync(file.fileno())
+            if replace:
+                Path(name).replace(self._path)
+        finally:
+            Path(name).unlink(missing_ok=True)
+
+
+def load(path: str | os.PathLike[str]) -> base.Trials:
+    """The trials of a file that hyperopt or sparkopt saved.
+
+    Raises:
+        RefusedError: if the file does not hold trials.
+    """
+    try:
+        with Path(path).open("rb") as file:
+            trials = pickle.load(file)
+    except Exception as error:
+        raise RefusedError(
+            f"trials_save_file {path} cannot be loaded ({type(error).__name__}: {error}). Move it away to"
+            " start anew, or name another file."
+        ) from error
+    if not isinstance(trials, base.Trials):
+        raise RefusedError(
+            f"trials_save_file {path} holds a {type(trials).__name__}, not trials. Name another file."
+        )
+    return trials

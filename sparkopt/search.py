@@ -1,0 +1,208 @@
+"""One ``fmin`` call on :class:`~sparkopt.SparkTrials`: checked, put together, run, and its result.
+
+Search(...)   everything that can be refused is refused here; nothing has changed or started
+run()         pool ──▶ study ──▶ trials, saved now and then
+result()      the best values, or the best point
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import hyperopt
+import numpy as np
+from hyperopt import base, progress
+
+from sparkopt.advice import advise_on_parallelism
+from sparkopt.ctrl import ControlledObjective, wants_ctrl
+from sparkopt.documents import Document, renew
+from sparkopt.errors import AllTrialsFailedError, RefusedError
+from sparkopt.points import Point, check_points, documents_of
+from sparkopt.pool import WorkerPool
+from sparkopt.savefile import SaveFile
+from sparkopt.space import Space
+from sparkopt.study import Algorithm, Budget, EarlyStop, ProgressFactory, Study
+
+if TYPE_CHECKING:
+    from sparkopt.spark.session import Session
+    from sparkopt.trials import SparkTrials
+
+_logger = logging.getLogger(__name__)
+
+_UNFINISHED = (base.JOB_STATE_NEW, base.JOB_STATE_RUNNING)
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What ``fmin`` was told, beside the objective and the space; see :func:`sparkopt.fmin`."""
+
+    algo: Algorithm | None = None
+    max_evals: int | None = None
+    max_queue_len: int = 1
+    rstate: np.random.Generator | None = None
+    verbose: bool = False
+    pass_expr_memo_ctrl: bool | None = None
+    show_progressbar: bool | ProgressFactory = True
+    early_stop_fn: EarlyStop | None = None
+    trials_save_file: str = ""
+    points_to_evaluate: Sequence[Point] | None = None
+
+
+class Search:
+    """A search that is about to be run.
+
+    Args:
+        trials: where it puts its documents; its limits count.
+        session: where it runs.
+        fn: the objective.
+        space: any hyperopt expression.
+        options: what else ``fmin`` was told.
+
+    Raises:
+        RefusedError: if something rules the search out.
+    """
+
+    def __init__(
+        self, trials: SparkTrials, session: Session, fn: Callable[..., Any], space: Any, options: Options
+    ) -> None:
+        self._began = time.monotonic()
+        self._trials = trials
+        self._session = session
+        self._options = options
+        _check_callable(fn, "fn")
+        _check_callable(options.algo, "algo")
+        if options.max_queue_len < 1:
+            raise RefusedError(f"max_queue_len must be at least 1, got {options.max_queue_len}")
+        self._domain = base.Domain(fn, space, pass_expr_memo_ctrl=options.pass_expr_memo_ctrl)
+        self._space = Space(self._domain)
+        self._space.check_picklable()
+        self._points = list(options.points_to_evaluate or ())
+        check_points(options.points_to_evaluate or (), self._space)
+        controlled = wants_ctrl(self._domain)
+        shipped = (
+            ControlledObjective(fn, self._domain.expr, bool(self._domain.pass_expr_memo_ctrl))
+            if controlled
+            else fn
+        )
+        self._argument = _same if controlled else self._point
+        self._objective = WorkerPool.prepare(shipped, session)
+        self._file = SaveFile(options.trials_save_file, trials) if options.trials_save_file else None
+        self._study: Study | None = None
+
+    def run(self) -> None:
+        """Search.
+
+        Raises:
+            PoolError: if the workers do not come up or are lost; finished trials are kept.
+            OSError: if the trials cannot be saved at the end; they are kept.
+        """
+        trials, options = self._trials, self._options
+        trials.refresh()
+        if self._points:
+            trials.record(documents_of(self._points, self._space, trials))
+        waiting = [document for document in trials.trials if document["state"] in _UNFINISHED]
+        for document in waiting:
+            renew(document)
+        wanted = sys.maxsize if options.max_evals is None else options.max_evals
+        budget = Budget(
+            trials=max(0, wanted - len(trials.trials)),
+            deadline=None if trials.timeout is None else self._began + trials.timeout,
+            loss_threshold=trials.loss_threshold,
+            early_stop=options.early_stop_fn,
+        )
+        assert options.algo is not None
+        study = self._study = Study(
+            self._domain,
+            options.algo,
+            trials,
+            waiting,
+            self._argument,
+            np.random.default_rng() if options.rstate is None else options.rstate,
+            budget,
+            options.max_queue_len,
+            *([self._file.save_if_due] if self._file is not None else []),
+        )
+        ahead = budget.trials + len(waiting)
+        if not ahead:
+            return
+        if budget.trials and len(waiting) == len(trials.trials):
+            # With a history the algorithm has something to learn from at once.
+            advise_on_parallelism(trials.parallelism, budget.trials, options.algo)
+        launched = time.monotonic()
+        size = min(trials.parallelism, ahead)
+        try:
+            with WorkerPool(size, self._session, self._objective, profile=trials.resource_profile) as pool:
+                channel = pool.open_study(trials.max_attempts, trials.trial_timeout)
+                study.run(channel, pool.size, launched, _progress_factory(options))
+        finally:
+            trials.take_ending(study.cancelled_reason, study.timings)
+            _log_ending(trials)
+        if self._file is not None:
+            self._file.save()
+
+    def result(self, return_argmin: bool) -> Any:
+        """The best trial's values by label, or the best point of the space.
+
+        Raises:
+            AllTrialsFailedError: if no trial has a result and the values are wanted.
+        """
+        trials = self._trials
+        if return_argmin:
+            if not trials.trials:
+                raise self._no_result()
+            return trials.argmin
+        return hyperopt.space_eval(self._domain.expr, trials.argmin) if trials.trials else None
+
+    def _point(self, document: Document) -> Any:
+        return self._space.argument(document["misc"]["vals"])
+
+    def _no_result(self) -> AllTrialsFailedError:
+        message = "There are no evaluation tasks, cannot return argmin of task losses"
+        trials = self._trials
+        ended = trials.count_total_trials()
+        if not ended:
+            return AllTrialsFailedError(f"{message}: no trial was run.")
+        failed, cancelled = trials.count_failed_trials(), trials.count_cancelled_trials()
+        error = AllTrialsFailedError(
+            f"{message}: of {ended} trials {failed} failed and {cancelled} were cancelled. The documents"
+            " of all are in trials._dynamic_trials, with each one's reason in misc['error']."
+        )
+        error.__cause__ = self._study.first_failure if self._study is not None else None
+        return error
+
+
+def _same(document: Document) -> Document:
+    return document
+
+
+def _check_callable(value: object, name: str) -> None:
+    if not callable(value):
+        raise RefusedError(f"{name} must be callable, got a {type(value).__name__}")
+
+
+def _log_ending(trials: SparkTrials) -> None:
+    if trials.fmin_cancelled_reason is not None:
+        _logger.warning("fmin cancelled because of %s", trials.fmin_cancelled_reason)
+    _logger.info(
+        "Total Trials: %d: %d succeeded, %d failed, %d cancelled.",
+        trials.count_total_trials(),
+        trials.count_successful_trials(),
+        trials.count_failed_trials(),
+        trials.count_cancelled_trials(),
+    )
+
+
+def _progress_factory(options: Options) -> ProgressFactory:
+    """What hyperopt makes of ``verbose`` and ``show_progressbar``."""
+    chosen: Any = options.show_progressbar
+    if not options.show_progressbar or not options.verbose:
+        chosen = progress.no_progress_callback
+    elif options.show_progressbar is True:
+        chosen = progress.default_callback
+    factory: ProgressFactory = chosen
+    return factory

@@ -1,0 +1,25 @@
+"""How many threads the libraries of an objective compute with."""
+
+from __future__ import annotations
+
+import sys
+from typing import Final
+
+_LOADERS: Final = ("numpy", "torch")
+"""Without any of these there is no BLAS in a Python process, and nobody need look."""
+
+
+class ThreadPools:
+    """Looks at the BLAS and OpenMP libraries of this process, but only when something new was loaded."""
+
+    def __init__(self) -> None:
+        self._modules = 0
+
+    def largest(self) -> int:
+        """How many threads the largest pool has; 0 if there is none, or nothing new since the last look."""
+        if len(sys.modules) == self._modules or not any(name in sys.modules for name in _LOADERS):
+            return 0
+        import threadpoolctl
+
+        self._modules = len(sys.modules)
+        return max((int(pool["num_threads"]) for pool in threadpoolctl.threadpool_info()), default=0)
