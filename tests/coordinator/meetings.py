@@ -13,6 +13,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from sparkopt.worker.reports import ReportingObjective
+
 GRANDCHILD = "import meetings, sys; meetings.meet(sys.argv[1], 'child')"
 
 
@@ -63,6 +65,18 @@ def take_a_seat(argument):
         finally:
             seat.unlink()
     raise RuntimeError("every seat is taken")
+
+
+class Report(ReportingObjective):
+    """Report what the argument says, meeting the test wherever the argument has a post instead."""
+
+    def run(self, argument, reporter):
+        for item in argument:
+            if isinstance(item, str):
+                meet(item)
+            else:
+                reporter.report(*item)
+        return "done"
 
 
 def double(x):

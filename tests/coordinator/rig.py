@@ -246,10 +246,10 @@ class Rig:
 
     # Studies.
 
-    def study(self, objective, max_attempts: int = 3) -> Study:
+    def study(self, objective, max_attempts: int = 3, trial_timeout: float | None = None) -> Study:
         """Open a study of an objective."""
-        name = next(self._names)
-        return Study(self.coordinator.open_study(name, cloudpickle.dumps(objective), max_attempts))
+        name, data = next(self._names), cloudpickle.dumps(objective)
+        return Study(self.coordinator.open_study(name, data, max_attempts, trial_timeout))
 
     def close(self) -> None:
         """Send everybody away and wait until they are gone. Idempotent."""
@@ -281,6 +281,8 @@ class Study:
 
     def __init__(self, channel) -> None:
         self.channel = channel
+        self.reported = []
+        channel.on_report = self.reported.append
         self._tids = itertools.count()
 
     def submit(self, *arguments: object) -> list[int]:
