@@ -3,15 +3,18 @@
     Spark's Python worker                                       one of many, reused by Spark for other jobs
       │ forks, waits
       ▼
-    process A   agent.py       holds at most one attempt; sees its outcome home
-      │         link.py        the stream to the coordinator: heartbeats, cuts, coming back
-      │         supervisor.py  starts, feeds and kills evaluators
+    process A   agent.py         holds at most one attempt; sees its outcome home
+      │         link.py          the stream to the coordinator: heartbeats, cuts, coming back
+      │         supervisor.py    starts, feeds and kills evaluators
+      │         output.py        what evaluators write, line by line to the executor's log
       │ forks before it imports grpc
       ▼
-    nursery     nursery.py     forks evaluators and buries them; free of threads and of grpc
+    nursery     nursery.py       forks evaluators and buries them; free of threads and of grpc
       │ forks
       ▼
-    process B   evaluator.py   alone unpickles and runs the objective
+    process B   evaluator.py     alone unpickles and runs the objective
+                surroundings.py  what a trial must not hand on to the next
+                streams.py       standard output and error: a pipe to A
 
     task.py       the way in, inside the barrier task
     outbox.py     reports and outcomes, kept until acknowledged

@@ -200,8 +200,8 @@ class Agent:
         try:
             if attempt.cancelled:
                 raise RunCancelled
-            frame = Frame(Kind.RUN, header, argument.inline)
-            answer = await self._supervisor.run(frame, partial(self._hear, attempt))
+            frame, hear = Frame(Kind.RUN, header, argument.inline), partial(self._hear, attempt)
+            answer = await self._supervisor.run(frame, _label(attempt.lease), hear)
         except RunCancelled:
             if attempt.overdue and not attempt.cancelled:
                 failure, seconds = _overran(assignment.timeout), assignment.timeout
@@ -274,6 +274,12 @@ async def _chunks(path: Path) -> AsyncIterator[worker_pb2.Chunk]:
     with path.open("rb") as file:
         while data := file.read(CHUNK_BYTES):
             yield worker_pb2.Chunk(data=data)
+
+
+def _label(lease: Lease) -> str:
+    """An attempt's name in the executor's log."""
+    again = f", attempt {lease.attempt}" if lease.attempt > 1 else ""
+    return f"trial {lease.trial.tid}{again}"
 
 
 def _death(ended: EvaluatorEnded) -> trial_pb2.Failure:

@@ -2,6 +2,9 @@
 
 It waits for a frame, runs the objective on the argument, and answers; one trial at a time, for as long as
 it lives. An objective is unpickled once and kept. Whatever the objective raises becomes an answer.
+
+    frame ──▶ load ──▶ fresh random state ──▶ objective(argument) ──▶ surroundings restored ──▶ pickle
+                                              └── measured ─────┘         streams written out ──▶ answer
 """
 
 from __future__ import annotations
@@ -20,6 +23,8 @@ from sparkopt.wire import codec
 from sparkopt.wire.limits import INLINE_BYTES, TEXT_CHARACTERS
 from sparkopt.worker.frames import Frame, Kind, receive
 from sparkopt.worker.reports import Reporter, ReportingObjective
+from sparkopt.worker.streams import Streams
+from sparkopt.worker.surroundings import Surroundings, renew_randomness
 from sparkopt.worker.thread_pools import ThreadPools
 
 _OURS: Final = (__name__, "sparkopt.ctrl")
@@ -33,10 +38,13 @@ class Evaluator:
 
     Args:
         directory: where payloads go that are too large for the socket; A owns and removes it.
+        streams: this process's standard streams.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, streams: Streams) -> None:
         self._directory = directory
+        self._streams = streams
+        self._surroundings = Surroundings()
         self._objective: Objective | None = None
         self._objective_id = ""
         self._thread_pools = ThreadPools()
@@ -44,19 +52,27 @@ class Evaluator:
     def serve(self, sock: socket.socket) -> None:
         """Answer frames until A closes the socket."""
         while (frame := receive(sock)) is not None:
-            sock.sendall(self._answer(frame, sock).encode())
+            answer = self._answer(frame, sock)
+            self._streams.settle()
+            sock.sendall(answer.encode())
 
     def _answer(self, frame: Frame, sock: socket.socket) -> Frame:
         started = time.monotonic()
         try:
-            objective = self._load_objective(frame.header["objective"], frame.header["objective_file"])
-            argument = codec.loads(self._argument(frame))
-            if frame.header["timed"]:
-                sock.sendall(Frame(Kind.STARTED).encode())
-            started = time.monotonic()
-            result = self._call(objective, argument, sock)
-            header = {"seconds": time.monotonic() - started, "threads": self._thread_pools.largest()}
-            return self._packed(Kind.RESULT, header, result)
+            try:
+                objective = self._load_objective(frame.header["objective"], frame.header["objective_file"])
+                argument = codec.loads(self._argument(frame))
+                renew_randomness()
+                if frame.header["timed"]:
+                    sock.sendall(Frame(Kind.STARTED).encode())
+                started = time.monotonic()
+                result = self._call(objective, argument, sock)
+                seconds = time.monotonic() - started
+                # Before the surroundings are restored: threadpoolctl sets a variable when it is loaded.
+                threads = self._thread_pools.largest()
+            finally:
+                self._surroundings.restore()
+            return self._packed(Kind.RESULT, {"seconds": seconds, "threads": threads}, result)
         except BaseException as error:
             return self._failure(error, time.monotonic() - started)
 
@@ -75,6 +91,8 @@ class Evaluator:
             with Path(file).open("rb") as stream:
                 self._objective = pickle.load(stream)
             self._objective_id = name
+            # What its modules did when they were imported is there for every trial, not only for the first.
+            self._surroundings = Surroundings()
         assert self._objective is not None
         return self._objective
 

@@ -3,7 +3,8 @@
     run(frame) ──▶ socket ──▶ B ──▶ socket ──▶ reports, then the answer
                                 └─▶ nursery: ENDED ──▶ EvaluatorEnded, once the socket is read to its end
 
-An answer that B managed to send counts even if B died right after it.
+An answer that B managed to send counts even if B died right after it. What B writes meanwhile is on a pipe
+of its own, see output.py.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from typing import Any, Final
 from sparkopt.worker import nursery, processes
 from sparkopt.worker.evaluator import Evaluator
 from sparkopt.worker.frames import Frame, FrameBuffer, Kind
+from sparkopt.worker.output import Output
+from sparkopt.worker.streams import Streams
 
 _ANSWERS: Final = (Kind.RESULT, Kind.FAILURE)
 
@@ -42,23 +45,31 @@ class NurseryEnded(Exception):
 
 
 class NurseryHandle:
-    """The nursery as A sees it: a pid and a socket. Made before the event loop exists."""
+    """The nursery as A sees it: a pid, a socket, and what evaluators write. Made before the event loop."""
 
     def __init__(self, directory: Path) -> None:
         ours, theirs = socket.socketpair()
+        output, output_writer = os.pipe()
+
+        def evaluate(sock: socket.socket) -> None:
+            Evaluator(directory, Streams(output_writer)).serve(sock)
 
         def child() -> None:
             ours.close()
-            nursery.Nursery(theirs, Evaluator(directory).serve).run()
+            os.close(output)
+            nursery.Nursery(theirs, evaluate).run()
 
         self.pid = processes.fork(child)
         self.control = ours
+        self.output = Output(output)
         theirs.close()
+        os.close(output_writer)
 
     def bury(self) -> None:
-        """Have the nursery kill what it has and end; wait until it has."""
+        """Have the nursery kill what it has and end; wait until it has, and pass on the last output."""
         self.control.close()
         os.waitpid(self.pid, 0)
+        self.output.close()
 
 
 class _Connection(asyncio.Protocol):
@@ -122,6 +133,8 @@ class Supervisor:
     def __init__(self, handle: NurseryHandle) -> None:
         self._control = handle.control
         self._control.setblocking(False)
+        self._output = handle.output
+        self._output.start()
         self._loop = asyncio.get_running_loop()
         self._pid: int | None = None
         self._evaluator: _Connection | None = None
@@ -136,17 +149,19 @@ class Supervisor:
     def close(self) -> None:
         """Stop listening. Whoever made the nursery buries it."""
         self._loop.remove_reader(self._control)
+        self._output.stop()
         for task in self._tasks:
             task.cancel()
         if self._evaluator is not None:
             self._evaluator.abort()
         self._ready.cancel()
 
-    async def run(self, frame: Frame, hear: Callable[[Frame], None]) -> Frame:
+    async def run(self, frame: Frame, label: str, hear: Callable[[Frame], None]) -> Frame:
         """Have the evaluator answer a frame.
 
         Args:
             frame: to be answered.
+            label: the trial's name in the log, in front of each line that it writes.
             hear: takes what else the evaluator says before it answers.
 
         Raises:
@@ -155,11 +170,12 @@ class Supervisor:
             NurseryEnded: if there is no evaluator to be had any more.
         """
         self._cancelled = False
-        connection = await asyncio.shield(self._ready)
-        if self._cancelled:
-            raise RunCancelled
-        self._running = connection
+        await self._output.begin(label)
         try:
+            connection = await asyncio.shield(self._ready)
+            if self._cancelled:
+                raise RunCancelled
+            self._running = connection
             return await connection.ask(frame, hear)
         except EvaluatorEnded:
             if self._cancelled:
@@ -167,6 +183,7 @@ class Supervisor:
             raise
         finally:
             self._running = None
+            self._output.end()
 
     def say(self, frame: Frame) -> None:
         """Tell the evaluator of the moment something, if it still is there."""

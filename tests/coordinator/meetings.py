@@ -31,6 +31,12 @@ def wait(argument):
     return meet(*argument)
 
 
+def say_and_wait(argument):
+    """Print a word without ending the line, then meet the test."""
+    print(argument[1], end="", flush=True)  # noqa: T201
+    return meet(*argument)
+
+
 def wait_for_bytes(argument):
     """Meet the test, then return so many bytes."""
     post, size = argument

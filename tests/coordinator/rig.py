@@ -220,7 +220,11 @@ class Rig:
     def how_it_ended(self, worker: subprocess.Popen) -> tuple[int, str]:
         """A worker's exit code and its last words, once it has ended."""
         code = worker.wait(SECONDS)
-        return code, self._last_words[worker.pid].read_text()
+        return code, self.words(worker)
+
+    def words(self, worker: subprocess.Popen) -> str:
+        """What a worker has said by now: its standard error."""
+        return self._last_words[worker.pid].read_text()
 
     def wait_for_the_end_of_all(self, worker: subprocess.Popen) -> None:
         """Wait until a worker's task, process A, nursery, evaluator and all that these forked are gone."""

@@ -5,8 +5,10 @@ from __future__ import annotations
 import meetings
 import psutil
 import pytest
+from rig import process_a
 
 from sparkopt.core import events
+from sparkopt.core.records import Policy
 from sparkopt.core.states import Outcome
 from sparkopt.errors import PoolClosedError
 
@@ -114,6 +116,29 @@ def test_a_trial_that_is_cancelled_ends_with_its_process(rig):
     assert after.pid != visit.pid
     after.answer("fine")
     assert study.result() == "fine"
+
+
+def test_what_a_trial_says_is_in_its_workers_log(make_rig):
+    rig = make_rig(limit=1, policy=Policy(silence=10, grace=0.3))
+    (first,) = rig.work(0)
+    study = rig.study(meetings.say_and_wait)
+    study.submit((rig.post.path, "one"))
+    rig.post.visit().answer()
+    assert study.settled().outcome is Outcome.OK
+    assert rig.words(first) == "[trial 0] one\n"
+    study.submit((rig.post.path, "two"), (rig.post.path, "three"))
+    rig.post.visit()
+    study.channel.cancel(1, "enough")
+    assert study.settled().outcome is Outcome.CANCELLED
+    rig.post.visit()
+    (second,) = rig.work(1)
+    process_a(first).kill()
+    rig.post.visit().answer()
+    assert study.settled().attempt == 2
+    _, log = rig.how_it_ended(first)
+    assert log.startswith("[trial 0] one\n[trial 1] two\n")
+    rig.close()
+    assert rig.how_it_ended(second) == (0, "[trial 2, attempt 2] three\n")
 
 
 def test_a_study_that_is_closed_at_once_does_the_worker_no_harm(rig):

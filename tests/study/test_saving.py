@@ -186,8 +186,8 @@ def test_a_full_disk_at_the_end_leaves_the_results(new_trials, file, small_files
         return False, []
 
     trials = new_trials(parallelism=1)
-    with warnings.catch_warnings(), pytest.raises(OSError, match="File too large"):
-        warnings.simplefilter("ignore", SaveFileWarning)  # if it is tried in mid-search as well
+    warnings.simplefilter("ignore", SaveFileWarning)  # if it is tried in mid-search as well
+    with pytest.raises(OSError, match="File too large"):
         search(file, 3, trials, early_stop_fn=fill)
     assert trials.losses() == [0, 1, 2]
     assert trials.fmin_cancelled_reason is None

@@ -6,7 +6,9 @@ import os
 import pickle
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import cloudpickle
 import misdeeds
@@ -18,19 +20,29 @@ HERE = Path(__file__).parent
 
 @pytest.fixture
 def evaluate(tmp_path):
-    """Evaluates requests one after another; a bare argument stands for a request of ``misdeeds.do``."""
+    """Evaluates requests one after another; a bare argument stands for a request of an objective.
+
+    That is ``misdeeds.do``, unless the test has put another in its place by ``evaluate.use``. Such requests
+    are labelled "trial 1", "trial 2" and so on.
+    """
     directory = tmp_path / "payloads"
     directory.mkdir()
     objective = tmp_path / "objective"
-    objective.write_bytes(cloudpickle.dumps(misdeeds.do))
+
+    def use(function: Callable[[Any], Any]) -> None:
+        objective.write_bytes(cloudpickle.dumps(function))
 
     def run(*requests: object) -> list[Answer]:
-        wanted = [each if isinstance(each, Request) else Request(str(objective), each) for each in requests]
+        wanted = [
+            each if isinstance(each, Request) else Request(str(objective), each, label=f"trial {number}")
+            for number, each in enumerate(requests, 1)
+        ]
         done = subprocess.run(
             [sys.executable, HERE / "evaluations.py"],
             input=pickle.dumps((directory, wanted)),
             stdout=subprocess.PIPE,
-            env={**os.environ, "PYTHONPATH": str(HERE)},
+            # Unbuffered, C's output would come at once whatever we do.
+            env={**os.environ, "PYTHONPATH": str(HERE), "PYTHONUNBUFFERED": ""},
             timeout=60,
             check=True,
         )
@@ -38,5 +50,7 @@ def evaluate(tmp_path):
         answers: list[Answer] = pickle.loads(done.stdout)
         return answers
 
+    use(misdeeds.do)
+    run.use = use
     run.objective = str(objective)
     return run

@@ -11,6 +11,9 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
+# Loaded before evaluators are forked, as it may be in Spark's Python worker.
+import numpy.random  # noqa: F401
+
 from sparkopt.wire import codec
 from sparkopt.worker.frames import Frame, Kind
 from sparkopt.worker.supervisor import EvaluatorEnded, NurseryHandle, RunCancelled, Supervisor
@@ -25,6 +28,7 @@ class Request:
     in_file: bool = False
     cancel: bool = False
     timed: bool = False
+    label: str = "trial"
 
 
 @dataclass
@@ -61,7 +65,8 @@ async def evaluate(supervisor: Supervisor, directory: Path, request: Request) ->
         if frame.kind is Kind.REPORT:
             supervisor.say(Frame(Kind.REPORTED))
 
-    running = asyncio.ensure_future(supervisor.run(Frame(Kind.RUN, header, payload), hear))
+    run = supervisor.run(Frame(Kind.RUN, header, payload), request.label, hear)
+    running = asyncio.ensure_future(run)
     if request.cancel:
         asyncio.get_running_loop().call_soon(supervisor.cancel)
     try:
@@ -87,12 +92,18 @@ async def main(handle: NurseryHandle, directory: Path, requests: list[Request]) 
         supervisor.close()
 
 
+def open_descriptors() -> set[str]:
+    return {path.name for path in Path("/proc/self/fd").iterdir()}
+
+
 if __name__ == "__main__":
     import evaluations  # by this name, the one that the test knows it by, not as __main__
 
     directory, requests = pickle.load(sys.stdin.buffer)
+    descriptors = open_descriptors()
     handle = NurseryHandle(directory)
     answers = asyncio.run(evaluations.main(handle, directory, requests))
     handle.bury()
+    assert open_descriptors() == descriptors
     assert "grpc" not in sys.modules
     sys.stdout.buffer.write(pickle.dumps(answers))

@@ -1,0 +1,101 @@
+"""What a trial finds around it in its process, and may change, but must not hand on to the next trial.
+
+    restored after each trial    working directory, environment, umask, signal handlers, blocked signals
+    stopped after each trial     timers
+    fresh before each trial      random states: every evaluator is a fork of one process, and would draw
+                                 the same numbers as the others
+
+What has not changed is not set again: this is done for every trial, and most change nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import signal
+import struct
+import sys
+
+# signal.getsignal makes an enum member of each answer, which takes twenty times as long.
+from _signal import getsignal  # type: ignore[import-not-found]
+from typing import Any, Final
+
+_LINUX: Final = sys.platform == "linux"
+_TIMERS: Final = (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF)
+_TRIES: Final = 8
+_SEED: Final = struct.Struct("8I")
+
+
+class Surroundings:
+    """The surroundings at the moment when this is made, to come back to.
+
+    Main thread only: no other can set a signal handler.
+    """
+
+    def __init__(self) -> None:
+        self._directory = _directory()
+        self._environment = dict(os.environ)
+        self._umask = os.umask(0o077)  # it cannot be read without being set
+        os.umask(self._umask)
+        settable = signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}
+        # None stands for a handler that C code has set: Python can neither call nor set it.
+        handlers = {int(number): getsignal(number) for number in settable}
+        self._handlers: dict[int, Any] = {
+            number: handler for number, handler in handlers.items() if handler is not None
+        }
+        self._blocked = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+
+    def restore(self) -> None:
+        """Undo what was changed since. Never raises; what cannot be undone stays as it is."""
+        for _ in range(_TRIES):
+            with contextlib.suppress(BaseException):  # a handler that the trial left may be called once more
+                self._restore_signals()
+                self._restore_environment()
+                self._restore_directory()
+                os.umask(self._umask)
+                return
+
+    def _restore_signals(self) -> None:
+        # In this order: nothing is due any more, then nothing of the trial's is called, then signals come.
+        for timer in _TIMERS:
+            signal.setitimer(timer, 0)  # alarm() is the first of them
+        for number, handler in self._handlers.items():
+            if getsignal(number) is not handler:
+                signal.signal(number, handler)
+        late = signal.pthread_sigmask(signal.SIG_BLOCK, ()) - self._blocked
+        if late and _LINUX:
+            # They waited for the trial to unblock them, and would kill its successor.
+            while signal.sigtimedwait(late, 0) is not None:
+                pass
+        signal.pthread_sigmask(signal.SIG_SETMASK, self._blocked)
+
+    def _restore_environment(self) -> None:
+        found = dict(os.environ)
+        if found != self._environment:
+            for name in found.keys() - self._environment.keys():
+                del os.environ[name]
+            os.environ.update(self._environment)
+
+    def _restore_directory(self) -> None:
+        if self._directory is not None and _directory() != self._directory:
+            with contextlib.suppress(OSError):  # removed meanwhile, or closed to us
+                os.chdir(self._directory)
+
+
+def _directory() -> str | None:
+    """The working directory; None if it has been removed."""
+    try:
+        return os.getcwd()  # noqa: PTH109 - as a string, which costs a third
+    except OSError:
+        return None
+
+
+def renew_randomness() -> None:
+    """Seed ``random``, and numpy's global state if it is loaded, from the operating system's entropy."""
+    random.seed()
+    # Not "numpy": it loads this part when it is first asked for, and only then seeds it.
+    numpy_random = sys.modules.get("numpy.random")
+    if numpy_random is not None:
+        # Without an argument it would do the same and take five times as long.
+        numpy_random.seed(_SEED.unpack(os.urandom(_SEED.size)))

@@ -1,0 +1,61 @@
+"""Objectives that write, in whichever way. Imported by evaluators."""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+libc = ctypes.CDLL(None)
+
+
+def in_turn(word):
+    """Write in every way there is, and expect the same order."""
+    print(word, "printed")
+    logging.warning("%s logged", word)
+    libc.puts(b"from C")
+    subprocess.run(["echo", "from a child"], check=True)
+    os.write(1, b"straight to 1\n")
+    print(word, "to standard error", file=sys.stderr)
+
+
+def half_a_line(how):
+    """Begin a line and do not end it."""
+    if how == "printed":
+        print("half", end="")
+    elif how == "C":
+        libc.printf(b"half")
+    elif how == "killed":
+        os.write(1, b"half")
+        os.kill(os.getpid(), signal.SIGKILL)
+    else:
+        os.write(1, how)
+
+
+def much(lines):
+    """Many numbered lines."""
+    for number in range(lines):
+        print(number, "x" * 80)
+
+
+def mistreat_the_streams(deed):
+    """Do something to the streams, or use them."""
+    if deed == "close":
+        sys.stdout.close()
+        sys.stderr.close()
+    elif deed == "replace":
+        sys.stdout = sys.stderr = None
+    else:
+        print("out")
+        print("\udcff", file=sys.stderr)
+
+
+def pipes(_):
+    """Which pipes this process has, by file descriptor."""
+    names = sorted(Path("/proc/self/fd").iterdir())
+    targets = {int(name.name): str(name.readlink()) for name in names if name.is_symlink()}
+    return {number: target for number, target in targets.items() if target.startswith("pipe:")}
