@@ -80,12 +80,12 @@ def slots(session: Session, profile: Profile | None = None) -> int:
     """
     context: Any = session.sparkContext._jsc.sc()
     manager = context.resourceProfileManager()
-    java = manager.defaultResourceProfile() if profile is None else _java_profile(session, profile)
+    java = manager.defaultResourceProfile() if profile is None else profile._java_resource_profile
     return int(context.maxNumConcurrentTasks(java))
 
 
 def supported_profile(session: Session, profile: Profile | None) -> Profile | None:
-    """The profile, or None with a warning if this session cannot schedule by it.
+    """The profile, made known to Spark; None, with a warning, if this session cannot schedule by it.
 
     Args:
         session: where workers are to run.
@@ -94,8 +94,9 @@ def supported_profile(session: Session, profile: Profile | None) -> Profile | No
     if profile is None:
         return None
     manager: Any = session.sparkContext._jsc.sc().resourceProfileManager()
+    known = _java_profile(session, profile)
     try:
-        manager.isSupported(_java_profile(session, profile))
+        manager.addResourceProfile(known)
     except Exception as error:  # noqa: BLE001 - Spark raises what it would say when the job was submitted
         why = getattr(error, "java_exception", None)
         said = str(why.getMessage()) if why is not None else str(error)
@@ -106,7 +107,7 @@ def supported_profile(session: Session, profile: Profile | None) -> Profile | No
             SparkoptWarning,
         )
         return None
-    return profile
+    return ResourceProfile(known)
 
 
 def _java_profile(session: Session, profile: Profile) -> Any:

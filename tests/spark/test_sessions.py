@@ -10,6 +10,7 @@ import os
 import re
 import subprocess
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 
 import pyspark
@@ -18,11 +19,12 @@ import pytest
 from sparkopt.spark.java import ensure_java
 
 SESSION = """
-import json
+import json, warnings
 from hyperopt import hp, rand
+from pyspark.resource import ResourceProfileBuilder, TaskResourceRequests
 from sparkopt import SparkTrials, fmin
 from sparkopt.core.records import Policy
-from sparkopt.errors import SparkoptError
+from sparkopt.errors import ParallelismWarning, SparkoptError
 from sparkopt.pool import WorkerPool
 from sparkopt.spark.session import get_session
 
@@ -37,6 +39,19 @@ def search(session):
 def pool(session):
     with WorkerPool(2, session, WorkerPool.prepare(square, session), Policy(start=0.1)) as pool:
         return {"size": pool.size}
+
+def profiled(session):
+    profile = ResourceProfileBuilder().require(TaskResourceRequests().cpus(2)).build
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ParallelismWarning)  # fewer workers than asked for
+        trials = SparkTrials(2, spark_session=session, resource_profile=profile)
+        fmin(square, hp.uniform("x", -1, 1), rand.suggest, 3, trials=trials, verbose=False)
+    context = session.sparkContext
+    tracker, store = context.statusTracker(), context._jsc.sc().statusStore()
+    gang = max(tracker.getJobIdsForGroup(None))
+    used = [store.lastStageAttempt(each).resourceProfileId() for each in tracker.getJobInfo(gang).stageIds]
+    losses, workers = len(trials.losses()), trials.timings.workers
+    return {"workers": workers, "losses": losses, "profile": profile.id, "used": used}
 
 def run(use, settings):
     session = get_session(settings={"spark.ui.enabled": "false", **settings})
@@ -91,30 +106,71 @@ def test_dynamic_allocation_is_refused_before_any_job():
     assert said["jobs"] == 0
 
 
-@pytest.fixture
-def master_without_workers():
-    """The address of a real standalone master that no worker daemon ever registers with."""
+@contextmanager
+def daemon(kind, *options, **streams):
+    """One of Spark's standalone daemons, on loopback."""
     ensure_java()
     launcher = Path(pyspark.__file__).parent / "bin" / "spark-class"
-    options = ["--host", "127.0.0.1", "--port", "0", "--webui-port", "0"]
+    common = ["--host", "127.0.0.1", "--webui-port", "0"]
     with subprocess.Popen(
-        [launcher, "org.apache.spark.deploy.master.Master", *options],
+        [launcher, f"org.apache.spark.deploy.{kind}", *common, *options],
         env={**os.environ, "SPARK_LOCAL_IP": "127.0.0.1"},
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as master:
-        assert master.stderr is not None
-        for line in master.stderr:
+        **streams,
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.terminate()
+
+
+@pytest.fixture
+def master():
+    """The address of a real standalone master, which has no executors to give."""
+    with daemon("master.Master", "--port", "0", stderr=subprocess.PIPE, text=True) as process:
+        for line in process.stderr:
             if found := re.search(r"Starting Spark master at (spark://\S+)", line):
-                yield found.group(1)
                 break
         else:
             raise AssertionError("the master ended before it had an address")
-        master.terminate()
+        yield found.group(1)
 
 
-def test_a_cluster_whose_executors_never_come(master_without_workers):
-    settings = {"spark.master": master_without_workers, "spark.driver.host": "127.0.0.1"}
-    said = run("pool", settings)
+@pytest.fixture
+def cluster(master, tmp_path):
+    """The address of a standalone cluster with two cores."""
+    options = ["--cores", "2", "--memory", "1g", "--work-dir", str(tmp_path), master]
+    with daemon("worker.Worker", *options, stderr=subprocess.DEVNULL):
+        yield master
+
+
+def test_a_cluster_whose_executors_never_come(master):
+    said = run("pool", {"spark.master": master, "spark.driver.host": "127.0.0.1"})
     assert said["error"] == "NoSlotsError"
-    assert re.search(rf"2 workers are to run.* no executor .*{master_without_workers}", said["text"])
+    assert re.search(rf"2 workers are to run.* no executor .*{master}", said["text"])
+
+
+def test_a_resource_profile_is_scheduled_by_on_a_cluster(cluster):
+    settings = {"spark.master": cluster, "spark.driver.host": "127.0.0.1", "spark.executor.memory": "512m"}
+    said = run("profiled", settings)
+    assert said["workers"] == 1  # each needs both cores
+    assert said["losses"] == 3
+    assert said["used"] == [said["profile"]]
+    assert said["profile"] != 0
+
+
+def test_a_resource_profile_is_left_out_with_a_warning_where_it_does_not_work(spark):
+    from hyperopt import hp, rand
+    from pyspark.resource import ResourceProfileBuilder, TaskResourceRequests
+
+    from sparkopt import SparkTrials, fmin
+    from sparkopt.errors import SparkoptWarning
+
+    profile = ResourceProfileBuilder().require(TaskResourceRequests().cpus(2)).build
+    with pytest.warns(
+        SparkoptWarning, match="resource_profile is not used: .*TaskResourceRequests"
+    ) as caught:
+        trials = SparkTrials(1, spark_session=spark, resource_profile=profile)
+    assert caught[0].filename == __file__
+    assert trials.resource_profile is None
+    fmin(lambda x: x, hp.uniform("x", 0, 1), rand.suggest, 2, trials=trials, verbose=False)
+    assert len(trials) == 2
