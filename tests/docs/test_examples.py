@@ -1,0 +1,54 @@
+"""The documentation's examples run, and its tables are complete."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from pathlib import Path
+
+import hyperopt
+import pytest
+from pyspark.sql import SparkSession
+
+import sparkopt
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+EXAMPLE = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+MIGRATING = ROOT / "docs" / "migrating-from-sparktrials.md"
+
+
+def examples(page):
+    """A page's examples, each with the number of its first line."""
+    text = page.read_text(encoding="utf-8")
+    return [(text[: match.start(1)].count("\n"), match.group(1)) for match in EXAMPLE.finditer(text)]
+
+
+@pytest.mark.filterwarnings("ignore::sparkopt.errors.SparkoptWarning")
+@pytest.mark.parametrize("page", [page for page in PAGES if examples(page)], ids=lambda page: page.name)
+def test_a_pages_examples_run_one_after_another(spark, page, tmp_path, monkeypatch):
+    assert SparkSession.getActiveSession() is spark
+    monkeypatch.chdir(tmp_path)
+    namespace = {"__name__": "__main__"}
+    for line, code in examples(page):
+        exec(compile("\n" * line + code, str(page), "exec"), namespace)
+
+
+def first_cells(page, heading):
+    """The names in the first column of the table under a heading."""
+    section = page.read_text(encoding="utf-8").split(f"\n## {heading}\n")[1].split("\n## ")[0]
+    rows = [row.split("|")[1] for row in section.splitlines() if row.startswith("|")][2:]
+    return {name for row in rows for name in re.findall(r"`(\w+)`", row)}
+
+
+def test_every_argument_of_fmin_is_in_the_table():
+    assert first_cells(MIGRATING, "Arguments of `fmin`") == set(inspect.signature(hyperopt.fmin).parameters)
+
+
+def test_everything_of_spark_trials_is_in_the_table():
+    listed = first_cells(MIGRATING, "`SparkTrials`")
+    arguments = set(inspect.signature(sparkopt.SparkTrials).parameters)
+    theirs = {name for name in vars(hyperopt.SparkTrials) if not name.startswith("_")}
+    assert listed >= arguments | theirs - {"fmin", "asynchronous"}
+    public = set(dir(sparkopt.SparkTrials)) | arguments | {"timings", "user_specified_parallelism"}
+    assert listed <= public
