@@ -168,7 +168,7 @@ def _report(trials: SparkTrials, console: Console) -> None:
         loss = document["result"]["loss"]
         table.add_row(name, str(counts[name]), f"{loss:.4f}", f"{1 - loss:.2%}", _words(_setting(document)))
     console.print(table)
-    setting = _setting(trials.best_trial)
+    setting = trials.best_params
     console.print(f"[bold]best setting[/bold]: {setting['model']} with {_words(setting)}")
     _report_timings(trials, console)
 

@@ -284,6 +284,21 @@ def test_large_arguments_and_results(new_trials):
     assert all(result["back"] == large[::-1] for result in trials.results)
 
 
+def test_large_attachments(new_trials):
+    size = 30_000_000
+
+    def objective(case):
+        return {"status": "ok", "loss": case, "attachments": {"model": bytes(size), "name": f"case {case}"}}
+
+    trials = new_trials()
+    fmin(objective, CASE, in_order, 3, trials=trials, verbose=False)
+    assert trials.results == [{"status": "ok", "loss": float(case)} for case in range(3)]
+    for case, document in enumerate(trials.trials):
+        attachments = trials.trial_attachments(document)
+        assert attachments["name"] == f"case {case}"
+        assert attachments["model"] == bytes(size)
+
+
 def test_a_large_objective(new_trials):
     table = np.arange(500_000.0)
 
