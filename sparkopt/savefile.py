@@ -56,16 +56,20 @@ class SaveFile:
         started = time.monotonic()
         if started < self._next:
             return
+        self.try_to_save()
+        ended = time.monotonic()
+        self._next = ended + _SHARE * (ended - started)
+
+    def try_to_save(self) -> None:
+        """Write the trials; a failure is warned of."""
         try:
             self.save()
         except Exception as error:  # noqa: BLE001 - a full disk, or a result that does not pickle
             warn(
-                f"the trials could not be saved to {self._path} ({type(error).__name__}: {error}). The search"
-                " goes on and will try again.",
+                f"the trials could not be saved to {self._path} ({type(error).__name__}: {error}). What was"
+                " saved before is still there, and a search that goes on will try again.",
                 SaveFileWarning,
             )
-        ended = time.monotonic()
-        self._next = ended + _SHARE * (ended - started)
 
     def save(self) -> None:
         """Write the trials.

@@ -139,11 +139,18 @@ class Search:
             with WorkerPool(size, self._session, self._objective, profile=trials.resource_profile) as pool:
                 channel = pool.open_study(trials.max_attempts, trials.trial_timeout)
                 study.run(channel, pool.size, launched, _progress_factory(options))
-        finally:
-            trials.take_ending(study.cancelled_reason, study.timings)
-            _log_ending(trials)
+        except BaseException:
+            self._end(study)
+            if self._file is not None:
+                self._file.try_to_save()
+            raise
+        self._end(study)
         if self._file is not None:
             self._file.save()
+
+    def _end(self, study: Study) -> None:
+        self._trials.take_ending(study.cancelled_reason, study.timings)
+        _log_ending(self._trials)
 
     def result(self, return_argmin: bool) -> Any:
         """The best trial's values by label, or the best point of the space.
