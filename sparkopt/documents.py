@@ -17,11 +17,13 @@ from typing import TYPE_CHECKING, Any
 from hyperopt import base
 from hyperopt.utils import coarse_utcnow
 
-from sparkopt.errors import RemoteTraceback, TrialCancelledError
+from sparkopt.core.states import Outcome
+from sparkopt.errors import RemoteTraceback, TrialCancelledError, TrialLostError
 from sparkopt.wire.report_kinds import ReportKind
 
 if TYPE_CHECKING:
     from sparkopt.coordinator import Reported
+    from sparkopt.journal import Entry
     from sparkopt.trials import SparkTrials
 
 Document = dict[str, Any]
@@ -87,6 +89,25 @@ class Documents:
         self._trials.refresh()
         for document in self._trials.trials[before:]:
             self._finished(document)
+
+    def recover(self, document: Document, entry: Entry) -> bool:
+        """Give a document of the journal's the state that the journal has, and say whether it has a result."""
+        if entry.started is not None:
+            self.start(document, entry.started)
+        for reported in entry.reports:
+            self.report(document, reported)
+        ended = _coarse(entry.settled)
+        if entry.outcome is Outcome.OK:
+            try:
+                self.finish(document, entry.result.load() if entry.result is not None else None)
+            except Exception as error:  # noqa: BLE001 - what is no result fails again
+                self.fail(document, str(type(error)), RemoteTraceback.of(error))
+        elif entry.outcome is Outcome.LOST:
+            self.fail(document, str(TrialLostError), RemoteTraceback(entry.reason))
+        else:
+            self.fail(document, f"<class '{entry.kind}'>", RemoteTraceback(entry.reason))
+        document["refresh_time"] = ended
+        return bool(document["state"] == base.JOB_STATE_DONE)
 
     def finish(self, document: Document, raw: Any) -> None:
         """The objective returned.

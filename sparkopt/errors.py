@@ -11,6 +11,7 @@ SparkoptError
 │   ├── PoolStartError           the workers did not come up
 │   ├── PoolLostError            the workers went away and did not come back
 │   └── PoolClosedError          the pool was closed under a running study
+├── JournalError                 the journal cannot be read or written
 ├── JavaNotFoundError            no Java that Spark can run on
 ├── TrialError                   what is recorded for a trial whose objective did not end it
 │   ├── EvaluatorDiedError       the process that ran the objective ended
@@ -27,7 +28,8 @@ SparkoptWarning (UserWarning)
 ├── ParallelismWarning           the parallelism is not what was asked for, or not what it should be
 ├── LargeObjectiveWarning        the objective carries so much that shipping it takes long
 ├── CrowdedHostWarning           the objectives of a host use more threads than it has cores
-└── SaveFileWarning              the trials could not be saved in mid-search
+├── SaveFileWarning              the trials could not be saved in mid-search
+└── JournalWarning               the journal was damaged; what was recovered and what was not
 """
 
 from __future__ import annotations
@@ -82,6 +84,10 @@ class PoolLostError(PoolError):
 
 class PoolClosedError(PoolError):
     """The pool was closed under a running study."""
+
+
+class JournalError(SparkoptError):
+    """The journal cannot be read or written: a full disk, for example. Nothing in it is lost."""
 
 
 class JavaNotFoundError(SparkoptError):
@@ -158,6 +164,10 @@ class CrowdedHostWarning(SparkoptWarning):
 
 class SaveFileWarning(SparkoptWarning):
     """The trials could not be written to ``trials_save_file`` in mid-search; it is tried again."""
+
+
+class JournalWarning(SparkoptWarning):
+    """The journal was damaged, and not all of it could be recovered."""
 
 
 def warn(message: str, category: type[SparkoptWarning]) -> None:

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Final
 
-from sparkopt.coordinator import Coordinator, StudyChannel
+from sparkopt.coordinator import Coordinator, Recorder, StudyChannel
 from sparkopt.core import events
 from sparkopt.core.records import Policy
 from sparkopt.errors import PoolError, PoolLostError, PoolStartError
@@ -109,15 +109,18 @@ class WorkerPool:
         """How many workers the pool was launched with."""
         return self._size
 
-    def open_study(self, max_attempts: int, trial_timeout: float | None = None) -> StudyChannel:
+    def open_study(
+        self, max_attempts: int, trial_timeout: float | None = None, recorder: Recorder | None = None
+    ) -> StudyChannel:
         """Let a study use the workers.
 
         Args:
             max_attempts: how many workers a trial may take down before it is recorded as lost.
             trial_timeout: seconds that a trial may take before it is killed and fails; None for any.
+            recorder: hears of everything before the study does, in the coordinator's thread.
         """
         name = f"study{next(self._studies)}"
-        return self._coordinator.open_study(name, self._objective.data, max_attempts, trial_timeout)
+        return self._coordinator.open_study(name, self._objective.data, max_attempts, trial_timeout, recorder)
 
     def close(self) -> None:
         """Expel the workers and wait until their job has ended. Running trials are ended. Idempotent."""

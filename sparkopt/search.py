@@ -20,8 +20,9 @@ from hyperopt import base, progress
 
 from sparkopt.advice import advise_on_parallelism
 from sparkopt.ctrl import ControlledObjective, wants_ctrl
-from sparkopt.documents import Document, renew
+from sparkopt.documents import Document, Documents, renew
 from sparkopt.errors import AllTrialsFailedError, RefusedError
+from sparkopt.journal import Identity, Journal
 from sparkopt.points import Point, check_points, documents_of
 from sparkopt.pool import WorkerPool
 from sparkopt.savefile import SaveFile
@@ -74,8 +75,8 @@ class Search:
         self._trials = trials
         self._session = session
         self._options = options
-        _check_callable(fn, "fn")
-        _check_callable(options.algo, "algo")
+        _callable(fn, "fn")
+        algo = _callable(options.algo, "algo")
         if options.max_queue_len < 1:
             raise RefusedError(f"max_queue_len must be at least 1, got {options.max_queue_len}")
         self._domain = base.Domain(fn, space, pass_expr_memo_ctrl=options.pass_expr_memo_ctrl)
@@ -93,52 +94,79 @@ class Search:
         self._objective = WorkerPool.prepare(shipped, session)
         self._file = SaveFile(options.trials_save_file, trials) if options.trials_save_file else None
         self._study: Study | None = None
+        self._journal = None
+        if trials.journal is not None:
+            self._journal = Journal(trials.journal)
+            try:
+                self._journal.check(Identity.of(self._domain, fn, algo))
+            except BaseException:
+                self._journal.close()
+                raise
 
     def run(self) -> None:
         """Search.
 
         Raises:
             PoolError: if the workers do not come up or are lost; finished trials are kept.
+            JournalError: if the journal cannot be written; finished trials are kept.
             OSError: if the trials cannot be saved at the end; they are kept.
         """
-        trials, options = self._trials, self._options
+        try:
+            self._run()
+        finally:
+            if self._journal is not None:
+                self._journal.close()
+
+    def _run(self) -> None:
+        trials, options, journal = self._trials, self._options, self._journal
+        assert options.algo is not None
         trials.refresh()
-        if self._points:
-            trials.record(documents_of(self._points, self._space, trials))
-        waiting = [document for document in trials.trials if document["state"] in _UNFINISHED]
-        for document in waiting:
-            renew(document)
-        wanted = sys.maxsize if options.max_evals is None else options.max_evals
+        documents = Documents(trials, self._domain)
+        rstate = np.random.default_rng() if options.rstate is None else options.rstate
         budget = Budget(
-            trials=max(0, wanted - len(trials.trials)),
             deadline=None if trials.timeout is None else self._began + trials.timeout,
             loss_threshold=trials.loss_threshold,
             early_stop=options.early_stop_fn,
         )
-        assert options.algo is not None
         study = self._study = Study(
             self._domain,
             options.algo,
             trials,
-            waiting,
+            documents,
             self._argument,
-            np.random.default_rng() if options.rstate is None else options.rstate,
+            rstate,
             budget,
             options.max_queue_len,
-            *([self._file.save_if_due] if self._file is not None else []),
+            save=self._file.save_if_due if self._file is not None else None,
+            record=journal.submitted if journal is not None else None,
         )
+        # As hyperopt counts: the trials that are there, without those that failed. But a search that goes on
+        # from a journal is one search, and has had those as well.
+        history = len(trials.trials)
+        if journal is not None:
+            history = self._recover(journal, documents, study, rstate)
+        if self._points and not (journal is not None and history):
+            points = trials.record(documents_of(self._points, self._space, trials))
+            history += len(points)
+            if journal is not None:
+                journal.submitted(points, rstate.bit_generator.state)
+        waiting = [document for document in trials.trials if document["state"] in _UNFINISHED]
+        for document in waiting:
+            renew(document)
+        wanted = sys.maxsize if options.max_evals is None else options.max_evals
+        budget.trials = max(0, wanted - history)
         ahead = budget.trials + len(waiting)
         if not ahead:
             return
-        if budget.trials and len(waiting) == len(trials.trials):
+        if budget.trials and not documents.finished:
             # With a history the algorithm has something to learn from at once.
             advise_on_parallelism(trials.parallelism, budget.trials, options.algo)
         launched = time.monotonic()
         size = min(trials.parallelism, ahead)
         try:
             with WorkerPool(size, self._session, self._objective, profile=trials.resource_profile) as pool:
-                channel = pool.open_study(trials.max_attempts, trials.trial_timeout)
-                study.run(channel, pool.size, launched, _progress_factory(options))
+                channel = pool.open_study(trials.max_attempts, trials.trial_timeout, journal)
+                study.run(channel, waiting, pool.size, launched, _progress_factory(options))
         except BaseException:
             self._end(study)
             if self._file is not None:
@@ -147,6 +175,36 @@ class Search:
         self._end(study)
         if self._file is not None:
             self._file.save()
+
+    def _recover(
+        self, journal: Journal, documents: Documents, study: Study, rstate: np.random.Generator
+    ) -> int:
+        """Take in what the journal has and the trials do not, and say how many trials the journal knows.
+
+        Raises:
+            RefusedError: if the trials hold some that the journal does not know.
+        """
+        trials = self._trials
+        entries = journal.entries()
+        known = {document["tid"] for document in trials._dynamic_trials}
+        if strangers := known - {entry.document["tid"] for entry in entries}:
+            raise RefusedError(
+                f"these trials hold {len(strangers)} trials that the journal does not know: a journal has to"
+                " hold the whole search. Give fmin new SparkTrials, or another journal."
+            )
+        new = [entry for entry in entries if entry.document["tid"] not in known]
+        recorded = trials.record([entry.document for entry in new]) if new else []
+        trials.refresh()
+        # hyperopt numbers by counting, and a journal that was damaged has gaps.
+        trials._ids.update(range(max((entry.document["tid"] for entry in entries), default=-1) + 1))
+        settled = [pair for pair in zip(recorded, new, strict=True) if pair[1].outcome is not None]
+        for document, entry in sorted(settled, key=lambda pair: pair[1].place):
+            if documents.recover(document, entry):
+                study.hear_of_recovered()
+        state = journal.rstate()
+        if state is not None:
+            rstate.bit_generator.state = state
+        return len(entries)
 
     def _end(self, study: Study) -> None:
         self._trials.take_ending(study.cancelled_reason, study.timings)
@@ -187,9 +245,10 @@ def _same(document: Document) -> Document:
     return document
 
 
-def _check_callable(value: object, name: str) -> None:
+def _callable(value: object, name: str) -> Callable[..., Any]:
     if not callable(value):
         raise RefusedError(f"{name} must be callable, got a {type(value).__name__}")
+    return value
 
 
 def _log_ending(trials: SparkTrials) -> None:

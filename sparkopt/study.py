@@ -16,7 +16,7 @@ from __future__ import annotations
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -26,7 +26,14 @@ from hyperopt import base
 
 from sparkopt.core.states import Outcome
 from sparkopt.documents import Document, Documents
-from sparkopt.errors import CrowdedHostWarning, RemoteTraceback, SparkoptWarning, TrialLostError, warn
+from sparkopt.errors import (
+    CrowdedHostWarning,
+    RemoteTraceback,
+    SparkoptError,
+    SparkoptWarning,
+    TrialLostError,
+    warn,
+)
 from sparkopt.wire import codec
 
 if TYPE_CHECKING:
@@ -54,7 +61,7 @@ class Progress(Protocol):
 ProgressFactory = Callable[..., AbstractContextManager[Progress]]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Budget:
     """When a study ends.
 
@@ -65,7 +72,7 @@ class Budget:
         early_stop: hyperopt's ``early_stop_fn``; called once for each finished trial.
     """
 
-    trials: int
+    trials: int = 0
     deadline: float | None = None
     loss_threshold: float | None = None
     early_stop: EarlyStop | None = None
@@ -102,14 +109,16 @@ class Study:
     Args:
         domain: the objective and the space.
         algo: hyperopt's ``algo``.
-        trials: where the documents go.
-        waiting: documents of ``trials`` that are to be evaluated before anything is proposed.
+        trials: what the algorithm sees.
+        documents: the same, and what becomes of them.
         argument: what the objective takes for a document's trial.
         rstate: where each call of the algorithm gets its seed from.
         budget: when to stop.
         max_queue_len: how many proposals are asked of the algorithm at once, and how many of them may wait
             for a worker less one.
         save: called after each trial that has ended.
+        record: called with new documents, and the random state after their proposal, before they are
+            submitted.
     """
 
     def __init__(
@@ -117,26 +126,29 @@ class Study:
         domain: base.Domain,
         algo: Algorithm,
         trials: SparkTrials,
-        waiting: Sequence[Document],
+        documents: Documents,
         argument: Callable[[Document], Any],
         rstate: np.random.Generator,
         budget: Budget,
         max_queue_len: int = 1,
-        save: Callable[[], None] = lambda: None,
+        save: Callable[[], None] | None = None,
+        record: Callable[[list[Document], Mapping[str, Any]], None] | None = None,
     ) -> None:
         self._domain = domain
         self._algo = algo
         self._trials = trials
-        self._waiting = deque(waiting)
         self._argument = argument
         self._rstate = rstate
         self._budget = budget
         self._max_queue_len = max_queue_len
         self._save = save
-        self._documents = Documents(trials, domain)
+        self._record = record
+        self._documents = documents
+        self._waiting: deque[Document] = deque()
         self._outstanding: dict[int, Document] = {}
         self._proposed = 0
         self._stopped = False
+        self._view = trials.view_of(documents.finished)
         self._early_stop_args: list[Any] = []
         self._warned_of_crowding = False
         self.cancelled_reason: str | None = None
@@ -147,11 +159,23 @@ class Study:
         """The remote traceback of the first trial that failed."""
         return self._documents.first_failure
 
-    def run(self, channel: StudyChannel, workers: int, started: float, progress: ProgressFactory) -> None:
+    def hear_of_recovered(self) -> None:
+        """One more document has its result from the journal: whatever stops a search may hear of it again."""
+        self._stop_if_due(None)
+
+    def run(
+        self,
+        channel: StudyChannel,
+        waiting: Sequence[Document],
+        workers: int,
+        started: float,
+        progress: ProgressFactory,
+    ) -> None:
         """Search until the budget is used up. Afterwards, error or not, every document is in its final state.
 
         Args:
             channel: the pool to use.
+            waiting: documents that are to be evaluated before anything is proposed.
             workers: how many trials may run at once.
             started: when the pool was launched, on the monotonic clock.
             progress: makes a context manager of ``initial`` and ``total``.
@@ -161,6 +185,7 @@ class Study:
             Exception: whatever the algorithm or ``early_stop_fn`` raises.
         """
         self.timings.workers = workers
+        self._waiting.extend(waiting)
         self._launched = started
         channel.on_report = self._take_report
         room = workers + self._max_queue_len - 1
@@ -192,7 +217,8 @@ class Study:
                 self._cancel(channel, CANCELLED_BY_TIMEOUT)
                 continue
             finished = self._take(channel, settled)
-            self._save()
+            if self._save is not None:
+                self._save()
             if finished:
                 bar.update(1)
                 if self._documents.best_loss < math.inf:
@@ -228,17 +254,21 @@ class Study:
             return
         documents = self._documents.add(documents)
         self._proposed += len(documents)
+        self._outstanding.update((document["tid"], document) for document in documents)
+        if self._record is not None:
+            self._record(documents, self._rstate.bit_generator.state)
         self._submit(channel, documents)
 
     def _submit(self, channel: StudyChannel, documents: list[Document]) -> None:
         proposals = []
         for document in documents:
+            tid = document["tid"]
+            self._outstanding[tid] = document
             try:
-                proposals.append((document["tid"], codec.dumps(self._argument(document))))
+                proposals.append((tid, codec.dumps(self._argument(document))))
             except Exception as error:  # noqa: BLE001 - the space is the user's code: its errors cost a trial
+                del self._outstanding[tid]
                 self._documents.fail(document, str(type(error)), RemoteTraceback.of(error))
-            else:
-                self._outstanding[document["tid"]] = document
         if proposals:
             channel.submit(proposals)
 
@@ -305,20 +335,20 @@ class Study:
 
     # Stopping.
 
-    def _stop_if_due(self, channel: StudyChannel) -> None:
+    def _stop_if_due(self, channel: StudyChannel | None) -> None:
         threshold = self._budget.loss_threshold
         if threshold is not None and self._documents.best_loss < threshold:
             self._stopped = True
         if self._budget.early_stop is not None and not self._stopped_for_good:
-            view = self._trials.view_of(self._documents.finished)
-            stop, self._early_stop_args = self._budget.early_stop(view, *self._early_stop_args)
+            stop, self._early_stop_args = self._budget.early_stop(self._view, *self._early_stop_args)
             if stop:
                 self._cancel(channel, CANCELLED_BY_EARLY_STOP)
 
-    def _cancel(self, channel: StudyChannel, reason: str) -> None:
+    def _cancel(self, channel: StudyChannel | None, reason: str) -> None:
         self._stopped = True
         self.cancelled_reason = reason
-        channel.cancel(None, reason)
+        if channel is not None:
+            channel.cancel(None, reason)
 
     def _wind_up(self, channel: StudyChannel) -> None:
         """Whatever ended the search: results that have arrived are kept, the rest is cancelled."""
@@ -326,8 +356,8 @@ class Study:
         while self._outstanding:
             try:
                 settled = channel.next_settled(time.monotonic())
-            except Exception:  # noqa: BLE001 - the pool is lost: that has been raised already
-                break
+            except SparkoptError:
+                continue  # the like of it has been raised already
             if settled is None:
                 break
             self._take(channel, settled)

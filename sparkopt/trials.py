@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -44,6 +45,8 @@ class SparkTrials(base.Trials):  # type: ignore[misc]
         trial_timeout: seconds that one trial's objective may take; after that its process is killed and the
             trial has failed. None for any.
         max_attempts: how many workers a trial may take down with it before it is recorded as failed.
+        journal: a file that survives a crash of the driver. The same ``fmin`` with the same journal goes on
+            where it stopped: what had finished does not run again.
 
     Attributes:
         parallelism: how many trials may run at once.
@@ -69,6 +72,7 @@ class SparkTrials(base.Trials):  # type: ignore[misc]
         *,
         trial_timeout: float | None = None,
         max_attempts: int = 3,
+        journal: str | os.PathLike[str] | None = None,
     ) -> None:
         super().__init__(exp_key=None, refresh=False)
         base.validate_timeout(timeout)
@@ -84,6 +88,7 @@ class SparkTrials(base.Trials):  # type: ignore[misc]
         self.loss_threshold = loss_threshold
         self.trial_timeout = trial_timeout
         self.max_attempts = max_attempts
+        self.journal = journal
         self.timings = Timings()
         self._fmin_cancelled = False
         self._fmin_cancelled_reason: str | None = None

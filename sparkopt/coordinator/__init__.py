@@ -18,7 +18,7 @@
 It knows the core and the wire; it does not know Spark, hyperopt or MLflow.
 """
 
-from sparkopt.coordinator.channel import Crowding, Payload, Reported, Settled, Started, StudyChannel
+from sparkopt.coordinator.channel import Crowding, Payload, Recorder, Reported, Settled, Started, StudyChannel
 from sparkopt.coordinator.coordinator import Coordinator
 
-__all__ = ["Coordinator", "Crowding", "Payload", "Reported", "Settled", "Started", "StudyChannel"]
+__all__ = ["Coordinator", "Crowding", "Payload", "Recorder", "Reported", "Settled", "Started", "StudyChannel"]

@@ -8,23 +8,32 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from sparkopt.core.states import Outcome
-from sparkopt.errors import PoolError
+from sparkopt.errors import SparkoptError
 from sparkopt.wire import codec
 from sparkopt.wire.report_kinds import ReportKind
 from sparkopt.wire.v1 import trial_pb2
 
+T = TypeVar("T")
+R = TypeVar("R")
+
 
 @dataclass(frozen=True, slots=True)
 class Payload:
-    """Pickled bytes, in memory or in a file that goes once it is read."""
+    """Pickled bytes, in memory or in a file.
+
+    Attributes:
+        body: the bytes, or their file.
+        kept: whether the file stays when it is read.
+    """
 
     body: bytes | Path
+    kept: bool = False
 
     def load(self) -> Any:
-        """Unpickle the bytes; once only, if they are in a file."""
+        """Unpickle the bytes; once only, if they are in a file that does not stay."""
         if isinstance(self.body, bytes):
             return codec.loads(self.body)
         try:
@@ -32,7 +41,8 @@ class Payload:
             with self.body.open("rb") as file:
                 return codec.load(file)
         finally:
-            self.body.unlink()
+            if not self.kept:
+                self.body.unlink()
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +125,22 @@ class Settled:
     crowding: Crowding | None = None
 
 
+class Recorder(Protocol):
+    """Writes down what happens to a study's trials before the study hears of it.
+
+    Called in the coordinator's thread. What it returns is handed on.
+    """
+
+    def started(self, started: Started) -> None:
+        """An attempt was sent to a worker."""
+
+    def reported(self, reported: Reported) -> Reported:
+        """A trial says something."""
+
+    def settled(self, settled: Settled) -> Settled:
+        """A trial has settled."""
+
+
 class StudyChannel:
     """What one study may ask of the coordinator, from its own thread.
 
@@ -125,6 +151,7 @@ class StudyChannel:
         submit: takes tids and pickled arguments.
         cancel: takes a tid, or None for all, and a reason.
         close: forgets the study.
+        recorder: hears of everything before the study does.
     """
 
     def __init__(
@@ -132,12 +159,14 @@ class StudyChannel:
         submit: Callable[[Sequence[tuple[int, bytes]]], None],
         cancel: Callable[[int | None, str], None],
         close: Callable[[], None],
+        recorder: Recorder | None = None,
     ) -> None:
         self.submit = submit
         self.cancel = cancel
         self.close = close
         self.on_report: Callable[[Reported], None] = lambda reported: None
-        self._inbox: queue.SimpleQueue[Settled | Reported | PoolError] = queue.SimpleQueue()
+        self._recorder = recorder
+        self._inbox: queue.SimpleQueue[Settled | Reported | SparkoptError] = queue.SimpleQueue()
         self._started: deque[Started] = deque()
 
     def next_settled(self, deadline: float | None = None) -> Settled | None:
@@ -151,6 +180,7 @@ class StudyChannel:
 
         Raises:
             PoolError: if the pool can settle nothing any more.
+            SparkoptError: what the recorder has raised meanwhile.
         """
         while True:
             timeout = None if deadline is None else max(0.0, deadline - time.monotonic())
@@ -158,7 +188,7 @@ class StudyChannel:
                 item = self._inbox.get(timeout=timeout)
             except queue.Empty:
                 return None
-            if isinstance(item, PoolError):
+            if isinstance(item, SparkoptError):
                 raise item
             if isinstance(item, Settled):
                 return item
@@ -175,16 +205,30 @@ class StudyChannel:
 
     def put_started(self, started: Started) -> None:
         """Note an attempt. Wakes nobody: a study looks before it does anything that depends on it."""
+        if self._recorder is not None:
+            self._attempt(self._recorder.started, started)
         self._started.append(started)
 
     def put_report(self, reported: Reported) -> None:
         """Hand a report over. Those of a trial come before it is settled."""
+        if self._recorder is not None:
+            reported = self._attempt(self._recorder.reported, reported) or reported
         self._inbox.put(reported)
 
     def put_settled(self, settled: Settled) -> None:
         """Hand a settled trial over."""
+        if self._recorder is not None:
+            settled = self._attempt(self._recorder.settled, settled) or settled
         self._inbox.put(settled)
 
-    def put_failure(self, error: PoolError) -> None:
+    def _attempt(self, record: Callable[[T], R], happened: T) -> R | None:
+        """Have something recorded; if that fails, the study is told, and still hears of what happened."""
+        try:
+            return record(happened)
+        except SparkoptError as error:
+            self._inbox.put(error)
+            return None
+
+    def put_failure(self, error: SparkoptError) -> None:
         """Say that nothing will settle any more."""
         self._inbox.put(error)

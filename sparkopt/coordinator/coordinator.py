@@ -19,7 +19,7 @@ import grpc
 from sparkopt.coordinator.authentication import TokenInterceptor
 from sparkopt.coordinator.blobs import BlobStore
 from sparkopt.coordinator.certificates import new_certificate
-from sparkopt.coordinator.channel import Crowding, Payload, Reported, Settled, Started, StudyChannel
+from sparkopt.coordinator.channel import Crowding, Payload, Recorder, Reported, Settled, Started, StudyChannel
 from sparkopt.coordinator.service import WorkerService, WorkerStream
 from sparkopt.core import commands, events
 from sparkopt.core.machine import Machine
@@ -143,7 +143,12 @@ class Coordinator:
         self.post(lambda: self._step(event))
 
     def open_study(
-        self, name: str, objective: bytes, max_attempts: int, trial_timeout: float | None = None
+        self,
+        name: str,
+        objective: bytes,
+        max_attempts: int,
+        trial_timeout: float | None = None,
+        recorder: Recorder | None = None,
     ) -> StudyChannel:
         """Make a study known to the pool.
 
@@ -152,6 +157,7 @@ class Coordinator:
             objective: pickled; sent once to each worker that runs a trial of the study.
             max_attempts: how many workers a trial may take down before it settles as lost.
             trial_timeout: seconds that a trial may take before it is killed and fails; None for any.
+            recorder: hears of everything before the study does, in the coordinator's thread.
         """
 
         def submit(proposals: Sequence[tuple[int, bytes]]) -> None:
@@ -163,7 +169,7 @@ class Coordinator:
         def close() -> None:
             self.post(lambda: self._close_study(name))
 
-        channel = StudyChannel(submit, cancel, close)
+        channel = StudyChannel(submit, cancel, close, recorder)
         if not self.post(lambda: self._open_study(name, channel, objective, max_attempts, trial_timeout)):
             channel.put_failure(PoolClosedError("the pool was closed before the study began"))
         return channel
