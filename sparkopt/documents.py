@@ -91,7 +91,7 @@ class Documents:
             self._finished(document)
 
     def recover(self, document: Document, entry: Entry) -> bool:
-        """Give a document of the journal's the state that the journal has, and say whether it has a result."""
+        """Give a document the state that the journal has for it, and say whether it has a result."""
         if entry.started is not None:
             self.start(document, entry.started)
         for reported in entry.reports:
