@@ -9,10 +9,10 @@ from pathlib import Path
 
 import psutil
 import pytest
+from leftovers import MARK, descendants_of_workers, is_worker, processes_of
 
 SLOTS = 2
-MARK = "SPARKOPT_TESTS"
-"""Set in the environment of whatever Spark starts for this test run, so that it can be told from others'."""
+OUR_MARK = str(os.getpid())
 
 
 @pytest.fixture(scope="session")
@@ -30,7 +30,7 @@ def spark(workers_directory):
 
     ensure_java()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(MARK, str(os.getpid()))
+        patch.setenv(MARK, OUR_MARK)
         patch.setenv("TMPDIR", str(workers_directory))
         patch.setenv("PYSPARK_PYTHON", sys.executable)
         patch.setenv("SPARK_LOCAL_IP", "127.0.0.1")
@@ -60,7 +60,7 @@ def nothing_left_behind(request):
     # Spark's tracker hears of the end of a job from a queue.
     context._jsc.sc().listenerBus().waitUntilEmpty()
     assert list(context.statusTracker().getActiveJobsIds()) == [], "Spark jobs are left"
-    _, alive = psutil.wait_procs(descendants_of_workers(), timeout=10)
+    _, alive = psutil.wait_procs(descendants_of_workers(OUR_MARK), timeout=10)
     assert alive == [], "processes are left"
     directory: Path = request.getfixturevalue("workers_directory")
     assert list(directory.glob("sparkopt-*")) == [], "files are left"
@@ -71,44 +71,11 @@ def _listening_ports() -> set[int]:
     return {each.laddr.port for each in connections if each.status == psutil.CONN_LISTEN}
 
 
-def _processes_of_this_run() -> list[psutil.Process]:
-    found = []
-    for process in psutil.process_iter():
-        try:
-            if process.environ().get(MARK) == str(os.getpid()):
-                found.append(process)
-        except psutil.Error:
-            continue
-    return found
-
-
-def descendants_of_workers() -> list[psutil.Process]:
-    """Everything that descends, or did before it was orphaned, from this run's pyspark workers."""
-    found = []
-    for process in _processes_of_this_run():
-        try:
-            if process.name() != "java" and not _is_daemon(process) and not _is_worker(process):
-                found.append(process)
-        except psutil.NoSuchProcess:
-            continue
-    return found
-
-
 @pytest.fixture
 def workers_of_spark(spark):
     """Find pyspark's workers that are running a worker of ours."""
 
     def find() -> list[psutil.Process]:
-        return [each for each in _processes_of_this_run() if _is_worker(each) and each.children()]
+        return [each for each in processes_of(OUR_MARK) if is_worker(each) and each.children()]
 
     return find
-
-
-def _is_daemon(process: psutil.Process | None) -> bool:
-    """Whether a process is the one that pyspark forks its workers from."""
-    parent = None if process is None else process.parent()
-    return parent is not None and process.name() != "java" and parent.name() == "java"
-
-
-def _is_worker(process: psutil.Process) -> bool:
-    return _is_daemon(process.parent())

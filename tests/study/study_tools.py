@@ -78,3 +78,26 @@ def meet(directory, side) -> bool:
     finally:
         os.close(mine)
         os.close(other)
+
+
+def hear(path, seconds) -> bool:
+    """Wait for a signal at a named pipe, so many seconds at most; whether it came."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        came, _, _ = select.select([descriptor], [], [], seconds)
+        return bool(came)
+    finally:
+        os.close(descriptor)
+
+
+def blocking_from_the_third(directory):
+    """An objective whose first two runs return; the third says that it is ``there``, and ``never`` ends."""
+    place = str(directory)
+
+    def objective(case):
+        if take_ticket(place) < 2:
+            return float(case)
+        signal_at(f"{place}/there")
+        return wait_at(f"{place}/never")
+
+    return objective

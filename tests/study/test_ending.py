@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import pytest
 from hyperopt import rand
 from hyperopt.base import JOB_STATE_CANCEL, JOB_STATE_DONE
-from study_tools import CASE, in_order, make_fifos, signal_at, take_ticket, wait_at
+from study_tools import CASE, blocking_from_the_third, in_order, make_fifos, take_ticket, wait_at
 
 from sparkopt import fmin
 from sparkopt.coordinator import StudyChannel
@@ -30,15 +30,7 @@ def succeeds_again(new_trials):
 def two_and_a_blocked_one(directory):
     """An objective whose first two runs return; the third says that it is there, and never ends."""
     make_fifos(directory, "there", "never")
-    place = str(directory)
-
-    def objective(case):
-        if take_ticket(place) < 2:
-            return float(case)
-        signal_at(f"{place}/there")
-        return wait_at(f"{place}/never")
-
-    return objective
+    return blocking_from_the_third(directory)
 
 
 def check_two_kept(trials, reason):
