@@ -14,6 +14,7 @@ import datetime
 import math
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from hyperopt import base
 from hyperopt.utils import coarse_utcnow
 
@@ -38,7 +39,7 @@ class Documents:
 
     Attributes:
         finished: those that have a result, in the order in which they got it.
-        best_loss: the smallest loss of these; infinity if there is none.
+        best_loss: the smallest loss of these that is a number; None if there is none.
         first_failure: the remote traceback of the first that failed in this study.
     """
 
@@ -46,7 +47,7 @@ class Documents:
         self._trials = trials
         self._domain = domain
         self.finished: list[Document] = []
-        self.best_loss = math.inf
+        self.best_loss: float | None = None
         for document in trials.trials:
             if document["state"] == base.JOB_STATE_DONE:
                 self._finished(document)
@@ -151,9 +152,10 @@ class Documents:
     def _finished(self, document: Document) -> None:
         self.finished.append(document)
         loss = document["result"].get("loss")
-        # Written so that a loss that is not a number never counts.
-        if loss is not None and loss < self.best_loss:
-            self.best_loss = loss
+        # Beside status "fail" there may be anything, and NaN may be beside every status.
+        if isinstance(loss, (int, float, np.number)) and not math.isnan(loss):
+            number = float(loss)
+            self.best_loss = number if self.best_loss is None else min(self.best_loss, number)
 
 
 def renew(document: Document) -> None:

@@ -61,7 +61,7 @@ def fmin(
         verbose: whether to show progress at all.
         return_argmin: whether to return the best values (``hp.choice`` as indices), or the best point.
         points_to_evaluate: settings to evaluate first, as dictionaries of values by label (``hp.choice`` by
-            index); they count toward ``max_evals``.
+            index), beside ``max_evals`` others.
         max_queue_len: how many proposals are asked of the algorithm at once; one less of them may wait for
             a worker.
         show_progressbar: whether to show a bar, or a context manager that makes one.

@@ -44,6 +44,7 @@ class Options:
 
     algo: Algorithm | None = None
     max_evals: int | None = None
+    loss_threshold: float | None = None
     max_queue_len: int = 1
     rstate: np.random.Generator | None = None
     verbose: bool = False
@@ -125,7 +126,7 @@ class Search:
         rstate = np.random.default_rng() if options.rstate is None else options.rstate
         budget = Budget(
             deadline=None if trials.timeout is None else self._began + trials.timeout,
-            loss_threshold=trials.loss_threshold,
+            loss_threshold=options.loss_threshold,
             early_stop=options.early_stop_fn,
         )
         study = self._study = Study(
@@ -141,19 +142,19 @@ class Search:
             record=journal.submitted if journal is not None else None,
         )
         # As hyperopt counts: the trials that are there, without those that failed. But a search that goes on
-        # from a journal is one search, and has had those as well.
+        # from a journal is one search, and has had those as well, and its points.
         history = len(trials.trials)
+        wanted = sys.maxsize if options.max_evals is None else options.max_evals
         if journal is not None:
             history = self._recover(journal, documents, study, rstate)
+            wanted += len(self._points) if history else 0
         if self._points and not (journal is not None and history):
             points = trials.record(documents_of(self._points, self._space, trials))
-            history += len(points)
             if journal is not None:
                 journal.submitted(points, rstate.bit_generator.state)
         waiting = [document for document in trials.trials if document["state"] in _UNFINISHED]
         for document in waiting:
             renew(document)
-        wanted = sys.maxsize if options.max_evals is None else options.max_evals
         budget.trials = max(0, wanted - history)
         ahead = budget.trials + len(waiting)
         if not ahead:

@@ -13,12 +13,12 @@ search is that of serial hyperopt, value for value.
 
 from __future__ import annotations
 
-import math
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import numpy as np
@@ -187,7 +187,7 @@ class Study:
         self.timings.workers = workers
         self._waiting.extend(waiting)
         self._launched = started
-        channel.on_report = self._take_report
+        channel.on_report = partial(self._take_report, channel)
         room = workers + self._max_queue_len - 1
         done = len(self._documents.finished)
         try:
@@ -220,9 +220,9 @@ class Study:
             if self._save is not None:
                 self._save()
             if finished:
-                bar.update(1)
-                if self._documents.best_loss < math.inf:
+                if self._documents.best_loss is not None:
                     bar.postfix = f"best loss: {self._documents.best_loss}"
+                bar.update(1)
                 self._stop_if_due(channel)
 
     @property
@@ -282,7 +282,8 @@ class Study:
 
     # Taking reports and outcomes.
 
-    def _take_report(self, reported: Reported) -> None:
+    def _take_report(self, channel: StudyChannel, reported: Reported) -> None:
+        self._note_started(channel)
         document = self._outstanding.get(reported.tid)
         if document is None:
             return
@@ -336,8 +337,8 @@ class Study:
     # Stopping.
 
     def _stop_if_due(self, channel: StudyChannel | None) -> None:
-        threshold = self._budget.loss_threshold
-        if threshold is not None and self._documents.best_loss < threshold:
+        threshold, best = self._budget.loss_threshold, self._documents.best_loss
+        if threshold is not None and best is not None and best < threshold:
             self._stopped = True
         if self._budget.early_stop is not None and not self._stopped_for_good:
             stop, self._early_stop_args = self._budget.early_stop(self._view, *self._early_stop_args)

@@ -85,7 +85,7 @@ class SparkTrials(base.Trials):  # type: ignore[misc]
             raise RefusedError(f"max_attempts must be at least 1, got {max_attempts}")
         self.user_specified_parallelism = parallelism
         self.timeout = timeout
-        self.loss_threshold = loss_threshold
+        self.loss_threshold = self._own_loss_threshold = loss_threshold
         self.trial_timeout = trial_timeout
         self.max_attempts = max_attempts
         self.journal = journal
@@ -266,6 +266,7 @@ class SparkTrials(base.Trials):  # type: ignore[misc]
             options = Options(
                 algo=algo,
                 max_evals=max_evals,
+                loss_threshold=self._own_loss_threshold if loss_threshold is None else loss_threshold,
                 max_queue_len=max_queue_len,
                 rstate=rstate,
                 verbose=verbose,
@@ -294,7 +295,9 @@ class SparkTrials(base.Trials):  # type: ignore[misc]
             self._searching.release()
 
     def _take_limits(self, timeout: float | None, loss_threshold: float | None) -> None:
-        """Limits given to fmin, which stay with the trials as they do with hyperopt.SparkTrials."""
+        """Limits given to fmin. Of these the timeout alone holds for later searches, as with hyperopt."""
+        if loss_threshold is not None:
+            self.loss_threshold = loss_threshold
         if timeout is not None:
             base.validate_timeout(timeout)
             if self.timeout is None:
@@ -304,9 +307,6 @@ class SparkTrials(base.Trials):  # type: ignore[misc]
                     f"fmin's timeout of {timeout} s is ignored: SparkTrials has one of {self.timeout} s",
                     SparkoptWarning,
                 )
-        if loss_threshold is not None:
-            base.validate_loss_threshold(loss_threshold)
-            self.loss_threshold = loss_threshold
 
 
 class _FinishedTrials(SparkTrials):

@@ -114,8 +114,8 @@ class TestGoingOn:
         assert without_times(parts) == without_times(whole)
 
     def test_points_are_taken_once(self, search):
-        search(3, points_to_evaluate=[{"case": 900}])
-        after = search(4, points_to_evaluate=[{"case": 900}])
+        search(2, points_to_evaluate=[{"case": 900}])
+        after = search(3, points_to_evaluate=[{"case": 900}])
         assert after.losses() == [900, 1, 2]
         assert after.count_failed_trials() == 1
 

@@ -15,10 +15,10 @@ from sparkopt.errors import RefusedError
 NESTED = hp.choice("model", [{"a": hp.uniform("a", 0, 1)}, {"b": hp.uniform("b", 0, 1)}])
 
 
-def test_they_come_first_and_count(new_trials):
+def test_they_come_first_and_on_top(new_trials):
     trials = new_trials(parallelism=1)
     points = [{"case": 7}, {"case": 5}]
-    best = fmin(lambda case: case, CASE, in_order, 4, trials=trials, points_to_evaluate=points, verbose=False)
+    best = fmin(lambda case: case, CASE, in_order, 2, trials=trials, points_to_evaluate=points, verbose=False)
     assert trials.losses() == [7, 5, 2, 3]
     assert trials.tids == [0, 1, 2, 3]
     assert best == {"case": 2}
@@ -41,15 +41,15 @@ def test_tpe_goes_on_from_points_of_a_conditional_space(new_trials):
     assert trials.losses()[:3] == [1.5, 0.25, 0.75]
     assert trials.trials[0]["misc"]["vals"] == {"model": [1], "a": [], "b": [0.5]}
     assert trials.trials[0]["misc"]["idxs"] == {"model": [0], "a": [], "b": [0]}
-    assert len(trials) == 30
+    assert len(trials) == 33
     assert best["model"] == 0
     assert trials.argmin == best
 
 
-def test_more_points_than_trials_are_all_evaluated(new_trials):
+def test_points_alone(new_trials):
     trials = new_trials()
     points = [{"case": number} for number in (4, 3, 2, 1)]
-    fmin(lambda case: case, CASE, in_order, 2, trials=trials, points_to_evaluate=points, verbose=False)
+    fmin(lambda case: case, CASE, in_order, 0, trials=trials, points_to_evaluate=points, verbose=False)
     assert trials.losses() == [4, 3, 2, 1]
 
 
@@ -58,7 +58,7 @@ def test_points_of_a_second_search_go_on_counting(new_trials):
     fmin(lambda case: case, CASE, in_order, 2, trials=trials, verbose=False)
     points = [{"case": 50}]
     fmin(lambda case: case, CASE, in_order, 4, trials=trials, points_to_evaluate=points, verbose=False)
-    assert trials.losses() == [0, 1, 50, 3]
+    assert trials.losses() == [0, 1, 50, 3, 4]
 
 
 def test_a_point_that_is_none_of_the_space_starts_nothing(new_trials):
@@ -101,7 +101,7 @@ def test_those_that_never_came_to_run_are_cancelled_with_the_search(new_trials):
         lambda case: case,
         CASE,
         in_order,
-        5,
+        0,
         trials=trials,
         points_to_evaluate=points,
         early_stop_fn=stop,
