@@ -15,7 +15,7 @@ import cloudpickle
 import leftovers
 import psutil
 import study_tools
-from study_tools import CASE, DEADLINE_SECONDS, blocking_from_the_third, in_order
+from study_tools import CASE, blocking_from_the_third, in_order
 
 from sparkopt import SparkTrials, fmin
 from sparkopt.spark.session import get_session
@@ -39,7 +39,7 @@ def search(trials):
 def report(trials):
     """What there is to say of an interrupted search, and of a next one on the same session."""
     mark = str(os.getpid())
-    _, alive = psutil.wait_procs(leftovers.descendants_of_workers(mark), timeout=DEADLINE_SECONDS)
+    _, alive = psutil.wait_procs(leftovers.descendants_of_workers(mark), timeout=10)
     again = SparkTrials(2, spark_session=trials._spark)
     best = fmin(lambda case: -case, CASE, in_order, 4, trials=again)
     return {

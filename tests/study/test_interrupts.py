@@ -52,11 +52,12 @@ def check(said, directory):
     assert said["next"] == {"best": {"case": 3}, "losses": [-3, -2, -1, 0]}
     assert said["processes"] == []
     assert said["threads"] == []
-    _, alive = psutil.wait_procs(processes_of(said["mark"]), timeout=DEADLINE_SECONDS)
+    _, alive = psutil.wait_procs(processes_of(said["mark"]), timeout=10)
     assert alive == []
     assert list(directory.glob("sparkopt-*")) == []
 
 
+@pytest.mark.timeout(300)
 def test_ctrl_c_in_a_terminal(surroundings, tmp_path):
     command = [sys.executable, "-c", TERMINAL, sys.executable, interrupted.__file__]
     pipe = subprocess.PIPE
@@ -99,6 +100,7 @@ def run_cell(client, code):
     return "".join(printed).splitlines()[-1] if printed else ""
 
 
+@pytest.mark.timeout(300)
 def test_interrupting_a_cell_of_a_notebook(kernel, tmp_path):
     manager, client = kernel
     run_cell(client, "import json, interrupted\ntrials = interrupted.begin()")

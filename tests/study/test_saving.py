@@ -31,14 +31,6 @@ def active(spark):
     assert SparkSession.getActiveSession() is spark
 
 
-@pytest.fixture
-def small_files():
-    """From when it is called the system lets this process write no file of more than a few bytes."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    yield lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (10, before[1]))
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
-
-
 def search(file, evals, trials=None, **more):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ParallelismWarning)  # the session's default parallelism is taken
@@ -182,14 +174,20 @@ class TestSaveFile:
         assert load(Path("here")) == 3
 
 
-def test_a_full_disk_at_the_end_leaves_the_results(new_trials, file, small_files):
+def test_a_full_disk_at_the_end_leaves_the_results(new_trials, file):
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+
     def fill(trials):
-        small_files()
+        resource.setrlimit(resource.RLIMIT_FSIZE, (10, before[1]))
         return False, []
 
     trials = new_trials(parallelism=1)
     warnings.simplefilter("ignore", SaveFileWarning)  # if it is tried in mid-search as well
-    with pytest.raises(OSError, match="File too large"):
-        search(file, 3, trials, early_stop_fn=fill)
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            search(file, 3, trials, early_stop_fn=fill)
+    finally:
+        # Here and not in a fixture: what pytest prints may go to a file.
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert trials.losses() == [0, 1, 2]
     assert trials.fmin_cancelled_reason is None
