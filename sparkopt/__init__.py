@@ -12,13 +12,18 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sparkopt.fmin import fmin
+    from sparkopt.pool import WorkerPool
     from sparkopt.trials import SparkTrials
 
 __version__ = "0.1.0"
 
-__all__ = ["SparkTrials", "fmin"]
+__all__ = ["SparkTrials", "WorkerPool", "fmin"]
 
-_HOMES = {"SparkTrials": "sparkopt.trials", "fmin": "sparkopt.fmin"}
+_HOMES = {
+    "SparkTrials": "sparkopt.trials",
+    "WorkerPool": "sparkopt.pool",
+    "fmin": "sparkopt.fmin",
+}
 
 
 class _Package(ModuleType):

@@ -2,95 +2,113 @@
 
     WorkerPool ── starts ──▶ Coordinator   who runs what
        │                        │ relaunch
-       └── launches ──▶ Gang ◀──┘          the workers, in one barrier job
+       └── launches ──▶ Gang ◀──┘          workers in one barrier job; one gang, or several
 
-Leaving the block expels the workers, ends their barrier job, and gives their slots back to Spark, whatever
-ended the block.
+Each search opens a study of its own in the pool; several may share it. Leaving the block expels the workers,
+ends their barrier jobs, and gives their slots back to Spark, whatever ended the block.
 """
 
 from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Callable
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Final
 
 from sparkopt.coordinator import Coordinator, Recorder, StudyChannel
 from sparkopt.core import events
 from sparkopt.core.records import Policy
-from sparkopt.errors import PoolError, PoolLostError, PoolStartError
+from sparkopt.errors import PoolClosedError, PoolError, PoolLostError, PoolStartError, RefusedError
 from sparkopt.spark import parallelism as slots
 from sparkopt.spark import session as spark
 from sparkopt.spark.gang import Gang
-from sparkopt.spark.preflight import PickledObjective, check_settings, pickle_objective
-from sparkopt.worker.reports import ReportingObjective
+from sparkopt.spark.preflight import check_settings
 from sparkopt.worker.spec import WorkerSpec
 
 _LEAVE_SECONDS: Final = 5.0
-"""How long the barrier job may take to end by itself once its workers were expelled."""
+"""How long a barrier job may take to end by itself once its workers were expelled."""
 
 _CANCEL_SECONDS: Final = 30.0
 """How long Spark may take to cancel it after that."""
 
 
 class WorkerPool:
-    """Workers inside the tasks of a Spark barrier job, and the coordinator that they take trials from.
+    """Workers inside the tasks of Spark barrier jobs, and the coordinator that they take trials from.
+
+    Example:
+        >>> with WorkerPool(parallelism=4) as pool:
+        ...     fmin(objective, space, max_evals=100, trials=SparkTrials(pool=pool))
+        ...     fmin(another, space, max_evals=100, trials=SparkTrials(pool=pool))
 
     Args:
-        parallelism: how many trials may run at once, and how many workers there are; already decided upon.
-        session: the Spark session to run in.
-        objective: what the studies of this pool evaluate, from :meth:`prepare`.
-        policy: the limits of the core.
-        profile: the resources that each worker needs, if the session supports that.
+        parallelism: how many trials may run at once, over all searches, and how many workers there are; at
+            most 128, and at most the tasks that Spark can run at once. None or ≤ 0 means Spark's default.
+        spark_session: the session to use; by default the active one, or a new one.
+        resource_profile: what each worker needs; see :class:`~sparkopt.SparkTrials`.
+        gang_size: how many workers share a barrier job. Spark ends a barrier job as a whole, so that with a
+            lost executor every trial of its gang runs again, and only these. None for one gang.
+        policy: how patient the pool is.
+
+    Attributes:
+        parallelism: how many trials may run at once.
 
     Raises:
-        NoSlotsError: on entering, if Spark has no slot at all.
+        RefusedError: if an argument makes no sense, a Spark setting rules barrier jobs out, or this is a
+            Spark task.
+        JavaNotFoundError: if a session had to be made and there is no Java.
     """
 
     def __init__(
         self,
-        parallelism: int,
-        session: spark.Session,
-        objective: PickledObjective,
+        parallelism: int | None = None,
+        *,
+        spark_session: spark.Session | None = None,
+        resource_profile: spark.Profile | None = None,
+        gang_size: int | None = None,
         policy: Policy | None = None,
-        profile: spark.Profile | None = None,
     ) -> None:
-        self._session = session
-        self._profile = profile
-        self._objective = objective
-        self._size = parallelism
+        if gang_size is not None and gang_size < 1:
+            raise RefusedError(f"gang_size must be None or at least 1, got {gang_size}")
+        self.session = spark.get_session(spark_session)
+        check_settings(self.session)
+        self._profile = spark.supported_profile(self.session, resource_profile)
+        self.parallelism = slots.decide_parallelism(parallelism, self.session, self._profile)
+        self._gang_size = gang_size
         self._policy = policy or Policy()
-        self._gangs: list[Gang] = []
+        self._broadcasts: tuple[Any, ...] = ()
+        self._coordinator: Coordinator | None = None
+        self._gangs: dict[int, Gang] = {}
         self._lock = threading.Lock()
         self._closing = False
         self._studies = itertools.count(1)
 
-    @staticmethod
-    def prepare(
-        objective: Callable[..., Any] | ReportingObjective, session: spark.Session
-    ) -> PickledObjective:
-        """Check everything that can be checked before anything is launched.
-
-        Raises:
-            RefusedError: if the session's settings or the objective rule workers out.
-        """
-        check_settings(session)
-        return pickle_objective(objective, session)
+    def bring(self, broadcasts: Sequence[Any]) -> WorkerPool:
+        """Have Spark bring the values of these broadcast variables to workers that are yet to be launched."""
+        self._broadcasts = tuple(broadcasts)
+        return self
 
     def __enter__(self) -> WorkerPool:
-        self._size = slots.check_slots(self._size, self._session, self._policy.start, self._profile)
-        self._coordinator = Coordinator(
-            self._size,
-            spark.driver_host(self._session),
+        """Launch the workers, in the background.
+
+        Raises:
+            NoSlotsError: if Spark has no slot at all.
+        """
+        self.parallelism = slots.check_slots(
+            self.parallelism, self.session, self._policy.start, self._profile
+        )
+        coordinator = self._coordinator = Coordinator(
+            self.parallelism,
+            spark.driver_host(self.session),
             relaunch=self._launch,
             explain=self._explain,
             policy=self._policy,
         )
-        self._endpoint = self._coordinator.start()
+        self._endpoint = coordinator.start()
         try:
-            self._coordinator.tell(events.GangLaunched(0, self._size))
-            self._launch(0, 1, self._size)
+            for number, size in enumerate(gang_sizes(self.parallelism, self._gang_size)):
+                coordinator.tell(events.GangLaunched(number, size))
+                self._launch(number, 1, size)
         except BaseException:
             self.close()
             raise
@@ -105,57 +123,78 @@ class WorkerPool:
         self.close()
 
     @property
-    def size(self) -> int:
-        """How many workers the pool was launched with."""
-        return self._size
+    def is_open(self) -> bool:
+        """Whether the workers are launched, and not sent away yet."""
+        return self._coordinator is not None and not self._closing
 
     def open_study(
-        self, max_attempts: int, trial_timeout: float | None = None, recorder: Recorder | None = None
+        self,
+        objective: bytes,
+        max_attempts: int = 3,
+        trial_timeout: float | None = None,
+        recorder: Recorder | None = None,
     ) -> StudyChannel:
         """Let a study use the workers.
 
         Args:
+            objective: pickled.
             max_attempts: how many workers a trial may take down before it is recorded as lost.
             trial_timeout: seconds that a trial may take before it is killed and fails; None for any.
             recorder: hears of everything before the study does, in the coordinator's thread.
+
+        Raises:
+            PoolClosedError: outside of the ``with`` block.
         """
+        coordinator = self._coordinator
+        if coordinator is None or self._closing:
+            raise PoolClosedError("the pool has no workers: use it inside its `with WorkerPool(...)` block")
         name = f"study{next(self._studies)}"
-        return self._coordinator.open_study(name, self._objective.data, max_attempts, trial_timeout, recorder)
+        return coordinator.open_study(name, objective, max_attempts, trial_timeout, recorder)
 
     def close(self) -> None:
-        """Expel the workers and wait until their job has ended. Running trials are ended. Idempotent."""
+        """Expel the workers and wait until their jobs have ended. Running trials are ended. Idempotent."""
         with self._lock:
             self._closing = True
-            gangs = list(self._gangs)
+            gangs = list(self._gangs.values())
+        coordinator = self._coordinator
+        if coordinator is None:
+            return
         try:
             # The server stays up meanwhile: a worker that is only just starting is sent away when it joins.
-            self._coordinator.expel_all()
+            coordinator.expel_all()
             for gang in gangs:
                 if not gang.wait(_LEAVE_SECONDS):
                     gang.cancel(_CANCEL_SECONDS)
         finally:
-            self._coordinator.close()
+            coordinator.close()
 
     def _launch(self, number: int, generation: int, size: int) -> None:
         spec = WorkerSpec(self._endpoint, number, generation, grace=self._policy.grace)
 
         def ended(reason: str) -> None:
-            if not self._closing:
+            if not self._closing and self._coordinator is not None:
                 self._coordinator.tell(events.GangEnded(number, generation, reason))
 
-        gang = Gang(self._session, spec, size, self._objective.broadcasts, self._profile, ended)
+        gang = Gang(self.session, spec, size, self._broadcasts, self._profile, ended)
         with self._lock:
             if self._closing:
                 return
-            self._gangs.append(gang)
+            # The one of the generation before has ended.
+            self._gangs[number] = gang
             gang.launch()
 
     def _explain(self, reason: str, joined: bool) -> PoolError:
         if joined:
             return PoolLostError(f"the pool has lost its workers: {reason}. Finished trials are kept.")
-        have, busy = spark.slots(self._session, self._profile), spark.running_tasks(self._session)
+        have, busy = spark.slots(self.session, self._profile), spark.running_tasks(self.session)
         return PoolStartError(
-            f"the workers did not come up: {reason}. {self._size} slots are needed at once; Spark has {have},"
-            f" and {busy} tasks are running. If other jobs hold the slots, wait for them or ask for a smaller"
-            " parallelism; if not, the executors' logs say more."
+            f"the workers did not come up: {reason}. {self.parallelism} slots are needed at once; Spark has"
+            f" {have}, and {busy} tasks are running. If other jobs hold the slots, wait for them or ask for a"
+            " smaller parallelism; if not, the executors' logs say more."
         )
+
+
+def gang_sizes(workers: int, gang_size: int | None) -> list[int]:
+    """How many workers each gang has: as many as it may, and the last one the rest."""
+    size = min(workers, gang_size or workers)
+    return [min(size, workers - start) for start in range(0, workers, size)]

@@ -11,6 +11,7 @@ import logging
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,7 @@ from sparkopt.points import Point, check_points, documents_of
 from sparkopt.pool import WorkerPool
 from sparkopt.savefile import SaveFile
 from sparkopt.space import Space
+from sparkopt.spark.preflight import check_settings, pickle_objective
 from sparkopt.study import Algorithm, Budget, EarlyStop, ProgressFactory, Study
 
 if TYPE_CHECKING:
@@ -92,7 +94,9 @@ class Search:
             else fn
         )
         self._argument = _same if controlled else self._point
-        self._objective = WorkerPool.prepare(shipped, session)
+        check_settings(session)
+        # Workers that are running already cannot have Spark bring them anything.
+        self._objective = pickle_objective(shipped, session, embed_broadcasts=trials.pool is not None)
         self._file = SaveFile(options.trials_save_file, trials) if options.trials_save_file else None
         self._study: Study | None = None
         self._journal = None
@@ -163,11 +167,12 @@ class Search:
             # With a history the algorithm has something to learn from at once.
             advise_on_parallelism(trials.parallelism, budget.trials, options.algo)
         launched = time.monotonic()
-        size = min(trials.parallelism, ahead)
         try:
-            with WorkerPool(size, self._session, self._objective, profile=trials.resource_profile) as pool:
-                channel = pool.open_study(trials.max_attempts, trials.trial_timeout, journal)
-                study.run(channel, waiting, pool.size, launched, _progress_factory(options))
+            with self._pool(ahead) as pool:
+                channel = pool.open_study(
+                    self._objective.data, trials.max_attempts, trials.trial_timeout, journal
+                )
+                study.run(channel, waiting, pool.parallelism, launched, _progress_factory(options))
         except BaseException:
             self._end(study)
             if self._file is not None:
@@ -206,6 +211,18 @@ class Search:
         if state is not None:
             rstate.bit_generator.state = state
         return len(entries)
+
+    def _pool(self, ahead: int) -> AbstractContextManager[WorkerPool]:
+        """The pool that the trials were given, or one for this search alone."""
+        trials = self._trials
+        if trials.pool is not None:
+            return nullcontext(trials.pool)
+        pool = WorkerPool(
+            min(trials.parallelism, ahead),
+            spark_session=self._session,
+            resource_profile=trials.resource_profile,
+        )
+        return pool.bring(self._objective.broadcasts)
 
     def _end(self, study: Study) -> None:
         self._trials.take_ending(study.cancelled_reason, study.timings)

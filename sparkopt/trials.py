@@ -16,6 +16,7 @@ from hyperopt import base
 from sparkopt.documents import Document
 from sparkopt.errors import RefusedError, SparkoptError, SparkoptWarning, warn
 from sparkopt.points import Point
+from sparkopt.pool import WorkerPool
 from sparkopt.search import Options, Search
 from sparkopt.spark.parallelism import LIMIT, decide_parallelism
 from sparkopt.spark.session import Profile, Session, get_session, supported_profile
@@ -44,6 +45,8 @@ class SparkTrials(base.Trials):  # type: ignore[misc]
             resources), where the cluster schedules by it; a warning where it does not.
         trial_timeout: seconds that one trial's objective may take; after that its process is killed and the
             trial has failed. None for any.
+        pool: an open :class:`~sparkopt.WorkerPool` whose workers to use; by default each ``fmin`` has its
+            own. Session, parallelism and profile are the pool's then.
         max_attempts: how many workers a trial may take down with it before it is recorded as failed.
         journal: a file that survives a crash of the driver. The same ``fmin`` with the same journal goes on
             where it stopped: what had finished does not run again.
@@ -70,6 +73,7 @@ class SparkTrials(base.Trials):  # type: ignore[misc]
         spark_session: Session | None = None,
         resource_profile: Profile | None = None,
         *,
+        pool: WorkerPool | None = None,
         trial_timeout: float | None = None,
         max_attempts: int = 3,
         journal: str | os.PathLike[str] | None = None,
@@ -83,6 +87,12 @@ class SparkTrials(base.Trials):  # type: ignore[misc]
             )
         if max_attempts < 1:
             raise RefusedError(f"max_attempts must be at least 1, got {max_attempts}")
+        given = (parallelism, spark_session, resource_profile)
+        if pool is not None and any(value is not None for value in given):
+            raise RefusedError(
+                "with pool=..., parallelism, spark_session and resource_profile are the pool's: give them to"
+                " WorkerPool instead"
+            )
         self.user_specified_parallelism = parallelism
         self.timeout = timeout
         self.loss_threshold = self._own_loss_threshold = loss_threshold
@@ -95,11 +105,17 @@ class SparkTrials(base.Trials):  # type: ignore[misc]
         self._space: Any = None
         self._kept_best: tuple[Any] | None = None
         self._searching = threading.Lock()
-        self._attach(get_session(spark_session), resource_profile)
+        self.pool = pool
+        if pool is not None:
+            self._spark: Session | None = pool.session
+            self.resource_profile: Profile | None = None
+            self.parallelism = pool.parallelism
+        else:
+            self._attach(get_session(spark_session), resource_profile)
         self.refresh()
 
     def _attach(self, session: Session, profile: Profile | None) -> None:
-        self._spark: Session | None = session
+        self._spark = session
         self.resource_profile = supported_profile(session, profile)
         self.parallelism = decide_parallelism(self.user_specified_parallelism, session, self.resource_profile)
 
@@ -109,7 +125,7 @@ class SparkTrials(base.Trials):  # type: ignore[misc]
     def __getstate__(self) -> dict[str, Any]:
         state = dict(self.__dict__)
         # What belongs to this process, and the space, whose parts need not pickle: its best point stands in.
-        for name in ("_spark", "_searching", "_space", "resource_profile"):
+        for name in ("_spark", "_searching", "_space", "resource_profile", "pool"):
             del state[name]
         state["_kept_best"] = self._best_that_pickles()
         return state
@@ -119,6 +135,7 @@ class SparkTrials(base.Trials):  # type: ignore[misc]
         self._spark = None
         self._space = None
         self.resource_profile = None
+        self.pool = None
         self._searching = threading.Lock()
 
     def _best_that_pickles(self) -> tuple[Any] | None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 import cloudpickle
+from pyspark import Broadcast
 from pyspark.sql import SparkSession
 
 from sparkopt.errors import (
@@ -21,6 +22,7 @@ from sparkopt.errors import (
 from sparkopt.spark import session as spark
 from sparkopt.spark.driver_only import spark_use
 from sparkopt.spark.references import find_largest, find_offender
+from sparkopt.worker.broadcasts import EmbeddedBroadcast
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +64,16 @@ def _is_true(session: SparkSession, key: str) -> bool:
     return spark.setting(session, key, "false").lower() == "true"
 
 
-def pickle_objective(objective: Any, session: SparkSession) -> PickledObjective:
+def pickle_objective(
+    objective: Any, session: SparkSession, *, embed_broadcasts: bool = False
+) -> PickledObjective:
     """Pickle an objective for workers. Warns if it is very large.
+
+    Args:
+        objective: the user's, or what stands for it.
+        session: where the workers run.
+        embed_broadcasts: whether the values of broadcast variables travel with the objective, because the
+            workers run already.
 
     Raises:
         SparkInObjectiveError: if it uses Spark itself.
@@ -73,7 +83,7 @@ def pickle_objective(objective: Any, session: SparkSession) -> PickledObjective:
         raise _spark_in_objective(use)
     with _broadcasts_of(session) as broadcasts:
         try:
-            data = _dumps(objective)
+            data = _dumps(objective, embed_broadcasts=embed_broadcasts)
         except SparkInObjectiveError:
             raise
         except Exception as error:
@@ -112,15 +122,21 @@ def _spark_in_objective(use: str) -> SparkInObjectiveError:
 class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
     """cloudpickle, with an eye on Spark."""
 
+    embed_broadcasts = False
+
     def reducer_override(self, obj: object) -> Any:
         if use := spark_use(obj):
             raise _spark_in_objective(use)
+        if self.embed_broadcasts and isinstance(obj, Broadcast):
+            return EmbeddedBroadcast, (obj.value,)
         return super().reducer_override(obj)
 
 
-def _dumps(value: object) -> bytes:
+def _dumps(value: object, *, embed_broadcasts: bool = False) -> bytes:
     with io.BytesIO() as stream:
-        _Pickler(stream, protocol=5).dump(value)
+        pickler = _Pickler(stream, protocol=5)
+        pickler.embed_broadcasts = embed_broadcasts
+        pickler.dump(value)
         return stream.getvalue()
 
 

@@ -18,6 +18,7 @@
 
     task.py       the way in, inside the barrier task
     outbox.py     reports and outcomes, kept until acknowledged
+    broadcasts.py what stands for a broadcast variable
     reports.py    what an objective says in the middle of a trial
     thread_pools.py how many threads its libraries compute with
     spec.py       what a worker is told at its birth

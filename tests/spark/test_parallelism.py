@@ -100,6 +100,5 @@ def test_an_executor_that_comes_late(spark, monkeypatch):
 
 
 def test_a_pool_without_slots_starts_nothing(spark, no_executor):
-    objective = WorkerPool.prepare(lambda point: point, spark)
-    with pytest.raises(NoSlotsError), WorkerPool(2, spark, objective):
+    with pytest.raises(NoSlotsError), WorkerPool(2, spark_session=spark):
         raise AssertionError("a pool without slots was entered")

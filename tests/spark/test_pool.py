@@ -58,11 +58,10 @@ def taken_slots(spark, tmp_path):
 
 
 def fail_to_start(spark):
-    objective = WorkerPool.prepare(lambda point: point, spark)
     # How many tasks run Spark's tracker says with some delay.
     message = r"did not come up: .*2 slots are needed at once; Spark has 2, and \d tasks are running"
-    with WorkerPool(2, spark, objective, Policy(start=0.5)) as pool:
-        channel = pool.open_study(3)
+    with WorkerPool(2, spark_session=spark, policy=Policy(start=0.5)) as pool:
+        channel = pool.open_study(b"")
         with pytest.raises(PoolStartError, match=message):
             channel.next_settled()
 

@@ -37,8 +37,8 @@ def search(session):
     return {"best": best, "losses": trials.losses()}
 
 def pool(session):
-    with WorkerPool(2, session, WorkerPool.prepare(square, session), Policy(start=0.1)) as pool:
-        return {"size": pool.size}
+    with WorkerPool(2, spark_session=session, policy=Policy(start=0.1)) as pool:
+        return {"size": pool.parallelism}
 
 def profiled(session):
     profile = ResourceProfileBuilder().require(TaskResourceRequests().cpus(2)).build
