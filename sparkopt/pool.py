@@ -175,13 +175,26 @@ class WorkerPool:
             if not self._closing and self._coordinator is not None:
                 self._coordinator.tell(events.GangEnded(number, generation, reason))
 
-        gang = Gang(self.session, spec, size, self._broadcasts, self._profile, ended)
+        def room() -> int:
+            # At first the slots have just been counted; when a gang is launched again, some may have gone.
+            return size if generation == 1 else self._room(number)
+
+        gang = Gang(self.session, spec, size, room, self._broadcasts, self._profile, ended)
         with self._lock:
             if self._closing:
                 return
             # The one of the generation before has ended.
             self._gangs[number] = gang
             gang.launch()
+
+    def _room(self, number: int) -> int:
+        """How many slots there are for a gang beside the others; waits a while if there are none."""
+        with self._lock:
+            taken = sum(gang.slots for other, gang in self._gangs.items() if other != number)
+        have = spark.slots(self.session, self._profile)
+        if have == 0 and spark.wait_for_executor(self.session, self._policy.start):
+            have = spark.slots(self.session, self._profile)
+        return have - taken
 
     def _explain(self, reason: str, joined: bool) -> PoolError:
         if joined:

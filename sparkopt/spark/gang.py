@@ -18,6 +18,7 @@ from pyspark import TaskContext, inheritable_thread_target
 from pyspark.resource import ResourceProfile
 from pyspark.sql import SparkSession
 
+from sparkopt.errors import NoSlotsError
 from sparkopt.spark.session import cancel_job
 from sparkopt.worker.spec import WorkerSpec
 
@@ -30,7 +31,8 @@ class Gang:
     Args:
         session: where it runs.
         spec: what its workers are told.
-        size: how many workers.
+        size: how many workers, if there is room for them.
+        room: asked from the gang's thread, right before the job is submitted: how many slots it may take.
         broadcasts: the variables whose values the workers will need.
         profile: the resources that each worker needs; None for the session's own.
         on_end: called from the gang's thread when the job has ended, with the reason.
@@ -41,6 +43,7 @@ class Gang:
         session: SparkSession,
         spec: WorkerSpec,
         size: int,
+        room: Callable[[], int],
         broadcasts: Iterable[Any],
         profile: ResourceProfile | None,
         on_end: Callable[[str], None],
@@ -48,6 +51,7 @@ class Gang:
         self._session = session
         self._spec = spec
         self._size = size
+        self._room = room
         self._broadcasts = tuple(broadcasts)
         self._profile = profile
         self._on_end = on_end
@@ -55,6 +59,11 @@ class Gang:
         name = f"sparkopt-gang{spec.gang}.{spec.generation}"
         target = inheritable_thread_target(session)(self._run)
         self._thread = threading.Thread(target=target, name=name, daemon=True)
+
+    @property
+    def slots(self) -> int:
+        """How many slots its workers take, or are about to."""
+        return self._size if self._thread.is_alive() else 0
 
     def launch(self) -> None:
         """Ask Spark for the job, in the background."""
@@ -74,6 +83,10 @@ class Gang:
 
     def _run(self) -> None:
         try:
+            # More tasks than there are slots would wait for ten minutes inside Spark.
+            self._size = min(self._size, self._room())
+            if self._size < 1:
+                raise NoSlotsError("Spark has no slots for its workers any more")
             self._collect()
             reason = "its barrier job ended"
         except Exception as error:  # noqa: BLE001 - told to whoever waits for the workers

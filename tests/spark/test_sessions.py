@@ -19,13 +19,14 @@ import pytest
 from sparkopt.spark.java import ensure_java
 
 SESSION = """
-import json, warnings
+import json, os, signal, threading, warnings
 from hyperopt import hp, rand
 from pyspark.resource import ResourceProfileBuilder, TaskResourceRequests
 from sparkopt import SparkTrials, fmin
 from sparkopt.core.records import Policy
 from sparkopt.errors import ParallelismWarning, SparkoptError
 from sparkopt.pool import WorkerPool
+from sparkopt.spark.gang import Gang
 from sparkopt.spark.session import get_session
 
 def square(x):
@@ -52,6 +53,28 @@ def profiled(session):
     used = [store.lastStageAttempt(each).resourceProfileId() for each in tracker.getJobInfo(gang).stageIds]
     losses, workers = len(trials.losses()), trials.timings.workers
     return {"workers": workers, "losses": losses, "profile": profile.id, "used": used}
+
+def loses_an_executor(session):
+    gangs, relaunched, launch = [], threading.Event(), Gang.launch
+
+    def noted(gang):
+        gangs.append(gang)
+        launch(gang)
+        if len(gangs) == 2:
+            relaunched.set()
+
+    def kill(trials, heard=0):
+        if heard == 3:
+            os.kill(int(os.environ["VICTIM"]), signal.SIGKILL)
+            assert relaunched.wait(120)
+        return False, [heard + 1]
+
+    Gang.launch = noted
+    trials = SparkTrials(2, spark_session=session)
+    space = hp.uniform("x", -1, 1)
+    fmin(square, space, rand.suggest, 30, trials=trials, early_stop_fn=kill, verbose=False)
+    sizes = [gang._size for gang in gangs]
+    return {"trials": len(trials), "failed": trials.count_failed_trials(), "sizes": sizes}
 
 def run(use, settings):
     session = get_session(settings={"spark.ui.enabled": "false", **settings})
@@ -147,6 +170,26 @@ def test_a_cluster_whose_executors_never_come(master):
     said = run("pool", {"spark.master": master, "spark.driver.host": "127.0.0.1"})
     assert said["error"] == "NoSlotsError"
     assert re.search(rf"2 workers are to run.* no executor .*{master}", said["text"])
+
+
+def test_a_gang_that_loses_an_executor_goes_on_with_what_is_left(master, tmp_path):
+    options = ["--cores", "1", "--memory", "1g", "--work-dir", str(tmp_path), master]
+    settings = {
+        "spark.master": master,
+        "spark.driver.host": "127.0.0.1",
+        "spark.executor.memory": "512m",
+        # The session is ready once both executors are.
+        "spark.cores.max": "2",
+        "spark.scheduler.minRegisteredResourcesRatio": "1.0",
+        "spark.scheduler.maxRegisteredResourcesWaitingTime": "120s",
+    }
+    null = {"stderr": subprocess.DEVNULL}
+    with daemon("worker.Worker", *options, **null), daemon("worker.Worker", *options, **null) as victim:
+        # Its executor does not outlive it, and nobody starts another.
+        said = run("loses_an_executor", settings, VICTIM=str(victim.pid))
+    assert said["trials"] == 30
+    assert said["failed"] == 0
+    assert said["sizes"] == [2, 1]
 
 
 def test_a_resource_profile_is_scheduled_by_on_a_cluster(cluster):

@@ -139,7 +139,8 @@ class TestEarlyStop:
             trials=trials,
             verbose=False,
         )
-        assert 6 <= trials.count_successful_trials() <= 8
+        # It says so when it hears of the fifth; what had arrived by then is kept.
+        assert 5 <= trials.count_successful_trials() <= 8
         assert trials.fmin_cancelled_reason == "early stopping condition"
 
 

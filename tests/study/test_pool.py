@@ -7,24 +7,15 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from hyperopt import hp, rand
 from hyperopt.base import JOB_STATE_DONE, JOB_STATE_ERROR
 from pyspark import SparkContext
+from study_tools import CASE, in_order, make_fifos, meet
 
 from sparkopt import SparkTrials, fmin
 from sparkopt.core.records import Policy
 from sparkopt.errors import PoolStartError, TrialLostError
 from sparkopt.pool import WorkerPool
 from sparkopt.spark.gang import Gang
-
-CASE = hp.uniformint("case", 0, 1000)
-
-
-def in_order(new_ids, domain, trials, seed):
-    documents = rand.suggest(new_ids, domain, trials, seed)
-    for document in documents:
-        document["misc"]["vals"]["case"] = [document["tid"]]
-    return documents
 
 
 def jobs(spark, *, active):
@@ -109,10 +100,14 @@ def test_a_gang_that_is_killed_is_launched_again(spark, workers_of_spark, tmp_pa
 
     monkeypatch.setattr(Gang, "launch", launch_and_say_so)
 
+    make_fifos(tmp_path, "side-0", "side-1")
+
     def objective(case):
         import tempfile
 
         os.close(tempfile.mkstemp(dir=place, prefix=f"{int(case)}-")[0])
+        if case < 2:
+            meet(place, int(case))  # both workers are up
         return case
 
     def kill(trials, count=0):
@@ -129,7 +124,8 @@ def test_a_gang_that_is_killed_is_launched_again(spark, workers_of_spark, tmp_pa
     assert [document["tid"] for document in trials._dynamic_trials] == list(range(30))
     assert {document["state"] for document in trials._dynamic_trials} == {JOB_STATE_DONE}
     assert trials.losses() == [float(case) for case in range(30)]
-    assert {path.name.split("-")[0] for path in tmp_path.iterdir()} == {str(case) for case in range(30)}
+    ran = {path.name.split("-")[0] for path in tmp_path.iterdir()} - {"side"}
+    assert ran == {str(case) for case in range(30)}
     assert len(jobs(spark, active=False) - before) == 2
 
 
