@@ -145,34 +145,48 @@ class Search:
             save=self._file.save_if_due if self._file is not None else None,
             record=journal.submitted if journal is not None else None,
         )
+        waiting = self._take_stock(documents, study, rstate)
+        ahead = budget.trials + len(waiting)
+        if study.cancelled_reason is not None:
+            # early_stop_fn has said so again, of what the journal had.
+            self._end(study)
+        elif ahead:
+            if budget.trials and not documents.finished:
+                # With a history the algorithm has something to learn from at once.
+                advise_on_parallelism(trials.parallelism, budget.trials, options.algo)
+            self._search(study, waiting, ahead)
+
+    def _take_stock(self, documents: Documents, study: Study, rstate: np.random.Generator) -> list[Document]:
+        """Find what is to be evaluated before anything is proposed, and how much may be proposed after it."""
+        trials, journal, points = self._trials, self._journal, self._points
         # As hyperopt counts: the trials that are there, without those that failed. But a search that goes on
         # from a journal is one search, and has had those as well, and its points.
         history = len(trials.trials)
-        wanted = sys.maxsize if options.max_evals is None else options.max_evals
+        wanted = sys.maxsize if self._options.max_evals is None else self._options.max_evals
         if journal is not None:
             history = self._recover(journal, documents, study, rstate)
-            wanted += len(self._points) if history else 0
-        if self._points and not (journal is not None and history):
-            points = trials.record(documents_of(self._points, self._space, trials))
+            if history:
+                wanted, points = wanted + len(points), []
+        if points:
+            recorded = trials.record(documents_of(points, self._space, trials))
             if journal is not None:
-                journal.submitted(points, rstate.bit_generator.state)
+                journal.submitted(recorded, rstate.bit_generator.state)
         waiting = [document for document in trials.trials if document["state"] in _UNFINISHED]
         for document in waiting:
             renew(document)
-        budget.trials = max(0, wanted - history)
-        ahead = budget.trials + len(waiting)
-        if not ahead:
-            return
-        if budget.trials and not documents.finished:
-            # With a history the algorithm has something to learn from at once.
-            advise_on_parallelism(trials.parallelism, budget.trials, options.algo)
+        study.budget.trials = max(0, wanted - history)
+        return waiting
+
+    def _search(self, study: Study, waiting: list[Document], ahead: int) -> None:
+        trials = self._trials
         launched = time.monotonic()
         try:
             with self._pool(ahead) as pool:
                 channel = pool.open_study(
-                    self._objective.data, trials.max_attempts, trials.trial_timeout, journal
+                    self._objective.data, trials.max_attempts, trials.trial_timeout, self._journal
                 )
-                study.run(channel, waiting, pool.parallelism, launched, _progress_factory(options))
+                progress_factory = _progress_factory(self._options)
+                study.run(channel, waiting, pool.parallelism, launched, progress_factory)
         except BaseException:
             self._end(study)
             if self._file is not None:

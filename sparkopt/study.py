@@ -106,6 +106,11 @@ class Timings:
 class Study:
     """One search.
 
+    Attributes:
+        budget: when it ends; may be changed until it runs.
+        cancelled_reason: why it has ended early; None if it has not.
+        timings: where its time went.
+
     Args:
         domain: the objective and the space.
         algo: hyperopt's ``algo``.
@@ -139,7 +144,7 @@ class Study:
         self._trials = trials
         self._argument = argument
         self._rstate = rstate
-        self._budget = budget
+        self.budget = budget
         self._max_queue_len = max_queue_len
         self._save = save
         self._record = record
@@ -191,7 +196,7 @@ class Study:
         room = workers + self._max_queue_len - 1
         done = len(self._documents.finished)
         try:
-            with progress(initial=done, total=done + len(self._waiting) + self._budget.trials) as bar:
+            with progress(initial=done, total=done + len(self._waiting) + self.budget.trials) as bar:
                 self._search(channel, room, bar)
         except KeyboardInterrupt:
             self.cancelled_reason = CANCELLED_BY_USER
@@ -212,7 +217,7 @@ class Study:
                 self._cancel(channel, CANCELLED_BY_TIMEOUT)
             if not self._outstanding:
                 return
-            settled = channel.next_settled(None if self._stopped_for_good else self._budget.deadline)
+            settled = channel.next_settled(None if self._stopped_for_good else self.budget.deadline)
             if settled is None:
                 self._cancel(channel, CANCELLED_BY_TIMEOUT)
                 continue
@@ -227,11 +232,11 @@ class Study:
 
     @property
     def _wants_more(self) -> bool:
-        return not self._stopped and (bool(self._waiting) or self._proposed < self._budget.trials)
+        return not self._stopped and (bool(self._waiting) or self._proposed < self.budget.trials)
 
     @property
     def _overdue(self) -> bool:
-        deadline = None if self._stopped_for_good else self._budget.deadline
+        deadline = None if self._stopped_for_good else self.budget.deadline
         return deadline is not None and time.monotonic() >= deadline
 
     @property
@@ -243,7 +248,7 @@ class Study:
     def _propose(self, channel: StudyChannel, room: int) -> None:
         trials = self._trials
         self._note_started(channel)
-        count = min(self._max_queue_len, room, self._budget.trials - self._proposed)
+        count = min(self._max_queue_len, room, self.budget.trials - self._proposed)
         ids = trials.new_trial_ids(count)
         seed = self._rstate.integers(2**31 - 1)
         began = time.monotonic()
@@ -337,11 +342,11 @@ class Study:
     # Stopping.
 
     def _stop_if_due(self, channel: StudyChannel | None) -> None:
-        threshold, best = self._budget.loss_threshold, self._documents.best_loss
+        threshold, best = self.budget.loss_threshold, self._documents.best_loss
         if threshold is not None and best is not None and best < threshold:
             self._stopped = True
-        if self._budget.early_stop is not None and not self._stopped_for_good:
-            stop, self._early_stop_args = self._budget.early_stop(self._view, *self._early_stop_args)
+        if self.budget.early_stop is not None and not self._stopped_for_good:
+            stop, self._early_stop_args = self.budget.early_stop(self._view, *self._early_stop_args)
             if stop:
                 self._cancel(channel, CANCELLED_BY_EARLY_STOP)
 

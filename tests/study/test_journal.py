@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from hyperopt import anneal, hp, rand, tpe
 from hyperopt.base import JOB_STATE_DONE, JOB_STATE_ERROR
-from study_tools import CASE, in_order, make_fifos, wait_at
+from study_tools import CASE, in_order, jobs, make_fifos, wait_at
 
 from sparkopt import fmin
 from sparkopt.errors import JournalError, JournalWarning, RefusedError
@@ -134,6 +134,17 @@ class TestGoingOn:
         search(2, early_stop_fn=listening)
         after = search(50, early_stop_fn=listening)
         assert heard[2:] == [(0,), (0, 1), (0, 1, 2), (0, 1, 2, 4), (0, 1, 2, 4, 5)]
+        assert after.fmin_cancelled_reason == "early stopping condition"
+
+    def test_a_search_that_was_stopped_stays_so_and_launches_nothing(self, search, spark):
+        def early_stop(trials, count=1):
+            return count == 3, [count + 1]
+
+        search(50, early_stop_fn=early_stop)
+        before = jobs(spark)
+        after = search(50, early_stop_fn=early_stop)
+        assert jobs(spark) == before
+        assert after.losses() == [0, 1, 2]
         assert after.fmin_cancelled_reason == "early stopping condition"
 
     def test_what_was_cancelled_with_its_search_runs_again(self, search):
