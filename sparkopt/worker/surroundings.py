@@ -19,6 +19,7 @@ import sys
 
 # signal.getsignal makes an enum member of each answer, which takes twenty times as long.
 from _signal import getsignal  # type: ignore[import-not-found]
+from collections.abc import Mapping
 from typing import Any, Final
 
 _LINUX: Final = sys.platform == "linux"
@@ -36,6 +37,7 @@ class Surroundings:
     def __init__(self) -> None:
         self._directory = _directory()
         self._environment = dict(os.environ)
+        self._undecoded = dict(_undecoded_environment())
         self._umask = os.umask(0o077)  # it cannot be read without being set
         os.umask(self._umask)
         settable = signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}
@@ -71,16 +73,22 @@ class Surroundings:
         signal.pthread_sigmask(signal.SIG_SETMASK, self._blocked)
 
     def _restore_environment(self) -> None:
-        found = dict(os.environ)
-        if found != self._environment:
-            for name in found.keys() - self._environment.keys():
-                del os.environ[name]
-            os.environ.update(self._environment)
+        if _undecoded_environment() == self._undecoded:
+            return
+        for name in os.environ.keys() - self._environment.keys():
+            del os.environ[name]
+        os.environ.update(self._environment)
 
     def _restore_directory(self) -> None:
         if self._directory is not None and _directory() != self._directory:
             with contextlib.suppress(OSError):  # removed meanwhile, or closed to us
                 os.chdir(self._directory)
+
+
+def _undecoded_environment() -> Mapping[Any, Any]:
+    """What is behind ``os.environ``: decoding every variable only to compare it takes most of the time."""
+    inside: Mapping[Any, Any] = getattr(os.environ, "_data", os.environ)
+    return inside
 
 
 def _directory() -> str | None:
@@ -93,7 +101,8 @@ def _directory() -> str | None:
 
 def renew_randomness() -> None:
     """Seed ``random``, and numpy's global state if it is loaded, from the operating system's entropy."""
-    random.seed()
+    # Without an argument it would ask for a hundred times as much entropy as it has use for.
+    random.seed(int.from_bytes(os.urandom(_SEED.size), "big"))
     # Not "numpy": it loads this part when it is first asked for, and only then seeds it.
     numpy_random = sys.modules.get("numpy.random")
     if numpy_random is not None:
