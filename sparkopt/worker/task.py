@@ -1,7 +1,8 @@
 """The way in: what a barrier task calls.
 
 Spark uses a Python worker again for other jobs, so this process stays as it was: it forks process A, which
-does everything, and waits for it. It loads no grpc and starts no thread.
+does everything, and waits for it. It loads no grpc and starts no thread; whatever else process A needs is
+loaded here, so that the next pool's A finds it loaded.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from sparkopt.errors import SparkoptError
-from sparkopt.worker import processes
+from sparkopt.wire import convert  # noqa: F401 - with it the messages and the core's words
+from sparkopt.worker import outbox, processes  # noqa: F401
 from sparkopt.worker.spec import WorkerSpec
 from sparkopt.worker.supervisor import NurseryHandle
 
