@@ -169,3 +169,9 @@ def _coarse(seconds: float) -> datetime.datetime:
     """A time since the epoch as hyperopt writes it: UTC without saying so, to the millisecond below."""
     exact = datetime.datetime.fromtimestamp(seconds, datetime.timezone.utc).replace(tzinfo=None)
     return exact.replace(microsecond=exact.microsecond // 1000 * 1000)
+
+
+def is_lost(document: Document) -> bool:
+    """Whether the trial has no result because each worker that tried it was lost."""
+    failed: bool = document["state"] == base.JOB_STATE_ERROR
+    return failed and document["misc"]["error"][0] == str(TrialLostError)

@@ -3,6 +3,7 @@
 Search(...)   everything that can be refused is refused here; nothing has changed or started
 run()         pool ──▶ study ──▶ trials, saved now and then
 result()      the best values, or the best point
+close()       lets go of the journal, whatever became of the search
 """
 
 from __future__ import annotations
@@ -116,13 +117,6 @@ class Search:
             JournalError: if the journal cannot be written; finished trials are kept.
             OSError: if the trials cannot be saved at the end; they are kept.
         """
-        try:
-            self._run()
-        finally:
-            if self._journal is not None:
-                self._journal.close()
-
-    def _run(self) -> None:
         trials, options, journal = self._trials, self._options, self._journal
         assert options.algo is not None
         trials.refresh()
@@ -242,6 +236,11 @@ class Search:
         self._trials.take_ending(study.cancelled_reason, study.timings)
         _log_ending(self._trials)
 
+    def close(self) -> None:
+        """Let go of the journal. Idempotent."""
+        if self._journal is not None:
+            self._journal.close()
+
     def result(self, return_argmin: bool) -> Any:
         """The best trial's values by label, or the best point of the space.
 
@@ -264,9 +263,9 @@ class Search:
         ended = trials.count_total_trials()
         if not ended:
             return AllTrialsFailedError(f"{message}: no trial was run.")
-        failed, cancelled = trials.count_failed_trials(), trials.count_cancelled_trials()
+        cancelled = trials.count_cancelled_trials()
         error = AllTrialsFailedError(
-            f"{message}: of {ended} trials {failed} failed and {cancelled} were cancelled. The documents"
+            f"{message}: of {ended} trials {_failures(trials)} and {cancelled} were cancelled. The documents"
             " of all are in trials._dynamic_trials, with each one's reason in misc['error']."
         )
         error.__cause__ = self._study.first_failure if self._study is not None else None
@@ -287,12 +286,18 @@ def _log_ending(trials: SparkTrials) -> None:
     if trials.fmin_cancelled_reason is not None:
         _logger.warning("fmin cancelled because of %s", trials.fmin_cancelled_reason)
     _logger.info(
-        "Total Trials: %d: %d succeeded, %d failed, %d cancelled.",
+        "Total Trials: %d: %d succeeded, %s, %d cancelled.",
         trials.count_total_trials(),
         trials.count_successful_trials(),
-        trials.count_failed_trials(),
+        _failures(trials),
         trials.count_cancelled_trials(),
     )
+
+
+def _failures(trials: SparkTrials) -> str:
+    """How many failed, and how many of these are nobody's fault but the cluster's."""
+    failed, lost = trials.count_failed_trials(), trials.count_lost_trials()
+    return f"{failed} failed ({lost} of them lost with their workers)" if lost else f"{failed} failed"
 
 
 def _progress_factory(options: Options) -> ProgressFactory:

@@ -6,14 +6,14 @@ import os
 import pickle
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any
 
 import hyperopt
 import numpy as np
 from hyperopt import base
 
-from sparkopt.documents import Document
+from sparkopt.documents import Document, is_lost
 from sparkopt.errors import RefusedError, SparkoptError, SparkoptWarning, warn
 from sparkopt.points import Point
 from sparkopt.pool import WorkerPool
@@ -158,8 +158,12 @@ class SparkTrials(base.Trials):  # type: ignore[misc]
         return int(self.count_by_state_unsynced(base.JOB_STATE_DONE))
 
     def count_failed_trials(self) -> int:
-        """How many trials failed."""
+        """How many trials failed, the lost ones among them."""
         return int(self.count_by_state_unsynced(base.JOB_STATE_ERROR))
+
+    def count_lost_trials(self) -> int:
+        """How many trials have no result because each worker that tried them was lost."""
+        return sum(is_lost(document) for document in self._dynamic_trials)
 
     def count_cancelled_trials(self) -> int:
         """How many trials were cancelled: by a timeout, an early stop, or the user."""
@@ -293,12 +297,12 @@ class SparkTrials(base.Trials):  # type: ignore[misc]
                 trials_save_file=trials_save_file,
                 points_to_evaluate=points_to_evaluate,
             )
-            search = Search(self, self._spark, fn, space, options)
-            self._take_limits(timeout, loss_threshold)
-            self._space = space
-            self.take_ending(None, Timings())
-            search.run()
-            return search.result(return_argmin)
+            with closing(Search(self, self._spark, fn, space, options)) as search:
+                self._take_limits(timeout, loss_threshold)
+                self._space = space
+                self.take_ending(None, Timings())
+                search.run()
+                return search.result(return_argmin)
 
     @contextmanager
     def _one_search(self) -> Iterator[None]:

@@ -284,10 +284,10 @@ def _label(lease: Lease) -> str:
 
 def _death(ended: EvaluatorEnded) -> trial_pb2.Failure:
     peak = ended.peak_memory / 2**20
-    return _failure(
-        EvaluatorDiedError,
-        f"the process that ran the objective ended: {ended} (peak memory {peak:,.0f} MiB)",
-    )
+    said = f"the process that ran the objective ended: {ended} (peak memory {peak:,.0f} MiB)"
+    if ended.killed:
+        said += "; unless somebody sent that signal, its host or container was out of memory"
+    return _failure(EvaluatorDiedError, said)
 
 
 def _overran(timeout: float) -> trial_pb2.Failure:

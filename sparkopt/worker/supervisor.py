@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import signal
 import socket
 from collections.abc import Callable, Coroutine
 from pathlib import Path
@@ -38,6 +39,11 @@ class EvaluatorEnded(Exception):
         super().__init__(processes.describe_exit(status))
         self.status = status
         self.peak_memory = peak_memory
+
+    @property
+    def killed(self) -> bool:
+        """Whether SIGKILL has ended it, which is what Linux ends those with that take too much memory."""
+        return os.WIFSIGNALED(self.status) and os.WTERMSIG(self.status) == signal.SIGKILL
 
 
 class NurseryEnded(Exception):

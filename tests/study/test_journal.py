@@ -15,13 +15,14 @@ from pathlib import Path
 
 import hyperopt
 import numpy as np
+import psutil
 import pytest
 from hyperopt import anneal, hp, rand, tpe
 from hyperopt.base import JOB_STATE_DONE, JOB_STATE_ERROR
 from study_tools import CASE, in_order, jobs, make_fifos, wait_at
 
 from sparkopt import fmin
-from sparkopt.errors import JournalError, JournalWarning, RefusedError
+from sparkopt.errors import JournalError, JournalWarning, RefusedError, SparkoptWarning
 from sparkopt.journal import Journal
 
 SPACE = hp.choice(
@@ -217,7 +218,7 @@ def test_a_driver_that_is_killed(tmp_path, file):
     make_fifos(tmp_path, "there", "never")
     script = tmp_path / "driver.py"
     script.write_text(DRIVER)
-    here = str(Path(__file__).parent)
+    here = str(Path(__file__).parents[1])
     command = [sys.executable, str(script), str(tmp_path), str(file), here]
     environment = {**os.environ, "SPARK_LOCAL_IP": "127.0.0.1"}
     with subprocess.Popen(command, env=environment, start_new_session=True) as driver:
@@ -331,6 +332,13 @@ class TestDamage:
         with pytest.raises(RefusedError, match=r"is damaged .* and nothing in it can be read: move it away"):
             search(3)
         assert not file.with_name("journal.damaged-1").exists()
+
+
+def test_a_search_that_is_refused_at_the_last_moment_lets_go_of_it(new_trials, file):
+    trials = new_trials(timeout=60, journal=file)
+    with pytest.raises(SparkoptWarning, match="fmin's timeout of 30 s is ignored"):
+        fmin(lambda x: x, hp.uniform("x", 0, 1), rand.suggest, 1, trials=trials, timeout=30, verbose=False)
+    assert [each.path for each in psutil.Process().open_files() if each.path.startswith(str(file))] == []
 
 
 def test_a_full_disk_is_an_error_that_names_it(search, new_trials, file):

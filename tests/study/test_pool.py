@@ -152,6 +152,7 @@ def test_a_trial_that_kills_every_worker_is_lost_and_the_search_goes_on(spark, t
     (lost,) = [each for each in trials._dynamic_trials if each["state"] == JOB_STATE_ERROR]
     assert lost["tid"] == 1
     assert lost["misc"]["error"][0] == str(TrialLostError)
+    assert (trials.count_lost_trials(), trials.count_failed_trials()) == (1, 1)
     assert lost["misc"]["error"][1]
     assert len(list(tmp_path.glob("victim-*"))) == 2
     assert len(jobs(spark, active=False) - before) == 3
