@@ -6,6 +6,7 @@ import dataclasses
 import signal
 
 import meetings
+import psutil
 import pytest
 from rig import process_a
 
@@ -19,7 +20,9 @@ SOON = Policy(silence=10, grace=0.3)
 def worker_of(visit, workers):
     """The worker whose nursery is the parent of a visitor."""
     alive = [worker for worker in workers if worker.poll() is None]
-    return next(worker for worker in alive if process_a(worker).children()[0].pid == visit.parent)
+    # From the nursery up: process A, then the task. Another worker may only just be starting its process A.
+    task = psutil.Process(visit.parent).parents()[1].pid
+    return next(worker for worker in alive if worker.pid == task)
 
 
 def test_a_trial_runs_again_when_its_worker_was_killed(make_rig):
