@@ -114,6 +114,9 @@ class WorkerService(worker_pb2_grpc.WorkerServiceServicer):
                 done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             finally:
                 self._coordinator.stream_closed(stream)
+            # The status goes out behind what was sent: grpc refuses one that meets a write under way.
+            stream.end()
+            await asyncio.wait(tasks[:1])
             for task in done:
                 task.result()
         except Exception as error:  # noqa: BLE001 - every exception has its status

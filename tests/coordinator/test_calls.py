@@ -84,6 +84,16 @@ def test_a_stream_that_makes_no_sense_is_refused(rig, messages):
     assert status_of(call) is grpc.StatusCode.INVALID_ARGUMENT
 
 
+def test_a_stream_is_refused_while_it_is_welcomed(rig):
+    # In some of so many the refusal meets the welcome, which is being sent.
+    stub = worker_pb2_grpc.WorkerServiceStub(rig.channel())
+    for number in range(1000):
+        hello = worker_pb2.Hello(worker=f"w{number}", generation=1)
+        messages = [worker_pb2.WorkerMessage(hello=hello), worker_pb2.WorkerMessage()]
+        call = stub.Work(iter(messages), metadata=bearer(rig.endpoint.token), timeout=SECONDS)
+        assert status_of(call) is grpc.StatusCode.INVALID_ARGUMENT
+
+
 @pytest.mark.parametrize("kind", [trial_pb2.OUTCOME_KIND_LOST, trial_pb2.OUTCOME_KIND_UNSPECIFIED])
 def test_an_outcome_that_no_worker_may_report_is_refused(rig, kind):
     rig.study(meetings.double).submit(1)
