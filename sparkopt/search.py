@@ -31,6 +31,7 @@ from sparkopt.savefile import SaveFile
 from sparkopt.space import Space
 from sparkopt.spark.preflight import check_settings, pickle_objective
 from sparkopt.study import Algorithm, Budget, EarlyStop, ProgressFactory, Study
+from sparkopt.suggest import accelerated
 
 if TYPE_CHECKING:
     from sparkopt.spark.session import Session
@@ -129,7 +130,7 @@ class Search:
         )
         study = self._study = Study(
             self._domain,
-            options.algo,
+            accelerated(options.algo, self._domain),
             trials,
             documents,
             self._argument,

@@ -12,6 +12,7 @@ from typing import Any
 from hyperopt import base, pyll
 
 from sparkopt.errors import NotPicklableError
+from sparkopt.program import MISSING, Program
 from sparkopt.wire import codec
 
 _CONTAINERS = frozenset({"dict", "pos_args", "switch"})
@@ -27,18 +28,18 @@ def parameters_of(expression: pyll.Apply) -> list[tuple[pyll.Apply, str]]:
 class Space:
     """A domain's space, looked through once.
 
+    Attributes:
+        labels: the names of the hyperparameters.
+
     Args:
         domain: hyperopt's description of the space.
     """
 
     def __init__(self, domain: base.Domain) -> None:
         self._expression = domain.expr
-        self._parameters = parameters_of(domain.expr)
-
-    @property
-    def labels(self) -> list[str]:
-        """The names of the hyperparameters."""
-        return [label for _, label in self._parameters]
+        parameters = parameters_of(domain.expr)
+        self.labels = [label for _, label in parameters]
+        self._evaluate = Program(domain.expr, [node for node, _ in parameters])
 
     def argument(self, values: dict[str, list[Any]]) -> Any:
         """The objective's argument for a proposal.
@@ -48,13 +49,12 @@ class Space:
                 ``vals`` of a trial's ``misc``.
 
         Raises:
+            LookupError: if there is no value for a label that is active.
             Exception: whatever the space's own expressions raise.
         """
-        memo = {
-            node: found[0] if (found := values.get(label)) else pyll.base.GarbageCollected
-            for node, label in self._parameters
-        }
-        return pyll.rec_eval(self._expression, memo=memo, print_node_on_error=False)
+        return self._evaluate(
+            *[found[0] if (found := values.get(label)) else MISSING for label in self.labels]
+        )
 
     def check_picklable(self) -> None:
         """Refuse a space that proposes what cannot be sent to a worker.

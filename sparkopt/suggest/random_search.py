@@ -1,0 +1,62 @@
+"""Random search: ``hyperopt.rand.suggest``, draw for draw."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from hyperopt import base, pyll
+
+from sparkopt.program import Program
+
+
+class RandomSearch:
+    """``hyperopt.rand.suggest`` for one domain.
+
+    Args:
+        domain: the space to draw from.
+    """
+
+    def __init__(self, domain: base.Domain) -> None:
+        ids, drawn = domain.s_new_ids, domain.s_idxs_vals
+        self._draw = Program(drawn, [ids, domain.s_rng], _what_one_id_makes_the_same(drawn, ids))
+
+    def __call__(
+        self, new_ids: list[int], domain: base.Domain, trials: base.Trials, seed: int
+    ) -> list[dict[str, Any]]:
+        """Suggest a point for each id, as :func:`hyperopt.rand.suggest` does.
+
+        Args:
+            new_ids: of the trials to come.
+            domain: the one that this was made for.
+            trials: makes the documents.
+            seed: what the draws depend on.
+        """
+        rng = np.random.default_rng(seed)
+        miscs = [self._misc(new_id, domain, rng) for new_id in new_ids]
+        results = [domain.new_result() for _ in new_ids]
+        specs = [None] * len(new_ids)
+        documents: list[dict[str, Any]] = trials.new_trial_docs(new_ids, specs, results, miscs)
+        return documents
+
+    def _misc(self, new_id: int, domain: base.Domain, rng: np.random.Generator) -> dict[str, Any]:
+        idxs, vals = self._draw(np.asarray([new_id]), rng)
+        return {
+            "tid": new_id,
+            "cmd": domain.cmd,
+            "workdir": domain.workdir,
+            "idxs": {label: list(found) for label, found in idxs.items()},
+            "vals": {label: list(vals[label]) for label in idxs},
+        }
+
+
+def _what_one_id_makes_the_same(drawn: pyll.Apply, ids: pyll.Apply) -> dict[pyll.Apply, pyll.Apply]:
+    """What need not be computed if there is one new id: most sets of ids are then that one."""
+    same: dict[pyll.Apply, pyll.Apply] = {}
+    for node in pyll.dfs(drawn):
+        inputs = {same.get(part, part) for part in node.inputs()}
+        if node.name == "array_union" and (ids in inputs or len(inputs) == 1):
+            same[node] = ids if ids in inputs else inputs.pop()
+        elif node.name == "len" and inputs == {ids}:
+            same[node] = pyll.Literal(1)
+    return same

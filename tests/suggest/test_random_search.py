@@ -1,0 +1,85 @@
+"""The suggestions of random search are hyperopt's, value for value and document for document."""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+import pytest
+from hyperopt import Trials, hp, rand, tpe
+from hyperopt.base import Domain
+from hyperopt.pyll import scope
+from hypothesis import given
+from hypothesis import strategies as st
+from spaces import SPACES, nested, seeds, typed
+
+from sparkopt.suggest import accelerated
+from sparkopt.suggest.random_search import RandomSearch
+
+ids = st.lists(st.integers(0, 10**6), min_size=1, max_size=4, unique=True)
+
+
+def check(space, new_ids, seed):
+    domain, trials = Domain(None, space), Trials()
+    suggest = accelerated(rand.suggest, domain)
+    assert isinstance(suggest, RandomSearch)
+    for _ in range(2):  # the second time as the first: nothing is left over
+        assert typed(suggest(new_ids, domain, trials, seed)) == typed(
+            rand.suggest(new_ids, domain, trials, seed)
+        )
+
+
+@pytest.mark.parametrize("kind", SPACES)
+@given(data=st.data(), new_ids=ids, seed=seeds)
+def test_every_distribution(kind, data, new_ids, seed):
+    check(data.draw(SPACES[kind]), new_ids, seed)
+
+
+@given(nested(), ids, seeds)
+def test_spaces_that_branch(space, new_ids, seed):
+    check(space, new_ids, seed)
+
+
+@given(st.data(), ids, seeds)
+def test_many_parameters_at_once(data, new_ids, seed):
+    rest = data.draw(nested())
+    check([hp.uniform("first", 0, 1), rest, hp.normal("last", 0, 1), hp.randint("count", 5)], new_ids, seed)
+
+
+SHARED = hp.uniform("shared", 0, 1)
+
+UNUSUAL = {
+    "a constant": {"one": 1, "two": [2.0, "three"]},
+    "a parameter in several branches": hp.choice("which", [SHARED, -SHARED, {"twice": [SHARED, SHARED]}]),
+    "arithmetic on parameters": [SHARED + hp.randint("n", 4), scope.int(hp.quniform("q", 0, 9, 1))],
+    "a choice of choices": hp.choice("outer", [hp.choice("inner", [1, 2]), hp.choice("other", [SHARED, 3])]),
+    "a parameter that bounds another": hp.choice("c", [hp.uniform("upto", 0, SHARED), 1]),
+    "an option of one": hp.pchoice("only", [(1.0, hp.choice("alone", ["x"]))]),
+}
+
+
+@pytest.mark.parametrize("space", UNUSUAL.values(), ids=list(UNUSUAL))
+def test_unusual_spaces(space):
+    for seed in range(30):
+        check(space, [seed, 100 + seed], seed)
+
+
+def test_what_is_taken_for_hyperopts_random_search():
+    domain = Domain(None, SHARED)
+    bound = functools.partial(rand.suggest, seed=3)
+
+    def own(new_ids, domain, trials, seed):
+        return rand.suggest(new_ids, domain, trials, seed)
+
+    for algo in (own, bound, rand.suggest_batch, functools.partial(tpe.suggest, gamma=0.5)):
+        assert accelerated(algo, domain) is algo
+    assert isinstance(accelerated(functools.partial(rand.suggest), domain), RandomSearch)
+
+
+def test_an_exception_of_the_space_is_raised():
+    domain = Domain(None, hp.uniform("x", 0, np.inf))
+    with pytest.raises(OverflowError) as theirs:
+        rand.suggest([0], domain, Trials(), 0)
+    with pytest.raises(OverflowError) as ours:
+        accelerated(rand.suggest, domain)([0], domain, Trials(), 0)
+    assert str(ours.value) == str(theirs.value)
