@@ -46,6 +46,7 @@ def overhead(
             "spark.master": f"local[{parallelism}]",
             "spark.ui.enabled": "false",
             "spark.log.level": "ERROR",
+            "spark.databricks.mlflow.trackHyperopt.enabled": "false",
         }
     )
     try:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import datetime
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 from hyperopt import base
@@ -28,6 +28,16 @@ if TYPE_CHECKING:
     from sparkopt.trials import SparkTrials
 
 Document = dict[str, Any]
+
+Status = Literal["success", "failure", "cancelled"]
+"""How a trial has ended, in a word."""
+
+
+_STATUSES: Final[dict[int, Status]] = {
+    base.JOB_STATE_DONE: "success",
+    base.JOB_STATE_ERROR: "failure",
+    base.JOB_STATE_CANCEL: "cancelled",
+}
 
 
 class Documents:
@@ -175,3 +185,8 @@ def is_lost(document: Document) -> bool:
     """Whether the trial has no result because each worker that tried it was lost."""
     failed: bool = document["state"] == base.JOB_STATE_ERROR
     return failed and document["misc"]["error"][0] == str(TrialLostError)
+
+
+def status_of(document: Document) -> Status:
+    """How a trial that has its final state has ended."""
+    return _STATUSES[document["state"]]

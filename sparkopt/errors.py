@@ -12,6 +12,7 @@ SparkoptError
 │   ├── PoolLostError            the workers went away and did not come back
 │   └── PoolClosedError          the pool was closed under a running study
 ├── JournalError                 the journal cannot be read or written
+├── TrackingError                the tracking store cannot be used
 ├── JavaNotFoundError            no Java that Spark can run on
 ├── TrialError                   what is recorded for a trial whose objective did not end it
 │   ├── EvaluatorDiedError       the process that ran the objective ended
@@ -29,7 +30,8 @@ SparkoptWarning (UserWarning)
 ├── LargeObjectiveWarning        the objective carries so much that shipping it takes long
 ├── CrowdedHostWarning           the objectives of a host use more threads than it has cores
 ├── SaveFileWarning              the trials could not be saved in mid-search
-└── JournalWarning               the journal was damaged; what was recovered and what was not
+├── JournalWarning               the journal was damaged; what was recovered and what was not
+└── TrackingWarning              the tracking store does not have everything; where the rest is
 """
 
 from __future__ import annotations
@@ -88,6 +90,10 @@ class PoolClosedError(PoolError):
 
 class JournalError(SparkoptError):
     """The journal cannot be read or written: a full disk, for example. Nothing in it is lost."""
+
+
+class TrackingError(SparkoptError):
+    """The tracking store cannot be used: found before anything was started, or where the study's run ends."""
 
 
 class JavaNotFoundError(SparkoptError):
@@ -168,6 +174,10 @@ class SaveFileWarning(SparkoptWarning):
 
 class JournalWarning(SparkoptWarning):
     """The journal was damaged, and not all of it could be recovered."""
+
+
+class TrackingWarning(SparkoptWarning):
+    """The tracking store does not have everything that was to be written; the message says where it is."""
 
 
 def warn(message: str, category: type[SparkoptWarning]) -> None:

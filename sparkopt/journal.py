@@ -85,7 +85,7 @@ class Identity:
     @classmethod
     def of(cls, domain: base.Domain, fn: Callable[..., Any], algo: Callable[..., Any]) -> Identity:
         """The identity of a search."""
-        return cls(_text(domain.expr), _name(fn), _name(algo))
+        return cls(_text(domain.expr), name_of(fn), name_of(algo))
 
 
 def _text(value: object) -> str:
@@ -93,11 +93,12 @@ def _text(value: object) -> str:
     return re.sub(r" at 0x[0-9a-f]+", "", str(value))
 
 
-def _name(function: Any) -> str:
+def name_of(function: Any) -> str:
+    """A function's qualified name, and what partials give it."""
     if isinstance(function, functools.partial):
         given = [_text(repr(item)) for item in function.args]
         given += [f"{name}={_text(repr(item))}" for name, item in sorted(function.keywords.items())]
-        return f"partial({', '.join([_name(function.func), *given])})"
+        return f"partial({', '.join([name_of(function.func), *given])})"
     name = getattr(function, "__qualname__", None) or type(function).__qualname__
     return f"{getattr(function, '__module__', type(function).__module__)}.{name}"
 

@@ -32,6 +32,7 @@ from sparkopt.space import Space
 from sparkopt.spark.preflight import check_settings, pickle_objective
 from sparkopt.study import Algorithm, Budget, EarlyStop, ProgressFactory, Study
 from sparkopt.suggest import accelerated
+from sparkopt.tracked import tracked, wants_tracking
 
 if TYPE_CHECKING:
     from sparkopt.spark.session import Session
@@ -116,6 +117,7 @@ class Search:
         Raises:
             PoolError: if the workers do not come up or are lost; finished trials are kept.
             JournalError: if the journal cannot be written; finished trials are kept.
+            TrackingError: before anything is launched, if the tracking store cannot be used.
             OSError: if the trials cannot be saved at the end; they are kept.
         """
         trials, options, journal = self._trials, self._options, self._journal
@@ -149,7 +151,7 @@ class Search:
             if budget.trials and not documents.finished:
                 # With a history the algorithm has something to learn from at once.
                 advise_on_parallelism(trials.parallelism, budget.trials, options.algo)
-            self._search(study, waiting, ahead)
+            self._search(study, waiting, ahead, rstate)
 
     def _take_stock(self, documents: Documents, study: Study, rstate: np.random.Generator) -> list[Document]:
         """Find what is to be evaluated before anything is proposed, and how much may be proposed after it."""
@@ -172,16 +174,16 @@ class Search:
         study.budget.trials = max(0, wanted - history)
         return waiting
 
-    def _search(self, study: Study, waiting: list[Document], ahead: int) -> None:
+    def _search(self, study: Study, waiting: list[Document], ahead: int, rstate: np.random.Generator) -> None:
         trials = self._trials
-        launched = time.monotonic()
         try:
-            with self._pool(ahead) as pool:
-                channel = pool.open_study(
-                    self._objective.data, trials.max_attempts, trials.trial_timeout, self._journal
-                )
-                progress_factory = _progress_factory(self._options)
-                study.run(channel, waiting, pool.parallelism, launched, progress_factory)
+            with self._tracked(study, rstate):
+                launched = time.monotonic()
+                with self._pool(ahead) as pool:
+                    channel = pool.open_study(
+                        self._objective.data, trials.max_attempts, trials.trial_timeout, self._journal
+                    )
+                    study.run(channel, waiting, pool.parallelism, launched, _progress_factory(self._options))
         except BaseException:
             self._end(study)
             if self._file is not None:
@@ -220,6 +222,11 @@ class Search:
         if state is not None:
             rstate.bit_generator.state = state
         return len(entries)
+
+    def _tracked(self, study: Study, rstate: np.random.Generator) -> AbstractContextManager[None]:
+        if not wants_tracking(self._session, self._trials.tracking):
+            return nullcontext()
+        return tracked(self._trials, study, self._domain, self._options, rstate)
 
     def _pool(self, ahead: int) -> AbstractContextManager[WorkerPool]:
         """The pool that the trials were given, or one for this search alone."""

@@ -58,6 +58,16 @@ class Progress(Protocol):
         """Count finished trials."""
 
 
+class Tracking(Protocol):
+    """What is told of trials as they come and go; may not raise."""
+
+    def proposed(self, documents: Sequence[Document]) -> None:
+        """These are about to be submitted."""
+
+    def ended(self, document: Document, settled: Settled | None) -> None:
+        """One has its final state; without ``settled`` it never came to a worker."""
+
+
 ProgressFactory = Callable[..., AbstractContextManager[Progress]]
 
 
@@ -108,6 +118,7 @@ class Study:
 
     Attributes:
         budget: when it ends; may be changed until it runs.
+        tracking: is told of every trial; may be given until it runs.
         cancelled_reason: why it has ended early; None if it has not.
         timings: where its time went.
 
@@ -148,6 +159,7 @@ class Study:
         self._max_queue_len = max_queue_len
         self._save = save
         self._record = record
+        self.tracking: Tracking | None = None
         self._documents = documents
         self._waiting: deque[Document] = deque()
         self._outstanding: dict[int, Document] = {}
@@ -265,6 +277,8 @@ class Study:
         self._submit(channel, documents)
 
     def _submit(self, channel: StudyChannel, documents: list[Document]) -> None:
+        if self.tracking is not None:
+            self.tracking.proposed(documents)
         proposals = []
         for document in documents:
             tid = document["tid"]
@@ -274,6 +288,7 @@ class Study:
             except Exception as error:  # noqa: BLE001 - the space is the user's code: its errors cost a trial
                 del self._outstanding[tid]
                 self._documents.fail(document, str(type(error)), RemoteTraceback.of(error))
+                self._track_end(document)
         if proposals:
             channel.submit(proposals)
 
@@ -308,15 +323,21 @@ class Study:
         self.timings.busy += settled.seconds
         if settled.crowding is not None:
             self._warn_of(settled.crowding)
+        finished = False
         if settled.outcome is Outcome.OK:
-            return self._finish(document, settled)
-        if settled.outcome is Outcome.CANCELLED:
+            finished = self._finish(document, settled)
+        elif settled.outcome is Outcome.CANCELLED:
             self._documents.cancel(document, settled.reason)
         elif settled.outcome is Outcome.LOST:
             self._documents.fail(document, str(TrialLostError), RemoteTraceback(settled.reason))
         else:
             self._documents.fail(document, *_failure_of(settled))
-        return False
+        self._track_end(document, settled)
+        return finished
+
+    def _track_end(self, document: Document, settled: Settled | None = None) -> None:
+        if self.tracking is not None:
+            self.tracking.ended(document, settled)
 
     def _finish(self, document: Document, settled: Settled) -> bool:
         try:
@@ -367,7 +388,10 @@ class Study:
             if settled is None:
                 break
             self._take(channel, settled)
-        for document in [*self._outstanding.values(), *self._waiting]:
+        for document in self._outstanding.values():
+            self._documents.cancel(document, reason)
+            self._track_end(document)
+        for document in self._waiting:
             self._documents.cancel(document, reason)
         self._outstanding.clear()
         self._waiting.clear()

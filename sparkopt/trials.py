@@ -50,6 +50,8 @@ class SparkTrials(base.Trials):  # type: ignore[misc]
         max_attempts: how many workers a trial may take down with it before it is recorded as failed.
         journal: a file that survives a crash of the driver. The same ``fmin`` with the same journal goes on
             where it stopped: what had finished does not run again.
+        tracking: whether to log the search to MLflow; None for yes, unless the Spark setting
+            ``spark.databricks.mlflow.trackHyperopt.enabled`` is ``false``.
 
     Attributes:
         parallelism: how many trials may run at once.
@@ -77,6 +79,7 @@ class SparkTrials(base.Trials):  # type: ignore[misc]
         trial_timeout: float | None = None,
         max_attempts: int = 3,
         journal: str | os.PathLike[str] | None = None,
+        tracking: bool | None = None,
     ) -> None:
         super().__init__(exp_key=None, refresh=False)
         base.validate_timeout(timeout)
@@ -99,6 +102,7 @@ class SparkTrials(base.Trials):  # type: ignore[misc]
         self.trial_timeout = trial_timeout
         self.max_attempts = max_attempts
         self.journal = journal
+        self.tracking = tracking
         self.timings = Timings()
         self._fmin_cancelled = False
         self._fmin_cancelled_reason: str | None = None

@@ -105,6 +105,7 @@ class Settled:
         attempt: the number of the attempt that decided it; 0 if it never ran.
         outcome: its final state.
         worker: which worker decided it, if any.
+        host: where that worker runs, if it is connected.
         reason: why, if it was cancelled or lost.
         result: the pickled result, if the outcome is OK.
         failure: what the worker says of it, if the outcome is FAILED.
@@ -117,6 +118,7 @@ class Settled:
     attempt: int
     outcome: Outcome
     worker: str | None = None
+    host: str = ""
     reason: str = ""
     result: Payload | None = None
     failure: trial_pb2.Failure | None = None

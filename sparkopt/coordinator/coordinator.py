@@ -296,6 +296,7 @@ class Coordinator:
                 attempt=command.attempt,
                 outcome=command.outcome,
                 worker=command.worker,
+                host=arrived.stream.host if arrived is not None else "",
                 reason=command.reason,
                 result=self._claimed(outcome.result) if ok else None,
                 failure=failure,

@@ -1,0 +1,135 @@
+"""A search space, and the points in it, as text that people read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import numpy as np
+from hyperopt import pyll
+
+_OPTION_CHARACTERS: Final = 250
+_INDENT: Final = "  "
+_NOT_FOR_READERS: Final = frozenset({"rng", "size"})
+
+
+class ReadableSpace:
+    """A space in words.
+
+    Attributes:
+        text: the whole space, a line for each part.
+        options: for each label of an ``hp.choice`` or ``hp.pchoice``, its options in words.
+
+    Args:
+        expression: of the space.
+    """
+
+    def __init__(self, expression: pyll.Apply) -> None:
+        self.text = "\n".join(_lines(expression)) + "\n"
+        self.options: dict[str, list[str]] = {
+            _label(node.pos_args[0]): [_brief(option) for option in node.pos_args[1:]]
+            for node in pyll.dfs(expression)
+            if _is_choice(node)
+        }
+
+    def values(self, vals: Mapping[str, Sequence[Any]]) -> dict[str, str]:
+        """The parameters of a point: what is drawn, in words.
+
+        Of a choice both are there: the option by the label, and its index, which is what hyperopt has by the
+        label, as ``<label>.index``.
+
+        Args:
+            vals: as in a trial's ``misc``.
+        """
+        words: dict[str, str] = {}
+        for label, drawn in vals.items():
+            if not drawn:
+                continue
+            (value,) = drawn
+            if label in self.options:
+                index = int(value)
+                words[label] = self.options[label][index]
+                words[f"{label}.index"] = str(index)
+            else:
+                words[label] = _value(value)
+        return words
+
+
+def _is_choice(node: Any) -> bool:
+    return bool(node.name == "switch" and node.pos_args[0].name == "hyperopt_param")
+
+
+def _label(parameter: Any) -> str:
+    return str(parameter.arg["label"].obj)
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, str):
+        return value
+    if callable(value):
+        return str(getattr(value, "__qualname__", None) or value)
+    return repr(value)
+
+
+def _brief(option: Any) -> str:
+    """An option in a few words: its constants, without the hyperparameters in it."""
+    text = _value(_constants(option))
+    return text if len(text) <= _OPTION_CHARACTERS else f"{text[: _OPTION_CHARACTERS - 1]}…"
+
+
+def _constants(node: Any) -> Any:
+    """What of an option does not depend on what is drawn; a container of one such value is that value."""
+    if isinstance(node, pyll.Literal):
+        return node.obj
+    if node.name == "dict":
+        found = {name: _constants(part) for name, part in node.named_args if not _depends(part)}
+        return next(iter(found.values())) if len(found) == 1 else found or _expression(node)
+    if node.name == "pos_args":
+        parts = [_constants(part) for part in node.pos_args if not _depends(part)]
+        return parts[0] if len(parts) == 1 else parts or _expression(node)
+    return _expression(node)
+
+
+def _depends(node: Any) -> bool:
+    return any(part.name == "hyperopt_param" for part in pyll.dfs(node))
+
+
+def _lines(node: Any, prefix: str = "", depth: int = 0) -> list[str]:
+    """A part of the space, with what it begins with, and what is in it below."""
+    indent = _INDENT * depth
+    if _is_choice(node):
+        parameter = node.pos_args[0]
+        drawn = parameter.arg["obj"]
+        weights = f", p={_expression(drawn.pos_args[0])}" if drawn.name == "categorical" else ""
+        lines = [f"{indent}{prefix}{_label(parameter)}: one of {len(node.pos_args) - 1}{weights}"]
+        for index, option in enumerate(node.pos_args[1:]):
+            lines += _lines(option, f"[{index}] ", depth + 1)
+        return lines
+    if node.name == "dict" and node.named_args:
+        return [f"{indent}{prefix}".rstrip()] * bool(prefix) + [
+            line
+            for name, part in node.named_args
+            for line in _lines(part, f"{name} = ", depth + bool(prefix))
+        ]
+    if node.name == "pos_args" and node.pos_args:
+        return [f"{indent}{prefix}".rstrip()] * bool(prefix) + [
+            line for part in node.pos_args for line in _lines(part, "- ", depth + bool(prefix))
+        ]
+    return [f"{indent}{prefix}{_expression(node)}"]
+
+
+def _expression(node: Any) -> str:
+    """A part of the space in a line."""
+    if isinstance(node, pyll.Literal):
+        return _value(node.obj) if callable(node.obj) else repr(node.obj)
+    if node.name == "hyperopt_param":
+        return f"{_label(node)}: {_expression(node.arg['obj'])}"
+    if node.name == "float" and node.pos_args[0].name == "hyperopt_param":
+        return _expression(node.pos_args[0])
+    parts = [_expression(part) for part in node.pos_args]
+    parts += [f"{name}={_expression(part)}" for name, part in node.named_args if name not in _NOT_FOR_READERS]
+    if node.name == "pos_args":
+        return f"[{', '.join(parts)}]"
+    return f"{node.name}({', '.join(parts)})"

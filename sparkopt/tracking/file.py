@@ -1,0 +1,111 @@
+"""Records that a store could not take, in a file: a line that says where they belong, and a line for each."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO
+
+from sparkopt.errors import TrackingError
+from sparkopt.tracking.records import Record, from_line, to_line
+from sparkopt.tracking.store import Store
+
+_FORMAT = "sparkopt tracking records 1"
+
+
+class RecordFile:
+    """A file of records that is being written.
+
+    Attributes:
+        count: how many records it has.
+    """
+
+    def __init__(self, file: IO[str]) -> None:
+        self._file = file
+        self.count = 0
+
+    @classmethod
+    def create(cls, path: Path, store: Store) -> RecordFile:
+        """Make a new file for records of this store."""
+        file = path.open("w", encoding="utf-8")
+        head = {
+            "format": _FORMAT,
+            "uri": store.uri,
+            "experiment": store.experiment,
+            "main": store.main,
+            "runs": store.runs,
+        }
+        file.write(json.dumps(head) + "\n")
+        return cls(file)
+
+    def add(self, record: Record) -> None:
+        """Write a record; it is in the file when this returns."""
+        self._file.write(to_line(record) + "\n")
+        self._file.flush()
+        self.count += 1
+
+    def close(self) -> None:
+        """Finish the file."""
+        self._file.close()
+
+
+def replay(path: Path, uri: str | None = None, progress: Callable[[int], None] = lambda done: None) -> int:
+    """Write the records of a file to their store, and remove the file.
+
+    If the store fails again, the file keeps what is not written yet, and can be replayed once more.
+
+    Args:
+        path: of the file.
+        uri: where the store is now; by default where it was.
+        progress: called with the number of records that are written.
+
+    Returns:
+        How many records were written.
+
+    Raises:
+        TrackingError: if the file is none of ours, or the store fails.
+    """
+    with path.open(encoding="utf-8") as file:
+        store = _store_of(path, file.readline(), uri)
+        records = list(_records(path, file))
+    for done, record in enumerate(records):
+        try:
+            store.write(record, again=True)
+        except Exception as error:
+            _keep_rest(path, store, records[done:])
+            raise TrackingError(
+                f"the tracking store {store.uri} took {done} of {len(records)} records"
+                f" ({type(error).__name__}: {error}); the rest is still in {path}"
+            ) from error
+        progress(done + 1)
+    path.unlink()
+    return len(records)
+
+
+def _store_of(path: Path, line: str, uri: str | None) -> Store:
+    try:
+        head = json.loads(line)
+        if head["format"] != _FORMAT:
+            raise ValueError(head["format"])
+        runs = {int(tid): run for tid, run in head["runs"].items()}
+        return Store(uri or head["uri"], head["experiment"], head["main"], runs)
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise TrackingError(f"{path} is no file of records that sparkopt has kept for a store") from error
+
+
+def _records(path: Path, lines: Iterator[str]) -> Iterator[Record]:
+    for number, line in enumerate(lines, start=2):
+        try:
+            yield from_line(line)
+        except ValueError as error:
+            raise TrackingError(f"{path}, line {number}: {error}") from error
+
+
+def _keep_rest(path: Path, store: Store, records: list[Record]) -> None:
+    beside = path.with_name(f"{path.name}.new")
+    rest = RecordFile.create(beside, store)
+    for record in records:
+        rest.add(record)
+    rest.close()
+    beside.replace(path)

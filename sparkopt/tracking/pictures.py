@@ -1,0 +1,84 @@
+"""Two pictures of a search: the loss over its trials, and against each hyperparameter."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+_COLUMNS: Final = 4
+_MOST_PANELS: Final = 40
+_INCHES: Final = 2.6
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A finished trial.
+
+    Attributes:
+        tid: hyperopt's id of it.
+        loss: a number.
+        values: what was drawn, by label.
+    """
+
+    tid: int
+    loss: float
+    values: Mapping[str, float]
+
+
+def loss_over_trials(points: Sequence[Point]) -> bytes:
+    """A PNG of each trial's loss, in the order of the ids, and the best so far."""
+    figure = Figure(figsize=(8, 4.5), layout="constrained")
+    axes = figure.add_subplot()
+    ordered = sorted(points, key=lambda point: point.tid)
+    tids = [point.tid for point in ordered]
+    best, lowest = [], math.inf
+    for point in ordered:
+        lowest = min(lowest, point.loss)
+        best.append(lowest)
+    axes.plot(tids, [point.loss for point in ordered], ".", alpha=0.6, label="loss")
+    axes.step(tids, best, where="post", label="best so far")
+    axes.set_xlabel("trial")
+    axes.set_ylabel("loss")
+    axes.legend()
+    return _png(figure)
+
+
+def loss_by_parameter(points: Sequence[Point], options: Mapping[str, Sequence[str]]) -> bytes:
+    """A PNG with a panel for each hyperparameter: its values, and the loss of the trials that had them.
+
+    Args:
+        points: the finished trials.
+        options: of the hyperparameters that are choices, in words.
+    """
+    labels = sorted({label for point in points for label in point.values})[:_MOST_PANELS]
+    columns = max(1, min(_COLUMNS, len(labels)))
+    rows = max(1, math.ceil(len(labels) / columns))
+    figure = Figure(figsize=(_INCHES * columns + 1, _INCHES * rows + 0.5), layout="constrained")
+    for index, label in enumerate(labels):
+        axes: Any = figure.add_subplot(rows, columns, index + 1)
+        known = [point for point in points if label in point.values]
+        axes.plot([point.values[label] for point in known], [point.loss for point in known], ".", alpha=0.6)
+        axes.set_title(label, fontsize="small")
+        if label in options:
+            words = [_short(option) for option in options[label]]
+            axes.set_xticks(range(len(words)), words, rotation=30, ha="right", fontsize="x-small")
+        if index % columns == 0:
+            axes.set_ylabel("loss")
+    return _png(figure)
+
+
+def _short(words: str, most: int = 18) -> str:
+    return words if len(words) <= most else f"{words[: most - 1]}…"
+
+
+def _png(figure: Figure) -> bytes:
+    FigureCanvasAgg(figure)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=110)
+    return buffer.getvalue()

@@ -1,0 +1,114 @@
+"""What is to be written to a tracking store, in words of our own: it can wait, be merged, and be kept.
+
+Each record belongs to a run, which goes by its trial's id, or by None for the study's own run: a child run
+has no id in the store before it is created.
+"""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import json
+from dataclasses import dataclass, field
+from typing import Any, Final, TypeAlias
+
+Run: TypeAlias = "int | None"
+"""Whose run: a trial's id, or None for the study's."""
+
+Metric: TypeAlias = tuple[str, float, int, int]
+"""Key, value, milliseconds since the epoch, step."""
+
+
+@dataclass(frozen=True, slots=True)
+class Create:
+    """A trial's run begins.
+
+    Attributes:
+        run: the trial's id.
+        name: what people call it.
+        time: when, in milliseconds since the epoch.
+        tags: what it is created with.
+    """
+
+    run: int
+    name: str
+    time: int
+    tags: dict[str, str]
+
+
+@dataclass(slots=True)
+class Log:
+    """Parameters, metrics and tags; several of the same run can become one."""
+
+    run: Run
+    params: dict[str, str] = field(default_factory=dict)
+    metrics: list[Metric] = field(default_factory=list)
+    tags: dict[str, str] = field(default_factory=dict)
+
+    def add(self, other: Log) -> None:
+        """Take what is logged later in as well."""
+        self.params.update(other.params)
+        self.metrics.extend(other.metrics)
+        self.tags.update(other.tags)
+
+
+@dataclass(frozen=True, slots=True)
+class Put:
+    """An artifact, whole.
+
+    Attributes:
+        run: whose.
+        path: where, with the file's name; slashes part folders.
+        data: its bytes.
+    """
+
+    run: Run
+    path: str
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """A run ends.
+
+    Attributes:
+        run: whose.
+        status: FINISHED, FAILED or KILLED.
+        time: when, in milliseconds since the epoch.
+    """
+
+    run: Run
+    status: str
+    time: int
+
+
+Record: TypeAlias = "Create | Log | Put | End"
+
+_KINDS: Final[dict[str, type[Record]]] = {"create": Create, "log": Log, "put": Put, "end": End}
+_NAMES: Final = {kind: name for name, kind in _KINDS.items()}
+
+
+def to_line(record: Record) -> str:
+    """A record as one line of JSON."""
+    fields = dataclasses.asdict(record)
+    if isinstance(record, Put):
+        fields["data"] = base64.b64encode(record.data).decode("ascii")
+    return json.dumps({"record": _NAMES[type(record)], **fields}, ensure_ascii=False)
+
+
+def from_line(line: str) -> Record:
+    """The record of a line.
+
+    Raises:
+        ValueError: if the line is none of :func:`to_line`'s.
+    """
+    try:
+        fields: dict[str, Any] = json.loads(line)
+        kind = _KINDS[fields.pop("record")]
+        if kind is Put:
+            fields["data"] = base64.b64decode(fields["data"], validate=True)
+        if kind is Log:
+            fields["metrics"] = [tuple(metric) for metric in fields["metrics"]]
+        return kind(**fields)
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise ValueError(f"no record of a tracking store: {line[:80]!r}") from error

@@ -1,0 +1,163 @@
+"""A tracking store, through the public calls of MlflowClient: records become runs."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
+from pathlib import Path, PurePosixPath
+from typing import Any, Final, TypeAlias, TypeVar
+
+import mlflow.entities
+from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
+
+from sparkopt.tracking.records import Create, End, Log, Put, Record, Run
+
+T = TypeVar("T")
+
+_Batch: TypeAlias = "tuple[list[Any], ...]"
+
+IDENTITY: Final = ("fmin_uuid", "tid")
+"""The tags that a trial's run is known by."""
+
+_NAMES_PER_BATCH: Final = 100
+"""The store takes no more parameters, or tags, at once."""
+
+_METRICS_PER_BATCH: Final = 800
+"""With as many parameters and tags beside them, as many as a batch may have."""
+
+_PASSING: Final = frozenset({408, 429, 500, 502, 503, 504})
+"""What a store answers that may do better later."""
+
+
+class Store:
+    """The runs of one study in a tracking store.
+
+    Args:
+        uri: the store's.
+        experiment: the id of the experiment that the runs belong to.
+        main: the id of the study's run.
+        runs: the ids of the trials' runs that are there already.
+
+    Attributes:
+        runs: the ids of the trials' runs, by trial.
+    """
+
+    def __init__(self, uri: str, experiment: str, main: str, runs: Mapping[int, str] | None = None) -> None:
+        self.uri = uri
+        self.experiment = experiment
+        self.main = main
+        self.runs = dict(runs or {})
+        self.client = MlflowClient(tracking_uri=uri)
+        self._remote = uri.startswith(("http://", "https://"))
+
+    def write(self, record: Record, again: bool = False) -> None:
+        """Write a record.
+
+        Args:
+            record: what to write; its run has been created.
+            again: whether that has been tried before, and may have arrived.
+
+        Raises:
+            Exception: whatever the store raises; see :func:`is_passing`.
+        """
+        match record:
+            case Create():
+                self._create(record, again)
+            case Log():
+                self._log(record)
+            case Put():
+                self._put(record)
+            case End():
+                self._end(record)
+
+    def run_id(self, run: Run) -> str:
+        """The store's id of a run."""
+        return self.main if run is None else self.runs[run]
+
+    def _create(self, record: Create, again: bool) -> None:
+        if record.run in self.runs:
+            return
+        if again and (found := self._find(record)) is not None:
+            self.runs[record.run] = found
+            return
+        created = self.client.create_run(self.experiment, record.time, record.tags, record.name)
+        self.runs[record.run] = created.info.run_id
+
+    def _find(self, record: Create) -> str | None:
+        """A run that was created although nobody was told."""
+        known_by = " and ".join(f"tags.{tag} = '{record.tags[tag]}'" for tag in IDENTITY)
+        found = self.client.search_runs([self.experiment], known_by, max_results=1)
+        return str(found[0].info.run_id) if found else None
+
+    def _log(self, record: Log) -> None:
+        params = [mlflow.entities.Param(key, value) for key, value in record.params.items()]
+        tags = [mlflow.entities.RunTag(key, value) for key, value in record.tags.items()]
+        metrics = [mlflow.entities.Metric(*metric) for metric in record.metrics]
+        run_id = self.run_id(record.run)
+        batches = (
+            _pieces(metrics, _METRICS_PER_BATCH),
+            _pieces(params, _NAMES_PER_BATCH),
+            _pieces(tags, _NAMES_PER_BATCH),
+        )
+        while any(batch := tuple(next(pieces, []) for pieces in batches)):
+            self._log_batch(run_id, batch)
+
+    def _log_batch(self, run_id: str, batch: _Batch) -> None:
+        """Log metrics, parameters and tags, all but those that the store refuses.
+
+        A batch is refused as a whole, for a parameter that has another value already.
+
+        Raises:
+            MlflowException: for the first that is refused.
+        """
+        metrics, params, tags = batch
+        try:
+            self.client.log_batch(run_id, metrics, params, tags)
+            return
+        except MlflowException as error:
+            if is_passing(error):
+                raise
+        refused: list[MlflowException] = []
+        for kind, items in enumerate(batch):
+            for item in items:
+                alone: list[list[Any]] = [[], [], []]
+                alone[kind].append(item)
+                try:
+                    self.client.log_batch(run_id, alone[0], alone[1], alone[2])
+                except MlflowException as error:
+                    if is_passing(error):
+                        raise
+                    refused.append(error)
+        if refused:
+            raise refused[0]
+
+    def _put(self, record: Put) -> None:
+        path = PurePosixPath(record.path)
+        folder = None if path.parent == PurePosixPath() else str(path.parent)
+        with tempfile.TemporaryDirectory(prefix="sparkopt-") as directory:
+            file = Path(directory, path.name)
+            file.write_bytes(record.data)
+            self.client.log_artifact(self.run_id(record.run), str(file), folder)
+
+    def _end(self, record: End) -> None:
+        run_id = self.run_id(record.run)
+        if self._remote:
+            # set_terminated would print a line for each trial, and ask the server what to print.
+            self.client.update_run(run_id, record.status)
+        else:
+            self.client.set_terminated(run_id, record.status, record.time)
+
+
+def is_passing(error: Exception) -> bool:
+    """Whether what a store raised may be over in a while, and not the fault of what was written."""
+    if isinstance(error, MlflowException):
+        return int(error.get_http_status_code()) in _PASSING  # type: ignore[no-untyped-call]
+    return not isinstance(error, (TypeError, ValueError, KeyError))
+
+
+def _pieces(items: Sequence[T], size: int) -> Iterator[list[Any]]:
+    rest = iter(items)
+    while piece := list(islice(rest, size)):
+        yield piece

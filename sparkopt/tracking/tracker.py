@@ -1,0 +1,318 @@
+"""What a study tells MLflow: a run for the call of ``fmin``, and a child of it for each trial.
+
+The study's run is the active one, or one of its own that is active while ``fmin`` runs. Its children have the
+names that dashboards for such searches know already.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import time
+import urllib.error
+import urllib.request
+import uuid
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import mlflow
+import numpy as np
+from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
+
+from sparkopt.documents import status_of
+from sparkopt.errors import TrackingError
+from sparkopt.tracking.records import Create, End, Log, Metric, Put
+from sparkopt.tracking.store import Store
+from sparkopt.tracking.writer import Writer
+
+if TYPE_CHECKING:
+    from sparkopt.coordinator import Settled
+    from sparkopt.documents import Document
+    from sparkopt.readable import ReadableSpace
+
+_SOURCE: Final = "hyperoptAutoTracking"
+"""What existing queries look for in the tag ``runSource``."""
+
+_COPIED: Final = ("mlflow.user", "mlflow.source.name", "mlflow.source.type", "mlflow.source.git.commit")
+"""The parent's tags that its children get as well: MlflowClient sets none."""
+
+_STATUSES: Final = {"success": "FINISHED", "failure": "FAILED", "cancelled": "KILLED"}
+
+_TAG_CHARACTERS: Final = 5000
+_KEY_CHARACTERS: Final = 250
+_REACH_SECONDS: Final = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is known of a study before it begins.
+
+    Attributes:
+        params: of the study's run.
+        tags: of the study's run.
+        space: in words.
+    """
+
+    params: Mapping[str, Any]
+    tags: Mapping[str, str]
+    space: ReadableSpace
+
+
+@dataclass(slots=True)
+class Ending:
+    """How a study has ended.
+
+    Attributes:
+        counts: of trials, by ``successful``, ``failed``, ``cancelled``, ``total``.
+        best: the document of the best trial; None if no trial has a loss.
+        best_params: its point, if it can be told.
+        finished: the documents of the trials that have a result.
+    """
+
+    counts: Mapping[str, int]
+    best: Document | None = None
+    best_params: Any = None
+    finished: list[Document] = field(default_factory=list)
+
+
+class Tracker:
+    """Tells a tracking store what becomes of a study.
+
+    Args:
+        facts: what is known of the study.
+
+    Raises:
+        TrackingError: if the store cannot be reached.
+    """
+
+    def __init__(self, facts: Facts) -> None:
+        self._space = facts.space
+        uri = mlflow.get_tracking_uri()
+        _check_reach(uri)
+        try:
+            active = mlflow.active_run()
+            self._own = active is None
+            run = active if active is not None else mlflow.start_run()
+            self._main = str(run.info.run_id)
+            self._store = Store(uri, run.info.experiment_id, self._main)
+            known = self._store.client.get_run(self._main).data
+        except Exception as error:
+            raise _unreachable(uri, error) from error
+        self._uuid = uuid.uuid4().hex[:6]
+        self._taken = {*known.params, *known.metrics, *known.tags}
+        self._again = "fmin_uuid" in known.tags
+        self._tags: dict[str, str] = {tag: known.tags[tag] for tag in _COPIED if tag in known.tags}
+        self._best: float | None = None
+        self._finished = 0
+        self._open: set[int] = set()
+        self._writer = Writer(self._store, Path(f"sparkopt-mlflow-{self._main}.jsonl"))
+        self._begin(facts)
+
+    @property
+    def run_id(self) -> str:
+        """The id of the study's run."""
+        return self._main
+
+    def _begin(self, facts: Facts) -> None:
+        tags = {
+            **facts.tags,
+            "runSource": _SOURCE,
+            "fmin_uuid": self._uuid,
+            "space": facts.space.text[:_TAG_CHARACTERS],
+        }
+        params = {self._name(key): str(value) for key, value in facts.params.items()}
+        self._writer.put(Log(None, params, tags={self._name(key): value for key, value in tags.items()}))
+        self._put("space.txt", facts.space.text.encode())
+
+    def _name(self, name: str) -> str:
+        """A name in the study's run, which may be another study's run as well."""
+        return f"{name}_{self._uuid}" if name in self._taken else name
+
+    def _put(self, name: str, data: bytes) -> None:
+        folder = f"fmin_{self._uuid}" if self._again else "fmin"
+        self._writer.put(Put(None, f"{folder}/{name}", data))
+
+    # While the study runs: called in its thread, and only as long as the backlog is full does it wait.
+
+    def proposed(self, documents: Iterable[Document]) -> None:
+        """These trials are about to be submitted."""
+        now = _now()
+        for document in documents:
+            tid = document["tid"]
+            self._open.add(tid)
+            tags: dict[str, str] = {
+                **self._tags,
+                MLFLOW_PARENT_RUN_ID: self._main,
+                "fmin_uuid": self._uuid,
+                "runSource": _SOURCE,
+                "tid": str(tid),
+            }
+            self._writer.put(Create(tid, f"trial {tid}", now, tags))
+            params = {
+                _key(label): text for label, text in self._space.values(document["misc"]["vals"]).items()
+            }
+            self._writer.put(Log(tid, params))
+
+    def ended(self, document: Document, settled: Settled | None) -> None:
+        """A trial has its final state.
+
+        Args:
+            document: of the trial.
+            settled: what the pool says of it; None if it never came to that.
+        """
+        tid, now, status = document["tid"], _now(), status_of(document)
+        if tid not in self._open:
+            return  # what was proposed could not be recorded in the journal
+        self._open.remove(tid)
+        log = Log(tid, tags={"trial_status": status})
+        if settled is not None:
+            log.tags.update(_tags_of(settled))
+            log.metrics.append(("seconds", settled.seconds, now, 0))
+        if status == "success":
+            log.metrics.extend(_metrics(document["result"], now))
+            self._note_best(document, now)
+        else:
+            kind, text = document["misc"]["error"]
+            log.tags["error"] = str(kind)[:_TAG_CHARACTERS]
+            self._writer.put(Put(tid, "error.txt", str(text).encode()))
+        self._writer.put(log)
+        self._writer.put(End(tid, _STATUSES[status], now))
+
+    def _note_best(self, document: Document, now: int) -> None:
+        loss = document["result"].get("loss")
+        if not _is_number(loss) or math.isnan(loss):
+            return
+        self._finished += 1
+        self._best = float(loss) if self._best is None else min(self._best, float(loss))
+        self._writer.put(Log(None, metrics=[(self._name("best_loss"), self._best, now, self._finished)]))
+
+    # At its end.
+
+    def close(self, ending: Ending, status: str, waiting: Callable[[int], None]) -> None:
+        """Say how the study has ended, and wait until everything is written.
+
+        Args:
+            ending: how.
+            status: of the study's run, if it is its own: FINISHED, FAILED or KILLED.
+            waiting: called about once a second with the number of records that are left.
+        """
+        try:
+            self._say_ending(ending)
+            if self._own:
+                self._writer.put(End(None, status, _now()))
+        finally:
+            try:
+                self._writer.close(waiting)
+            finally:
+                self._leave_main(status)
+
+    def _say_ending(self, ending: Ending) -> None:
+        now = _now()
+        metrics: list[Metric] = [
+            (self._name(f"{kind}_trials_count"), float(count), now, 0)
+            for kind, count in ending.counts.items()
+        ]
+        tags = {}
+        if ending.best is not None:
+            metrics.append((self._name("best_trial_loss"), float(ending.best["result"]["loss"]), now, 0))
+            tags[self._name("best_trial_tid")] = str(ending.best["tid"])
+            self._put("best_trial.json", self._best_as_json(ending))
+        self._writer.put(Log(None, metrics=metrics, tags=tags))
+        if points := _points(ending.finished):
+            from sparkopt.tracking.pictures import loss_by_parameter, loss_over_trials
+
+            self._put("loss_over_trials.png", loss_over_trials(points))
+            self._put("loss_by_parameter.png", loss_by_parameter(points, self._space.options))
+
+    def _best_as_json(self, ending: Ending) -> bytes:
+        assert ending.best is not None
+        vals = ending.best["misc"]["vals"]
+        argmin = {label: drawn[0] for label, drawn in vals.items() if drawn}
+        said = {
+            "tid": ending.best["tid"],
+            "loss": float(ending.best["result"]["loss"]),
+            "values": self._space.values(vals),
+            "argmin": argmin,
+            "point": ending.best_params,
+        }
+        return json.dumps(said, indent=2, ensure_ascii=False, default=_plain).encode()
+
+    def _leave_main(self, status: str) -> None:
+        """The study's own run is the active one no more; it has ended, if the store could hear that."""
+        active = mlflow.active_run()
+        if self._own and active is not None and active.info.run_id == self._main:
+            with contextlib.suppress(Exception):  # the writer has warned of what the store did not take
+                mlflow.end_run(status)
+
+
+def _check_reach(uri: str) -> None:
+    """Whether anything answers there: mlflow would try for minutes."""
+    if not uri.startswith(("http://", "https://")):
+        return
+    try:
+        with urllib.request.urlopen(uri, timeout=_REACH_SECONDS):
+            return
+    except urllib.error.HTTPError:
+        return
+    except OSError as error:
+        reason = getattr(error, "reason", error)
+        if "CERTIFICATE" in str(reason).upper():
+            return  # mlflow has settings of its own for that
+        raise _unreachable(uri, error) from error
+
+
+def _unreachable(uri: str, error: Exception) -> TrackingError:
+    why = " ".join(str(error).split())
+    return TrackingError(
+        f"the MLflow tracking store {uri} cannot be used ({type(error).__name__}: {why[:500]}). Start it, or"
+        " set another (mlflow.set_tracking_uri), or search without tracking: SparkTrials(tracking=False), or"
+        " spark.databricks.mlflow.trackHyperopt.enabled=false"
+    )
+
+
+def _now() -> int:
+    return int(time.time() * 1000)
+
+
+def _key(name: str) -> str:
+    """A name that MLflow takes: letters, digits, and a few signs."""
+    cleaned = "".join(sign if sign.isalnum() or sign in "_-. :/" else "_" for sign in name)
+    return cleaned[:_KEY_CHARACTERS] or "_"
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float, np.number)) and not isinstance(value, (bool, np.bool_, complex))
+
+
+def _metrics(result: Mapping[str, Any], now: int) -> list[Metric]:
+    """The numbers of a result."""
+    return [(_key(str(name)), float(value), now, 0) for name, value in result.items() if _is_number(value)]
+
+
+def _tags_of(settled: Settled) -> dict[str, str]:
+    tags = {"attempt": str(settled.attempt)}
+    if settled.worker is not None:
+        tags["worker"] = settled.worker
+    if settled.host:
+        tags["worker_host"] = settled.host
+    return tags
+
+
+def _points(finished: list[Document]) -> list[Any]:
+    from sparkopt.tracking.pictures import Point
+
+    points = []
+    for document in finished:
+        loss = document["result"].get("loss")
+        if _is_number(loss) and math.isfinite(loss):
+            drawn = {label: found[0] for label, found in document["misc"]["vals"].items() if found}
+            values = {label: float(value) for label, value in drawn.items() if _is_number(value)}
+            points.append(Point(document["tid"], float(loss), values))
+    return points
+
+
+def _plain(value: Any) -> Any:
+    return value.item() if isinstance(value, np.generic) else str(value)

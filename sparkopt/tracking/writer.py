@@ -1,0 +1,189 @@
+"""The one writer of a study's records: a thread, so that no trial waits for the store.
+
+    put ──▶ backlog ──▶ what is logged to a run is held, and merged ──▶ Store
+                                                                         │ the store cannot be reached:
+                                                                         │ again, and again, up to a limit
+                                                                         ▼
+                                                                       a file, to be replayed
+
+Records are written in their order. Only what is logged to a run may wait for more of the same run, until the
+run ends or there is nothing else to do. A backlog that is full holds up whoever puts more.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from sparkopt.errors import TrackingWarning, warn
+from sparkopt.tracking.file import RecordFile
+from sparkopt.tracking.records import Create, End, Log, Put, Record, Run
+from sparkopt.tracking.store import Store, is_passing
+
+BACKLOG = 20_000
+"""How many records may wait; about five thousand trials."""
+
+PATIENCE = 120.0
+"""For how many seconds a store may be out of reach before its records go to a file."""
+
+_FIRST_PAUSE: Final = 0.2
+_LONGEST_PAUSE: Final = 5.0
+"""Seconds between two tries, doubled each time."""
+
+_MAIN_SECONDS: Final = 1.0
+"""How often what is logged to the study's own run is written, at most."""
+
+_WAITING_SECONDS: Final = 1.0
+"""How often whoever waits for the end hears of what is left."""
+
+Call = Callable[[], None]
+
+
+class Writer:
+    """Writes records to a store, one after another.
+
+    Args:
+        store: where they go.
+        file: where they go if the store is out of reach for too long.
+    """
+
+    def __init__(self, store: Store, file: Path) -> None:
+        self._store = store
+        self._path = file
+        self._queue: queue.Queue[Record | Call | None] = queue.Queue(BACKLOG)
+        self._held: dict[Run, Log] = {}
+        self._main_is_due = 0.0
+        self._file: RecordFile | None = None
+        self._given_up = threading.Event()
+        self._dropped = 0
+        self._first_error: Exception | None = None
+        self._thread = threading.Thread(target=self._run, name="sparkopt-tracking", daemon=True)
+        self._thread.start()
+
+    def put(self, record: Record) -> None:
+        """Have a record written. Waits while the backlog is full."""
+        self._queue.put(record)
+
+    def call(self, function: Call) -> None:
+        """Have a function called between two records, in the writer's thread. Waits as :meth:`put` does."""
+        self._queue.put(function)
+
+    def close(self, waiting: Callable[[int], None]) -> None:
+        """Wait until everything is written, and say what was not.
+
+        Args:
+            waiting: called about once a second with how many records are left.
+        """
+        self._queue.put(None)
+        try:
+            while self._thread.is_alive():
+                self._thread.join(_WAITING_SECONDS)
+                if self._thread.is_alive():
+                    waiting(self._queue.qsize())
+        except BaseException:
+            # The user does not wait for the store; what is left must not be lost for it.
+            self._given_up.set()
+            self._thread.join()
+            raise
+        finally:
+            self._say_what_was_not_written()
+
+    def _say_what_was_not_written(self) -> None:
+        if self._file is not None:
+            warn(
+                f"the tracking store {self._store.uri} could not be reached ({_brief(self._first_error)}):"
+                f" {self._file.count} records are not in it but in {self._path}. When it is back,"
+                f" `sparkopt replay {self._path}` writes them.",
+                TrackingWarning,
+            )
+        if self._dropped:
+            warn(
+                f"{self._dropped} records are not in the tracking store {self._store.uri}, because of"
+                f" {_brief(self._first_error)}",
+                TrackingWarning,
+            )
+
+    # The writer's thread.
+
+    def _run(self) -> None:
+        while (item := self._next()) is not None:
+            match item:
+                case Log():
+                    self._hold(item)
+                case Create() | Put():
+                    self._write(item)
+                case End():
+                    self._flush(item.run)
+                    self._write(item)
+                case _:
+                    self._flush_all()
+                    item()
+        self._flush_all()
+        if self._file is not None:
+            self._file.close()
+
+    def _next(self) -> Record | Call | None:
+        with contextlib.suppress(queue.Empty):
+            return self._queue.get_nowait()
+        for run in [run for run in self._held if run is not None]:
+            self._flush(run)
+        while None in self._held:
+            due = self._main_is_due - time.monotonic()
+            if due <= 0:
+                self._flush(None)
+                break
+            with contextlib.suppress(queue.Empty):
+                return self._queue.get(timeout=due)
+        return self._queue.get()
+
+    def _hold(self, record: Log) -> None:
+        self._held.setdefault(record.run, Log(record.run)).add(record)
+        if record.run is None and time.monotonic() >= self._main_is_due:
+            self._flush(None)
+
+    def _flush_all(self) -> None:
+        for run in list(self._held):
+            self._flush(run)
+
+    def _flush(self, run: Run) -> None:
+        record = self._held.pop(run, None)
+        if run is None:
+            self._main_is_due = time.monotonic() + _MAIN_SECONDS
+        if record is not None:
+            self._write(record)
+
+    def _write(self, record: Record) -> None:
+        if self._file is not None:
+            self._file.add(record)
+            return
+        began, pause, again = time.monotonic(), _FIRST_PAUSE, False
+        while True:
+            try:
+                self._store.write(record, again)
+                return
+            except Exception as error:  # noqa: BLE001 - what stores raise is theirs to choose
+                if self._first_error is None:
+                    self._first_error = error
+                if not is_passing(error):
+                    self._dropped += 1
+                    return
+            if time.monotonic() - began >= PATIENCE or self._given_up.is_set():
+                break
+            self._given_up.wait(pause)
+            pause, again = min(2 * pause, _LONGEST_PAUSE), True
+        try:
+            self._file = RecordFile.create(self._path, self._store)
+            self._file.add(record)
+        except OSError as error:
+            self._first_error = error
+            self._dropped += 1
+
+
+def _brief(error: Exception | None) -> str:
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text[:300]}"

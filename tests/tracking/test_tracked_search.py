@@ -1,0 +1,293 @@
+"""A search in MLflow: a run for the call of fmin, a child of it for each trial, and what they say."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+
+import mlflow
+import numpy as np
+import pytest
+from hyperopt import hp, rand
+from matplotlib import image
+from runs import all_runs, artifacts, children, content, main_runs
+from study_tools import CASE, blocking_from_the_third, in_order, jobs, make_fifos
+
+from sparkopt import SparkTrials, fmin
+from sparkopt.errors import TrackingError
+from sparkopt.tracked import SETTING, wants_tracking
+
+SEED = 5
+SPACE = {
+    "case": CASE,
+    "model": hp.choice("model", [{"name": "tree", "depth": hp.randint("depth", 9)}, "line"]),
+}
+
+
+def objective(point):
+    if point["case"] == 1:
+        raise ValueError("one is too few")
+    return {
+        "loss": 10.0 - point["case"],
+        "status": "ok",
+        "accuracy": np.float32(0.5),
+        "good": True,
+        "note": "text",
+        "odd @name": 3,
+    }
+
+
+@pytest.fixture(scope="module")
+def made(spark, shared_store):
+    """One search of six trials, the second of which fails: its trials, its run, the children."""
+    trials = SparkTrials(2, timeout=600, spark_session=spark, tracking=True)
+    # pytest knows this module by its file's name, which workers cannot import.
+    shipped = type(objective)(objective.__code__, {"np": np, "__builtins__": __builtins__})
+    rstate = np.random.default_rng(SEED)
+    fmin(shipped, SPACE, in_order, 6, trials=trials, rstate=rstate, loss_threshold=-9.0, verbose=False)
+    (main,) = main_runs(shared_store)
+    return trials, main, children(shared_store, main)
+
+
+def test_the_call_of_fmin_is_a_run_of_its_own_with_what_is_known_of_it(made, shared_store):
+    trials, main, _ = made
+    assert mlflow.active_run() is None
+    assert main.info.status == "FINISHED"
+    assert main.data.params == {
+        "algo": "study_tools.in_order",
+        "max_evals": "6",
+        "max_queue_len": "1",
+        "parallelism": "2",
+        "actual_parallelism": "2",
+        "timeout": "600",
+        "loss_threshold": "-9.0",
+        "seed": str(SEED),
+    }
+    tags = main.data.tags
+    assert tags["runSource"] == "hyperoptAutoTracking"
+    assert len(tags["fmin_uuid"]) == 6
+    assert "model: one of 2" in tags["space"]
+    assert tags["version.python"] == ".".join(map(str, sys.version_info[:3]))
+    assert tags["version.mlflow"] == mlflow.__version__
+    assert main.data.metrics == {
+        "best_loss": 5.0,
+        "best_trial_loss": 5.0,
+        "successful_trials_count": 5.0,
+        "failed_trials_count": 1.0,
+        "cancelled_trials_count": 0.0,
+        "total_trials_count": 6.0,
+    }
+    history = shared_store.get_metric_history(main.info.run_id, "best_loss")
+    losses = [
+        document["result"]["loss"]
+        for document in sorted(trials.trials, key=lambda each: each["refresh_time"])
+    ]
+    assert len(history) == len(losses)
+    assert sorted(metric.step for metric in history) == [1, 2, 3, 4, 5]
+    by_step = [metric.value for metric in sorted(history, key=lambda metric: metric.step)]
+    assert by_step == sorted(by_step, reverse=True)
+
+
+def test_the_best_trial_and_the_space_are_there_to_read(made, shared_store):
+    trials, main, _ = made
+    assert main.data.tags["best_trial_tid"] == "5"
+    best = json.loads(content(shared_store, main, "fmin/best_trial.json"))
+    assert (best["tid"], best["loss"]) == (5, 5.0)
+    assert best["argmin"] == {label: float(value) for label, value in trials.argmin.items()}
+    assert best["point"]["case"] == 5
+    assert b"depth = depth: " in content(shared_store, main, "fmin/space.txt").replace(b"int(", b"")
+
+
+@pytest.mark.parametrize("name", ["loss_over_trials", "loss_by_parameter"])
+def test_there_are_pictures(made, shared_store, name):
+    picture = image.imread(io.BytesIO(content(shared_store, made[1], f"fmin/{name}.png")))
+    assert picture.ndim == 3
+    assert len(np.unique(picture.reshape(-1, picture.shape[2]), axis=0)) > 10
+
+
+def test_each_trial_is_a_child(made):
+    trials, main, found = made
+    assert sorted(found) == list(range(6))
+    for document in trials.trials:
+        run = found[document["tid"]]
+        assert run.info.status == "FINISHED"
+        assert run.info.run_name == f"trial {document['tid']}"
+        assert run.info.start_time <= run.info.end_time
+        vals = document["misc"]["vals"]
+        chosen = int(vals["model"][0])
+        assert run.data.params["model"] == ["tree", "line"][chosen]
+        assert run.data.params["model.index"] == str(chosen)
+        assert run.data.params["case"] == str(document["tid"])
+        assert ("depth" in run.data.params) == (chosen == 0)
+        metrics = dict(run.data.metrics)
+        assert metrics.pop("seconds") > 0
+        assert metrics == {"loss": document["result"]["loss"], "accuracy": 0.5, "odd _name": 3.0}
+        tags = run.data.tags
+        assert tags["trial_status"] == "success"
+        assert tags["fmin_uuid"] == main.data.tags["fmin_uuid"]
+        assert tags["mlflow.user"] == main.data.tags["mlflow.user"]
+        assert tags["attempt"] == "1"
+        assert tags["worker"].startswith("gang0.1/worker")
+        assert tags["worker_host"]
+
+
+def test_a_failed_trial_is_failed_with_its_traceback(made, shared_store):
+    run = made[2][1]
+    assert run.info.status == "FAILED"
+    assert run.data.tags["trial_status"] == "failure"
+    assert run.data.tags["error"] == "<class 'ValueError'>"
+    assert b"one is too few" in content(shared_store, run, "error.txt")
+    assert "loss" not in run.data.metrics
+
+
+def test_cancelled_trials_are_killed_and_what_never_ran_has_no_run(tracked_trials, store, tmp_path):
+    make_fifos(tmp_path, "there", "never")
+    # Two return, and then the early stop comes, with the third blocked and two that have not been submitted.
+    trials = tracked_trials()
+    block = blocking_from_the_third(tmp_path)
+    points = [{"case": number} for number in range(5)]
+    fmin(
+        block,
+        CASE,
+        in_order,
+        5,
+        trials=trials,
+        points_to_evaluate=points,
+        early_stop_fn=lambda trials, *rest: (len(trials.trials) == 2, rest),
+        verbose=False,
+    )
+    (main,) = main_runs(store)
+    assert main.info.status == "FINISHED"
+    assert main.data.metrics["cancelled_trials_count"] == trials.count_cancelled_trials() == 3
+    found = children(store, main)
+    statuses = [found[tid].info.status for tid in sorted(found)]
+    assert statuses.count("FINISHED") == 2
+    assert statuses.count("KILLED") == len(found) - 2 >= 1
+    assert len(found) < 5
+    killed = next(run for run in found.values() if run.info.status == "KILLED")
+    assert killed.data.tags["trial_status"] == "cancelled"
+
+
+def test_two_searches_in_one_active_run(tracked_trials, store):
+    with mlflow.start_run(run_name="both") as run:
+        mlflow.log_param("max_evals", "the user's")
+        for _ in range(2):
+            fmin(lambda case: case, CASE, in_order, 3, trials=tracked_trials(), verbose=False)
+            assert mlflow.active_run().info.run_id == run.info.run_id
+    (main,) = main_runs(store)
+    assert main.info.run_name == "both"
+    runs = [each for each in all_runs(store) if each.info.run_id != main.info.run_id]
+    uuids = {each.data.tags["fmin_uuid"] for each in runs}
+    assert len(runs) == 6
+    assert len(uuids) == 2
+    first, second = main.data.tags["fmin_uuid"], (uuids - {main.data.tags["fmin_uuid"]}).pop()
+    assert main.data.tags[f"fmin_uuid_{second}"] == second
+    assert main.data.params["max_evals"] == "the user's"
+    assert main.data.params[f"max_evals_{first}"] == main.data.params[f"max_evals_{second}"] == "3"
+    assert main.data.params["algo"] == main.data.params[f"algo_{second}"]
+    assert main.data.metrics["total_trials_count"] == main.data.metrics[f"total_trials_count_{second}"] == 3
+    assert {path.split("/")[0] for path in artifacts(store, main)} == {"fmin", f"fmin_{second}"}
+
+
+@pytest.mark.parametrize(("error", "status"), [(KeyboardInterrupt, "KILLED"), (ZeroDivisionError, "FAILED")])
+def test_a_search_that_ends_with_an_error_says_so(tracked_trials, store, error, status):
+    def algo(new_ids, domain, trials, seed):
+        if len(trials.trials) >= 2:
+            raise error
+        return rand.suggest(new_ids, domain, trials, seed)
+
+    with pytest.raises(error):
+        fmin(lambda case: case, CASE, algo, 9, trials=tracked_trials(1), verbose=False)
+    (main,) = main_runs(store)
+    assert main.info.status == status
+    assert mlflow.active_run() is None
+    assert main.data.metrics["successful_trials_count"] == 2
+
+
+def test_an_active_run_is_left_as_it_is_after_an_error(tracked_trials, store):
+    def algo(*_):
+        raise ZeroDivisionError
+
+    with mlflow.start_run() as run:
+        with pytest.raises(ZeroDivisionError):
+            fmin(lambda case: case, CASE, algo, 9, trials=tracked_trials(), verbose=False)
+        assert store.get_run(run.info.run_id).info.status == "RUNNING"
+        assert mlflow.active_run().info.run_id == run.info.run_id
+
+
+def test_a_resumed_search_logs_what_it_runs_itself(tracked_trials, store, tmp_path):
+    for evals in (3, 5):
+        trials = tracked_trials(journal=tmp_path / "journal")
+        fmin(lambda case: case, CASE, in_order, evals, trials=trials, verbose=False)
+    first, second = main_runs(store)
+    assert sorted(children(store, first)) == [0, 1, 2]
+    assert sorted(children(store, second)) == [3, 4]
+    assert second.data.metrics["total_trials_count"] == 5
+
+
+@pytest.mark.parametrize(
+    ("asked", "value", "wanted"),
+    [
+        (None, None, True),
+        (None, "true", True),
+        (None, "False", False),
+        (True, "false", True),
+        (False, "true", False),
+    ],
+)
+def test_tracking_is_on_unless_it_is_turned_off(spark, asked, value, wanted):
+    before = spark.conf.get(SETTING)
+    try:
+        if value is None:
+            spark.conf.unset(SETTING)
+        else:
+            spark.conf.set(SETTING, value)
+        # The tests' own default stays where there is no value.
+        assert wants_tracking(spark, asked) is (
+            wanted if value is not None else spark.conf.get(SETTING, "true") != "false"
+        )
+    finally:
+        spark.conf.set(SETTING, before)
+
+
+def test_a_search_that_is_not_tracked_does_not_load_the_tracker(spark, store, monkeypatch):
+    for name in [name for name in sys.modules if name.startswith("sparkopt.tracking")]:
+        monkeypatch.setitem(sys.modules, name, None)
+    monkeypatch.setitem(sys.modules, "sparkopt.tracking", None)
+
+    def run(**tracking):
+        fmin(
+            lambda case: case,
+            CASE,
+            in_order,
+            2,
+            trials=SparkTrials(1, spark_session=spark, **tracking),
+            verbose=False,
+        )
+
+    run()
+    run(tracking=False)
+    with pytest.raises(ImportError):
+        run(tracking=True)
+    assert all_runs(store) == []
+
+
+def test_a_store_that_is_down_is_an_error_before_anything_is_launched(spark, tracked_trials, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    before = jobs(spark)
+    with pytest.raises(TrackingError, match=r"http://127.0.0.1:9 cannot be used .*tracking=False"):
+        fmin(lambda case: case, CASE, in_order, 2, trials=tracked_trials(), verbose=False)
+    assert jobs(spark) == before
+    assert mlflow.active_run() is None
+
+
+def test_a_database_that_is_none_is_an_error_before_anything_is_launched(
+    spark, tracked_trials, tmp_path, monkeypatch
+):
+    (tmp_path / "file").write_text("no database, but long enough to be looked at as if it were one")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/file")
+    before = jobs(spark)
+    with pytest.raises(TrackingError, match=f"sqlite:///{tmp_path}/file cannot be used"):
+        fmin(lambda case: case, CASE, in_order, 2, trials=tracked_trials(), verbose=False)
+    assert jobs(spark) == before

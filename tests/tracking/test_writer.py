@@ -1,0 +1,293 @@
+"""The writer: records in order, merged where they may be, tried again, and kept where a store is gone."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE, TEMPORARILY_UNAVAILABLE
+from runs import all_runs, content
+
+from sparkopt.errors import TrackingError, TrackingWarning
+from sparkopt.tracking import writer as room
+from sparkopt.tracking.file import replay
+from sparkopt.tracking.records import Create, End, Log, Put, from_line, to_line
+from sparkopt.tracking.store import Store
+from sparkopt.tracking.writer import Writer
+
+TAGS = {"fmin_uuid": "abc123", "tid": "7"}
+RECORDS = [
+    Create(7, "trial 7", 1000, TAGS),
+    Log(7, {"x": "1.5"}),
+    Put(7, "texts/note.txt", b"\x00\xffbytes"),
+    Log(7, metrics=[("loss", 2.5, 1500, 0), ("loss", 1.5, 1600, 1)], tags={"kind": "ünusual"}),
+    End(7, "FAILED", 2000),
+]
+
+
+class FailingStore(Store):
+    """A real store that fails on demand, and says what it was given."""
+
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        self.failures = []
+        self.written = []
+        self.go_on = threading.Event()
+        self.go_on.set()
+
+    def write(self, record, again=False):
+        self.go_on.wait()
+        if self.failures and (failure := self.failures.pop(0)) is not None:
+            raise failure
+        self.written.append((record, again))
+        super().write(record, again)
+
+
+@pytest.fixture
+def target(store):
+    main = store.create_run(store.search_experiments(filter_string="name = 'searches'")[0].experiment_id)
+    return FailingStore(f"{store.tracking_uri}", main.info.experiment_id, main.info.run_id)
+
+
+@pytest.fixture
+def impatient(monkeypatch):
+    monkeypatch.setattr(room, "PATIENCE", 0.0)
+
+
+def passing():
+    return MlflowException("come back later", TEMPORARILY_UNAVAILABLE)
+
+
+def written_by(target, records, tmp_path):
+    writer = Writer(target, tmp_path / "kept.jsonl")
+    for record in records:
+        writer.put(record)
+    writer.close(lambda left: None)
+
+
+def check_run(client):
+    """The run that RECORDS make, and nothing else but the study's own."""
+    (run,) = [run for run in all_runs(client) if run.data.tags.get("tid") == "7"]
+    assert (run.info.run_name, run.info.status) == ("trial 7", "FAILED")
+    assert (run.info.start_time, run.info.end_time) == (1000, 2000)
+    assert run.data.params == {"x": "1.5"}
+    assert run.data.metrics == {"loss": 1.5}
+    history = client.get_metric_history(run.info.run_id, "loss")
+    assert [(each.value, each.timestamp, each.step) for each in history] == [(2.5, 1500, 0), (1.5, 1600, 1)]
+    assert run.data.tags["kind"] == "ünusual"
+    assert content(client, run, "texts/note.txt") == b"\x00\xffbytes"
+
+
+def test_records_become_a_run(target, store, tmp_path):
+    written_by(target, RECORDS, tmp_path)
+    check_run(store)
+    assert not (tmp_path / "kept.jsonl").exists()
+
+
+def test_what_is_logged_to_a_run_is_written_at_once_when_there_is_more_to_do(target, tmp_path):
+    target.go_on.clear()
+    writer = Writer(target, tmp_path / "kept.jsonl")
+    for record in RECORDS:
+        writer.put(record)
+    target.go_on.set()
+    writer.close(lambda left: None)
+    kinds = [type(record) for record, _ in target.written]
+    assert kinds == [Create, Put, Log, End]
+    (log,) = [record for record, _ in target.written if isinstance(record, Log)]
+    assert (log.params, len(log.metrics), log.tags) == ({"x": "1.5"}, 2, {"kind": "ünusual"})
+
+
+def test_what_is_logged_is_written_when_there_is_nothing_else_to_do(target, tmp_path, monkeypatch):
+    there = threading.Event()
+    write = target.write
+
+    def noted(record, again=False):
+        write(record, again)
+        if isinstance(record, Log):
+            there.set()
+
+    monkeypatch.setattr(target, "write", noted)
+    writer = Writer(target, tmp_path / "kept.jsonl")
+    writer.put(RECORDS[0])
+    writer.put(RECORDS[1])
+    assert there.wait(60)
+    writer.close(lambda left: None)
+
+
+def test_many_parameters_and_metrics_go_in_batches(target, store, tmp_path):
+    many = Log(
+        7,
+        {f"p{number}": "v" for number in range(250)},
+        [("m", float(number), 0, number) for number in range(2500)],
+        {f"t{number}": "v" for number in range(120)},
+    )
+    written_by(target, [RECORDS[0], many, RECORDS[-1]], tmp_path)
+    run = store.get_run(target.runs[7])
+    assert len(run.data.params) == 250
+    assert len(run.data.tags.keys() & many.tags.keys()) == 120
+    assert len(store.get_metric_history(target.runs[7], "m")) == 2500
+
+
+def test_a_store_that_fails_for_a_while_is_tried_again(target, store, tmp_path):
+    target.failures = [passing(), ConnectionError("gone"), None, passing()]
+    written_by(target, RECORDS, tmp_path)
+    check_run(store)
+    assert [again for _, again in target.written].count(True) == 2
+
+
+def test_a_run_that_was_created_without_an_answer_is_not_created_twice(target, store, tmp_path, monkeypatch):
+    create, silent = target.client.create_run, [True]
+
+    def create_in_silence(*arguments):
+        run = create(*arguments)
+        if silent.pop():
+            raise passing()
+        return run
+
+    monkeypatch.setattr(target.client, "create_run", create_in_silence)
+    written_by(target, RECORDS, tmp_path)
+    assert silent == []
+    check_run(store)
+
+
+def test_what_a_store_refuses_is_told_and_costs_nothing_else(target, store, tmp_path):
+    target.failures = [None, MlflowException("no good", INVALID_PARAMETER_VALUE)]
+    writer = Writer(target, tmp_path / "kept.jsonl")
+    writer.put(RECORDS[0])
+    writer.put(Put(None, "refused.txt", b""))
+    writer.put(Log(7, {"x": "1.5"}))
+    writer.call(lambda: None)
+    writer.put(Log(7, {"y": "2", "x": "another"}, [("loss", 3.0, 0, 0)], {"kind": "late"}))
+    writer.put(RECORDS[-1])
+    with pytest.warns(TrackingWarning, match=r"2 records are not in the tracking store .* no good"):
+        writer.close(lambda left: None)
+    run = store.get_run(target.runs[7])
+    assert run.data.params == {"x": "1.5", "y": "2"}
+    assert run.data.metrics == {"loss": 3.0}
+    assert run.data.tags["kind"] == "late"
+    assert run.info.status == "FAILED"
+
+
+def test_a_full_backlog_holds_up_whoever_puts_more(target, tmp_path, monkeypatch):
+    monkeypatch.setattr(room, "BACKLOG", 3)
+    target.go_on.clear()
+    writer = Writer(target, tmp_path / "kept.jsonl")
+    put, all_put = threading.Semaphore(0), threading.Event()
+
+    def put_all():
+        for record in (RECORDS[0], *[Put(None, f"{number}.txt", b"") for number in range(9)]):
+            writer.put(record)
+            put.release()
+        all_put.set()
+
+    thread = threading.Thread(target=put_all)
+    thread.start()
+    for _ in range(4):  # one is being written, three wait
+        assert put.acquire(timeout=60)
+    while writer._queue.qsize() < 3:
+        assert put.acquire(timeout=60)
+    assert not all_put.is_set()
+    assert writer._queue.full()
+    target.go_on.set()
+    thread.join(60)
+    writer.close(lambda left: None)
+    assert len(target.written) == 10
+
+
+def test_a_call_comes_after_what_was_put_before_it(target, store, tmp_path):
+    writer = Writer(target, tmp_path / "kept.jsonl")
+    seen = []
+    writer.put(RECORDS[0])
+    writer.put(RECORDS[1])
+    writer.call(lambda: seen.append(store.get_run(target.runs[7]).data.params))
+    writer.put(RECORDS[-1])
+    writer.close(lambda left: None)
+    assert seen == [{"x": "1.5"}]
+
+
+def test_records_of_a_store_that_is_gone_are_kept_and_replayed(target, store, tmp_path, impatient):
+    target.failures = [None, None, ConnectionError("cable cut")]
+    kept = tmp_path / "kept.jsonl"
+    with pytest.warns(TrackingWarning, match=rf"cable cut.* 2 records .* `sparkopt replay {kept}`"):
+        written_by(target, RECORDS, tmp_path)
+    assert replay(kept) == 2
+    assert not kept.exists()
+    check_run(store)
+
+
+def test_a_replay_that_fails_keeps_the_rest(target, store, tmp_path, impatient, monkeypatch):
+    target.failures = [ConnectionError("cable cut")]
+    kept = tmp_path / "kept.jsonl"
+    with pytest.warns(TrackingWarning):
+        written_by(target, RECORDS, tmp_path)
+    write, left = Store.write, [2]
+
+    def failing(self, record, again=False):
+        if not left[0]:
+            raise ConnectionError("cut again")
+        left[0] -= 1
+        write(self, record, again)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "write", failing)
+        with pytest.raises(TrackingError, match=r"took 2 of 4 records .*cut again.* still in"):
+            replay(kept)
+    assert replay(kept, store.tracking_uri) == 2
+    check_run(store)
+
+
+def test_a_replayed_run_that_was_created_already_is_found(target, store, tmp_path, impatient):
+    target.failures = [ConnectionError("cable cut")]
+    with pytest.warns(TrackingWarning):
+        written_by(target, RECORDS, tmp_path)
+    store.create_run(target.experiment, 1000, TAGS, "trial 7")
+    replay(tmp_path / "kept.jsonl")
+    check_run(store)
+
+
+def test_records_that_cannot_be_kept_either_are_told(target, tmp_path, impatient):
+    target.failures = [ConnectionError("cable cut")] * len(RECORDS)
+    (tmp_path / "kept.jsonl").mkdir()
+    with pytest.warns(TrackingWarning, match="records are not in the tracking store.*IsADirectoryError"):
+        written_by(target, RECORDS, tmp_path)
+
+
+@pytest.mark.parametrize("text", ["", "{}", "no JSON\n", '{"format": "another"}\n'])
+def test_a_file_of_something_else_is_refused(tmp_path, text):
+    (tmp_path / "file").write_text(text)
+    with pytest.raises(TrackingError, match="is no file of records"):
+        replay(tmp_path / "file")
+
+
+@pytest.mark.parametrize("line", ["x", "[]", '{"record": "burn"}', '{"record": "end", "run": 1}'])
+def test_a_damaged_line_is_named(target, tmp_path, impatient, line):
+    target.failures = [ConnectionError("cable cut")]
+    kept = tmp_path / "kept.jsonl"
+    with pytest.warns(TrackingWarning):
+        written_by(target, RECORDS, tmp_path)
+    with kept.open("a") as file:
+        file.write(f"{line}\n")
+    with pytest.raises(TrackingError, match="line 6: no record"):
+        replay(kept)
+    assert kept.exists()
+
+
+@pytest.mark.parametrize("record", RECORDS)
+def test_a_record_is_the_same_after_its_way_through_a_file(record):
+    assert from_line(to_line(record)) == record
+
+
+def test_whoever_does_not_wait_loses_nothing(target, store, tmp_path):
+    target.failures = [passing()] * 50
+    writer = Writer(target, tmp_path / "kept.jsonl")
+    for record in RECORDS:
+        writer.put(record)
+
+    def interrupt(left):
+        raise KeyboardInterrupt
+
+    with pytest.warns(TrackingWarning, match="4 records"), pytest.raises(KeyboardInterrupt):
+        writer.close(interrupt)
+    replay(tmp_path / "kept.jsonl")
+    check_run(store)
