@@ -31,7 +31,16 @@ def main() -> None:
     type=click.FloatRange(min=0, min_open=True),
     help="Stop after so many seconds; what has finished counts.  [default: never]",
 )
-def demo(trials: int, parallelism: int, master: str, seed: int, timeout: float | None) -> None:
+@click.option(
+    "--tracking/--no-tracking",
+    default=True,
+    show_default=True,
+    help="Log every trial to MLflow: to mlflow.db in this directory, unless MLFLOW_TRACKING_URI says"
+    " otherwise.",
+)
+def demo(
+    trials: int, parallelism: int, master: str, seed: int, timeout: float | None, tracking: bool
+) -> None:
     """Search over four kinds of scikit-learn models at once, on real data.
 
     A support-vector machine, a random forest, gradient boosting and logistic regression, each with
@@ -45,7 +54,7 @@ def demo(trials: int, parallelism: int, master: str, seed: int, timeout: float |
     from sparkopt import demo as room
 
     _need("sklearn", "scikit-learn", "demo")
-    options = room.Options(trials, parallelism, master, seed, timeout)
+    options = room.Options(trials, parallelism, master, seed, timeout, tracking)
     try:
         room.run(options, Console())
     except SparkoptError as error:

@@ -6,9 +6,13 @@ breast-cancer data that scikit-learn ships (569 samples, 30 features), scored by
 
 from __future__ import annotations
 
+import logging
 import os
+import shutil
+import sys
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from rich.console import Console
@@ -19,6 +23,8 @@ if TYPE_CHECKING:
     from sparkopt.trials import SparkTrials
 
 FOLDS: Final = 5
+
+STORE: Final = "sqlite:///mlflow.db"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +37,7 @@ class Options:
         master: the Spark master to run on.
         seed: of the search; the same seed proposes the same first settings.
         timeout: seconds after which to stop; None for never.
+        tracking: whether to log the search to MLflow.
     """
 
     trials: int = 60
@@ -38,6 +45,7 @@ class Options:
     master: str = "local[*]"
     seed: int = 0
     timeout: float | None = None
+    tracking: bool = True
 
 
 def space() -> Any:
@@ -123,7 +131,14 @@ def run(options: Options, console: Console) -> None:
         f"Spark {session.version} on {options.master} is up after {time.monotonic() - began:.1f} s."
     )
     try:
-        trials = SparkTrials(options.parallelism, timeout=options.timeout, spark_session=session)
+        if options.tracking:
+            _choose_store()
+        trials = SparkTrials(
+            options.parallelism,
+            timeout=options.timeout,
+            spark_session=session,
+            tracking=options.tracking,
+        )
         fmin(
             objective,
             space(),
@@ -133,8 +148,32 @@ def run(options: Options, console: Console) -> None:
             rstate=np.random.default_rng(options.seed),
         )
         _report(trials, console)
+        if options.tracking:
+            _say_where_it_is_logged(console)
     finally:
         session.stop()
+
+
+def _choose_store() -> None:
+    """Unless the user has chosen one: a database in the current directory."""
+    if "MLFLOW_TRACKING_URI" not in os.environ:
+        os.environ["MLFLOW_TRACKING_URI"] = STORE
+        os.environ.setdefault("MLFLOW_EXPERIMENT_NAME", "sparkopt demo")
+        # MLflow tells each of the steps by which it makes a new database.
+        logging.getLogger("alembic").setLevel(logging.WARNING)
+        logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
+
+
+def _say_where_it_is_logged(console: Console) -> None:
+    store = os.environ["MLFLOW_TRACKING_URI"]
+    if store == STORE:
+        command = shutil.which("mlflow") or str(Path(sys.executable).with_name("mlflow"))
+        console.print(
+            f"Every trial is logged to {store}. To look at them: [bold]{command} ui --backend-store-uri"
+            f' {store}[/bold], then http://127.0.0.1:5000 in a browser, experiment "sparkopt demo".'
+        )
+    else:
+        console.print(f"Every trial is logged to {store}.")
 
 
 def _session(options: Options) -> Session:

@@ -9,15 +9,16 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from mlflow import MlflowClient
 
 from sparkopt.cli import main
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+def run(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=150, check=False
+        [sys.executable, *arguments], cwd=cwd, capture_output=True, text=True, timeout=150, check=False
     )
 
 
@@ -27,7 +28,9 @@ def test_help_names_the_commands() -> None:
     assert "demo" in result.output
 
 
-@pytest.mark.parametrize("option", ["--trials", "--parallelism", "--master", "--seed", "--timeout"])
+@pytest.mark.parametrize(
+    "option", ["--trials", "--parallelism", "--master", "--seed", "--timeout", "--tracking"]
+)
 def test_help_of_the_demo_explains_each_option(option: str) -> None:
     result = CliRunner().invoke(main, ["demo", "--help"])
     line = next(line for line in result.output.splitlines() if line.strip().startswith(option))
@@ -42,8 +45,10 @@ def test_nonsense_is_refused_before_anything_starts(arguments: list[str]) -> Non
     assert arguments[0] in result.output
 
 
-def test_the_demo_searches_over_models_and_says_where_the_time_went() -> None:
-    result = run("-m", "sparkopt", "demo", "--trials", "8", "--seed", "3")
+def test_the_demo_searches_over_models_and_says_where_the_time_went_and_where_it_is_logged(
+    tmp_path: Path,
+) -> None:
+    result = run("-m", "sparkopt", "demo", "--trials", "8", "--seed", "3", cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     assert "best of each model" in result.stdout
     assert "best setting" in result.stdout
@@ -51,6 +56,12 @@ def test_the_demo_searches_over_models_and_says_where_the_time_went() -> None:
         assert row in result.stdout
     assert "8/8" in result.stdout  # the progress bar's last word
     assert "best loss" in result.stdout
+    assert "ui --backend-store-uri sqlite:///mlflow.db" in " ".join(result.stdout.split())
+    assert "alembic" not in result.stdout + result.stderr
+    client = MlflowClient(f"sqlite:///{tmp_path}/mlflow.db")
+    experiment = client.get_experiment_by_name("sparkopt demo")
+    assert experiment is not None
+    assert len(client.search_runs([experiment.experiment_id])) == 9
 
 
 def test_the_benchmark_prints_a_ratio_and_writes_a_record(tmp_path: Path) -> None:
