@@ -127,6 +127,14 @@ class Settled:
     crowding: Crowding | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class _Report:
+    """A report on its way to the study, and whom to tell when it is there."""
+
+    reported: Reported
+    taken: Callable[[], None]
+
+
 class Recorder(Protocol):
     """Writes down what happens to a study's trials before the study hears of it.
 
@@ -168,7 +176,7 @@ class StudyChannel:
         self.close = close
         self.on_report: Callable[[Reported], None] = lambda reported: None
         self._recorder = recorder
-        self._inbox: queue.SimpleQueue[Settled | Reported | SparkoptError] = queue.SimpleQueue()
+        self._inbox: queue.SimpleQueue[Settled | _Report | SparkoptError] = queue.SimpleQueue()
         self._started: deque[Started] = deque()
 
     def next_settled(self, deadline: float | None = None) -> Settled | None:
@@ -194,7 +202,10 @@ class StudyChannel:
                 raise item
             if isinstance(item, Settled):
                 return item
-            self.on_report(item)
+            try:
+                self.on_report(item.reported)
+            finally:
+                item.taken()
 
     def started(self) -> list[Started]:
         """The attempts that were sent to workers since the last call."""
@@ -211,11 +222,16 @@ class StudyChannel:
             self._attempt(self._recorder.started, started)
         self._started.append(started)
 
-    def put_report(self, reported: Reported) -> None:
-        """Hand a report over. Those of a trial come before it is settled."""
+    def put_report(self, reported: Reported, taken: Callable[[], None]) -> None:
+        """Hand a report over. Those of a trial come before it is settled.
+
+        Args:
+            reported: what a trial says.
+            taken: called from the study's thread once the study has taken it.
+        """
         if self._recorder is not None:
             reported = self._attempt(self._recorder.reported, reported) or reported
-        self._inbox.put(reported)
+        self._inbox.put(_Report(reported, taken))
 
     def put_settled(self, settled: Settled) -> None:
         """Hand a settled trial over."""

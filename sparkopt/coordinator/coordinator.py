@@ -21,6 +21,7 @@ from sparkopt.coordinator.blobs import BlobStore
 from sparkopt.coordinator.certificates import new_certificate
 from sparkopt.coordinator.channel import Crowding, Payload, Recorder, Reported, Settled, Started, StudyChannel
 from sparkopt.coordinator.service import WorkerService, WorkerStream
+from sparkopt.coordinator.untaken import UntakenReports
 from sparkopt.core import commands, events
 from sparkopt.core.machine import Machine
 from sparkopt.core.records import Policy
@@ -99,6 +100,7 @@ class Coordinator:
         self._streams: dict[str, WorkerStream] = {}
         self._studies: dict[str, _Study] = {}
         self._arguments: dict[TrialKey, trial_pb2.Payload] = {}
+        self._untaken = UntakenReports()
         self._timer: asyncio.TimerHandle | None = None
         self._failure: PoolError | None = None
         self._stopping = asyncio.Event()
@@ -274,9 +276,25 @@ class Coordinator:
 
     def _deliver(self, command: commands.DeliverReport, told: _Told) -> None:
         study = self._studies.get(command.lease.trial.study)
-        if study is not None:
-            tid, body = command.lease.trial.tid, self._claimed(told.message.body)
-            study.channel.put_report(Reported(tid, told.kind, told.message.name, body))
+        if study is None:
+            return
+        worker, sequence, trial = command.worker, command.sequence, command.lease.trial
+
+        def taken() -> None:
+            self.post(lambda: self._report_taken(worker, sequence))
+
+        self._untaken.add(worker, sequence, trial.study)
+        body = self._claimed(told.message.body)
+        study.channel.put_report(Reported(trial.tid, told.kind, told.message.name, body), taken)
+
+    def _report_taken(self, worker: str, sequence: int) -> None:
+        self._untaken.remove(worker, sequence)
+        self._make_room(worker, [sequence])
+
+    def _make_room(self, worker: str, taken: Sequence[int]) -> None:
+        stream = self._streams.get(worker)
+        if stream is not None:  # else it hears when it is back
+            stream.taken(taken)
 
     def _settle(self, command: commands.Settle, arrived: _Arrived | None) -> None:
         argument = self._arguments.pop(command.trial)
@@ -355,6 +373,8 @@ class Coordinator:
         if study is not None:
             self._step(events.CancelRequested(name, None, "its study has ended"))
             self.blobs.withdraw(study.objective.id)
+            for worker, sequences in self._untaken.remove_all_of(name).items():
+                self._make_room(worker, sequences)
 
     # Streams; called by the service.
 
@@ -369,7 +389,8 @@ class Coordinator:
             stream.expel("the pool is closing")
             return
         self._any_joined = True
-        stream.welcome(self._heartbeat, self._machine.policy.grace)
+        untaken = self._untaken.of_worker(stream.worker)
+        stream.welcome(self._heartbeat, self._machine.policy.grace, untaken)
         self._step(joined)
 
     def stream_closed(self, stream: WorkerStream) -> None:
@@ -403,8 +424,8 @@ class Coordinator:
         stream.acknowledged = max(stream.acknowledged, event.sequence)
         self._step(event, told=_Told(kind, message))
         self._drop_unclaimed(message.body)
-        # The worker takes no more reports on than it may keep, and waits for this.
-        stream.acknowledge()
+        if not self._untaken.holds(event.worker, event.sequence):
+            stream.taken([event.sequence])  # no study wants it, or one has had it before a cut
 
     def _drop_unclaimed(self, *payloads: trial_pb2.Payload) -> None:
         """Remove what a message brought with it, unless a study has claimed it by now."""

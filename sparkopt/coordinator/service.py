@@ -7,7 +7,7 @@ stream's queue. What the messages mean is for the coordinator to say.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import grpc
@@ -35,19 +35,18 @@ class WorkerStream:
         self.acknowledged = 0
         self._outgoing: asyncio.Queue[worker_pb2.CoordinatorMessage | None] = asyncio.Queue()
 
-    def welcome(self, heartbeat: float, grace: float) -> None:
-        """Take the worker in."""
-        self._send(
-            worker_pb2.CoordinatorMessage(welcome=worker_pb2.Welcome(heartbeat=heartbeat, grace=grace))
-        )
+    def welcome(self, heartbeat: float, grace: float, untaken: Iterable[int]) -> None:
+        """Take the worker in, and tell it which of its reports no study has taken yet."""
+        welcome = worker_pb2.Welcome(heartbeat=heartbeat, grace=grace, untaken=untaken)
+        self._send(worker_pb2.CoordinatorMessage(welcome=welcome))
 
     def answer_heartbeat(self) -> None:
         """Show the worker that this end is alive."""
         self._send(worker_pb2.CoordinatorMessage(heartbeat=worker_pb2.HeartbeatReply()))
 
-    def acknowledge(self) -> None:
-        """Tell the worker what has arrived; anything else that is sent does so too."""
-        self._send(worker_pb2.CoordinatorMessage())
+    def taken(self, sequences: Iterable[int]) -> None:
+        """Make room for so many more of the worker's reports."""
+        self._send(worker_pb2.CoordinatorMessage(taken=sequences))
 
     def assign(
         self, lease: Lease, objective: trial_pb2.Blob, argument: trial_pb2.Payload, timeout: float

@@ -49,6 +49,7 @@ class _Attempt:
     overdue: bool = False
     timer: asyncio.TimerHandle | None = None
     report: asyncio.Task[None] | None = None
+    waits_for_room: bool = False
 
 
 class Agent:
@@ -113,8 +114,11 @@ class Agent:
 
     def _receive(self, message: worker_pb2.CoordinatorMessage) -> None:
         self._outbox.acknowledged(message.acknowledged)
+        self._outbox.taken(message.taken)
         body = message.WhichOneof("body")
-        if body == "assignment":
+        if body == "welcome":
+            self._outbox.taken_but(message.welcome.untaken)
+        elif body == "assignment":
             self._assigned(message.assignment)
         elif body == "cancellation":
             attempt = self._attempt
@@ -123,6 +127,8 @@ class Agent:
                 self._supervisor.cancel()
         elif body == "expulsion":
             self._link.close()
+        if self._attempt is not None and self._attempt.waits_for_room:
+            self._answer_report(self._attempt)
 
     def _assigned(self, assignment: worker_pb2.Assignment) -> None:
         kept = self._outbox.outcome
@@ -166,7 +172,7 @@ class Agent:
         if frame.kind is Kind.STARTED:
             attempt.timer = self._loop.call_later(attempt.assignment.timeout, self._overrun, attempt)
         else:
-            # The evaluator sends no more than one: it waits until this one is taken on.
+            # The evaluator sends no more than one: it waits until this one is answered.
             attempt.report = self._loop.create_task(self._report(attempt, frame))
             attempt.report.add_done_callback(self._attempt_ended)
 
@@ -181,8 +187,14 @@ class Agent:
             name=frame.header["name"],
             body=await self._payload(frame),
         )
-        await self._outbox.put_report(report)
-        self._supervisor.say(Frame(Kind.REPORTED))
+        self._outbox.put_report(report)
+        self._answer_report(attempt)
+
+    def _answer_report(self, attempt: _Attempt) -> None:
+        """Let the objective go on after its report, once there is room for the next."""
+        attempt.waits_for_room = not self._outbox.has_room(attempt.lease.trial.study)
+        if not attempt.waits_for_room:
+            self._supervisor.say(Frame(Kind.REPORTED))
 
     async def _outcome(self, attempt: _Attempt) -> trial_pb2.Outcome:
         assignment = attempt.assignment

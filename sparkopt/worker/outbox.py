@@ -1,16 +1,20 @@
-"""What the coordinator must hear from a worker: kept until it has, and sent again after a cut."""
+"""What the coordinator must hear from a worker: kept until it has, and sent again after a cut.
+
+A report has two ends. It is *acknowledged* when the coordinator has it, and need not be kept here then. It is
+*taken* when its study has looked at it, which a study that is busy in its algorithm does late; until then it
+takes up room, so that an objective that reports faster than its study takes is slowed down.
+"""
 
 from __future__ import annotations
 
-import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from sparkopt.wire.v1 import trial_pb2, worker_pb2
 
 _REPORTS: Final = 32
-"""How many reports may be on their way at once; an objective that sends more has to wait."""
+"""How many reports may be on their way to a study at once."""
 
 
 class Outbox:
@@ -24,7 +28,7 @@ class Outbox:
         self._send = send
         self._kept: deque[worker_pb2.WorkerMessage] = deque()
         self._sequence = 0
-        self._room = asyncio.Semaphore(_REPORTS)
+        self._untaken: dict[int, str] = {}
 
     @property
     def unacknowledged(self) -> list[worker_pb2.WorkerMessage]:
@@ -38,10 +42,14 @@ class Outbox:
             return self._kept[-1].outcome
         return None
 
-    async def put_report(self, report: trial_pb2.Report) -> None:
-        """Send a report, once there is room for it."""
-        await self._room.acquire()
+    def has_room(self, study: str) -> bool:
+        """Whether the study has taken enough of this worker's reports for the next to be made."""
+        return sum(other == study for other in self._untaken.values()) < _REPORTS
+
+    def put_report(self, report: trial_pb2.Report) -> None:
+        """Send a report."""
         self._put(worker_pb2.WorkerMessage(report=report))
+        self._untaken[self._sequence] = report.attempt.study
 
     def put_outcome(self, outcome: trial_pb2.Outcome) -> None:
         """Send an outcome."""
@@ -50,8 +58,17 @@ class Outbox:
     def acknowledged(self, sequence: int) -> None:
         """The coordinator has everything up to this number."""
         while self._kept and self._kept[0].sequence <= sequence:
-            if self._kept.popleft().HasField("report"):
-                self._room.release()
+            self._kept.popleft()
+
+    def taken(self, sequences: Iterable[int]) -> None:
+        """Studies have taken these reports."""
+        for sequence in sequences:
+            self._untaken.pop(sequence, None)
+
+    def taken_but(self, sequences: Iterable[int]) -> None:
+        """Of all reports that are acknowledged, studies have taken all but these."""
+        left = {*sequences, *(message.sequence for message in self._kept)}
+        self._untaken = {number: study for number, study in self._untaken.items() if number in left}
 
     def _put(self, message: worker_pb2.WorkerMessage) -> None:
         self._sequence += 1

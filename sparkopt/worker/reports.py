@@ -1,7 +1,7 @@
 """What an objective says in the middle of a trial, and B's way to say it.
 
     objective ──▶ Reporter.report ──▶ frame ──▶ process A ──▶ stream ──▶ coordinator ──▶ the study
-                         └──◀── once A has taken it on ──◀──┘
+                         └──◀── once A has sent it and has room for another ──◀──┘
 
 Only an objective that is a :class:`ReportingObjective` is given a reporter.
 """
@@ -34,7 +34,10 @@ class Reporter:
         self._closed = False
 
     def report(self, kind: ReportKind, value: Any, name: str = "") -> None:
-        """Send a value to the driver. Waits until process A has taken it on, which slows a flood down.
+        """Send a value to the driver.
+
+        Waits until process A has sent it, and until the study has taken so many of those before it that there
+        is room for the next: what is faster than the study is slowed down.
 
         Raises:
             TrialError: if the trial has ended.

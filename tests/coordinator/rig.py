@@ -186,6 +186,15 @@ class Rig:
             pass
         return event
 
+    def heard_up_to(self, kind: type, times: int = 1) -> list[events.Event]:
+        """Wait until the machine has heard so many such events; all that it has heard by then."""
+        heard: list[events.Event] = []
+        deadline = time.monotonic() + SECONDS
+        while times:
+            heard.append(self._heard.get(timeout=deadline - time.monotonic()))
+            times -= isinstance(heard[-1], kind)
+        return heard
+
     # Workers.
 
     def work(self, *slots: int, endpoint=None, grace: float = SECONDS) -> list[subprocess.Popen]:
@@ -299,6 +308,10 @@ class Study:
         settled = self.channel.next_settled(time.monotonic() + SECONDS)
         assert settled is not None, "no trial settled"
         return settled
+
+    def nothing_settles(self) -> bool:
+        """Take the reports that are here; whether no trial has settled."""
+        return self.channel.next_settled(0) is None
 
     def result(self):
         """The result of the next trial to settle."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import pickle
 import socket
 
@@ -80,43 +79,56 @@ class TestOutbox:
         return trial_pb2.Outcome(attempt=trial_pb2.Attempt(tid=7))
 
     def test_everything_is_kept_in_order_until_it_is_acknowledged(self):
-        async def use():
-            sent = []
-            outbox = Outbox(sent.append)
-            await outbox.put_report(trial_pb2.Report(name="a"))
-            await outbox.put_report(trial_pb2.Report(name="b"))
-            assert outbox.outcome is None
-            outbox.put_outcome(self.outcome())
-            assert [message.sequence for message in sent] == [1, 2, 3]
-            assert outbox.unacknowledged == sent
-            outbox.acknowledged(1)
-            assert outbox.unacknowledged == sent[1:]
-            assert outbox.outcome.attempt.tid == 7
-            outbox.acknowledged(1)
-            outbox.acknowledged(3)
-            assert (outbox.unacknowledged, outbox.outcome) == ([], None)
-            outbox.put_outcome(self.outcome())
-            assert sent[-1].sequence == 4
+        sent = []
+        outbox = Outbox(sent.append)
+        outbox.put_report(trial_pb2.Report(name="a"))
+        outbox.put_report(trial_pb2.Report(name="b"))
+        assert outbox.outcome is None
+        outbox.put_outcome(self.outcome())
+        assert [message.sequence for message in sent] == [1, 2, 3]
+        assert outbox.unacknowledged == sent
+        outbox.acknowledged(1)
+        assert outbox.unacknowledged == sent[1:]
+        assert outbox.outcome.attempt.tid == 7
+        outbox.acknowledged(1)
+        outbox.acknowledged(3)
+        assert (outbox.unacknowledged, outbox.outcome) == ([], None)
+        outbox.put_outcome(self.outcome())
+        assert sent[-1].sequence == 4
 
-        asyncio.run(use())
+    def full(self, sent):
+        """An outbox whose study has taken nothing for as long as it may."""
+        outbox = Outbox(sent.append)
+        for number in range(32):
+            assert outbox.has_room("slow")
+            outbox.put_report(self.report("slow", number))
+        return outbox
 
-    def test_a_report_too_many_waits_for_an_acknowledgement(self):
-        async def use():
-            sent = []
-            outbox = Outbox(sent.append)
-            flood = [asyncio.create_task(outbox.put_report(trial_pb2.Report(name=str(n)))) for n in range(40)]
-            await asyncio.wait(flood[:32])
-            outbox.put_outcome(self.outcome())  # an outcome has to wait for nobody
-            assert len(sent) == 33
-            assert not any(task.done() for task in flood[32:])
-            outbox.acknowledged(3)
-            await asyncio.wait(flood[:35])
-            assert len(sent) == 36
-            assert not any(task.done() for task in flood[35:])
-            outbox.acknowledged(36)
-            await asyncio.wait(flood)
-            assert [each.report.name for each in sent if each.HasField("report")] == [
-                str(n) for n in range(40)
-            ]
+    def report(self, study, number):
+        return trial_pb2.Report(attempt=trial_pb2.Attempt(study=study), name=str(number))
 
-        asyncio.run(use())
+    def test_room_comes_with_what_a_study_takes(self):
+        outbox = self.full([])
+        assert not outbox.has_room("slow")
+        outbox.acknowledged(32)  # it has arrived, but is not taken
+        assert not outbox.has_room("slow")
+        outbox.taken([7])
+        assert outbox.has_room("slow")
+        outbox.put_report(self.report("slow", 32))
+        outbox.taken([7])
+        assert not outbox.has_room("slow")
+
+    def test_another_study_has_room_of_its_own_and_outcomes_need_none(self):
+        sent = []
+        outbox = self.full(sent)
+        assert outbox.has_room("fast")
+        outbox.put_outcome(self.outcome())
+        assert sent[-1].HasField("outcome")
+
+    def test_after_a_cut_what_was_taken_is_what_has_arrived_and_is_not_named(self):
+        outbox = self.full([])
+        outbox.acknowledged(30)
+        outbox.taken_but(range(1, 31))
+        assert not outbox.has_room("slow")  # the last two were not acknowledged: nobody has them yet
+        outbox.taken_but(range(2, 31))
+        assert outbox.has_room("slow")

@@ -4,7 +4,9 @@ isort:skip_file
 What a worker and the coordinator say to each other."""
 
 import builtins
+import collections.abc
 import google.protobuf.descriptor
+import google.protobuf.internal.containers
 import google.protobuf.message
 import sparkopt.wire.v1.trial_pb2
 import typing
@@ -47,11 +49,12 @@ global___WorkerMessage = WorkerMessage
 
 @typing.final
 class CoordinatorMessage(google.protobuf.message.Message):
-    """Without a body it only acknowledges."""
+    """Without a body it only says what has become of reports and outcomes."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     ACKNOWLEDGED_FIELD_NUMBER: builtins.int
+    TAKEN_FIELD_NUMBER: builtins.int
     WELCOME_FIELD_NUMBER: builtins.int
     HEARTBEAT_FIELD_NUMBER: builtins.int
     ASSIGNMENT_FIELD_NUMBER: builtins.int
@@ -59,6 +62,10 @@ class CoordinatorMessage(google.protobuf.message.Message):
     EXPULSION_FIELD_NUMBER: builtins.int
     acknowledged: builtins.int
     """Every report and outcome up to this sequence number has arrived and need not be kept."""
+    @property
+    def taken(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]:
+        """The sequence numbers of reports that their study has taken, or that nobody wants."""
+
     @property
     def welcome(self) -> global___Welcome: ...
     @property
@@ -73,6 +80,7 @@ class CoordinatorMessage(google.protobuf.message.Message):
         self,
         *,
         acknowledged: builtins.int = ...,
+        taken: collections.abc.Iterable[builtins.int] | None = ...,
         welcome: global___Welcome | None = ...,
         heartbeat: global___HeartbeatReply | None = ...,
         assignment: global___Assignment | None = ...,
@@ -80,7 +88,7 @@ class CoordinatorMessage(google.protobuf.message.Message):
         expulsion: global___Expulsion | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["assignment", b"assignment", "body", b"body", "cancellation", b"cancellation", "expulsion", b"expulsion", "heartbeat", b"heartbeat", "welcome", b"welcome"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["acknowledged", b"acknowledged", "assignment", b"assignment", "body", b"body", "cancellation", b"cancellation", "expulsion", b"expulsion", "heartbeat", b"heartbeat", "welcome", b"welcome"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["acknowledged", b"acknowledged", "assignment", b"assignment", "body", b"body", "cancellation", b"cancellation", "expulsion", b"expulsion", "heartbeat", b"heartbeat", "taken", b"taken", "welcome", b"welcome"]) -> None: ...
     def WhichOneof(self, oneof_group: typing.Literal["body", b"body"]) -> typing.Literal["welcome", "heartbeat", "assignment", "cancellation", "expulsion"] | None: ...
 
 global___CoordinatorMessage = CoordinatorMessage
@@ -144,17 +152,25 @@ class Welcome(google.protobuf.message.Message):
 
     HEARTBEAT_FIELD_NUMBER: builtins.int
     GRACE_FIELD_NUMBER: builtins.int
+    UNTAKEN_FIELD_NUMBER: builtins.int
     heartbeat: builtins.float
     """Seconds between heartbeats."""
     grace: builtins.float
     """Seconds without contact after which the worker must give up its attempt and leave."""
+    @property
+    def untaken(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]:
+        """The sequence numbers of reports that have arrived and that their study has not taken yet. Of all others
+        that are acknowledged it has.
+        """
+
     def __init__(
         self,
         *,
         heartbeat: builtins.float = ...,
         grace: builtins.float = ...,
+        untaken: collections.abc.Iterable[builtins.int] | None = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["grace", b"grace", "heartbeat", b"heartbeat"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["grace", b"grace", "heartbeat", b"heartbeat", "untaken", b"untaken"]) -> None: ...
 
 global___Welcome = Welcome
 

@@ -32,7 +32,8 @@ class WorkerServiceStub:
       1. The worker says hello, with the attempt that it still holds if it comes back after a cut.
       2. The coordinator answers with a welcome, or with an expulsion if the worker is stale.
       3. Attempts are assigned one at a time; reports and an outcome come back. The worker keeps each until a
-         message acknowledges its sequence number, and sends it again after a cut.
+         message acknowledges its sequence number, and sends it again after a cut. An objective that has
+         32 reports on their way to its study waits until the study has taken one of them.
       4. Heartbeats flow from the worker all the while and each is answered, so that both ends see a dead
          link.
       5. An expulsion ends the worker: it kills its evaluator and leaves the barrier task.
@@ -68,7 +69,8 @@ class WorkerServiceAsyncStub:
       1. The worker says hello, with the attempt that it still holds if it comes back after a cut.
       2. The coordinator answers with a welcome, or with an expulsion if the worker is stale.
       3. Attempts are assigned one at a time; reports and an outcome come back. The worker keeps each until a
-         message acknowledges its sequence number, and sends it again after a cut.
+         message acknowledges its sequence number, and sends it again after a cut. An objective that has
+         32 reports on their way to its study waits until the study has taken one of them.
       4. Heartbeats flow from the worker all the while and each is answered, so that both ends see a dead
          link.
       5. An expulsion ends the worker: it kills its evaluator and leaves the barrier task.
@@ -106,7 +108,8 @@ class WorkerServiceServicer(metaclass=abc.ABCMeta):
           1. The worker says hello, with the attempt that it still holds if it comes back after a cut.
           2. The coordinator answers with a welcome, or with an expulsion if the worker is stale.
           3. Attempts are assigned one at a time; reports and an outcome come back. The worker keeps each until a
-             message acknowledges its sequence number, and sends it again after a cut.
+             message acknowledges its sequence number, and sends it again after a cut. An objective that has
+             32 reports on their way to its study waits until the study has taken one of them.
           4. Heartbeats flow from the worker all the while and each is answered, so that both ends see a dead
              link.
           5. An expulsion ends the worker: it kills its evaluator and leaves the barrier task.
