@@ -11,6 +11,7 @@
     coordinator.py    owns the machine, the clock and the thread; carries commands out
     channel.py        a study's thread-safe way in and out
     service.py        WorkerService: messages to events, commands to messages
+    clock.py          time as it passes for a driver that may be stopped
     untaken.py        reports that lie in a study's inbox
     blobs.py          what travels in chunks: objectives, large arguments, large results
     authentication.py the token on every call

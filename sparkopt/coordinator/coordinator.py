@@ -20,6 +20,7 @@ from sparkopt.coordinator.authentication import TokenInterceptor
 from sparkopt.coordinator.blobs import BlobStore
 from sparkopt.coordinator.certificates import new_certificate
 from sparkopt.coordinator.channel import Crowding, Payload, Recorder, Reported, Settled, Started, StudyChannel
+from sparkopt.coordinator.clock import FairClock
 from sparkopt.coordinator.service import WorkerService, WorkerStream
 from sparkopt.coordinator.untaken import UntakenReports
 from sparkopt.core import commands, events
@@ -96,6 +97,7 @@ class Coordinator:
         self._any_joined = False
         self._heartbeat = heartbeat
         self._loop = asyncio.new_event_loop()
+        self._clock = FairClock(self._loop, heartbeat)
         self._thread = Thread(target=self._run, name="sparkopt-coordinator", daemon=True)
         self._streams: dict[str, WorkerStream] = {}
         self._studies: dict[str, _Study] = {}
@@ -203,6 +205,7 @@ class Coordinator:
         if port == 0:
             raise OSError(f"no port to listen on at {self._host}")
         await self._server.start()
+        self._clock.start()
         return Endpoint(f"{self._host}:{port}", token, certificate)
 
     def _expel_all(self) -> None:
@@ -218,6 +221,7 @@ class Coordinator:
         # Streams that have ended need a moment to be told so; what is still open then is cut.
         await self._server.stop(_CUT_SECONDS)
         del self._server
+        self._clock.stop()
         if self._timer is not None:
             self._timer.cancel()
 
@@ -226,7 +230,7 @@ class Coordinator:
     def _step(self, event: events.Event, arrived: _Arrived | None = None, told: _Told | None = None) -> None:
         machine = self._machine
         try:
-            for command in machine.step(event, self._loop.time()):
+            for command in machine.step(event, self._clock.now()):
                 if isinstance(command, commands.DeliverReport):
                     assert told is not None
                     self._deliver(command, told)
@@ -237,8 +241,10 @@ class Coordinator:
             why = f"the coordinator met a bug ({type(error).__name__}: {error}). Please report it."
             self._fail(PoolLostError(f"{why} Finished trials are kept."))
             raise
-        deadline = machine.next_deadline
-        if deadline is not None and (self._timer is None or deadline < self._timer.when()):
+        if machine.next_deadline is None:
+            return
+        deadline = self._clock.loop_time(machine.next_deadline)
+        if self._timer is None or deadline < self._timer.when():
             if self._timer is not None:
                 self._timer.cancel()
             self._timer = self._loop.call_at(deadline, self._tick)

@@ -1,0 +1,46 @@
+"""The time that the coordinator holds against its workers."""
+
+from __future__ import annotations
+
+import asyncio
+
+
+class FairClock:
+    """Shows the seconds in which the coordinator could listen, on a clock that never goes back.
+
+    A driver that was stopped, or whose interpreter C code would not let go of, has not read what its workers
+    said meanwhile: when it goes on they must not all be lost. So the clock looks up at each beat, and counts
+    two beats at most from one look to the next. It goes on even if the driver is stopped again and again.
+
+    Args:
+        loop: whose time it is.
+        beat: seconds.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, beat: float) -> None:
+        self._loop = loop
+        self._beat = beat
+        self._looked = loop.time()
+        self._now = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+
+    def start(self) -> None:
+        """Begin to look up."""
+        self.now()
+        self._timer = self._loop.call_later(self._beat, self.start)
+
+    def stop(self) -> None:
+        """Look up no longer."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def now(self) -> float:
+        """What the clock shows."""
+        time = self._loop.time()
+        self._now += min(time - self._looked, 2 * self._beat)
+        self._looked = time
+        return self._now
+
+    def loop_time(self, moment: float) -> float:
+        """What the loop's clock will show at a moment of this one, unless the driver is stopped again."""
+        return self._looked + moment - self._now
