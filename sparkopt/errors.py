@@ -17,6 +17,7 @@ SparkoptError
 ├── TrialError                   what is recorded for a trial whose objective did not end it
 │   ├── EvaluatorDiedError       the process that ran the objective ended
 │   ├── TrialTimeoutError        the trial took longer than trial_timeout
+│   ├── StorageError             a disk did not take what the trial had to store
 │   ├── TrialLostError           every worker that tried the trial was lost
 │   └── TrialCancelledError      somebody asked for the trial to end
 ├── AllTrialsFailedError         a study ended without a single result
@@ -36,9 +37,12 @@ SparkoptWarning (UserWarning)
 
 from __future__ import annotations
 
+import shutil
+import socket
 import sys
 import traceback
 import warnings
+from pathlib import Path
 from typing import Final
 
 _NOT_THE_USERS: Final = ("sparkopt", "hyperopt", "contextlib")
@@ -110,6 +114,28 @@ class EvaluatorDiedError(TrialError):
 
 class TrialTimeoutError(TrialError):
     """The objective took longer than ``trial_timeout``, and its process was killed."""
+
+
+class StorageError(TrialError):
+    """A disk did not take what a trial had to store on its way: an argument, a result, a report."""
+
+    @classmethod
+    def of(cls, error: OSError, what: str, directory: Path) -> StorageError:
+        """What the disk said, of which directory, and what to do.
+
+        Args:
+            error: from the disk.
+            what: was to be stored, with its article.
+            directory: where.
+        """
+        try:
+            room = f"{shutil.disk_usage(directory).free:,} bytes free there"
+        except OSError:
+            room = "it is gone"
+        return cls(
+            f"{what} could not be stored in {directory} on {socket.gethostname()} ({room}):"
+            f" {error.strerror or error}. Make room, or have TMPDIR name a directory with more."
+        )
 
 
 class TrialLostError(TrialError):

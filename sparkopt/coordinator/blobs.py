@@ -12,7 +12,7 @@ import uuid
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
-from sparkopt.errors import BlobNotFoundError
+from sparkopt.errors import BlobNotFoundError, StorageError
 from sparkopt.wire.limits import chunks
 from sparkopt.wire.v1 import trial_pb2, worker_pb2
 
@@ -50,10 +50,13 @@ class BlobStore:
         """Write a worker's chunks to disk.
 
         Raises:
-            OSError: if the disk does not take them; the message names the directory.
+            StorageError: if the disk does not take them.
         """
         if self._directory is None:
-            self._directory = Path(tempfile.mkdtemp(prefix="sparkopt-results-"))
+            try:
+                self._directory = Path(tempfile.mkdtemp(prefix="sparkopt-results-"))
+            except OSError as error:
+                raise StorageError.of(error, "a result or report", Path(tempfile.gettempdir())) from error
         name = uuid.uuid4().hex
         path = self._directory / name
         self._pushed[name] = (worker, path)
@@ -65,11 +68,7 @@ class BlobStore:
         except BaseException as error:
             self.drop(name)
             if isinstance(error, OSError):
-                free = shutil.disk_usage(self._directory).free
-                where = f"{self._directory} ({free:,} bytes free)"
-                raise OSError(
-                    error.errno, f"a result could not be stored: {error.strerror}", where
-                ) from error
+                raise StorageError.of(error, "a result or report", self._directory) from error
             raise
         return trial_pb2.Blob(id=name, size=size)
 

@@ -6,13 +6,13 @@ from typing import Final
 
 import grpc
 
-from sparkopt.errors import BlobNotFoundError, PoolClosedError, ProtocolError
+from sparkopt.errors import BlobNotFoundError, PoolClosedError, ProtocolError, StorageError
 
 _CODES: Final[tuple[tuple[type[Exception], grpc.StatusCode], ...]] = (
     (ProtocolError, grpc.StatusCode.INVALID_ARGUMENT),
     (BlobNotFoundError, grpc.StatusCode.NOT_FOUND),
     (PoolClosedError, grpc.StatusCode.UNAVAILABLE),
-    (OSError, grpc.StatusCode.RESOURCE_EXHAUSTED),
+    (StorageError, grpc.StatusCode.RESOURCE_EXHAUSTED),
 )
 
 FINAL_CODES: Final = frozenset(

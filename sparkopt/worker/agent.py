@@ -21,7 +21,7 @@ from typing import Any, Final, TypeVar
 import grpc
 
 from sparkopt.core.states import Lease
-from sparkopt.errors import EvaluatorDiedError, TrialError, TrialTimeoutError
+from sparkopt.errors import EvaluatorDiedError, StorageError, TrialError, TrialTimeoutError
 from sparkopt.wire.convert import from_report_kind, to_lease
 from sparkopt.wire.limits import CHUNK_BYTES
 from sparkopt.wire.report_kinds import ReportKind
@@ -181,11 +181,16 @@ class Agent:
         self._supervisor.cancel()
 
     async def _report(self, attempt: _Attempt, frame: Frame) -> None:
+        try:
+            body = await self._payload(frame)
+        except StorageError as error:
+            self._supervisor.say(Frame(Kind.REPORTED, {"error": str(error)}))
+            return
         report = trial_pb2.Report(
             attempt=attempt.assignment.attempt,
             kind=from_report_kind(ReportKind(frame.header["report"])),
             name=frame.header["name"],
-            body=await self._payload(frame),
+            body=body,
         )
         self._outbox.put_report(report)
         self._answer_report(attempt)
@@ -209,6 +214,8 @@ class Agent:
                 raise
             # Withdrawn: its study has ended meanwhile. The cancellation that says so may come after this.
             return trial_pb2.Outcome(kind=trial_pb2.OUTCOME_KIND_CANCELLED)
+        except StorageError as error:
+            return _failed(_failure(StorageError, str(error)))
         try:
             if attempt.cancelled:
                 raise RunCancelled
@@ -216,16 +223,20 @@ class Agent:
             answer = await self._supervisor.run(frame, _label(attempt.lease), hear)
         except RunCancelled:
             if attempt.overdue and not attempt.cancelled:
-                failure, seconds = _overran(assignment.timeout), assignment.timeout
-                return trial_pb2.Outcome(kind=trial_pb2.OUTCOME_KIND_FAILED, failure=failure, seconds=seconds)
+                return _failed(_overran(assignment.timeout), assignment.timeout)
             return trial_pb2.Outcome(kind=trial_pb2.OUTCOME_KIND_CANCELLED)
         except EvaluatorEnded as ended:
-            return trial_pb2.Outcome(kind=trial_pb2.OUTCOME_KIND_FAILED, failure=_death(ended))
+            return _failed(_death(ended))
         finally:
             if argument.HasField("blob"):
                 self._files.pop(argument.blob.id).unlink()
-        payload = await self._payload(answer)
         seconds = answer.header["seconds"]
+        try:
+            payload = await self._payload(answer)
+        except StorageError as error:
+            if answer.kind is Kind.RESULT:
+                return _failed(_failure(StorageError, str(error)), seconds)
+            payload = trial_pb2.Payload()  # the exception's text has to do
         if answer.kind is Kind.RESULT:
             return trial_pb2.Outcome(
                 kind=trial_pb2.OUTCOME_KIND_OK,
@@ -239,12 +250,16 @@ class Agent:
             traceback=answer.header["traceback"],
             exception=payload,
         )
-        return trial_pb2.Outcome(kind=trial_pb2.OUTCOME_KIND_FAILED, failure=failure, seconds=seconds)
+        return _failed(failure, seconds)
 
     # Payloads.
 
     async def _fetched(self, blob: trial_pb2.Blob) -> Path:
-        """The file that holds a blob, fetched at the first call."""
+        """The file that holds a blob, fetched at the first call.
+
+        Raises:
+            StorageError: if the disk does not take it.
+        """
         path = self._files.get(blob.id)
         if path is None:
             path = self._directory / f"blob-{self._fetched_files}"
@@ -255,11 +270,20 @@ class Agent:
 
     async def _fetch(self, blob: trial_pb2.Blob, path: Path) -> None:
         request = worker_pb2.FetchRequest(blob=blob.id)
-        with path.open("wb") as file:
-            async for chunk in self._link.stub.Fetch(request, metadata=self._link.metadata):
-                file.write(chunk.data)
+        try:
+            with path.open("wb") as file:
+                async for chunk in self._link.stub.Fetch(request, metadata=self._link.metadata):
+                    file.write(chunk.data)
+        except OSError as error:
+            path.unlink(missing_ok=True)
+            raise StorageError.of(error, "an objective or argument", self._directory) from error
 
     async def _payload(self, answer: Frame) -> trial_pb2.Payload:
+        """What a frame carries, pushed to the coordinator if it is in a file.
+
+        Raises:
+            StorageError: if the coordinator's disk does not take it.
+        """
         file = answer.header.get("file")
         if file is None:
             return trial_pb2.Payload(inline=answer.payload)
@@ -279,6 +303,8 @@ class Agent:
             except grpc.aio.AioRpcError as error:
                 if error.code() in FINAL_CODES or error.code() is grpc.StatusCode.NOT_FOUND:
                     raise
+                if error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED:
+                    raise StorageError(error.details()) from None
             await self._link.pause(_RETRY_SECONDS)
 
 
@@ -307,6 +333,10 @@ def _overran(timeout: float) -> trial_pb2.Failure:
         TrialTimeoutError,
         f"the objective took longer than trial_timeout={timeout:g} s, and its process was killed",
     )
+
+
+def _failed(failure: trial_pb2.Failure, seconds: float = 0.0) -> trial_pb2.Outcome:
+    return trial_pb2.Outcome(kind=trial_pb2.OUTCOME_KIND_FAILED, failure=failure, seconds=seconds)
 
 
 def _failure(kind: type[TrialError], message: str) -> trial_pb2.Failure:

@@ -19,6 +19,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
+from sparkopt.errors import StorageError
 from sparkopt.wire import codec
 from sparkopt.wire.limits import INLINE_BYTES, TEXT_CHARACTERS
 from sparkopt.worker.frames import Frame, Kind, receive
@@ -113,7 +114,10 @@ class Evaluator:
         except BaseException:
             # Its text has to do: many exceptions pickle and then cannot be built again from their arguments.
             payload = b""
-        return self._framed(Kind.FAILURE, header, payload)
+        try:
+            return self._framed(Kind.FAILURE, header, payload)
+        except StorageError:
+            return Frame(Kind.FAILURE, header)
 
     def _packed(self, kind: Kind, header: dict[str, Any], value: Any) -> Frame:
         return self._framed(kind, header, codec.dumps(value))
@@ -121,9 +125,15 @@ class Evaluator:
     def _framed(self, kind: Kind, header: dict[str, Any], payload: bytes) -> Frame:
         if len(payload) <= INLINE_BYTES:
             return Frame(kind, header, payload)
-        handle, file = tempfile.mkstemp(dir=self._directory, prefix="result-")
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(payload)
+        file: str | None = None
+        try:
+            handle, file = tempfile.mkstemp(dir=self._directory, prefix="result-")
+            with os.fdopen(handle, "wb") as stream:
+                stream.write(payload)
+        except OSError as error:
+            if file is not None:
+                Path(file).unlink()
+            raise StorageError.of(error, f"a {kind.name.lower()}", self._directory) from error
         return Frame(kind, {**header, "file": file})
 
 

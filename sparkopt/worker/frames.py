@@ -34,7 +34,7 @@ class Kind(enum.IntEnum):
     REPORT = 5
     """B to A: the objective says something while it runs."""
     REPORTED = 6
-    """A to B: the report is taken on."""
+    """A to B: the report is sent, and another may come; or the ``error`` that it has met."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any
 
-from sparkopt.errors import TrialError
+from sparkopt.errors import StorageError, TrialError
 from sparkopt.wire.report_kinds import ReportKind
 from sparkopt.worker.frames import Frame, Kind, receive
 
@@ -41,6 +41,7 @@ class Reporter:
 
         Raises:
             TrialError: if the trial has ended.
+            StorageError: if the value is large, and a disk on its way did not take it.
             Exception: whatever the value's pickling raises.
         """
         frame = self._pack(Kind.REPORT, {"report": kind.value, "name": name}, value)
@@ -48,8 +49,11 @@ class Reporter:
             if self._closed:
                 raise TrialError(f"a {kind.value} came after its trial had ended")
             self._sock.sendall(frame.encode())
-            if receive(self._sock) is None:
-                raise TrialError(f"a {kind.value} cannot be sent: this worker is being ended")
+            answer = receive(self._sock)
+        if answer is None:
+            raise TrialError(f"a {kind.value} cannot be sent: this worker is being ended")
+        if "error" in answer.header:
+            raise StorageError(answer.header["error"])
 
     def close(self) -> None:
         """The trial has ended: refuse what comes from now on."""

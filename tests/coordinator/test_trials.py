@@ -155,7 +155,10 @@ def test_a_study_that_is_closed_at_once_does_the_worker_no_harm(rig):
 
 @pytest.mark.parametrize("call", ["read", "receive"])
 def test_a_fetch_or_push_that_does_not_get_through_is_made_again(rig, monkeypatch, call):
-    real, failures = getattr(rig.coordinator.blobs, call), [PoolClosedError("not now"), OSError("disk full")]
+    real, failures = (
+        getattr(rig.coordinator.blobs, call),
+        [PoolClosedError("not now"), OSError("nor now")],
+    )
 
     def fail_first(*arguments):
         if failures:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import grpc
 import pytest
 
-from sparkopt.errors import BlobNotFoundError, PoolClosedError, ProtocolError
+from sparkopt.errors import BlobNotFoundError, PoolClosedError, ProtocolError, StorageError
 from sparkopt.wire.statuses import FINAL_CODES, status_of
 
 
@@ -15,8 +15,7 @@ from sparkopt.wire.statuses import FINAL_CODES, status_of
         (ProtocolError("what"), grpc.StatusCode.INVALID_ARGUMENT),
         (BlobNotFoundError("what"), grpc.StatusCode.NOT_FOUND),
         (PoolClosedError("what"), grpc.StatusCode.UNAVAILABLE),
-        (OSError("what"), grpc.StatusCode.RESOURCE_EXHAUSTED),
-        (FileNotFoundError("what"), grpc.StatusCode.RESOURCE_EXHAUSTED),
+        (StorageError("what"), grpc.StatusCode.RESOURCE_EXHAUSTED),
     ],
 )
 def test_ours_have_their_own_codes(error, code):
