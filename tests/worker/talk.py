@@ -42,6 +42,16 @@ def much(lines):
         print(number, "x" * 80)
 
 
+def garbage(argument):
+    """Write so many bytes in one go, all kinds or one letter without an end of line, and die if asked to."""
+    size, kinds, dies = argument
+    data = bytes(range(256)) * (size // 256) if kinds else b"x" * size
+    while data:
+        data = data[os.write(1, data) :]
+    if dies:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
 def mistreat_the_streams(deed):
     """Do something to the streams, or use them."""
     if deed == "close":

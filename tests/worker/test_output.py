@@ -54,6 +54,28 @@ def test_megabytes_get_there(evaluate, capfd):
     assert said[-1] == f"[trial 2] 0 {'x' * 80}"
 
 
+@pytest.mark.parametrize("dies", [False, True])
+def test_megabytes_without_an_end_of_line_are_cut_into_lines(evaluate, capfd, dies):
+    size = 3 * MIB + 5
+    evaluate.use(talk.garbage)
+    answers = evaluate((size, False, dies), (1, False, False))
+    assert [answer.kind for answer in answers] == ["ended" if dies else "result", "result"]
+    *whole, rest, after = capfd.readouterr().err.splitlines()
+    assert whole == ["[trial 1] " + "x" * LINE_BYTES] * (size // LINE_BYTES)
+    assert (rest, after) == ("[trial 1] xxxxx", "[trial 2] x")
+
+
+@pytest.mark.parametrize("dies", [False, True])
+def test_megabytes_of_garbage_pass_as_they_are(evaluate, capfdbinary, dies):
+    size = 2 * MIB
+    evaluate.use(talk.garbage)
+    answers = evaluate((size, True, dies), (0, True, False))
+    assert [answer.kind for answer in answers] == ["ended" if dies else "result", "result"]
+    first, *lines, last = (bytes(range(256)) * (size // 256)).split(b"\n")
+    said = [b"[trial 1] " + line + b"\n" for line in (first, *lines, last)]
+    assert capfdbinary.readouterr().err == b"".join(said)
+
+
 @pytest.mark.parametrize("deed", ["close", "replace"])
 def test_what_a_trial_does_to_the_streams_ends_with_it(evaluate, capfd, deed):
     evaluate.use(talk.mistreat_the_streams)
