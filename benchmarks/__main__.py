@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from benchmarks.journal import journal
 from benchmarks.overhead import overhead
 
 
@@ -12,6 +13,7 @@ def main() -> None:
     """Measure sparkopt, and what could be used instead."""
 
 
+main.add_command(journal)
 main.add_command(overhead)
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
 """What does the journal cost a trial? The same no-op search with a journal and without, on one Spark session.
 
 Both take turns, and turns at being first, so that a machine whose speed drifts favours neither. What is
-reported is the median over the rounds, per trial, of each and of the difference within a round, and how long
-the calls took that write to the journal: a part of that is hidden behind what other processes do meanwhile.
+reported is the median over the rounds, per trial, of each and of the difference within a round; the same
+difference in the driver's CPU time, which other programs on the machine disturb less; and how long the calls
+took that write to the journal, of which a part is hidden behind what workers do meanwhile.
 """
 
 from __future__ import annotations
@@ -69,6 +70,7 @@ def journal(trials: int, parallelism: int, rounds: int, path: Path | None) -> No
         }
     )
     figures: dict[str, list[float]] = {"without": [], "with": [], "writes": []}
+    cpu: dict[str, list[float]] = {"without": [], "with": []}
     try:
         run_sparkopt(Search(parallelism, parallelism, 1, session, seed=0))  # the session's own first time
         with (
@@ -80,17 +82,23 @@ def journal(trials: int, parallelism: int, rounds: int, path: Path | None) -> No
                 for kind in ("without", "with") if number % 2 == 0 else ("with", "without"):
                     Journal.seconds = 0.0
                     file = Path(directory, f"{number}.journal") if kind == "with" else None
+                    began = time.process_time()
                     figures[kind].append(1000 * run_sparkopt(asked, file) / trials)
+                    cpu[kind].append(1000 * (time.process_time() - began) / trials)
                     if file is not None:
                         figures["writes"].append(1000 * Journal.seconds / trials)
     finally:
         session.stop()
-    both = zip(figures["with"], figures["without"], strict=True)
-    figures["difference"] = [mine - other for mine, other in both]
+    figures["difference"] = _differences(figures)
+    figures["cpu"] = _differences(cpu)
     _print(figures, trials)
     if path is not None:
         settings = {"trials": trials, "parallelism": parallelism, "rounds": rounds, "limit": LIMIT}
         Record("journal", settings, {"ms_per_trial": figures}).write(path)
+
+
+def _differences(figures: dict[str, list[float]]) -> list[float]:
+    return [mine - other for mine, other in zip(figures["with"], figures["without"], strict=True)]
 
 
 def _print(figures: dict[str, list[float]], trials: int) -> None:
@@ -102,6 +110,7 @@ def _print(figures: dict[str, list[float]], trials: int) -> None:
         "without": "without journal",
         "with": "with journal",
         "difference": f"difference (limit {LIMIT:g})",
+        "cpu": "difference in the driver's CPU time",
         "writes": "inside the journal's writes",
     }
     for key, name in names.items():

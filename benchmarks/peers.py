@@ -6,6 +6,7 @@ import time
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import hyperopt
@@ -42,9 +43,11 @@ class Search:
         }
 
 
-def run_sparkopt(search: Search) -> float:
-    """Sparkopt, the pool's start and end included."""
-    trials = sparkopt.SparkTrials(search.parallelism, spark_session=search.session)
+def run_sparkopt(search: Search, journal: Path | None = None) -> float:
+    """Sparkopt, the pool's start and end included, and MLflow left out."""
+    trials = sparkopt.SparkTrials(
+        search.parallelism, spark_session=search.session, journal=journal, tracking=False
+    )
     return _timed(lambda: sparkopt.fmin(trials=trials, **search.arguments()), trials, search)
 
 

@@ -30,7 +30,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import cloudpickle
 from hyperopt import base
 
 from sparkopt import storage
@@ -38,6 +37,7 @@ from sparkopt.coordinator import Payload, Reported, Settled, Started
 from sparkopt.core.states import Outcome
 from sparkopt.documents import Document
 from sparkopt.errors import JournalError, JournalWarning, RefusedError, warn
+from sparkopt.wire import codec
 from sparkopt.wire.report_kinds import ReportKind
 
 _FORMAT: Final = "1"
@@ -185,7 +185,7 @@ class Journal:
         """Trials are about to be submitted, and this is the random state after their proposal."""
         rows = []
         for document in documents:
-            data = cloudpickle.dumps(document)
+            data = codec.dumps(document)
             rows.append((document["tid"], data, zlib.crc32(data)))
         with self._writing() as database:
             database.executemany("insert into trials (tid, document, checksum) values (?, ?, ?)", rows)
@@ -193,18 +193,16 @@ class Journal:
 
     def started(self, started: Started) -> None:
         """An attempt was sent to a worker."""
-        with self._writing() as database:
-            database.execute("update trials set started = ? where tid = ?", (started.time, started.tid))
+        self._write("update trials set started = ? where tid = ?", (started.time, started.tid))
 
     def reported(self, reported: Reported) -> Reported:
         """A trial has said something."""
         self._reports += 1
         kept = self._keep(reported.body, f"report-{self._reports}")
-        with self._writing() as database:
-            database.execute(
-                "insert into reports values (?, ?, ?, ?, ?, ?)",
-                (self._reports, reported.tid, reported.kind.value, reported.name, *_columns(kept)),
-            )
+        self._write(
+            "insert into reports values (?, ?, ?, ?, ?, ?)",
+            (self._reports, reported.tid, reported.kind.value, reported.name, *_columns(kept)),
+        )
         return dataclasses.replace(reported, body=kept)
 
     def settled(self, settled: Settled) -> Settled:
@@ -216,21 +214,20 @@ class Journal:
         if settled.failure is not None:
             kind, reason = settled.failure.type, settled.failure.traceback or settled.failure.message
         self._settled += 1
-        with self._writing() as database:
-            database.execute(
-                "update trials set outcome = ?, settled = ?, place = ?, kind = ?, reason = ?, body = ?,"
-                " file = ?, body_checksum = ? where tid = ?",
-                (
-                    settled.outcome.value,
-                    time.time(),
-                    self._settled,
-                    kind,
-                    reason,
-                    *_columns(kept),
-                    None if kept is None or not isinstance(kept.body, bytes) else zlib.crc32(kept.body),
-                    settled.tid,
-                ),
-            )
+        self._write(
+            "update trials set outcome = ?, settled = ?, place = ?, kind = ?, reason = ?, body = ?,"
+            " file = ?, body_checksum = ? where tid = ?",
+            (
+                settled.outcome.value,
+                time.time(),
+                self._settled,
+                kind,
+                reason,
+                *_columns(kept),
+                None if kept is None or not isinstance(kept.body, bytes) else zlib.crc32(kept.body),
+                settled.tid,
+            ),
+        )
         return dataclasses.replace(settled, result=kept)
 
     def _keep(self, payload: Payload | None, name: str) -> Payload | None:
@@ -243,6 +240,14 @@ class Journal:
         except OSError as error:
             raise self._error(error) from error
         return Payload(path, kept=True)
+
+    def _write(self, statement: str, values: Sequence[Any]) -> None:
+        """A transaction of one statement. SQLite lets go of the GIL in each, and has to get it back."""
+        with self._lock:
+            try:
+                self._database.execute(statement, values)
+            except sqlite3.Error as error:
+                raise self._error(error) from error
 
     @contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
