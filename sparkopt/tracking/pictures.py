@@ -14,6 +14,8 @@ from matplotlib.figure import Figure
 _COLUMNS: Final = 4
 _MOST_PANELS: Final = 40
 _INCHES: Final = 2.6
+_DECADES: Final = 100.0
+"""Values that are further apart than by this factor are drawn on a logarithmic scale."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +43,7 @@ def loss_over_trials(points: Sequence[Point]) -> bytes:
     for point in ordered:
         lowest = min(lowest, point.loss)
         best.append(lowest)
-    axes.plot(tids, [point.loss for point in ordered], ".", alpha=0.6, label="loss")
+    axes.plot(tids, [point.loss for point in ordered], "o", markersize=3.5, alpha=0.6, label="loss")
     axes.step(tids, best, where="post", label="best so far")
     axes.set_xlabel("trial")
     axes.set_ylabel("loss")
@@ -63,7 +65,10 @@ def loss_by_parameter(points: Sequence[Point], options: Mapping[str, Sequence[st
     for index, label in enumerate(labels):
         axes: Any = figure.add_subplot(rows, columns, index + 1)
         known = [point for point in points if label in point.values]
-        axes.plot([point.values[label] for point in known], [point.loss for point in known], ".", alpha=0.6)
+        values = [point.values[label] for point in known]
+        axes.plot(values, [point.loss for point in known], "o", markersize=3.5, alpha=0.6)
+        if label not in options and min(values) > 0 and max(values) > _DECADES * min(values):
+            axes.set_xscale("log")
         axes.set_title(label, fontsize="small")
         if label in options:
             words = [_short(option) for option in options[label]]

@@ -2,19 +2,10 @@
 
 from __future__ import annotations
 
-import http.client
-import os
-import shutil
-import signal
-import socket
-import subprocess
-import sys
-from urllib.parse import urlsplit
-
-import psutil
 import pytest
 from mlflow import MlflowClient
 from runs import artifacts, children, main_runs
+from server import Server
 from study_tools import CASE, in_order
 
 from sparkopt import SparkTrials, fmin
@@ -22,69 +13,10 @@ from sparkopt.errors import TrackingWarning
 from sparkopt.tracking import writer
 from sparkopt.tracking.file import replay
 
-SECONDS = 120
-
-
-class Server:
-    """A server on loopback with a database and artifacts in a directory; can be killed and started again."""
-
-    def __init__(self, directory, port):
-        self.directory = directory
-        self.port = port
-        self.uri = f"http://127.0.0.1:{port}"
-
-    def start(self):
-        command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(self.port)]
-        command += ["--backend-store-uri", f"sqlite:///{self.directory}/mlflow.db", "--workers", "1"]
-        command += ["--artifacts-destination", str(self.directory / "artifacts")]
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
-        reading, writing = os.pipe()
-        with (self.directory / "log").open("ab") as log:
-            self._process = subprocess.Popen(
-                command,
-                stdout=log,
-                stderr=log,
-                env=environment,
-                cwd=self.directory,
-                start_new_session=True,
-                pass_fds=[writing],
-            )
-        os.close(writing)
-        self._alive = reading
-        self._wait_until_it_answers()
-
-    def _wait_until_it_answers(self):
-        probe = psutil.Process(self._process.pid)
-        for _ in range(10_000):
-            assert self._process.poll() is None, (self.directory / "log").read_text()
-            connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=SECONDS)
-            try:
-                connection.request("GET", "/health")
-                assert connection.getresponse().status == 200
-                return
-            except ConnectionError:
-                # Nobody listens yet: until the next change of its children, or a moment.
-                psutil.wait_procs([probe], timeout=0.05)
-            finally:
-                connection.close()
-        raise AssertionError("the server did not come up")
-
-    def kill(self):
-        if self._process.poll() is None:
-            os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait(SECONDS)
-        os.read(self._alive, 1)  # the end of all that it forked
-        os.close(self._alive)
-
 
 @pytest.fixture(scope="module")
 def server(empty_store, tmp_path_factory):
-    directory = tmp_path_factory.mktemp("server")
-    shutil.copy(empty_store, directory / "mlflow.db")
-    with socket.socket() as finder:
-        finder.bind(("127.0.0.1", 0))
-        port = finder.getsockname()[1]
-    own = Server(directory, port)
+    own = Server(empty_store, tmp_path_factory.mktemp("server"))
     own.start()
     yield own
     own.kill()
@@ -93,7 +25,6 @@ def server(empty_store, tmp_path_factory):
 @pytest.fixture
 def client(server, tmp_path, monkeypatch):
     """The server is MLflow's current store, in an experiment of the test's own."""
-    assert urlsplit(server.uri).hostname == "127.0.0.1"
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", server.uri)
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
