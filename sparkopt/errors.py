@@ -10,6 +10,7 @@ SparkoptError
 │   ├── NoSlotsError             Spark has no slot to run a worker in
 │   ├── PoolStartError           the workers did not come up
 │   ├── PoolLostError            the workers went away and did not come back
+│   ├── PoolCancelledError       somebody cancelled the workers' Spark job, or stopped its session
 │   └── PoolClosedError          the pool was closed under a running study
 ├── JournalError                 the journal cannot be read or written
 ├── TrackingError                the tracking store cannot be used
@@ -86,6 +87,10 @@ class PoolStartError(PoolError):
 
 class PoolLostError(PoolError):
     """The workers went away and did not come back."""
+
+
+class PoolCancelledError(PoolError):
+    """Somebody cancelled the Spark job that the workers ran in, or stopped its session."""
 
 
 class PoolClosedError(PoolError):

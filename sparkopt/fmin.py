@@ -74,7 +74,8 @@ def fmin(
 
     Raises:
         RefusedError: before anything is launched, if something rules the search out.
-        PoolError: if the workers do not come up or are lost; finished trials are kept on ``trials``.
+        PoolError: if the workers do not come up, are lost or are cancelled; finished trials are kept on
+            ``trials``.
         AllTrialsFailedError: if no trial has a result and ``return_argmin`` is true.
 
     Example:

@@ -19,9 +19,17 @@ from typing import Any, Final
 from sparkopt.coordinator import Coordinator, Recorder, StudyChannel
 from sparkopt.core import events
 from sparkopt.core.records import Policy
-from sparkopt.errors import PoolClosedError, PoolError, PoolLostError, PoolStartError, RefusedError
+from sparkopt.errors import (
+    PoolCancelledError,
+    PoolClosedError,
+    PoolError,
+    PoolLostError,
+    PoolStartError,
+    RefusedError,
+)
 from sparkopt.spark import parallelism as slots
 from sparkopt.spark import session as spark
+from sparkopt.spark.endings import Ending
 from sparkopt.spark.gang import Gang
 from sparkopt.spark.preflight import check_settings
 from sparkopt.worker.spec import WorkerSpec
@@ -81,6 +89,7 @@ class WorkerPool:
         self._gangs: dict[int, Gang] = {}
         self._lock = threading.Lock()
         self._closing = False
+        self._cancelled = False
         self._studies = itertools.count(1)
 
     def bring(self, broadcasts: Sequence[Any]) -> WorkerPool:
@@ -93,7 +102,10 @@ class WorkerPool:
 
         Raises:
             NoSlotsError: if Spark has no slot at all.
+            RefusedError: if the session was stopped meanwhile.
         """
+        spark.check_running(self.session)
+        self._inherit = spark.inheriting(self.session)
         self.parallelism = slots.check_slots(
             self.parallelism, self.session, self._policy.start, self._profile
         )
@@ -125,7 +137,7 @@ class WorkerPool:
     @property
     def is_open(self) -> bool:
         """Whether the workers are launched, and not sent away yet."""
-        return self._coordinator is not None and not self._closing
+        return self._coordinator is not None and not self._closing and not self._cancelled
 
     def open_study(
         self,
@@ -171,15 +183,26 @@ class WorkerPool:
     def _launch(self, number: int, generation: int, size: int) -> None:
         spec = WorkerSpec(self._endpoint, number, generation, grace=self._policy.grace)
 
-        def ended(reason: str) -> None:
-            if not self._closing and self._coordinator is not None:
-                self._coordinator.tell(events.GangEnded(number, generation, reason))
+        def ended(ending: Ending) -> None:
+            coordinator = self._coordinator
+            if self._closing or coordinator is None:
+                return
+            if ending.wanted:
+                # Spark has only asked the tasks to stop: it is the coordinator that sends the workers away.
+                self._cancelled = True
+                coordinator.expel_all(
+                    PoolCancelledError(
+                        f"the workers are gone: {ending.reason}. Finished trials are kept; fmin with"
+                        " the same trials goes on from them."
+                    )
+                )
+            coordinator.tell(events.GangEnded(number, generation, ending.reason))
 
         def room() -> int:
             # At first the slots have just been counted; when a gang is launched again, some may have gone.
             return size if generation == 1 else self._room(number)
 
-        gang = Gang(self.session, spec, size, room, self._broadcasts, self._profile, ended)
+        gang = Gang(self.session, spec, size, room, self._broadcasts, self._profile, self._inherit, ended)
         with self._lock:
             if self._closing:
                 return

@@ -115,7 +115,7 @@ class Search:
         """Search.
 
         Raises:
-            PoolError: if the workers do not come up or are lost; finished trials are kept.
+            PoolError: if the workers do not come up, are lost or are cancelled; finished trials are kept.
             JournalError: if the journal cannot be written; finished trials are kept.
             TrackingError: before anything is launched, if the tracking store cannot be used.
             OSError: if the trials cannot be saved at the end; they are kept.

@@ -28,6 +28,7 @@ from sparkopt.core.states import Outcome
 from sparkopt.documents import Document, Documents
 from sparkopt.errors import (
     CrowdedHostWarning,
+    PoolCancelledError,
     RemoteTraceback,
     SparkoptError,
     SparkoptWarning,
@@ -198,7 +199,7 @@ class Study:
             progress: makes a context manager of ``initial`` and ``total``.
 
         Raises:
-            PoolError: if the pool is lost.
+            PoolError: if the pool is lost or cancelled.
             Exception: whatever the algorithm or ``early_stop_fn`` raises.
         """
         self.timings.workers = workers
@@ -210,7 +211,7 @@ class Study:
         try:
             with progress(initial=done, total=done + len(self._waiting) + self.budget.trials) as bar:
                 self._search(channel, room, bar)
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, PoolCancelledError):
             self.cancelled_reason = CANCELLED_BY_USER
             raise
         finally:

@@ -19,7 +19,14 @@ from sparkopt.points import Point
 from sparkopt.pool import WorkerPool
 from sparkopt.search import Options, Search
 from sparkopt.spark.parallelism import LIMIT, decide_parallelism
-from sparkopt.spark.session import Profile, Session, get_session, supported_profile
+from sparkopt.spark.session import (
+    Profile,
+    Session,
+    check_running,
+    get_session,
+    is_stopped,
+    supported_profile,
+)
 from sparkopt.study import Algorithm, EarlyStop, ProgressFactory, Timings
 
 
@@ -40,7 +47,8 @@ class SparkTrials(base.Trials):  # type: ignore[misc]
             at once. None or ≤ 0 means Spark's default parallelism.
         timeout: seconds after which ``fmin`` ends what runs and returns what has finished.
         loss_threshold: a loss below this ends the search.
-        spark_session: the session to use; by default the active one, or a new one.
+        spark_session: the session to use; by default the active one, or a new one, also for searches that go
+            on once it was stopped.
         resource_profile: what each worker needs (a :class:`pyspark.resource.ResourceProfile` of task
             resources), where the cluster schedules by it; a warning where it does not.
         trial_timeout: seconds that one trial's objective may take; after that its process is killed and the
@@ -109,6 +117,7 @@ class SparkTrials(base.Trials):  # type: ignore[misc]
         self._space: Any = None
         self._kept_best: tuple[Any] | None = None
         self._searching = threading.Lock()
+        self._session_is_given = spark_session is not None or pool is not None
         self.pool = pool
         if pool is not None:
             self._spark: Session | None = pool.session
@@ -137,6 +146,7 @@ class SparkTrials(base.Trials):  # type: ignore[misc]
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         self._spark = None
+        self._session_is_given = False
         self._space = None
         self.resource_profile = None
         self.pool = None
@@ -281,13 +291,14 @@ class SparkTrials(base.Trials):  # type: ignore[misc]
 
         Raises:
             RefusedError: before anything is launched, if something rules the search out.
-            PoolError: if the workers do not come up or are lost; finished trials are kept.
+            PoolError: if the workers do not come up, are lost or are cancelled; finished trials are kept.
             AllTrialsFailedError: if no trial has a result and ``return_argmin`` is true.
         """
         with self._one_search():
-            if self._spark is None:
-                self._attach(get_session(), None)
+            if self._spark is None or (not self._session_is_given and is_stopped(self._spark)):
+                self._attach(get_session(), self.resource_profile)
             assert self._spark is not None
+            check_running(self._spark)
             options = Options(
                 algo=algo,
                 max_evals=max_evals,

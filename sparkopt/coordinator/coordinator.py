@@ -122,9 +122,14 @@ class Coordinator:
         self._thread.start()
         return asyncio.run_coroutine_threadsafe(self._listen(), self._loop).result()
 
-    def expel_all(self) -> None:
-        """End running trials, send every worker away, and whoever joins from now on as well."""
-        self.post(self._expel_all)
+    def expel_all(self, error: PoolError | None = None) -> None:
+        """End running trials, send every worker away, and whoever joins from now on as well.
+
+        Args:
+            error: what studies are told; by default that the pool was closed under them.
+        """
+        why = error or PoolClosedError("the pool was closed while the study was running")
+        self.post(lambda: self._expel_all(why))
 
     def close(self) -> None:
         """Stop the server and end the thread; streams that are still open are cut. Idempotent."""
@@ -208,9 +213,9 @@ class Coordinator:
         self._clock.start()
         return Endpoint(f"{self._host}:{port}", token, certificate)
 
-    def _expel_all(self) -> None:
+    def _expel_all(self, error: PoolError) -> None:
         self._closing = True
-        self._fail(PoolClosedError("the pool was closed while the study was running"))
+        self._fail(error)
         for study in list(self._studies):
             self._step(events.CancelRequested(study, None, "the pool is closing"))
         self._step(events.DrainRequested(None, "the pool is closing"))

@@ -7,19 +7,19 @@ to; cancelling it is for when they do not.
 
 from __future__ import annotations
 
-import re
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
 from uuid import uuid4
 
 import pyarrow as pa
-from pyspark import TaskContext, inheritable_thread_target
+from pyspark import TaskContext
 from pyspark.resource import ResourceProfile
 from pyspark.sql import SparkSession
 
 from sparkopt.errors import NoSlotsError
-from sparkopt.spark.session import cancel_job
+from sparkopt.spark.endings import Ending, ending_of
+from sparkopt.spark.session import Inherit, cancel_job, inheriting
 from sparkopt.worker.spec import WorkerSpec
 
 _SCHEMA: Final = "slot bigint, trials bigint"
@@ -35,7 +35,8 @@ class Gang:
         room: asked from the gang's thread, right before the job is submitted: how many slots it may take.
         broadcasts: the variables whose values the workers will need.
         profile: the resources that each worker needs; None for the session's own.
-        on_end: called from the gang's thread when the job has ended, with the reason.
+        inherit: lets the job have what the user's thread has set for its Spark jobs.
+        on_end: called from the gang's thread when the job has ended.
     """
 
     def __init__(
@@ -46,7 +47,8 @@ class Gang:
         room: Callable[[], int],
         broadcasts: Iterable[Any],
         profile: ResourceProfile | None,
-        on_end: Callable[[str], None],
+        inherit: Inherit,
+        on_end: Callable[[Ending], None],
     ) -> None:
         self._session = session
         self._spec = spec
@@ -54,11 +56,11 @@ class Gang:
         self._room = room
         self._broadcasts = tuple(broadcasts)
         self._profile = profile
+        self._inherit = inherit
         self._on_end = on_end
         self._tag = f"sparkopt-{uuid4().hex[:12]}"
         name = f"sparkopt-gang{spec.gang}.{spec.generation}"
-        target = inheritable_thread_target(session)(self._run)
-        self._thread = threading.Thread(target=target, name=name, daemon=True)
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     @property
     def slots(self) -> int:
@@ -87,13 +89,17 @@ class Gang:
             self._size = min(self._size, self._room())
             if self._size < 1:
                 raise NoSlotsError("Spark has no slots for its workers any more")
-            self._collect()
-            reason = "its barrier job ended"
+            self._inherit(self._collect)()
+            ending = Ending("its barrier job ended")
         except Exception as error:  # noqa: BLE001 - told to whoever waits for the workers
-            reason = explain(error)
-        self._on_end(reason)
+            ending = ending_of(self._session, error)
+        self._on_end(ending)
 
     def _collect(self) -> None:
+        # What is inherited is one object for all gangs of a pool: each needs a copy to add its own tag to.
+        inheriting(self._session)(self._collect_tagged)()
+
+    def _collect_tagged(self) -> None:
         session, size = self._session, self._size
         context = session.sparkContext
         context.setJobDescription(f"sparkopt workers of gang {self._spec.gang}")
@@ -118,13 +124,3 @@ def _task_of(spec: WorkerSpec) -> Callable[[Iterator[pa.RecordBatch]], Iterator[
         yield pa.RecordBatch.from_pydict({"slot": [slot], "trials": [trials]})
 
     return task
-
-
-def explain(error: Exception) -> str:
-    """What Spark's exception is about, in a line."""
-    text = str(error)
-    if "No module named 'sparkopt'" in text:
-        return "the executors' Python cannot import sparkopt: install it there, at the driver's version"
-    raised = re.findall(r"^(?:[\w.]+\.)?(\w+(?:Error|Exception|Ended): .+)$", text, re.MULTILINE)
-    first_line = text.strip().splitlines()[0] if text.strip() else type(error).__name__
-    return str(raised[-1]) if raised else first_line

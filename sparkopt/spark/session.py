@@ -8,10 +8,11 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeAlias
 from uuid import uuid4
 
+from py4j.protocol import Py4JError
 from pyspark import TaskContext, inheritable_thread_target
 from pyspark.resource import ExecutorResourceRequests, ResourceProfile, TaskResourceRequests
 from pyspark.sql import SparkSession
@@ -24,6 +25,9 @@ Session: TypeAlias = SparkSession
 
 Profile: TypeAlias = ResourceProfile
 """What a task needs, for the same rooms."""
+
+Inherit: TypeAlias = Callable[[Callable[[], None]], Callable[[], None]]
+"""Makes a function run with a job group, tags and a scheduler pool that some thread has set."""
 
 _LOOPBACK: Final = "127.0.0.1"
 
@@ -39,7 +43,7 @@ def get_session(given: SparkSession | None = None, settings: Mapping[str, str] |
         settings: Spark's, for the case that a new one is made.
 
     Raises:
-        RefusedError: inside a Spark task, where there can be no session.
+        RefusedError: inside a Spark task, where there can be no session, or if the given one was stopped.
         JavaNotFoundError: if a session had to be made and there is no Java.
     """
     if TaskContext.get() is not None:
@@ -50,6 +54,7 @@ def get_session(given: SparkSession | None = None, settings: Mapping[str, str] |
         )
     session = given or SparkSession.getActiveSession()
     if session is not None:
+        check_running(session)
         return session
     ensure_java()
     # Spark's own default is whatever "python3" means on the PATH, which need not be where sparkopt is.
@@ -58,6 +63,35 @@ def get_session(given: SparkSession | None = None, settings: Mapping[str, str] |
     for key, value in (settings or {}).items():
         builder = builder.config(key, value)
     return builder.getOrCreate()
+
+
+def is_stopped(session: Session) -> bool:
+    """Whether somebody has stopped it, or its JVM is gone."""
+    java: Any = session.sparkContext._jsc
+    try:
+        return java is None or bool(java.sc().isStopped())
+    except (Py4JError, OSError):
+        return True
+
+
+def inheriting(session: Session) -> Inherit:
+    """Makes a function run with what the calling thread has set for its Spark jobs, in whatever thread."""
+    inherit: Inherit = inheritable_thread_target(session)
+    return inherit
+
+
+def check_running(session: Session) -> None:
+    """Refuse a session that was stopped.
+
+    Raises:
+        RefusedError: if it was; the message names it.
+    """
+    if is_stopped(session):
+        raise RefusedError(
+            f"the Spark session {session.sparkContext.appName!r} was stopped: use one that runs. SparkTrials"
+            " that were made for a stopped session go on in the active one once they were pickled:"
+            " trials = pickle.loads(pickle.dumps(trials))."
+        )
 
 
 def setting(session: Session, key: str, default: str = "") -> str:
@@ -160,7 +194,12 @@ def cancel_job(session: Session, tag: str, thread: threading.Thread, seconds: fl
     deadline = time.monotonic() + seconds
     while thread.is_alive() and time.monotonic() < deadline:
         # Not the session's interruptTag: on a classic session that knows only the calling thread's tags.
-        session.sparkContext.cancelJobsWithTag(tag)
+        try:
+            session.sparkContext.cancelJobsWithTag(tag)
+        except Exception:
+            # A session ends its jobs when it is stopped.
+            if not is_stopped(session):
+                raise
         # Spark forgets at once what it was asked, and the thread may still be about to submit the job.
         thread.join(_AGAIN_SECONDS)
     return not thread.is_alive()

@@ -70,6 +70,9 @@ def run(spec: WorkerSpec, slot: int) -> int:
 
 
 def _work(spec: WorkerSpec, slot: int, directory: Path, leash: int) -> dict[str, Any]:
+    # Out of the group that Spark's daemon hangs up on when the session is stopped: this process learns of the
+    # end of its task by the leash, and cleans up.
+    os.setsid()
     processes.adopt_orphans()
     nursery = NurseryHandle(directory)
     try:

@@ -1,0 +1,56 @@
+"""How a barrier job ended: whether Spark lost it, or somebody wanted it to end."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from py4j.java_gateway import is_instance_of
+from py4j.protocol import Py4JJavaError
+from pyspark import SparkContext
+from pyspark.sql import SparkSession
+
+from sparkopt.spark.session import is_stopped
+
+_JOB_CANCELLED: Final = "SPARK_JOB_CANCELLED"
+"""Spark's error condition for a job that somebody wanted to end: by the kill link of the job or its stage in
+Spark's UI, or by a method of the session or its context. A job that lost a task never bears it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a job ended.
+
+    Attributes:
+        reason: in a line.
+        wanted: whether somebody cancelled the job or stopped its session.
+    """
+
+    reason: str
+    wanted: bool = False
+
+
+def ending_of(session: SparkSession, error: Exception) -> Ending:
+    """What it means that the action which ran the job has raised this."""
+    if is_stopped(session):
+        # Spark's own words for it differ with the moment, and some of them are py4j's.
+        return Ending(f"the Spark session {session.sparkContext.appName!r} was stopped", wanted=True)
+    if isinstance(error, Py4JJavaError):
+        java = error.java_exception
+        throwable = is_instance_of(SparkContext._gateway, java, "org.apache.spark.SparkThrowable")
+        if throwable and java.getCondition() == _JOB_CANCELLED:
+            about = java.getMessageParameters()
+            reason = f" ({about['reason']})" if about["reason"] else ""
+            return Ending(f"Spark job {about['jobId']} was cancelled{reason}", wanted=True)
+    return Ending(explain(error))
+
+
+def explain(error: Exception) -> str:
+    """What Spark's exception is about, in a line."""
+    text = str(error)
+    if "No module named 'sparkopt'" in text:
+        return "the executors' Python cannot import sparkopt: install it there, at the driver's version"
+    raised = re.findall(r"^(?:[\w.]+\.)?(\w+(?:Error|Exception|Ended): .+)$", text, re.MULTILINE)
+    first_line = text.strip().splitlines()[0] if text.strip() else type(error).__name__
+    return str(raised[-1]) if raised else first_line
