@@ -10,7 +10,9 @@ ends their barrier jobs, and gives their slots back to Spark, whatever ended the
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
+import math
 import threading
 from collections.abc import Sequence
 from types import TracebackType
@@ -32,7 +34,8 @@ from sparkopt.spark import session as spark
 from sparkopt.spark.endings import Ending
 from sparkopt.spark.gang import Gang
 from sparkopt.spark.preflight import check_settings
-from sparkopt.worker.spec import WorkerSpec
+from sparkopt.wire.limits import HEARTBEAT_SECONDS
+from sparkopt.worker.spec import Endpoint, WorkerSpec
 
 _LEAVE_SECONDS: Final = 5.0
 """How long a barrier job may take to end by itself once its workers were expelled."""
@@ -57,6 +60,9 @@ class WorkerPool:
         gang_size: how many workers share a barrier job. Spark ends a barrier job as a whole, so that with a
             lost executor every trial of its gang runs again, and only these. None for one gang.
         policy: how patient the pool is.
+        heartbeat: seconds between a worker's signs of life.
+        grace: seconds that a worker may be out of reach before its trial runs again elsewhere; at least three
+            heartbeats. None for the policy's, which is 30.
 
     Attributes:
         parallelism: how many trials may run at once.
@@ -75,21 +81,24 @@ class WorkerPool:
         resource_profile: spark.Profile | None = None,
         gang_size: int | None = None,
         policy: Policy | None = None,
+        heartbeat: float = HEARTBEAT_SECONDS,
+        grace: float | None = None,
     ) -> None:
         if gang_size is not None and gang_size < 1:
             raise RefusedError(f"gang_size must be None or at least 1, got {gang_size}")
+        self._policy, self._heartbeat = _patience(policy or Policy(), heartbeat, grace), heartbeat
         self.session = spark.get_session(spark_session)
         check_settings(self.session)
         self._profile = spark.supported_profile(self.session, resource_profile)
         self.parallelism = slots.decide_parallelism(parallelism, self.session, self._profile)
         self._gang_size = gang_size
-        self._policy = policy or Policy()
         self._broadcasts: tuple[Any, ...] = ()
         self._coordinator: Coordinator | None = None
         self._gangs: dict[int, Gang] = {}
         self._lock = threading.Lock()
         self._closing = False
         self._cancelled = False
+        self._leaving = threading.Event()
         self._studies = itertools.count(1)
 
     def bring(self, broadcasts: Sequence[Any]) -> WorkerPool:
@@ -115,6 +124,7 @@ class WorkerPool:
             relaunch=self._launch,
             explain=self._explain,
             policy=self._policy,
+            heartbeat=self._heartbeat,
         )
         self._endpoint = coordinator.start()
         try:
@@ -167,6 +177,7 @@ class WorkerPool:
         """Expel the workers and wait until their jobs have ended. Running trials are ended. Idempotent."""
         with self._lock:
             self._closing = True
+            self._leaving.set()
             gangs = list(self._gangs.values())
         coordinator = self._coordinator
         if coordinator is None:
@@ -180,8 +191,13 @@ class WorkerPool:
         finally:
             coordinator.close()
 
+    def _endpoint_for(self, gang: int) -> Endpoint:
+        """Where a gang's workers find the coordinator. Tests put a line of their own in between."""
+        return self._endpoint
+
     def _launch(self, number: int, generation: int, size: int) -> None:
-        spec = WorkerSpec(self._endpoint, number, generation, grace=self._policy.grace)
+        endpoint = self._endpoint_for(number)
+        spec = WorkerSpec(endpoint, number, generation, self._heartbeat, self._policy.grace)
 
         def ended(ending: Ending) -> None:
             coordinator = self._coordinator
@@ -214,10 +230,10 @@ class WorkerPool:
         """How many slots there are for a gang beside the others; waits a while if there are none."""
         with self._lock:
             taken = sum(gang.slots for other, gang in self._gangs.items() if other != number)
-        have = spark.slots(self.session, self._profile)
-        if have == 0 and spark.wait_for_executor(self.session, self._policy.start):
-            have = spark.slots(self.session, self._profile)
-        return have - taken
+        room = spark.slots(self.session, self._profile) - taken
+        if room < 1 and spark.wait_for_slot(self.session, self._policy.start, self._leaving):
+            room = spark.slots(self.session, self._profile) - taken
+        return room
 
     def _explain(self, reason: str, joined: bool) -> PoolError:
         if joined:
@@ -228,6 +244,22 @@ class WorkerPool:
             f" {have}, and {busy} tasks are running. If other jobs hold the slots, wait for them or ask for a"
             " smaller parallelism; if not, the executors' logs say more."
         )
+
+
+def _patience(policy: Policy, heartbeat: float, grace: float | None) -> Policy:
+    """The policy, with the grace that was asked for."""
+    if not (heartbeat > 0 and math.isfinite(heartbeat)):
+        raise RefusedError(f"heartbeat must be a positive number of seconds, got {heartbeat}")
+    if grace is None:
+        grace, silence = policy.grace, max(policy.silence, 3 * heartbeat)
+    else:
+        silence = max(grace / 3, 3 * heartbeat)
+    if not (grace >= 3 * heartbeat and math.isfinite(grace)):
+        raise RefusedError(
+            f"grace must be at least three heartbeats of {heartbeat:g} s, got {grace:g} s: otherwise workers"
+            " would be lost that are merely slow"
+        )
+    return dataclasses.replace(policy, grace=grace, silence=silence)
 
 
 def gang_sizes(workers: int, gang_size: int | None) -> list[int]:

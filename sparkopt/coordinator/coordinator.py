@@ -197,7 +197,8 @@ class Coordinator:
 
     async def _listen(self) -> Endpoint:
         token = new_token()
-        self._server = grpc.aio.server(interceptors=[TokenInterceptor(token)], options=server_options())
+        options = server_options(self._machine.policy.grace)
+        self._server = grpc.aio.server(interceptors=[TokenInterceptor(token)], options=options)
         worker_pb2_grpc.add_WorkerServiceServicer_to_server(WorkerService(self), self._server)
         if _is_loopback(self._host):
             port = self._server.add_insecure_port(f"{self._host}:0")
@@ -274,11 +275,11 @@ class Coordinator:
                     stream.cancel(lease, reason)
             case commands.Settle():
                 self._settle(command, arrived)
-            case commands.Expel(worker, reason):
+            case commands.Expel(worker, reason, again):
                 self.blobs.drop_all_of(worker)
                 stream = self._streams.get(worker)
                 if stream is not None:
-                    stream.expel(reason)
+                    stream.expel(reason, again)
             case commands.RelaunchGang(gang, generation, size):
                 self._relaunch(gang, generation, size)
             case commands.ShutDown(reason, failed):

@@ -62,9 +62,10 @@ class WorkerStream:
         cancellation = worker_pb2.Cancellation(attempt=to_attempt(lease), reason=reason)
         self._send(worker_pb2.CoordinatorMessage(cancellation=cancellation))
 
-    def expel(self, reason: str) -> None:
-        """Send the worker away. The worker ends the stream then."""
-        self._send(worker_pb2.CoordinatorMessage(expulsion=worker_pb2.Expulsion(reason=reason)))
+    def expel(self, reason: str, again: bool = False) -> None:
+        """Send the worker away, for good or to come again. The worker ends the stream then."""
+        expulsion = worker_pb2.Expulsion(reason=reason, again=again)
+        self._send(worker_pb2.CoordinatorMessage(expulsion=expulsion))
 
     def end(self) -> None:
         """End the stream from this side, once what was sent is out."""
@@ -106,8 +107,9 @@ class WorkerService(worker_pb2_grpc.WorkerServiceServicer):
                 asyncio.create_task(self._read(stream, requests)),
             ]
             hello = first.hello
+            formerly = hello.formerly or None
             self._coordinator.stream_opened(
-                stream, events.WorkerJoined(hello.worker, hello.gang, hello.generation, holding)
+                stream, events.WorkerJoined(hello.worker, hello.gang, hello.generation, holding, formerly)
             )
             try:
                 done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)

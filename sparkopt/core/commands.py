@@ -49,10 +49,14 @@ class DeliverReport:
 
 @dataclass(frozen=True, slots=True)
 class Expel:
-    """Tell this worker to leave; it is gone already as far as the machine is concerned."""
+    """Tell this worker to leave; it is gone already as far as the machine is concerned.
+
+    With ``again`` it may come again under another name: it was given up because it could not be reached.
+    """
 
     worker: str
     reason: str
+    again: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,13 +32,15 @@ class GangEnded:
 class WorkerJoined:
     """A worker said hello, for the first time or again after a cut.
 
-    ``holding`` is the attempt that it runs or whose outcome it has not seen acknowledged.
+    ``holding`` is the attempt that it runs or whose outcome it has not seen acknowledged. ``formerly`` is the
+    name that it had before it was given up, or gave itself up, because it could not be reached.
     """
 
     worker: str
     gang: int
     generation: int
     holding: Lease | None = None
+    formerly: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@
 
     trials    pending in a queue for each study, or leased; forgotten (but counted) once settled
     workers   ready or unreachable, with at most one lease each; gone ones are remembered for as long as
-              their generation lasts, so that none comes back
+              their generation lasts, so that none comes back under its name
     gangs     the barrier jobs that the workers belong to, and how often each was launched
     limits    parallelism, pause, drain
 
@@ -311,8 +311,18 @@ class Machine:
             out.append(c.Expel(event.worker, f"generation {event.generation} of gang {event.gang} has ended"))
             return
         if known is not None and known.state is WorkerState.GONE:
-            out.append(c.Expel(event.worker, "it was given up after it could not be reached"))
+            why = "it was given up after it could not be reached"
+            out.append(c.Expel(event.worker, why, again=known.draining is None))
             return
+        former = None if event.formerly is None else self.workers.get(event.formerly)
+        if former is not None and event.formerly is not None:
+            if former.state is not WorkerState.GONE:
+                self._leave(
+                    event.formerly, former, f"it gave itself up and came again as {event.worker}", out
+                )
+            if former.draining is not None:
+                out.append(c.Expel(event.worker, former.draining))
+                return
         gang.state = move(GANG, gang.state, GangInput.JOIN)
         if known is None:
             known = self.workers[event.worker] = Worker(WorkerState.READY, event.gang, now)
@@ -378,9 +388,11 @@ class Machine:
         if worker.lease is not None:
             self._attempt_lost(self._release(name, worker), name, reason, out)
 
-    def _expel(self, name: str, worker: Worker, reason: str, out: list[c.Command]) -> None:
+    def _expel(
+        self, name: str, worker: Worker, reason: str, out: list[c.Command], *, again: bool = False
+    ) -> None:
         self._leave(name, worker, reason, out)
-        out.append(c.Expel(name, reason))
+        out.append(c.Expel(name, reason, again))
 
     # Gangs.
 
@@ -481,7 +493,8 @@ class Machine:
             if worker.state is WorkerState.UNREACHABLE:
                 if now >= worker.unreachable_since + self.policy.grace:
                     silent = now - worker.unreachable_since
-                    self._expel(name, worker, f"{name} could not be reached for {silent:.0f} s", out)
+                    reason = f"{name} could not be reached for {silent:.0f} s"
+                    self._expel(name, worker, reason, out, again=worker.draining is None)
                 else:
                     self._wake_at(worker.unreachable_since + self.policy.grace)
         if self.shut_down or self.draining is not None:

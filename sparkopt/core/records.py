@@ -15,7 +15,7 @@ class Policy:
     Attributes:
         cap: how many trials may run at once whatever the parallelism.
         silence: a worker that was not heard of for so long is unreachable.
-        grace: a worker that was unreachable for so long is lost.
+        grace: a worker that was unreachable for so long, counted from when it was last heard of, is lost.
         start: a gang that was launched so long ago and has no worker yet is given up.
         max_relaunches: how often in a row a gang is launched again without a trial settling in between.
         relaunch_backoff: the wait before the first relaunch in a row; it doubles with each.

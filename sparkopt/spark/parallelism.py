@@ -64,7 +64,7 @@ def check_slots(wanted: int, session: Session, seconds: float, profile: Profile 
         NoSlotsError: if Spark can run none.
     """
     have = spark.slots(session, profile)
-    if have == 0 and spark.wait_for_executor(session, seconds):
+    if have == 0 and spark.wait_for_slot(session, seconds):
         have = spark.slots(session, profile)
     if have == 0:
         raise NoSlotsError(

@@ -156,30 +156,39 @@ def _java_profile(session: Session, profile: Profile) -> Any:
     return builder.build()
 
 
-def wait_for_executor(session: Session, seconds: float) -> bool:
-    """Wait until an executor has registered, and say whether one has.
+def wait_for_slot(session: Session, seconds: float, over: threading.Event | None = None) -> bool:
+    """Wait until Spark has a slot that is free, and say whether it has.
 
-    A session on a cluster is ready before its executors are. Spark runs a job of one task as soon as there
-    is one, so that such a job is waited for.
+    A session on a cluster is ready before its executors are, and when an executor is lost, another may be on
+    its way. Spark runs a job of one task as soon as there is a slot for it, so that such a job is waited for.
+
+    Args:
+        session: whose executors to wait for.
+        seconds: how long.
+        over: set it to end the wait early.
     """
+    over = over or threading.Event()
+    ran = []
     context = session.sparkContext
     tag = f"sparkopt-{uuid4().hex[:12]}"
 
     def run() -> None:
         context.addJobTag(tag)
-        context.setJobDescription("sparkopt waits for an executor")
+        context.setJobDescription("sparkopt waits for a slot")
         with contextlib.suppress(Exception):  # cancelled below
             session.range(1).count()
+            ran.append(True)
+        over.set()
 
     thread = threading.Thread(
         target=inheritable_thread_target(session)(run), name="sparkopt-wait", daemon=True
     )
     thread.start()
-    thread.join(seconds)
-    came = not thread.is_alive()
-    if not came:
+    over.wait(seconds)
+    if not ran:
         cancel_job(session, tag, thread)
-    return came
+    thread.join()
+    return bool(ran)
 
 
 def cancel_job(session: Session, tag: str, thread: threading.Thread, seconds: float = math.inf) -> bool:

@@ -17,14 +17,11 @@ CHUNK_BYTES: Final = 1024 * 1024
 TEXT_CHARACTERS: Final = 64 * 1024
 """The longest text of a failure that is told whole; it must fit a message whatever its characters are."""
 
-KEEPALIVE_SECONDS: Final = 10.0
-"""How often an idle connection is probed, by both ends."""
-
-KEEPALIVE_TIMEOUT_SECONDS: Final = 10.0
-"""How long a probe may stay unanswered before the connection counts as dead."""
-
 HEARTBEAT_SECONDS: Final = 1.0
 """How often a worker says that it is alive."""
+
+GRACE_SECONDS: Final = 30.0
+"""How long a worker may be out of reach before its attempt is given to another."""
 
 CERTIFICATE_NAME: Final = "sparkopt-pool"
 """The name in a pool's certificate, whatever address the pool is reached by."""
@@ -32,28 +29,44 @@ CERTIFICATE_NAME: Final = "sparkopt-pool"
 Options = list[tuple[str, int]]
 
 
-def _shared() -> Options:
+def keepalive(grace: float) -> float:
+    """How often both ends probe an idle connection, and how long a probe may stay unanswered; in seconds.
+
+    A connection that swallows everything must be found out well within the grace, so that the worker comes
+    back on another one.
+    """
+    return max(1.0, min(10.0, grace / 3))
+
+
+def _shared(grace: float) -> Options:
+    probe = int(keepalive(grace) * 1000)
     return [
         ("grpc.max_send_message_length", MESSAGE_BYTES),
         ("grpc.max_receive_message_length", MESSAGE_BYTES),
-        ("grpc.keepalive_time_ms", int(KEEPALIVE_SECONDS * 1000)),
-        ("grpc.keepalive_timeout_ms", int(KEEPALIVE_TIMEOUT_SECONDS * 1000)),
+        ("grpc.keepalive_time_ms", probe),
+        ("grpc.keepalive_timeout_ms", probe),
+        # This one decides as well, and is a minute where keepalive is on: longer than the grace.
+        ("grpc.http2.ping_timeout_ms", probe),
         ("grpc.keepalive_permit_without_calls", 1),
         ("grpc.http2.max_pings_without_data", 0),
     ]
 
 
-def server_options() -> Options:
+def server_options(grace: float = GRACE_SECONDS) -> Options:
     """Options for the server's end."""
     # A server that is not told to expect the probes of its clients answers them with GOAWAY.
-    probes = ("grpc.http2.min_ping_interval_without_data_ms", int(KEEPALIVE_SECONDS * 1000) // 2)
-    return [*_shared(), probes, ("grpc.so_reuseport", 0)]
+    probes = ("grpc.http2.min_ping_interval_without_data_ms", int(keepalive(grace) * 1000) // 2)
+    return [*_shared(grace), probes, ("grpc.so_reuseport", 0)]
 
 
-def channel_options() -> Options:
+def channel_options(grace: float = GRACE_SECONDS) -> Options:
     """Options for the client's end."""
     # A worker decides itself when to try again; the channel's own backoff would only add to that.
-    return [*_shared(), ("grpc.initial_reconnect_backoff_ms", 100), ("grpc.max_reconnect_backoff_ms", 1000)]
+    return [
+        *_shared(grace),
+        ("grpc.initial_reconnect_backoff_ms", 100),
+        ("grpc.max_reconnect_backoff_ms", 1000),
+    ]
 
 
 def chunks(data: bytes) -> Iterator[bytes]:

@@ -2,7 +2,8 @@
 
     assignment ──▶ fetch objective (once) ──▶ supervisor.run ──▶ reports, outcome ──▶ outbox
     cancellation, timeout ──▶ supervisor.cancel ──▶ outcome: cancelled or failed, or what was quicker
-    expulsion ──▶ leave
+    expulsion ──▶ leave, or start over
+    no contact for the grace period ──▶ start over: end the attempt, say hello under another name
 
 One message at a time changes its state; the only thing that runs beside is the attempt itself.
 """
@@ -65,10 +66,13 @@ class Agent:
     def __init__(self, spec: WorkerSpec, slot: int, directory: Path, nursery: NurseryHandle) -> None:
         self._loop = asyncio.get_running_loop()
         self._spec = spec
+        self._slot = slot
+        self._life = 1
+        self._greeted = False
         self._name = spec.name(slot)
         self._directory = directory
         self._supervisor = Supervisor(nursery)
-        self._link = Link(spec, self._greet, self._receive)
+        self._link = Link(spec, self._greet, self._receive, self._start_over)
         self._outbox = Outbox(self._link.send)
         self._attempt: _Attempt | None = None
         self._files: dict[str, Path] = {}
@@ -82,7 +86,7 @@ class Agent:
             leash: a pipe that reads empty when the barrier task's process is gone.
 
         Raises:
-            CoordinatorUnreachableError: if the coordinator cannot be reached.
+            CoordinatorUnreachableError: if the coordinator cannot be reached for too long.
             NurseryEnded: if there can be no more evaluators.
         """
         self._loop.add_reader(leash, self._link.close)
@@ -98,6 +102,7 @@ class Agent:
     # Messages.
 
     def _greet(self) -> list[worker_pb2.WorkerMessage]:
+        self._greeted = True
         hello = worker_pb2.Hello(
             worker=self._name,
             gang=self._spec.gang,
@@ -105,6 +110,7 @@ class Agent:
             host=socket.gethostname(),
             pid=os.getpid(),
             cores=_cores(),
+            formerly=self._spec.name(self._slot, self._life - 1) if self._life > 1 else "",
         )
         if self._attempt is not None:
             hello.holding.CopyFrom(self._attempt.assignment.attempt)
@@ -123,12 +129,28 @@ class Agent:
         elif body == "cancellation":
             attempt = self._attempt
             if attempt is not None and attempt.lease == to_lease(message.cancellation.attempt):
-                attempt.cancelled = True
-                self._supervisor.cancel()
+                self._end(attempt)
         elif body == "expulsion":
-            self._link.close()
+            if message.expulsion.again:
+                self._start_over()
+            else:
+                self._link.close()
         if self._attempt is not None and self._attempt.waits_for_room:
             self._answer_report(self._attempt)
+
+    def _start_over(self) -> None:
+        """The attempt is another worker's by now: end it, and come again as a new worker."""
+        if self._attempt is not None:
+            self._end(self._attempt)
+        if self._greeted:  # else it is starting over already: it saw the clock first, and then an expulsion
+            self._greeted = False
+            self._life += 1
+            self._name = self._spec.name(self._slot, self._life)
+        self._link.renew()
+
+    def _end(self, attempt: _Attempt) -> None:
+        attempt.cancelled = True
+        self._supervisor.cancel()
 
     def _assigned(self, assignment: worker_pb2.Assignment) -> None:
         kept = self._outbox.outcome

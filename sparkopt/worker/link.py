@@ -2,7 +2,11 @@
 
 A cut costs nothing as long as it is shorter than the grace period: the agent above keeps its attempt, and
 says hello again with what it holds. After the grace period the coordinator will have given the attempt to
-another worker, so this one must be gone by then.
+another worker, so this one gives it up by then. It goes on knocking and comes again with empty hands, because
+a task that ended with an error would take its whole gang along. Only when the coordinator could never be
+reached, or for several times the grace, is it an error.
+
+    contact ──grace / 3──▶ the stream is opened again ──grace──▶ the attempt is given up ──4 graces──▶ error
 """
 
 from __future__ import annotations
@@ -25,14 +29,17 @@ _Call: TypeAlias = "grpc.aio.StreamStreamCall[worker_pb2.WorkerMessage, worker_p
 _FIRST_BACKOFF: Final = 0.05
 _LAST_BACKOFF: Final = 1.0
 
+_PATIENCE: Final = 4
+"""How many times the grace a worker goes on knocking at a coordinator that it has once reached."""
+
 
 class CoordinatorUnreachableError(SparkoptError):
-    """The coordinator could not be reached for the whole grace period, or it refused this worker."""
+    """The coordinator could not be reached for too long, or it refused this worker."""
 
 
-def open_channel(endpoint: Endpoint) -> grpc.aio.Channel:
+def open_channel(endpoint: Endpoint, grace: float) -> grpc.aio.Channel:
     """A channel to the coordinator: TLS if the endpoint has a certificate, else plain (loopback only)."""
-    options = channel_options()
+    options = channel_options(grace)
     if endpoint.certificate is None:
         return grpc.aio.insecure_channel(endpoint.address, options)
     credentials = grpc.ssl_channel_credentials(endpoint.certificate)
@@ -47,6 +54,7 @@ class Link:
         spec: where the coordinator is, and the timing.
         greet: makes the hello of a new stream, and what must be sent again after it.
         receive: takes each message of the coordinator.
+        give_up: called when there was no contact for the grace period, once each time.
     """
 
     def __init__(
@@ -54,17 +62,23 @@ class Link:
         spec: WorkerSpec,
         greet: Callable[[], list[worker_pb2.WorkerMessage]],
         receive: Callable[[worker_pb2.CoordinatorMessage], None],
+        give_up: Callable[[], None],
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._spec = spec
         self._greet = greet
         self._receive = receive
+        self._give_up = give_up
         self._heartbeat = spec.heartbeat
         self._grace = spec.grace
         self._metadata = bearer(spec.endpoint.token)
-        self._channel = open_channel(spec.endpoint)
+        self._channel = open_channel(spec.endpoint, spec.grace)
         self._outgoing: asyncio.Queue[worker_pb2.WorkerMessage] | None = None
-        self._last_contact = self._loop.time()
+        self._call: _Call | None = None
+        self._opened = self._last_contact = self._loop.time()
+        self._reached = False
+        self._given_up = False
+        self._asleep = 0.0
         self._closing = asyncio.Event()
         self._failure: BaseException | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -81,6 +95,11 @@ class Link:
         """Send a message on the stream of the moment; if there is none, the next hello makes up for it."""
         if self._outgoing is not None:
             self._outgoing.put_nowait(message)
+
+    def renew(self) -> None:
+        """End the stream of the moment; the next one begins with another hello."""
+        if self._call is not None:
+            self._call.cancel()
 
     def close(self) -> None:
         """End the conversation; :meth:`run` returns."""
@@ -101,19 +120,21 @@ class Link:
         """Converse until :meth:`close`.
 
         Raises:
-            CoordinatorUnreachableError: if the coordinator could not be reached for the grace period, or
-                said that it never will have this worker.
+            CoordinatorUnreachableError: if the coordinator could not be reached for too long, or said that it
+                never will have this worker.
             BaseException: what :meth:`fail` was given.
         """
         backoff = _FIRST_BACKOFF
+        self._beat(due=self._loop.time())
         try:
             while not self._closing.is_set():
                 started = self._last_contact
                 cause = await self._converse()
                 if self._closing.is_set():
                     break
-                silent = self._loop.time() - self._last_contact
-                if silent > self._grace:
+                # A process that was stopped, and knows it by a late timer, has not tried meanwhile.
+                silent = self._loop.time() - self._last_contact - self._asleep
+                if silent > (_PATIENCE if self._reached else 1) * self._grace:
                     raise CoordinatorUnreachableError(
                         f"no contact with the coordinator at {self._spec.endpoint.address} for {silent:.0f} s"
                         f" ({cause}). Executors must be able to reach the driver at that address."
@@ -123,6 +144,8 @@ class Link:
             if self._failure is not None:
                 raise self._failure
         finally:
+            if self._timer is not None:
+                self._timer.cancel()
             await self._channel.close()
 
     async def _converse(self) -> str:
@@ -131,8 +154,8 @@ class Link:
         for message in self._greet():
             outgoing.put_nowait(message)
         self._outgoing = outgoing
-        call = self.stub.Work(_drain(outgoing), metadata=self._metadata)
-        self._timer = self._loop.call_later(self._heartbeat, self._beat, call, outgoing)
+        call = self._call = self.stub.Work(_drain(outgoing), metadata=self._metadata)
+        self._opened = self._loop.time()
         closing = self._loop.create_task(self._closing.wait())
         reading = self._loop.create_task(self._read(call))
         try:
@@ -142,8 +165,7 @@ class Link:
             # A call that the heartbeat gave up ends its reader as a cancelled task.
             return "the coordinator fell silent" if reading.cancelled() else reading.result()
         finally:
-            self._outgoing = None
-            self._timer.cancel()
+            self._outgoing = self._call = None
             for task in (closing, reading):
                 task.cancel()
             call.cancel()
@@ -152,6 +174,7 @@ class Link:
         try:
             async for message in call:
                 self._last_contact = self._loop.time()
+                self._reached, self._given_up, self._asleep = True, False, 0.0
                 if message.HasField("welcome"):
                     self._heartbeat = message.welcome.heartbeat
                     self._grace = message.welcome.grace
@@ -163,12 +186,21 @@ class Link:
             return cause
         return "the coordinator ended the stream"
 
-    def _beat(self, call: _Call, outgoing: asyncio.Queue[worker_pb2.WorkerMessage]) -> None:
-        if self._loop.time() - self._last_contact > max(self._grace / 3, 3 * self._heartbeat):
-            call.cancel()
+    def _beat(self, due: float) -> None:
+        """At every heartbeat, whether or not there is a stream."""
+        now = self._loop.time()
+        self._timer = self._loop.call_at(now + self._heartbeat, self._beat, now + self._heartbeat)
+        self._asleep += max(0.0, now - due - self._heartbeat)
+        if self._reached and not self._given_up and now - self._last_contact > self._grace:
+            self._given_up = True
+            self._give_up()
+        if self._call is None or self._outgoing is None:
             return
-        outgoing.put_nowait(worker_pb2.WorkerMessage(heartbeat=worker_pb2.Heartbeat()))
-        self._timer = self._loop.call_later(self._heartbeat, self._beat, call, outgoing)
+        # A stream that is new has yet to be answered, which takes several round trips.
+        if now - max(self._last_contact, self._opened) > max(self._grace / 3, 3 * self._heartbeat):
+            self._call.cancel()
+        else:
+            self._outgoing.put_nowait(worker_pb2.WorkerMessage(heartbeat=worker_pb2.Heartbeat()))
 
 
 async def _drain(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from sparkopt.wire.limits import HEARTBEAT_SECONDS
+from sparkopt.wire.limits import GRACE_SECONDS, HEARTBEAT_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,15 +31,16 @@ class WorkerSpec:
         gang: the number of its gang.
         generation: how many times that gang has been launched.
         heartbeat: seconds between heartbeats.
-        grace: seconds without contact after which the worker gives up.
+        grace: seconds without contact after which the worker gives its attempt up.
     """
 
     endpoint: Endpoint
     gang: int
     generation: int
     heartbeat: float = HEARTBEAT_SECONDS
-    grace: float = 30.0
+    grace: float = GRACE_SECONDS
 
-    def name(self, slot: int) -> str:
-        """The worker's name, unique for its life."""
-        return f"gang{self.gang}.{self.generation}/worker{slot}"
+    def name(self, slot: int, life: int = 1) -> str:
+        """The worker's name. A worker that was given up has another one in its next life."""
+        name = f"gang{self.gang}.{self.generation}/worker{slot}"
+        return name if life == 1 else f"{name}.{life}"

@@ -1,7 +1,7 @@
 """Objectives that report to the test and wait for its word. Imported by evaluators, so standing alone.
 
-Each opens a connection to the test's post (see rig.py) and holds it for as long as it lives: the test sees
-by the end of the connection that the process is gone.
+Each opens a connection to the test's post (see tests/post.py) and holds it for as long as it lives: the test
+sees by the end of the connection that the process is gone.
 """
 
 from __future__ import annotations

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
-import json
 import os
 import pickle
 import queue
 import select
-import socket
 import subprocess
 import sys
 import time
@@ -18,6 +15,7 @@ from pathlib import Path
 import cloudpickle
 import grpc
 import psutil
+from post import SECONDS, Post
 
 from sparkopt.coordinator import Coordinator
 from sparkopt.core import events
@@ -28,9 +26,6 @@ from sparkopt.wire.limits import channel_options
 from sparkopt.wire.tokens import bearer
 from sparkopt.wire.v1 import trial_pb2, worker_pb2, worker_pb2_grpc
 from sparkopt.worker.spec import WorkerSpec
-
-SECONDS = 30.0
-"""How long a test waits for what has to come."""
 
 HEARTBEAT = 0.1
 
@@ -43,66 +38,6 @@ except task.WorkerFailedError as error:
     sys.exit(f"WorkerFailedError: {error}")
 assert "grpc" not in sys.modules
 """
-
-
-class Post:
-    """Where objectives report: a socket of the test's."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = str(path)
-        self._socket = socket.socket(socket.AF_UNIX)
-        self._socket.bind(self.path)
-        self._socket.listen(100)
-        self._socket.settimeout(SECONDS)
-        self._visits: list[Visit] = []
-
-    def visit(self) -> Visit:
-        """The next objective that comes."""
-        visit = Visit(self._socket.accept()[0])
-        self._visits.append(visit)
-        return visit
-
-    def visits(self, number: int) -> dict[str, Visit]:
-        """So many, by their words."""
-        return {visit.word: visit for visit in (self.visit() for _ in range(number))}
-
-    def nobody_waits(self) -> bool:
-        """Whether nobody has come that was not met."""
-        self._socket.settimeout(0)
-        try:
-            self._visits.append(Visit(self._socket.accept()[0]))
-        except BlockingIOError:
-            return True
-        finally:
-            self._socket.settimeout(SECONDS)
-        return False
-
-    def close(self) -> None:
-        self._socket.close()
-        for visit in self._visits:
-            visit.close()
-
-
-class Visit:
-    """An objective that waits for an answer."""
-
-    def __init__(self, sock: socket.socket) -> None:
-        self._socket = sock
-        sock.settimeout(SECONDS)
-        with sock.makefile("rb") as stream:
-            said = json.loads(stream.readline())
-        self.word, self.pid, self.parent = said["word"], said["pid"], said["parent"]
-
-    def answer(self, word: str = "done") -> None:
-        self._socket.sendall(word.encode())
-
-    def wait_for_the_end(self) -> None:
-        """Wait until the process at the other end is gone."""
-        with contextlib.suppress(ConnectionResetError):
-            assert self._socket.recv(1) == b""
-
-    def close(self) -> None:
-        self._socket.close()
 
 
 class Peer:

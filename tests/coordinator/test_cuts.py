@@ -6,9 +6,10 @@ import dataclasses
 
 import meetings
 import pytest
-from proxy import Proxy
 
+from benchmarks.proxy import Proxy, Way
 from sparkopt.core import events
+from sparkopt.core.records import Policy
 from sparkopt.core.states import Lease, Outcome
 
 
@@ -87,3 +88,21 @@ def test_a_large_result_is_kept_through_a_cut(rig, line):
     visit.answer()
     line.mend()
     assert study.result() == bytes(3 * 2**20)
+
+
+@pytest.mark.parametrize("ways", [(Way.THERE,), (Way.BACK,), tuple(Way)])
+def test_a_connection_that_is_dead_without_a_word_is_replaced(make_rig, ways):
+    rig = make_rig(policy=Policy(silence=10, grace=30))
+    line = Proxy(rig.endpoint.address)
+    try:
+        # Far less patient than the coordinator, so that only the worker can be what finds out.
+        rig.work(0, endpoint=dataclasses.replace(rig.endpoint, address=line.address), grace=3)
+        study = rig.study(meetings.wait)
+        study.submit((rig.post.path, "once"))
+        visit = rig.post.visit()
+        line.swallow(*ways)
+        visit.answer("whole")
+        assert_settled_once(rig, study, "whole")
+    finally:
+        rig.close()
+        line.close()

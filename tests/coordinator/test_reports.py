@@ -7,8 +7,8 @@ import dataclasses
 import grpc
 import meetings
 import pytest
-from proxy import Proxy
 
+from benchmarks.proxy import Proxy
 from sparkopt.core import events
 from sparkopt.core.states import Outcome
 from sparkopt.wire.report_kinds import ReportKind

@@ -6,9 +6,9 @@ import dataclasses
 
 import meetings
 import pytest
-from proxy import Proxy
 from rig import process_a
 
+from benchmarks.proxy import Proxy
 from sparkopt.core import events
 from sparkopt.core.records import Policy
 from sparkopt.core.states import Outcome

@@ -108,9 +108,15 @@ class Pool:
         return self.step(e.GangEnded(gang, generation, reason))
 
     def join(
-        self, worker: str, holding: Lease | None = None, *, gang: int = 1, generation: int = 1
+        self,
+        worker: str,
+        holding: Lease | None = None,
+        *,
+        gang: int = 1,
+        generation: int = 1,
+        formerly: str | None = None,
     ) -> list[c.Command]:
-        return self.step(e.WorkerJoined(worker, gang, generation, holding))
+        return self.step(e.WorkerJoined(worker, gang, generation, holding, formerly))
 
     def cut(self, worker: str) -> list[c.Command]:
         return self.step(e.StreamLost(worker))

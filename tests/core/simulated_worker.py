@@ -1,7 +1,8 @@
 """The simulated worker and its stream: what workers of a pool do, without processes and networks.
 
 It is honest: it holds on to its attempt through a cut, sends an outcome again until it is acknowledged,
-answers cancels, obeys expulsions, and gives up when it had no contact for longer than the grace.
+answers cancels, obeys expulsions, and comes again with empty hands when it had no contact for longer than the
+grace.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ class Stream:
 
     def __init__(self, world: Simulation, worker: Worker) -> None:
         self.worker = worker
+        self.name, self.formerly = worker.name, worker.formerly
         self.acknowledged = 0
         self.broken = False
         self._world = world
@@ -54,10 +56,11 @@ class Stream:
 
 
 class Worker:
-    """A worker as the protocol wants it: holds on to its attempt, sends again, gives up after the grace."""
+    """A worker as the protocol wants it: holds on to its attempt, sends again, starts over in the end."""
 
     def __init__(self, world: Simulation, name: str, gang: int, generation: int) -> None:
         self.name, self.gang, self.generation = name, gang, generation
+        self.formerly: str | None = None
         self.alive = True
         self.cut_off_until = 0.0
         self.stream: Stream | None = None
@@ -77,8 +80,8 @@ class Worker:
         if not self.alive or self.stream is not None:
             return
         if world.now - self._last_contact > world.machine.policy.grace:
-            world.seen["gave up"] += 1
-            self.leave()
+            self._last_contact = world.now
+            self._start_over()
         elif world.now < self.cut_off_until:
             world.after(world.random.uniform(0.5, 1.0), self.connect)
         else:
@@ -123,8 +126,11 @@ class Worker:
                 self._assigned(lease)
             case c.CancelAttempt(_, lease, _):
                 self._cancel(lease)
-            case c.Expel():
-                self.leave()
+            case c.Expel(_, _, again):
+                if again:
+                    self._start_over()
+                else:
+                    self.leave()
 
     # The attempt.
 
@@ -170,6 +176,18 @@ class Worker:
             self.stream.to_shell(self._world.outcome, self.stream, *self._unacknowledged)
 
     # The end.
+
+    def _start_over(self) -> None:
+        """Drop the attempt, which is another worker's by now, and come again under another name."""
+        self._world.seen["gave up"] += 1
+        self.formerly, self.name = self.name, f"{self.name}+"
+        self._next = None
+        if self._running is not None:
+            self._cancel(self._running)
+        if self.stream is not None:
+            self.lose_stream()
+        else:
+            self.connect()
 
     def leave(self) -> None:
         """End the task and with it the stream, in good order."""

@@ -224,21 +224,21 @@ class Simulation:
 
     def hello(self, stream: Stream, holding: Lease | None) -> None:
         worker = stream.worker
-        before = self._streams.get(worker.name)
+        before = self._streams.get(stream.name)
         if before is not None:
             before.broken = True
             stream.acknowledged = before.acknowledged
-        self._streams[worker.name] = stream
+        self._streams[stream.name] = stream
         stream.to_worker(None)
-        self.step(e.WorkerJoined(worker.name, worker.gang, worker.generation, holding))
+        self.step(e.WorkerJoined(stream.name, worker.gang, worker.generation, holding, stream.formerly))
 
     def heartbeat(self, stream: Stream) -> None:
-        self.step(e.Heartbeat(stream.worker.name))
+        self.step(e.Heartbeat(stream.name))
         stream.to_worker(None)
 
     def outcome(self, stream: Stream, lease: Lease, outcome: Outcome, sequence: int) -> None:
         stream.acknowledged = max(stream.acknowledged, sequence)
-        worker = stream.worker.name
+        worker = stream.name
         record = self.machine.workers.get(worker)
         self.seen["stale outcomes"] += record is None or record.lease != lease
         event = e.OutcomeArrived(worker, lease, outcome, sequence)
@@ -248,9 +248,9 @@ class Simulation:
             self.after(self.random.uniform(0, 20), self.step, event)
 
     def stream_ended(self, stream: Stream) -> None:
-        if self._streams.get(stream.worker.name) is stream:
-            del self._streams[stream.worker.name]
-            self.step(e.StreamLost(stream.worker.name))
+        if self._streams.get(stream.name) is stream:
+            del self._streams[stream.name]
+            self.step(e.StreamLost(stream.name))
 
     def submit(self, study: str, tids: tuple[int, ...]) -> None:
         max_attempts = self.random.randint(1, 3)

@@ -96,7 +96,7 @@ def test_a_worker_that_does_not_return_within_the_grace_is_expelled_and_its_tria
     pool.cut("w1")
     assert pool.wait(29.9) == []
     (expelled,) = pool.wait(0.1)
-    assert (type(expelled), expelled.worker) == (c.Expel, "w1")
+    assert (type(expelled), expelled.worker, expelled.again) == (c.Expel, "w1", True)
     assert pool.join("w2") == [assign("w2", 0, attempt=2)]
 
 
@@ -106,8 +106,49 @@ def test_a_worker_that_returns_after_the_grace_is_expelled_again():
     pool.cut("w1")
     pool.wait(30)
     for holding in (lease(0), None):
-        assert kinds(pool.join("w1", holding)) == [c.Expel]
+        (expelled,) = pool.join("w1", holding)
+        assert (type(expelled), expelled.again) == (c.Expel, True)
     assert state(pool, "w1") is WorkerState.GONE
+
+
+def test_a_worker_that_was_given_up_may_come_again_under_another_name():
+    pool = Pool("w1")
+    pool.submit(0)
+    pool.cut("w1")
+    pool.wait(30)
+    assert pool.join("w1.2", lease(0), formerly="w1") == [
+        c.CancelAttempt("w1.2", lease(0), "it is no longer this worker's"),
+        assign("w1.2", 0, attempt=2),
+    ]
+    # What it has to say of the attempt that it was given up with changes nothing.
+    assert pool.end("w1.2", 0, attempt=1) == []
+    assert pool.end("w1.2", 0, attempt=2) == [settle(0, "w1.2", attempt=2)]
+
+
+def test_a_worker_that_gave_itself_up_leaves_its_attempt_at_once():
+    pool = Pool("w1")
+    pool.submit(0)
+    pool.cut("w1")
+    assert pool.join("w1.2", formerly="w1") == [assign("w1.2", 0, attempt=2)]
+    assert state(pool, "w1") is WorkerState.GONE
+    assert pool.wait(29) == []
+
+
+@pytest.mark.parametrize("lost", [False, True])
+def test_a_worker_that_was_to_leave_does_not_come_again(lost):
+    pool = Pool("w1", "w2")
+    pool.submit(0)
+    pool.drain("w1")
+    pool.cut("w1")
+    pool.now += 29
+    pool.beat("w2")
+    if lost:
+        (expelled, assigned) = pool.wait(1)
+        assert (type(expelled), expelled.again) == (c.Expel, False)
+        assert assigned == assign("w2", 0, attempt=2)
+        assert kinds(pool.join("w1")) == [c.Expel]
+    assert c.Expel("w1.2", "maintenance") in pool.join("w1.2", formerly="w1")
+    assert "w1.2" not in pool.machine.workers
 
 
 def test_a_return_ends_the_grace():

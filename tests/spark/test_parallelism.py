@@ -84,7 +84,7 @@ def test_workers_fit_the_slots_of_the_moment(spark):
 def no_executor(monkeypatch):
     """What Spark says of a cluster whose executors never come."""
     monkeypatch.setattr("sparkopt.spark.session.slots", lambda session, profile: 0)
-    monkeypatch.setattr("sparkopt.spark.session.wait_for_executor", lambda session, seconds: False)
+    monkeypatch.setattr("sparkopt.spark.session.wait_for_slot", lambda session, seconds: False)
 
 
 def test_no_slots_at_all(spark, no_executor):
@@ -95,7 +95,7 @@ def test_no_slots_at_all(spark, no_executor):
 def test_an_executor_that_comes_late(spark, monkeypatch):
     have = iter([0, 2])
     monkeypatch.setattr("sparkopt.spark.session.slots", lambda session, profile: next(have))
-    monkeypatch.setattr("sparkopt.spark.session.wait_for_executor", lambda session, seconds: seconds == 60)
+    monkeypatch.setattr("sparkopt.spark.session.wait_for_slot", lambda session, seconds: seconds == 60)
     assert check_slots(2, spark, 60) == 2
 
 

@@ -10,12 +10,10 @@ import os
 import re
 import subprocess
 import sys
-from contextlib import contextmanager
-from pathlib import Path
 
-import pyspark
 import pytest
 
+from benchmarks.cluster import Cluster
 from sparkopt.spark.java import ensure_java
 
 SESSION = """
@@ -129,72 +127,25 @@ def test_dynamic_allocation_is_refused_before_any_job():
     assert said["jobs"] == 0
 
 
-@contextmanager
-def daemon(kind, *options, **streams):
-    """One of Spark's standalone daemons, on loopback."""
-    ensure_java()
-    launcher = Path(pyspark.__file__).parent / "bin" / "spark-class"
-    common = ["--host", "127.0.0.1", "--webui-port", "0"]
-    with subprocess.Popen(
-        [launcher, f"org.apache.spark.deploy.{kind}", *common, *options],
-        env={**os.environ, "SPARK_LOCAL_IP": "127.0.0.1"},
-        **streams,
-    ) as process:
-        try:
-            yield process
-        finally:
-            process.terminate()
-
-
-@pytest.fixture
-def master():
-    """The address of a real standalone master, which has no executors to give."""
-    with daemon("master.Master", "--port", "0", stderr=subprocess.PIPE, text=True) as process:
-        for line in process.stderr:
-            if found := re.search(r"Starting Spark master at (spark://\S+)", line):
-                break
-        else:
-            raise AssertionError("the master ended before it had an address")
-        yield found.group(1)
-
-
-@pytest.fixture
-def cluster(master, tmp_path):
-    """The address of a standalone cluster with two cores."""
-    options = ["--cores", "2", "--memory", "1g", "--work-dir", str(tmp_path), master]
-    with daemon("worker.Worker", *options, stderr=subprocess.DEVNULL):
-        yield master
-
-
-def test_a_cluster_whose_executors_never_come(master):
-    said = run("pool", {"spark.master": master, "spark.driver.host": "127.0.0.1"})
+def test_a_cluster_whose_executors_never_come():
+    with Cluster(daemons=0) as cluster:
+        said = run("pool", cluster.settings())
     assert said["error"] == "NoSlotsError"
-    assert re.search(rf"2 workers are to run.* no executor .*{master}", said["text"])
+    assert re.search(rf"2 workers are to run.* no executor .*{cluster.address}", said["text"])
 
 
-def test_a_gang_that_loses_an_executor_goes_on_with_what_is_left(master, tmp_path):
-    options = ["--cores", "1", "--memory", "1g", "--work-dir", str(tmp_path), master]
-    settings = {
-        "spark.master": master,
-        "spark.driver.host": "127.0.0.1",
-        "spark.executor.memory": "512m",
-        # The session is ready once both executors are.
-        "spark.cores.max": "2",
-        "spark.scheduler.minRegisteredResourcesRatio": "1.0",
-        "spark.scheduler.maxRegisteredResourcesWaitingTime": "120s",
-    }
-    null = {"stderr": subprocess.DEVNULL}
-    with daemon("worker.Worker", *options, **null), daemon("worker.Worker", *options, **null) as victim:
+def test_a_gang_that_loses_an_executor_goes_on_with_what_is_left():
+    with Cluster(daemons=2) as cluster:
         # Its executor does not outlive it, and nobody starts another.
-        said = run("loses_an_executor", settings, VICTIM=str(victim.pid))
+        said = run("loses_an_executor", cluster.settings(), VICTIM=str(cluster.daemons[1].pid))
     assert said["trials"] == 30
     assert said["failed"] == 0
     assert said["sizes"] == [2, 1]
 
 
-def test_a_resource_profile_is_scheduled_by_on_a_cluster(cluster):
-    settings = {"spark.master": cluster, "spark.driver.host": "127.0.0.1", "spark.executor.memory": "512m"}
-    said = run("profiled", settings)
+def test_a_resource_profile_is_scheduled_by_on_a_cluster():
+    with Cluster(daemons=1, cores=2) as cluster:
+        said = run("profiled", cluster.settings())
     assert said["workers"] == 1  # each needs both cores
     assert said["losses"] == 3
     assert said["used"] == [said["profile"]]

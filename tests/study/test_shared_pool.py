@@ -10,6 +10,7 @@ from hyperopt import hp, rand
 from study_tools import CASE, give_back, in_order, jobs, make_fifos, meet, signal_at, take_ticket, wait_at
 
 from sparkopt import SparkTrials, WorkerPool, fmin
+from sparkopt.core.records import Policy
 from sparkopt.errors import PoolClosedError, RefusedError
 from sparkopt.pool import gang_sizes
 
@@ -160,6 +161,40 @@ def test_what_is_the_pools_is_not_the_trials(spark, arguments):
     pool = WorkerPool(1, spark_session=spark)
     with pytest.raises(RefusedError, match="give them to WorkerPool"):
         SparkTrials(pool=pool, **arguments)
+
+
+class TestPatience:
+    @pytest.mark.parametrize(
+        ("arguments", "silence", "grace"),
+        [
+            ({}, 10, 30),
+            ({"grace": 60}, 20, 60),
+            ({"heartbeat": 5}, 15, 30),
+            ({"heartbeat": 0.1, "grace": 0.6}, 0.3, 0.6),
+            ({"policy": Policy(grace=12)}, 10, 12),
+        ],
+    )
+    def test_what_is_asked_for_is_what_the_machine_keeps(self, spark, arguments, silence, grace):
+        policy = WorkerPool(1, spark_session=spark, **arguments)._policy
+        assert (policy.silence, policy.grace) == pytest.approx((silence, grace))
+
+    @pytest.mark.parametrize("heartbeat", [0, -1, float("nan"), float("inf")])
+    def test_a_heartbeat_that_is_no_time_is_refused(self, spark, heartbeat):
+        with pytest.raises(RefusedError, match="heartbeat must be a positive number of seconds"):
+            WorkerPool(1, spark_session=spark, heartbeat=heartbeat)
+
+    @pytest.mark.parametrize("grace", [0, 2.9, float("nan"), float("inf")])
+    def test_a_grace_that_is_too_short_is_refused(self, spark, grace):
+        with pytest.raises(RefusedError, match="at least three heartbeats of 1 s, got"):
+            WorkerPool(1, spark_session=spark, grace=grace)
+
+    def test_workers_are_told(self, spark):
+        with WorkerPool(1, spark_session=spark, heartbeat=0.5, grace=4) as pool:
+            (gang,) = pool._gangs.values()
+            assert (gang._spec.heartbeat, gang._spec.grace) == (0.5, 4)
+            trials = SparkTrials(pool=pool)
+            fmin(lambda case: case, CASE, in_order, 2, trials=trials, verbose=False)
+        assert len(trials) == 2
 
 
 class TestGangs:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -23,6 +24,15 @@ def test_chunks_put_together_are_the_whole(count, more, pattern):
 def test_what_is_sent_inline_fits_a_message_with_room_to_spare():
     assert 2 * INLINE_BYTES < MESSAGE_BYTES
     assert CHUNK_BYTES < MESSAGE_BYTES
+
+
+@pytest.mark.parametrize("grace", [3.0, 12.0, 30.0, 600.0])
+def test_a_dead_connection_is_found_out_within_the_grace(grace):
+    for options in (limits.server_options(grace), limits.channel_options(grace)):
+        given = dict(options)
+        # gRPC keeps the longer of two clocks, and the second is a minute unless it is set.
+        waits = [given["grpc.keepalive_timeout_ms"], given["grpc.http2.ping_timeout_ms"]]
+        assert given["grpc.keepalive_time_ms"] + max(waits) < 1000 * grace
 
 
 def test_a_server_expects_more_probes_than_clients_send():

@@ -14,20 +14,30 @@ from sparkopt.worker.link import CoordinatorUnreachableError, Link
 from sparkopt.worker.spec import Endpoint, WorkerSpec
 
 SECONDS = 30
-WELCOME = worker_pb2.CoordinatorMessage(welcome=worker_pb2.Welcome(heartbeat=0.05, grace=3))
+HEARTBEAT = 0.05
 EXPULSION = worker_pb2.CoordinatorMessage(expulsion=worker_pb2.Expulsion(reason="done"))
 
 
 class Service(worker_pb2_grpc.WorkerServiceServicer):
-    """Does with each stream what the test has for it: a list of things to do, one for each stream."""
+    """Does with each stream what the test has for it: a list of things to do, one for each stream.
 
-    def __init__(self, deeds):
+    With ``once`` it answers a worker's first stream only, until the worker has another name.
+    """
+
+    def __init__(self, deeds, grace=3.0, once=False):
         self.deeds = iter(deeds)
+        self.grace = grace
+        self.once = once
         self.hellos = []
 
     async def Work(self, requests, context):
-        self.hellos.append((await anext(aiter(requests))).hello.worker)
-        await context.write(WELCOME)
+        name = (await anext(aiter(requests))).hello.worker
+        self.hellos.append(name)
+        if self.once and self.hellos.count(name) > 1:
+            await fall_silent(requests, context)
+            return
+        welcome = worker_pb2.Welcome(heartbeat=HEARTBEAT, grace=self.grace)
+        await context.write(worker_pb2.CoordinatorMessage(welcome=welcome))
         await next(self.deeds)(requests, context)
 
 
@@ -60,14 +70,22 @@ async def link_to(service):
     worker_pb2_grpc.add_WorkerServiceServicer_to_server(service, server)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
-    spec = WorkerSpec(Endpoint(f"127.0.0.1:{port}", "token"), 0, 1, heartbeat=0.05, grace=3)
+    spec = WorkerSpec(Endpoint(f"127.0.0.1:{port}", "token"), 0, 1, HEARTBEAT, service.grace)
 
     def receive(message):
         if message.HasField("expulsion"):
             link.close()
 
-    hello = worker_pb2.WorkerMessage(hello=worker_pb2.Hello(worker="me"))
-    link = Link(spec, lambda: [hello], receive)
+    names = ["me"]
+
+    def greet():
+        return [worker_pb2.WorkerMessage(hello=worker_pb2.Hello(worker=names[-1]))]
+
+    def give_up():
+        names.append(f"{names[-1]} again")
+        link.renew()
+
+    link = Link(spec, greet, receive, give_up)
     try:
         yield link
     finally:
@@ -87,6 +105,22 @@ def test_it_comes_back_after(deed):
     service = Service([deed, expel])
     run(service)
     assert service.hellos == ["me", "me"]
+
+
+def test_it_starts_over_after_the_grace():
+    service = Service([fall_silent, expel], grace=0.3, once=True)
+    run(service)
+    assert service.hellos[0] == "me"
+    assert service.hellos[-1] == "me again"
+    assert service.hellos.count("me again") == 1
+
+
+def test_it_starts_over_once_and_then_loses_its_patience():
+    service = Service([fall_silent, fall_silent], grace=0.3, once=True)
+    service.hellos.append("me again")  # so that nobody answers to that name
+    with pytest.raises(CoordinatorUnreachableError, match="no contact with the coordinator"):
+        run(service)
+    assert set(service.hellos) == {"me", "me again"}
 
 
 def test_it_does_not_come_back_when_it_is_refused():

@@ -106,8 +106,9 @@ class Hello(google.protobuf.message.Message):
     PID_FIELD_NUMBER: builtins.int
     HOLDING_FIELD_NUMBER: builtins.int
     CORES_FIELD_NUMBER: builtins.int
+    FORMERLY_FIELD_NUMBER: builtins.int
     worker: builtins.str
-    """Unique for a worker's whole life: gang, generation and slot."""
+    """Unique: gang, generation and slot, and another one each time that it comes again."""
     gang: builtins.int
     generation: builtins.int
     """How many times that gang has been launched, counted from 1."""
@@ -116,6 +117,8 @@ class Hello(google.protobuf.message.Message):
     """The worker's process id on that host."""
     cores: builtins.int
     """How many CPUs the worker may use, along with all others on that host."""
+    formerly: builtins.str
+    """Its name until it was given up, or gave itself up, because it could not be reached; empty if it never was."""
     @property
     def holding(self) -> sparkopt.wire.v1.trial_pb2.Attempt:
         """The attempt that the worker runs or has an unacknowledged outcome of."""
@@ -130,9 +133,10 @@ class Hello(google.protobuf.message.Message):
         pid: builtins.int = ...,
         holding: sparkopt.wire.v1.trial_pb2.Attempt | None = ...,
         cores: builtins.int = ...,
+        formerly: builtins.str = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["holding", b"holding"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["cores", b"cores", "gang", b"gang", "generation", b"generation", "holding", b"holding", "host", b"host", "pid", b"pid", "worker", b"worker"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["cores", b"cores", "formerly", b"formerly", "gang", b"gang", "generation", b"generation", "holding", b"holding", "host", b"host", "pid", b"pid", "worker", b"worker"]) -> None: ...
 
 global___Hello = Hello
 
@@ -156,7 +160,7 @@ class Welcome(google.protobuf.message.Message):
     heartbeat: builtins.float
     """Seconds between heartbeats."""
     grace: builtins.float
-    """Seconds without contact after which the worker must give up its attempt and leave."""
+    """Seconds without contact after which the worker must give up its attempt."""
     @property
     def untaken(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]:
         """The sequence numbers of reports that have arrived and that their study has not taken yet. Of all others
@@ -248,13 +252,19 @@ class Expulsion(google.protobuf.message.Message):
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     REASON_FIELD_NUMBER: builtins.int
+    AGAIN_FIELD_NUMBER: builtins.int
     reason: builtins.str
+    again: builtins.bool
+    """The worker was given up because it could not be reached, and has: the evaluator is killed, and the worker says
+    hello under another name.
+    """
     def __init__(
         self,
         *,
         reason: builtins.str = ...,
+        again: builtins.bool = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["reason", b"reason"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["again", b"again", "reason", b"reason"]) -> None: ...
 
 global___Expulsion = Expulsion
 

@@ -68,7 +68,9 @@ class WorkerServiceServicer(object):
         32 reports on their way to its study waits until the study has taken one of them.
         4. Heartbeats flow from the worker all the while and each is answered, so that both ends see a dead
         link.
-        5. An expulsion ends the worker: it kills its evaluator and leaves the barrier task.
+        5. An expulsion ends the worker: it kills its evaluator and leaves the barrier task. If it says so, the
+        worker instead comes again under another name, with empty hands.
+        6. A worker without contact for the grace period does the same of itself.
         INVALID_ARGUMENT if the first message is no hello, or a later one is.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
