@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from benchmarks.faults import faults
 from benchmarks.journal import journal
 from benchmarks.overhead import overhead
 
@@ -13,6 +14,7 @@ def main() -> None:
     """Measure sparkopt, and what could be used instead."""
 
 
+main.add_command(faults)
 main.add_command(journal)
 main.add_command(overhead)
 

@@ -1,6 +1,74 @@
-"""Objectives to be measured with. Workers import this module, so it imports nothing itself."""
+"""Objectives to be measured with. Workers import this module, so it imports next to nothing itself."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping
+from typing import Any
 
 
 def no_op(x: float) -> float:
     """Costs nothing, so that what remains is overhead."""
     return 0.0
+
+
+class Faulty:
+    """An objective that says of each run that it began, and that does harm to itself where it is told to.
+
+    The files are append-only, one for each trial: what has been done twice is in there twice. A line is what
+    happened, the time since the epoch, and the pid of the worker's nursery, which the worker keeps.
+
+    Args:
+        place: the directory for the files.
+        faults: what the trials of these ids do in the end, by the names of :class:`benchmarks.faults.Fault`.
+        seconds: that a trial takes.
+    """
+
+    def __init__(self, place: str, faults: Mapping[int, str], seconds: float) -> None:
+        self.place, self.faults, self.seconds = place, faults, seconds
+
+    def __call__(self, number: float) -> Any:
+        """Run the trial of this number."""
+        tid = int(number)
+        self._note(tid, "began")
+        time.sleep(self.seconds)
+        fault = self.faults.get(tid)
+        if fault is None:
+            return float(tid)
+        self._note(tid, "fault")
+        return getattr(self, f"_{fault}")()
+
+    def _note(self, tid: int, what: str) -> None:
+        line = f"{what} {time.time()} {os.getppid()}\n".encode()
+        file = os.open(os.path.join(self.place, str(tid)), os.O_WRONLY | os.O_APPEND | os.O_CREAT)  # noqa: PTH118
+        os.write(file, line)
+        os.close(file)
+
+    def _segfault(self) -> None:
+        import ctypes
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        ctypes.string_at(0)
+
+    def _sigkill(self) -> None:
+        import signal
+
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    def _exit(self) -> None:
+        os._exit(3)
+
+    def _exception(self) -> None:
+        raise ValueError("as planned")
+
+    def _unpicklable(self) -> Any:
+        import threading
+
+        return {"status": "ok", "loss": 0.0, "lock": threading.Lock()}
+
+    def _hang(self) -> None:
+        import ctypes
+
+        ctypes.PyDLL(None).sleep(3600)  # unlike CDLL it keeps the GIL
