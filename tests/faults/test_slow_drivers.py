@@ -17,10 +17,8 @@ import study_tools
 from study_tools import CASE, DEADLINE_SECONDS, in_order, take_ticket
 
 from sparkopt import SparkTrials, WorkerPool, fmin
-from sparkopt.coordinator import Coordinator
 from sparkopt.core import events
 from sparkopt.core.records import Policy
-from sparkopt.worker.spec import WorkerSpec
 
 HEARTBEAT = 0.1
 GRACE = 2.0
@@ -67,10 +65,8 @@ class Pool(WorkerPool):
 
 
 @pytest.fixture
-def make_pool(spark, monkeypatch):
-    monkeypatch.setattr("sparkopt.pool.Coordinator", partial(Coordinator, heartbeat=HEARTBEAT))
-    monkeypatch.setattr("sparkopt.pool.WorkerSpec", partial(WorkerSpec, heartbeat=HEARTBEAT))
-    return lambda policy: Pool(2, spark_session=spark, policy=policy)
+def make_pool(spark):
+    return partial(Pool, 2, spark_session=spark, heartbeat=HEARTBEAT)
 
 
 def search(pool, objective, third):
@@ -108,7 +104,7 @@ def test_heartbeats_are_heard_and_answered_while_the_algorithm_thinks_for_far_lo
     make_pool,
 ):
     beats = round(2 * GRACE / HEARTBEAT)
-    with make_pool(Policy(silence=GRACE / 2, grace=GRACE)) as pool:
+    with make_pool(policy=Policy(silence=GRACE / 2, grace=GRACE)) as pool:
         cuts = []
         search(pool, float, lambda: cuts.append(pool.wait_for_heartbeats(beats)))
         # Without an answer each worker would open its stream anew after a third of the grace.
@@ -117,7 +113,7 @@ def test_heartbeats_are_heard_and_answered_while_the_algorithm_thinks_for_far_lo
 
 
 def test_an_algorithm_that_holds_the_gil_for_less_than_the_grace_costs_nothing(make_pool):
-    with make_pool(Policy(silence=0.3, grace=60)) as pool:
+    with make_pool(policy=Policy(silence=0.3, grace=60)) as pool:
         search(pool, float, lambda: hold_the_gil(1))
         assert_nothing_was_lost(pool)
 
@@ -141,7 +137,7 @@ def test_workers_of_a_driver_that_stands_still_end_their_trials_which_run_again(
         assert hold_the_gil(DEADLINE_SECONDS, reader)
 
     try:
-        with make_pool(Policy(silence=GRACE / 2, grace=GRACE, relaunch_backoff=0.1)) as pool:
+        with make_pool(policy=Policy(silence=GRACE / 2, grace=GRACE, relaunch_backoff=0.1)) as pool:
             search(pool, objective, stand_still)
             assert pool.machine.counts().lost_attempts >= 1
     finally:
