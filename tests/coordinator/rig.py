@@ -137,7 +137,7 @@ class Rig:
         spec = WorkerSpec(endpoint or self.endpoint, 0, 1, HEARTBEAT, grace)
         environment = {
             **os.environ,
-            "PYTHONPATH": str(Path(__file__).parent),
+            "PYTHONPATH": os.pathsep.join(str(place) for place in Path(__file__).parents[:2]),
             "TMPDIR": str(self.directory / "workers"),
         }
         started = []
