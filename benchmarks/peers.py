@@ -43,10 +43,10 @@ class Search:
         }
 
 
-def run_sparkopt(search: Search, journal: Path | None = None) -> float:
-    """Sparkopt, the pool's start and end included, and MLflow left out."""
+def run_sparkopt(search: Search, journal: Path | None = None, tracking: bool = False) -> float:
+    """Sparkopt, the pool's start and end included."""
     trials = sparkopt.SparkTrials(
-        search.parallelism, spark_session=search.session, journal=journal, tracking=False
+        search.parallelism, spark_session=search.session, journal=journal, tracking=tracking
     )
     return _timed(lambda: sparkopt.fmin(trials=trials, **search.arguments()), trials, search)
 
