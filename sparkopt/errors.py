@@ -21,6 +21,7 @@ SparkoptError
 │   ├── StorageError             a disk did not take what the trial had to store
 │   ├── TrialLostError           every worker that tried the trial was lost
 │   └── TrialCancelledError      somebody asked for the trial to end
+├── RequestFailedError           what an objective asked of the driver was refused or could not be done
 ├── AllTrialsFailedError         a study ended without a single result
 ├── WireError                    what comes over gRPC is not what it should be
 │   ├── ProtocolError            a message that makes no sense where it stands
@@ -149,6 +150,10 @@ class TrialLostError(TrialError):
 
 class TrialCancelledError(TrialError):
     """Somebody asked for the trial to end: a timeout, an early stop, the user."""
+
+
+class RequestFailedError(SparkoptError):
+    """What an objective asked of the driver was refused, or could not be done; the message says why."""
 
 
 class AllTrialsFailedError(SparkoptError):

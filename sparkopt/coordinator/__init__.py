@@ -13,6 +13,7 @@
     service.py        WorkerService: messages to events, commands to messages
     clock.py          time as it passes for a driver that may be stopped
     untaken.py        reports that lie in a study's inbox
+    requests.py       requests that wait for their replies, and replies that may have to be sent again
     blobs.py          what travels in chunks: objectives, large arguments, large results
     authentication.py the token on every call
     certificates.py   the pool's certificate, for when workers are not on this host
@@ -20,7 +21,26 @@
 It knows the core and the wire; it does not know Spark, hyperopt or MLflow.
 """
 
-from sparkopt.coordinator.channel import Crowding, Payload, Recorder, Reported, Settled, Started, StudyChannel
+from sparkopt.coordinator.channel import (
+    Crowding,
+    Payload,
+    Recorder,
+    Reported,
+    Request,
+    Settled,
+    Started,
+    StudyChannel,
+)
 from sparkopt.coordinator.coordinator import Coordinator
 
-__all__ = ["Coordinator", "Crowding", "Payload", "Recorder", "Reported", "Settled", "Started", "StudyChannel"]
+__all__ = [
+    "Coordinator",
+    "Crowding",
+    "Payload",
+    "Recorder",
+    "Reported",
+    "Request",
+    "Settled",
+    "Started",
+    "StudyChannel",
+]

@@ -1,7 +1,7 @@
 """What travels in chunks: objectives and large arguments to the workers, large results from them.
 
-What the driver offers stays in memory, where it was made. What workers push goes to disk as it comes, and
-is the reader's to remove; what nobody came to claim goes when its worker does.
+What the driver offers stays where it was made, in memory or in a file. What workers push goes to disk as it
+comes, and is the reader's to remove; what nobody came to claim goes when its worker does.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 from sparkopt.errors import BlobNotFoundError, StorageError
-from sparkopt.wire.limits import chunks
+from sparkopt.wire.limits import chunks, chunks_of_file
 from sparkopt.wire.v1 import trial_pb2, worker_pb2
 
 
@@ -21,19 +21,22 @@ class BlobStore:
     """Blobs by their ids. Used from the coordinator's loop; :meth:`close` from anywhere, after it."""
 
     def __init__(self) -> None:
-        self._offered: dict[str, bytes] = {}
+        self._offered: dict[str, bytes | Path] = {}
         self._pushed: dict[str, tuple[str, Path]] = {}
         self._directory: Path | None = None
 
-    def offer(self, data: bytes) -> trial_pb2.Blob:
-        """Hold bytes for workers to fetch, until they are withdrawn."""
+    def offer(self, data: bytes | Path) -> trial_pb2.Blob:
+        """Hold bytes, or a file, for workers to fetch, until they are withdrawn."""
         name = uuid.uuid4().hex
         self._offered[name] = data
-        return trial_pb2.Blob(id=name, size=len(data))
+        size = len(data) if isinstance(data, bytes) else data.stat().st_size
+        return trial_pb2.Blob(id=name, size=size)
 
     def withdraw(self, name: str) -> None:
-        """Hold these bytes no longer."""
-        self._offered.pop(name, None)
+        """Hold these bytes no longer; if they are a file, remove it."""
+        data = self._offered.pop(name, None)
+        if isinstance(data, Path):
+            data.unlink(missing_ok=True)
 
     def read(self, name: str) -> Iterator[bytes]:
         """The chunks of an offered blob.
@@ -42,9 +45,10 @@ class BlobStore:
             BlobNotFoundError: if there is none of that id.
         """
         try:
-            return chunks(self._offered[name])
+            data = self._offered[name]
         except KeyError:
             raise BlobNotFoundError(f"there is no blob {name} here") from None
+        return chunks(data) if isinstance(data, bytes) else chunks_of_file(data)
 
     async def receive(self, worker: str, incoming: AsyncIterator[worker_pb2.Chunk]) -> trial_pb2.Blob:
         """Write a worker's chunks to disk.
@@ -96,7 +100,8 @@ class BlobStore:
 
     def close(self) -> None:
         """Remove everything."""
-        self._offered.clear()
+        for name in list(self._offered):
+            self.withdraw(name)
         self._pushed.clear()
         if self._directory is not None:
             shutil.rmtree(self._directory, ignore_errors=True)

@@ -13,6 +13,7 @@ from typing import Any, Protocol, TypeVar
 from sparkopt.core.states import Outcome
 from sparkopt.errors import SparkoptError
 from sparkopt.wire import codec
+from sparkopt.wire.limits import INLINE_BYTES
 from sparkopt.wire.report_kinds import ReportKind
 from sparkopt.wire.v1 import trial_pb2
 
@@ -77,6 +78,27 @@ class Reported:
     kind: ReportKind
     name: str
     body: Payload | None
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A trial that runs asks for something, and waits for the reply.
+
+    Attributes:
+        tid: hyperopt's id of the trial.
+        attempt: the number of its attempt.
+        worker: which worker asks.
+        id: counts the requests of the attempt from 1.
+        method: what is asked for.
+        body: what the method needs; a file is the taker's to remove. It is the worker's word, and no more.
+    """
+
+    tid: int
+    attempt: int
+    worker: str
+    id: int
+    method: str
+    body: bytes | Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,11 +178,15 @@ class StudyChannel:
 
     Attributes:
         on_report: called from that thread, in :meth:`next_settled`, with each report of a running trial.
+        on_request: called from the coordinator's thread, where it must not wait for anything, with each
+            request of a running trial; each is to be answered with :meth:`reply`, sometime, from any thread.
+            None refuses all. To be set before trials are submitted.
 
     Args:
         submit: takes tids and pickled arguments.
         cancel: takes a tid, or None for all, and a reason.
         close: forgets the study.
+        answer: takes a request and what answers it: bytes, a file, or a failure.
         recorder: hears of everything before the study does.
     """
 
@@ -169,12 +195,15 @@ class StudyChannel:
         submit: Callable[[Sequence[tuple[int, bytes]]], None],
         cancel: Callable[[int | None, str], None],
         close: Callable[[], None],
+        answer: Callable[[Request, bytes | Path, str | None], None],
         recorder: Recorder | None = None,
     ) -> None:
         self.submit = submit
         self.cancel = cancel
         self.close = close
         self.on_report: Callable[[Reported], None] = lambda reported: None
+        self.on_request: Callable[[Request], None] | None = None
+        self._answer = answer
         self._recorder = recorder
         self._inbox: queue.SimpleQueue[Settled | _Report | SparkoptError] = queue.SimpleQueue()
         self._started: deque[Started] = deque()
@@ -206,6 +235,19 @@ class StudyChannel:
                 self.on_report(item.reported)
             finally:
                 item.taken()
+
+    def reply(self, request: Request, body: bytes | Path | None = None, failure: str | None = None) -> None:
+        """Answer a request. From any thread; without effect if its attempt has ended.
+
+        Args:
+            request: the request.
+            body: the answer; a file is removed once it need not be kept any more.
+            failure: why there is no answer.
+        """
+        if isinstance(body, Path) and body.stat().st_size <= INLINE_BYTES:
+            path, body = body, body.read_bytes()
+            path.unlink()
+        self._answer(request, b"" if body is None else body, failure)
 
     def started(self) -> list[Started]:
         """The attempts that were sent to workers since the last call."""

@@ -11,6 +11,7 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from threading import Thread
 from typing import Final
 
@@ -19,14 +20,24 @@ import grpc
 from sparkopt.coordinator.authentication import TokenInterceptor
 from sparkopt.coordinator.blobs import BlobStore
 from sparkopt.coordinator.certificates import new_certificate
-from sparkopt.coordinator.channel import Crowding, Payload, Recorder, Reported, Settled, Started, StudyChannel
+from sparkopt.coordinator.channel import (
+    Crowding,
+    Payload,
+    Recorder,
+    Reported,
+    Request,
+    Settled,
+    Started,
+    StudyChannel,
+)
 from sparkopt.coordinator.clock import FairClock
+from sparkopt.coordinator.requests import Requests, refusal
 from sparkopt.coordinator.service import WorkerService, WorkerStream
 from sparkopt.coordinator.untaken import UntakenReports
 from sparkopt.core import commands, events
 from sparkopt.core.machine import Machine
 from sparkopt.core.records import Policy
-from sparkopt.core.states import Outcome, TrialKey
+from sparkopt.core.states import Lease, Outcome, TrialKey
 from sparkopt.errors import PoolClosedError, PoolError, PoolLostError
 from sparkopt.wire.limits import HEARTBEAT_SECONDS, INLINE_BYTES, server_options
 from sparkopt.wire.report_kinds import ReportKind
@@ -90,6 +101,7 @@ class Coordinator:
         heartbeat: float = HEARTBEAT_SECONDS,
     ) -> None:
         self.blobs = BlobStore()
+        self._requests = Requests(self.blobs)
         self._machine = Machine(limit, policy)
         self._host = host
         self._relaunch = relaunch
@@ -178,7 +190,14 @@ class Coordinator:
         def close() -> None:
             self.post(lambda: self._close_study(name))
 
-        channel = StudyChannel(submit, cancel, close, recorder)
+        def answer(request: Request, body: bytes | Path, failure: str | None) -> None:
+            lease = Lease(TrialKey(name, request.tid), request.attempt)
+            if not self.post(lambda: self._answer(lease, request.id, body, failure)) and isinstance(
+                body, Path
+            ):
+                body.unlink(missing_ok=True)
+
+        channel = StudyChannel(submit, cancel, close, answer, recorder)
         if not self.post(lambda: self._open_study(name, channel, objective, max_attempts, trial_timeout)):
             channel.put_failure(PoolClosedError("the pool was closed before the study began"))
         return channel
@@ -233,13 +252,21 @@ class Coordinator:
 
     # The machine.
 
-    def _step(self, event: events.Event, arrived: _Arrived | None = None, told: _Told | None = None) -> None:
+    def _step(
+        self,
+        event: events.Event,
+        arrived: _Arrived | None = None,
+        told: _Told | trial_pb2.Request | None = None,
+    ) -> None:
         machine = self._machine
         try:
             for command in machine.step(event, self._clock.now()):
                 if isinstance(command, commands.DeliverReport):
                     assert told is not None
-                    self._deliver(command, told)
+                    if isinstance(told, _Told):
+                        self._deliver(command, told)
+                    else:
+                        self._ask(command, told)
                 else:
                     self._carry_out(command, arrived)
         except Exception as error:
@@ -262,6 +289,7 @@ class Coordinator:
     def _carry_out(self, command: commands.Command, arrived: _Arrived | None) -> None:
         match command:
             case commands.Assign(worker, lease):
+                self._requests.forget(lease.trial)  # those of an attempt that was lost
                 study = self._studies[lease.trial.study]
                 stream = self._streams.get(worker)
                 if stream is not None:
@@ -308,7 +336,31 @@ class Coordinator:
         if stream is not None:  # else it hears when it is back
             stream.taken(taken)
 
+    def _ask(self, command: commands.DeliverReport, request: trial_pb2.Request) -> None:
+        lease = command.lease
+        self._requests.add(lease, command.worker, request.id)
+        study = self._studies.get(lease.trial.study)
+        if study is None:
+            self._answer(lease, request.id, b"", "its study has ended")
+        elif study.channel.on_request is None:
+            self._answer(lease, request.id, b"", "nobody on the driver takes requests: tracking is off")
+        else:
+            body = self._claimed(request.body)
+            taken = body.body if body is not None else b""
+            study.channel.on_request(
+                Request(lease.trial.tid, lease.attempt, command.worker, request.id, request.method, taken)
+            )
+
+    def _answer(self, lease: Lease, number: int, body: bytes | Path, failure: str | None) -> None:
+        answered = self._requests.answer(lease, number, body, failure)
+        if answered is not None:
+            worker, reply = answered
+            stream = self._streams.get(worker)
+            if stream is not None:  # else it is sent when the worker is back
+                stream.reply(reply)
+
     def _settle(self, command: commands.Settle, arrived: _Arrived | None) -> None:
+        self._requests.forget(command.trial)
         argument = self._arguments.pop(command.trial)
         if argument.HasField("blob"):
             self.blobs.withdraw(argument.blob.id)
@@ -404,6 +456,10 @@ class Coordinator:
         untaken = self._untaken.of_worker(stream.worker)
         stream.welcome(self._heartbeat, self._machine.policy.grace, untaken)
         self._step(joined)
+        if joined.holding is not None:
+            reply = self._requests.reply_to(joined.holding, stream.worker)
+            if reply is not None:
+                stream.reply(reply)
 
     def stream_closed(self, stream: WorkerStream) -> None:
         """A worker's stream has ended, whichever side ended it."""
@@ -438,6 +494,16 @@ class Coordinator:
         self._drop_unclaimed(message.body)
         if not self._untaken.holds(event.worker, event.sequence):
             stream.taken([event.sequence])  # no study wants it, or one has had it before a cut
+
+    def request_arrived(
+        self, stream: WorkerStream, event: events.ReportArrived, message: trial_pb2.Request
+    ) -> None:
+        """A worker asks for something in the middle of an attempt."""
+        stream.acknowledged = max(stream.acknowledged, event.sequence)
+        self._step(event, told=message)
+        self._drop_unclaimed(message.body)
+        if not self._requests.knows(event.lease, stream.worker, message.id):
+            stream.reply(refusal(message.attempt, message.id))
 
     def _drop_unclaimed(self, *payloads: trial_pb2.Payload) -> None:
         """Remove what a message brought with it, unless a study has claimed it by now."""

@@ -62,6 +62,10 @@ class WorkerStream:
         cancellation = worker_pb2.Cancellation(attempt=to_attempt(lease), reason=reason)
         self._send(worker_pb2.CoordinatorMessage(cancellation=cancellation))
 
+    def reply(self, reply: trial_pb2.Reply) -> None:
+        """Answer a request."""
+        self._send(worker_pb2.CoordinatorMessage(reply=reply))
+
     def expel(self, reason: str, again: bool = False) -> None:
         """Send the worker away, for good or to come again. The worker ends the stream then."""
         expulsion = worker_pb2.Expulsion(reason=reason, again=again)
@@ -139,6 +143,10 @@ class WorkerService(worker_pb2_grpc.WorkerServiceServicer):
                 report = message.report
                 reported = events.ReportArrived(stream.worker, to_lease(report.attempt), message.sequence)
                 self._coordinator.report_arrived(stream, reported, to_report_kind(report.kind), report)
+            elif body == "request":
+                request = message.request
+                asked = events.ReportArrived(stream.worker, to_lease(request.attempt), message.sequence)
+                self._coordinator.request_arrived(stream, asked, request)
             elif body == "heartbeat":
                 self._coordinator.heartbeat_arrived(stream)
             else:
@@ -155,7 +163,7 @@ class WorkerService(worker_pb2_grpc.WorkerServiceServicer):
             await context.abort(*status_of(error))
 
     async def Push(self, requests: AsyncIterator[worker_pb2.Chunk], context: Context) -> trial_pb2.Blob:
-        """Take a large result in; see worker.proto."""
+        """Take in what is too large for a message; see worker.proto."""
         metadata = dict(context.invocation_metadata() or ())
         try:
             return await self._coordinator.blobs.receive(str(metadata.get("sparkopt-worker", "")), requests)

@@ -40,7 +40,7 @@ class Settle:
 
 @dataclass(frozen=True, slots=True)
 class DeliverReport:
-    """The report with this sequence number is fresh and of a live attempt: hand it to the study."""
+    """The report or request with this sequence number is fresh and of a live attempt: hand it on."""
 
     worker: str
     lease: Lease

@@ -86,7 +86,7 @@ class OutcomeArrived:
 
 @dataclass(frozen=True, slots=True)
 class ReportArrived:
-    """A worker sends something in the middle of an attempt."""
+    """A worker sends something in the middle of an attempt: a report, or a request."""
 
     worker: str
     lease: Lease

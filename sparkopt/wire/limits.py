@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Final
 
 MESSAGE_BYTES: Final = 16 * 1024 * 1024
@@ -74,3 +75,10 @@ def chunks(data: bytes) -> Iterator[bytes]:
     view = memoryview(data)
     for start in range(0, len(view), CHUNK_BYTES):
         yield bytes(view[start : start + CHUNK_BYTES])
+
+
+def chunks_of_file(path: Path) -> Iterator[bytes]:
+    """The same of a file."""
+    with path.open("rb") as file:
+        while data := file.read(CHUNK_BYTES):
+            yield data

@@ -1,6 +1,7 @@
 """Process A: holds at most one attempt, has B run it, and sees its outcome home.
 
-    assignment ──▶ fetch objective (once) ──▶ supervisor.run ──▶ reports, outcome ──▶ outbox
+    assignment ──▶ fetch objective (once) ──▶ supervisor.run ──▶ reports, requests, outcome ──▶ outbox
+    reply ──▶ evaluator
     cancellation, timeout ──▶ supervisor.cancel ──▶ outcome: cancelled or failed, or what was quicker
     expulsion ──▶ leave, or start over
     no contact for the grace period ──▶ start over: end the attempt, say hello under another name
@@ -14,7 +15,7 @@ import asyncio
 import os
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -24,7 +25,7 @@ import grpc
 from sparkopt.core.states import Lease
 from sparkopt.errors import EvaluatorDiedError, StorageError, TrialError, TrialTimeoutError
 from sparkopt.wire.convert import from_report_kind, to_lease
-from sparkopt.wire.limits import CHUNK_BYTES
+from sparkopt.wire.limits import chunks_of_file
 from sparkopt.wire.report_kinds import ReportKind
 from sparkopt.wire.statuses import FINAL_CODES
 from sparkopt.wire.v1 import trial_pb2, worker_pb2
@@ -51,6 +52,9 @@ class _Attempt:
     timer: asyncio.TimerHandle | None = None
     report: asyncio.Task[None] | None = None
     waits_for_room: bool = False
+    asked: int | None = None
+    reply: asyncio.Task[None] | None = None
+    replies: list[Path] = field(default_factory=list)
 
 
 class Agent:
@@ -130,6 +134,8 @@ class Agent:
             attempt = self._attempt
             if attempt is not None and attempt.lease == to_lease(message.cancellation.attempt):
                 self._end(attempt)
+        elif body == "reply":
+            self._answered(message.reply)
         elif body == "expulsion":
             if message.expulsion.again:
                 self._start_over()
@@ -181,8 +187,11 @@ class Agent:
         finally:
             if attempt.timer is not None:
                 attempt.timer.cancel()
-            if attempt.report is not None:
-                attempt.report.cancel()
+            for task in (attempt.report, attempt.reply):
+                if task is not None:
+                    task.cancel()
+            for path in attempt.replies:
+                path.unlink(missing_ok=True)  # those that nobody has read
         outcome.attempt.CopyFrom(attempt.assignment.attempt)
         self.trials += 1
         if self._attempt is attempt:
@@ -194,8 +203,9 @@ class Agent:
         if frame.kind is Kind.STARTED:
             attempt.timer = self._loop.call_later(attempt.assignment.timeout, self._overrun, attempt)
         else:
-            # The evaluator sends no more than one: it waits until this one is answered.
-            attempt.report = self._loop.create_task(self._report(attempt, frame))
+            # The evaluator sends no more than one: it waits until this one is taken on, or answered.
+            say = self._request if frame.kind is Kind.REQUEST else self._report
+            attempt.report = self._loop.create_task(say(attempt, frame))
             attempt.report.add_done_callback(self._attempt_ended)
 
     def _overrun(self, attempt: _Attempt) -> None:
@@ -222,6 +232,44 @@ class Agent:
         attempt.waits_for_room = not self._outbox.has_room(attempt.lease.trial.study)
         if not attempt.waits_for_room:
             self._supervisor.say(Frame(Kind.REPORTED))
+
+    async def _request(self, attempt: _Attempt, frame: Frame) -> None:
+        try:
+            body = await self._payload(frame)
+        except StorageError as error:
+            self._supervisor.say(Frame(Kind.REPLY, {"failure": str(error)}))
+            return
+        attempt.asked = frame.header["id"]
+        request = trial_pb2.Request(
+            attempt=attempt.assignment.attempt, id=attempt.asked, method=frame.header["method"], body=body
+        )
+        self._outbox.put_request(request)
+
+    def _answered(self, reply: trial_pb2.Reply) -> None:
+        attempt = self._attempt
+        if attempt is None or attempt.lease != to_lease(reply.attempt) or attempt.asked != reply.id:
+            return  # it came before a cut, and now again
+        attempt.asked = None
+        attempt.reply = self._loop.create_task(self._pass_on(attempt, reply))
+        attempt.reply.add_done_callback(self._attempt_ended)
+
+    async def _pass_on(self, attempt: _Attempt, reply: trial_pb2.Reply) -> None:
+        header: dict[str, Any] = {"id": reply.id}
+        if reply.HasField("failure"):
+            header["failure"] = reply.failure.message
+        elif reply.body.HasField("blob"):
+            path = self._directory / f"reply-{reply.body.blob.id}"
+            attempt.replies.append(path)
+            try:
+                await self._retrying(lambda: self._fetch(reply.body.blob, path))
+                header["file"] = str(path)
+            except grpc.aio.AioRpcError as error:
+                if error.code() is not grpc.StatusCode.NOT_FOUND:
+                    raise
+                header["failure"] = "the answer was withdrawn, as the trial had ended for the driver"
+            except StorageError as error:
+                header["failure"] = str(error)
+        self._supervisor.say(Frame(Kind.REPLY, header, reply.body.inline))
 
     async def _outcome(self, attempt: _Attempt) -> trial_pb2.Outcome:
         assignment = attempt.assignment
@@ -298,7 +346,7 @@ class Agent:
                     file.write(chunk.data)
         except OSError as error:
             path.unlink(missing_ok=True)
-            raise StorageError.of(error, "an objective or argument", self._directory) from error
+            raise StorageError.of(error, "an objective, argument or reply", self._directory) from error
 
     async def _payload(self, answer: Frame) -> trial_pb2.Payload:
         """What a frame carries, pushed to the coordinator if it is in a file.
@@ -331,9 +379,8 @@ class Agent:
 
 
 async def _chunks(path: Path) -> AsyncIterator[worker_pb2.Chunk]:
-    with path.open("rb") as file:
-        while data := file.read(CHUNK_BYTES):
-            yield worker_pb2.Chunk(data=data)
+    for data in chunks_of_file(path):
+        yield worker_pb2.Chunk(data=data)
 
 
 def _label(lease: Lease) -> str:

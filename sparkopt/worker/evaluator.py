@@ -80,7 +80,7 @@ class Evaluator:
     def _call(self, objective: Objective, argument: Any, sock: socket.socket) -> Any:
         if not isinstance(objective, ReportingObjective):
             return objective(argument)
-        reporter = Reporter(sock, self._packed)
+        reporter = Reporter(sock, self._packed, self._directory)
         try:
             return objective.run(argument, reporter)
         finally:

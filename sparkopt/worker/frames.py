@@ -5,7 +5,8 @@
     │ 1 B  │ 4 B           │ 8 B            │              │         │
     └──────┴───────────────┴────────────────┴──────────────┴─────────┘
 
-A never unpickles what B sends. Payloads above a limit go through a file that the header names.
+A never unpickles what B sends, and B nothing but what it is to run. Payloads above a limit go through a file
+that the header names.
 """
 
 from __future__ import annotations
@@ -35,6 +36,10 @@ class Kind(enum.IntEnum):
     """B to A: the objective says something while it runs."""
     REPORTED = 6
     """A to B: the report is sent, and another may come; or the ``error`` that it has met."""
+    REQUEST = 7
+    """B to A: the objective asks something of the driver."""
+    REPLY = 8
+    """A to B: the answer."""
 
 
 @dataclass(frozen=True, slots=True)

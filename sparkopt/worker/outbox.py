@@ -18,7 +18,7 @@ _REPORTS: Final = 32
 
 
 class Outbox:
-    """Reports and outcomes in the order of their sequence numbers.
+    """Reports, requests and outcomes in the order of their sequence numbers.
 
     Args:
         send: sends a message on the stream of the moment, if there is one.
@@ -50,6 +50,10 @@ class Outbox:
         """Send a report."""
         self._put(worker_pb2.WorkerMessage(report=report))
         self._untaken[self._sequence] = report.attempt.study
+
+    def put_request(self, request: trial_pb2.Request) -> None:
+        """Send a request. It needs no room: an attempt has one at a time."""
+        self._put(worker_pb2.WorkerMessage(request=request))
 
     def put_outcome(self, outcome: trial_pb2.Outcome) -> None:
         """Send an outcome."""

@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from sparkopt.errors import RequestFailedError, TrialError
 from sparkopt.worker.reports import ReportingObjective
 
 GRANDCHILD = "import meetings, sys; meetings.meet(sys.argv[1], 'child')"
@@ -83,6 +87,86 @@ class Report(ReportingObjective):
             else:
                 reporter.report(*item)
         return "done"
+
+
+class Ask(ReportingObjective):
+    """Ask what the argument says, meeting the test wherever it has a post instead; return the answers."""
+
+    def run(self, argument, reporter):
+        answers = []
+        for item in argument:
+            if isinstance(item, str):
+                meet(item)
+            else:
+                answers.append(ask(reporter, *item))
+        return answers
+
+
+class AskFromThreads(ReportingObjective):
+    """Ask each item of the argument from a thread of its own, all at once."""
+
+    def run(self, argument, reporter):
+        together = threading.Barrier(len(argument))
+
+        def one(item):
+            together.wait()
+            return ask(reporter, "echo", item)
+
+        with ThreadPoolExecutor(len(argument)) as threads:
+            return list(threads.map(one, argument))
+
+
+class AskImpatiently(ReportingObjective):
+    """Stop waiting for an answer when the test says so, then ask again."""
+
+    def run(self, argument, reporter):
+        def interrupt(*_):
+            raise TimeoutError
+
+        def wait_for_the_word(post):
+            meet(post)
+            os.kill(os.getpid(), signal.SIGALRM)
+
+        signal.signal(signal.SIGALRM, interrupt)
+        threading.Thread(target=wait_for_the_word, args=[argument]).start()
+        try:
+            ask(reporter, "slow")
+        except TimeoutError:
+            meet(argument)
+            return ask(reporter, "quick")
+        raise AssertionError("nothing interrupted the wait")
+
+
+class AskFromAChild(ReportingObjective):
+    """Ask from a forked process; return what that said."""
+
+    def run(self, argument, reporter):
+        reader, writer = os.pipe()
+        if os.fork() == 0:
+            os.write(writer, str(ask(reporter, "echo", b"x")).encode())
+            os._exit(0)
+        os.wait()
+        return os.read(reader, 1000).decode()
+
+
+class AskTooLate(ReportingObjective):
+    """Ask through the reporter of the first trial."""
+
+    def run(self, argument, reporter):
+        self.reporter = getattr(self, "reporter", reporter)
+        return ask(self.reporter, "echo", argument)
+
+
+def ask(reporter, method, body=b""):
+    """The answer: bytes, however they came, or the text of what was raised."""
+    try:
+        answer = reporter.ask(method, body)
+    except (RequestFailedError, TrialError) as error:
+        return f"{type(error).__name__}: {error}"
+    if isinstance(answer, Path):
+        path, answer = answer, answer.read_bytes()
+        path.unlink()
+    return answer
 
 
 def double(x):

@@ -49,18 +49,19 @@ class TestEvaluator:
         assert "after its trial had ended" in second.header["message"]
         assert second.heard == []
 
-    def test_what_does_not_pickle_is_the_objectives_error(self):
+    def test_what_does_not_pickle_is_the_objectives_error(self, tmp_path):
         ours, theirs = socket.socketpair()
         with ours, theirs, pytest.raises(TypeError, match="cannot pickle"):
-            Reporter(ours, lambda kind, header, value: Frame(kind, header, pickle.dumps(value))).report(
-                ReportKind.CHECKPOINT, ours
-            )
+            Reporter(
+                ours, lambda kind, header, value: Frame(kind, header, pickle.dumps(value)), tmp_path
+            ).report(ReportKind.CHECKPOINT, ours)
 
-    def test_a_worker_that_is_gone(self):
+    def test_a_worker_that_is_gone(self, tmp_path):
         ours, theirs = socket.socketpair()
         theirs.shutdown(socket.SHUT_WR)
+        reporter = Reporter(ours, lambda kind, header, value: Frame(kind, header), tmp_path)
         with ours, theirs, pytest.raises(TrialError, match="this worker is being ended"):
-            Reporter(ours, lambda kind, header, value: Frame(kind, header)).report(ReportKind.CHECKPOINT, 1)
+            reporter.report(ReportKind.CHECKPOINT, 1)
 
     @pytest.mark.parametrize(("timed", "heard"), [(True, ["STARTED"]), (False, [])])
     def test_it_says_when_the_time_begins_to_run_if_asked(self, evaluate, timed, heard):
@@ -132,3 +133,16 @@ class TestOutbox:
         assert not outbox.has_room("slow")  # the last two were not acknowledged: nobody has them yet
         outbox.taken_but(range(2, 31))
         assert outbox.has_room("slow")
+
+
+def test_a_question_to_a_worker_that_is_gone_fails_at_once(tmp_path):
+    ours, theirs = socket.socketpair()
+    reporter = Reporter(ours, lambda kind, header, value: Frame(kind, header), tmp_path)
+    with ours, theirs:
+        theirs.shutdown(socket.SHUT_WR)
+        with pytest.raises(TrialError, match="this worker is being ended"):
+            reporter.ask("anything")
+        theirs.close()
+        with pytest.raises(TrialError, match="this worker is being ended"):
+            reporter.ask("anything")
+        reporter.close()

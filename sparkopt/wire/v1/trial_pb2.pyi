@@ -227,6 +227,77 @@ class Outcome(google.protobuf.message.Message):
 global___Outcome = Outcome
 
 @typing.final
+class Request(google.protobuf.message.Message):
+    """What an objective asks of the driver in the middle of an attempt, and is answered with a reply. An attempt has
+    one request under way at a time: its next one says that the reply to the one before has arrived.
+    """
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    ATTEMPT_FIELD_NUMBER: builtins.int
+    ID_FIELD_NUMBER: builtins.int
+    METHOD_FIELD_NUMBER: builtins.int
+    BODY_FIELD_NUMBER: builtins.int
+    id: builtins.int
+    """Counts the requests of the attempt from 1."""
+    method: builtins.str
+    """What is asked for."""
+    @property
+    def attempt(self) -> global___Attempt: ...
+    @property
+    def body(self) -> global___Payload:
+        """Its meaning is the method's. Never unpickled."""
+
+    def __init__(
+        self,
+        *,
+        attempt: global___Attempt | None = ...,
+        id: builtins.int = ...,
+        method: builtins.str = ...,
+        body: global___Payload | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["attempt", b"attempt", "body", b"body"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["attempt", b"attempt", "body", b"body", "id", b"id", "method", b"method"]) -> None: ...
+
+global___Request = Request
+
+@typing.final
+class Reply(google.protobuf.message.Message):
+    """The answer to a request."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    ATTEMPT_FIELD_NUMBER: builtins.int
+    ID_FIELD_NUMBER: builtins.int
+    BODY_FIELD_NUMBER: builtins.int
+    FAILURE_FIELD_NUMBER: builtins.int
+    id: builtins.int
+    """The request's."""
+    @property
+    def attempt(self) -> global___Attempt: ...
+    @property
+    def body(self) -> global___Payload:
+        """A blob waits to be fetched until the attempt's next request, or its end."""
+
+    @property
+    def failure(self) -> global___Failure:
+        """It was refused, or could not be answered."""
+
+    def __init__(
+        self,
+        *,
+        attempt: global___Attempt | None = ...,
+        id: builtins.int = ...,
+        body: global___Payload | None = ...,
+        failure: global___Failure | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["answer", b"answer", "attempt", b"attempt", "body", b"body", "failure", b"failure"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["answer", b"answer", "attempt", b"attempt", "body", b"body", "failure", b"failure", "id", b"id"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["answer", b"answer"]) -> typing.Literal["body", "failure"] | None: ...
+
+global___Reply = Reply
+
+@typing.final
 class Report(google.protobuf.message.Message):
     """What an objective says in the middle of an attempt. Of a stale attempt it changes nothing."""
 

@@ -22,8 +22,9 @@ class WorkerMessage(google.protobuf.message.Message):
     HEARTBEAT_FIELD_NUMBER: builtins.int
     OUTCOME_FIELD_NUMBER: builtins.int
     REPORT_FIELD_NUMBER: builtins.int
+    REQUEST_FIELD_NUMBER: builtins.int
     sequence: builtins.int
-    """Counts the worker's reports and outcomes from 1; 0 on messages that need no acknowledgement."""
+    """Counts the worker's reports, requests and outcomes from 1; 0 on messages that need no acknowledgement."""
     @property
     def hello(self) -> global___Hello: ...
     @property
@@ -32,6 +33,8 @@ class WorkerMessage(google.protobuf.message.Message):
     def outcome(self) -> sparkopt.wire.v1.trial_pb2.Outcome: ...
     @property
     def report(self) -> sparkopt.wire.v1.trial_pb2.Report: ...
+    @property
+    def request(self) -> sparkopt.wire.v1.trial_pb2.Request: ...
     def __init__(
         self,
         *,
@@ -40,10 +43,11 @@ class WorkerMessage(google.protobuf.message.Message):
         heartbeat: global___Heartbeat | None = ...,
         outcome: sparkopt.wire.v1.trial_pb2.Outcome | None = ...,
         report: sparkopt.wire.v1.trial_pb2.Report | None = ...,
+        request: sparkopt.wire.v1.trial_pb2.Request | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["body", b"body", "heartbeat", b"heartbeat", "hello", b"hello", "outcome", b"outcome", "report", b"report"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["body", b"body", "heartbeat", b"heartbeat", "hello", b"hello", "outcome", b"outcome", "report", b"report", "sequence", b"sequence"]) -> None: ...
-    def WhichOneof(self, oneof_group: typing.Literal["body", b"body"]) -> typing.Literal["hello", "heartbeat", "outcome", "report"] | None: ...
+    def HasField(self, field_name: typing.Literal["body", b"body", "heartbeat", b"heartbeat", "hello", b"hello", "outcome", b"outcome", "report", b"report", "request", b"request"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["body", b"body", "heartbeat", b"heartbeat", "hello", b"hello", "outcome", b"outcome", "report", b"report", "request", b"request", "sequence", b"sequence"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["body", b"body"]) -> typing.Literal["hello", "heartbeat", "outcome", "report", "request"] | None: ...
 
 global___WorkerMessage = WorkerMessage
 
@@ -60,8 +64,9 @@ class CoordinatorMessage(google.protobuf.message.Message):
     ASSIGNMENT_FIELD_NUMBER: builtins.int
     CANCELLATION_FIELD_NUMBER: builtins.int
     EXPULSION_FIELD_NUMBER: builtins.int
+    REPLY_FIELD_NUMBER: builtins.int
     acknowledged: builtins.int
-    """Every report and outcome up to this sequence number has arrived and need not be kept."""
+    """Every report, request and outcome up to this sequence number has arrived and need not be kept."""
     @property
     def taken(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]:
         """The sequence numbers of reports that their study has taken, or that nobody wants."""
@@ -76,6 +81,8 @@ class CoordinatorMessage(google.protobuf.message.Message):
     def cancellation(self) -> global___Cancellation: ...
     @property
     def expulsion(self) -> global___Expulsion: ...
+    @property
+    def reply(self) -> sparkopt.wire.v1.trial_pb2.Reply: ...
     def __init__(
         self,
         *,
@@ -86,10 +93,11 @@ class CoordinatorMessage(google.protobuf.message.Message):
         assignment: global___Assignment | None = ...,
         cancellation: global___Cancellation | None = ...,
         expulsion: global___Expulsion | None = ...,
+        reply: sparkopt.wire.v1.trial_pb2.Reply | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["assignment", b"assignment", "body", b"body", "cancellation", b"cancellation", "expulsion", b"expulsion", "heartbeat", b"heartbeat", "welcome", b"welcome"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["acknowledged", b"acknowledged", "assignment", b"assignment", "body", b"body", "cancellation", b"cancellation", "expulsion", b"expulsion", "heartbeat", b"heartbeat", "taken", b"taken", "welcome", b"welcome"]) -> None: ...
-    def WhichOneof(self, oneof_group: typing.Literal["body", b"body"]) -> typing.Literal["welcome", "heartbeat", "assignment", "cancellation", "expulsion"] | None: ...
+    def HasField(self, field_name: typing.Literal["assignment", b"assignment", "body", b"body", "cancellation", b"cancellation", "expulsion", b"expulsion", "heartbeat", b"heartbeat", "reply", b"reply", "welcome", b"welcome"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["acknowledged", b"acknowledged", "assignment", b"assignment", "body", b"body", "cancellation", b"cancellation", "expulsion", b"expulsion", "heartbeat", b"heartbeat", "reply", b"reply", "taken", b"taken", "welcome", b"welcome"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["body", b"body"]) -> typing.Literal["welcome", "heartbeat", "assignment", "cancellation", "expulsion", "reply"] | None: ...
 
 global___CoordinatorMessage = CoordinatorMessage
 

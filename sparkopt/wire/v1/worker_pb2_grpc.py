@@ -66,11 +66,14 @@ class WorkerServiceServicer(object):
         3. Attempts are assigned one at a time; reports and an outcome come back. The worker keeps each until a
         message acknowledges its sequence number, and sends it again after a cut. An objective that has
         32 reports on their way to its study waits until the study has taken one of them.
-        4. Heartbeats flow from the worker all the while and each is answered, so that both ends see a dead
+        4. A request comes the same way, and is answered with a reply, also after a cut: a reply whose stream is
+        gone is sent on the next one, and again on the one after it, until another request takes its place.
+        A request of an attempt that is not live is refused.
+        5. Heartbeats flow from the worker all the while and each is answered, so that both ends see a dead
         link.
-        5. An expulsion ends the worker: it kills its evaluator and leaves the barrier task. If it says so, the
+        6. An expulsion ends the worker: it kills its evaluator and leaves the barrier task. If it says so, the
         worker instead comes again under another name, with empty hands.
-        6. A worker without contact for the grace period does the same of itself.
+        7. A worker without contact for the grace period does the same of itself.
         INVALID_ARGUMENT if the first message is no hello, or a later one is.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -87,7 +90,7 @@ class WorkerServiceServicer(object):
 
     def Push(self, request_iterator, context):
         """Bytes too large for one message, in chunks, in order; answered with the blob to refer to. The bytes
-        are dropped if no outcome refers to them before the worker is gone.
+        are dropped if nothing refers to them before the worker is gone.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -34,11 +34,14 @@ class WorkerServiceStub:
       3. Attempts are assigned one at a time; reports and an outcome come back. The worker keeps each until a
          message acknowledges its sequence number, and sends it again after a cut. An objective that has
          32 reports on their way to its study waits until the study has taken one of them.
-      4. Heartbeats flow from the worker all the while and each is answered, so that both ends see a dead
+      4. A request comes the same way, and is answered with a reply, also after a cut: a reply whose stream is
+         gone is sent on the next one, and again on the one after it, until another request takes its place.
+         A request of an attempt that is not live is refused.
+      5. Heartbeats flow from the worker all the while and each is answered, so that both ends see a dead
          link.
-      5. An expulsion ends the worker: it kills its evaluator and leaves the barrier task. If it says so, the
+      6. An expulsion ends the worker: it kills its evaluator and leaves the barrier task. If it says so, the
          worker instead comes again under another name, with empty hands.
-      6. A worker without contact for the grace period does the same of itself.
+      7. A worker without contact for the grace period does the same of itself.
     INVALID_ARGUMENT if the first message is no hello, or a later one is.
     """
 
@@ -55,7 +58,7 @@ class WorkerServiceStub:
         sparkopt.wire.v1.trial_pb2.Blob,
     ]
     """Bytes too large for one message, in chunks, in order; answered with the blob to refer to. The bytes
-    are dropped if no outcome refers to them before the worker is gone.
+    are dropped if nothing refers to them before the worker is gone.
     """
 
 class WorkerServiceAsyncStub:
@@ -73,11 +76,14 @@ class WorkerServiceAsyncStub:
       3. Attempts are assigned one at a time; reports and an outcome come back. The worker keeps each until a
          message acknowledges its sequence number, and sends it again after a cut. An objective that has
          32 reports on their way to its study waits until the study has taken one of them.
-      4. Heartbeats flow from the worker all the while and each is answered, so that both ends see a dead
+      4. A request comes the same way, and is answered with a reply, also after a cut: a reply whose stream is
+         gone is sent on the next one, and again on the one after it, until another request takes its place.
+         A request of an attempt that is not live is refused.
+      5. Heartbeats flow from the worker all the while and each is answered, so that both ends see a dead
          link.
-      5. An expulsion ends the worker: it kills its evaluator and leaves the barrier task. If it says so, the
+      6. An expulsion ends the worker: it kills its evaluator and leaves the barrier task. If it says so, the
          worker instead comes again under another name, with empty hands.
-      6. A worker without contact for the grace period does the same of itself.
+      7. A worker without contact for the grace period does the same of itself.
     INVALID_ARGUMENT if the first message is no hello, or a later one is.
     """
 
@@ -94,7 +100,7 @@ class WorkerServiceAsyncStub:
         sparkopt.wire.v1.trial_pb2.Blob,
     ]
     """Bytes too large for one message, in chunks, in order; answered with the blob to refer to. The bytes
-    are dropped if no outcome refers to them before the worker is gone.
+    are dropped if nothing refers to them before the worker is gone.
     """
 
 class WorkerServiceServicer(metaclass=abc.ABCMeta):
@@ -114,11 +120,14 @@ class WorkerServiceServicer(metaclass=abc.ABCMeta):
           3. Attempts are assigned one at a time; reports and an outcome come back. The worker keeps each until a
              message acknowledges its sequence number, and sends it again after a cut. An objective that has
              32 reports on their way to its study waits until the study has taken one of them.
-          4. Heartbeats flow from the worker all the while and each is answered, so that both ends see a dead
+          4. A request comes the same way, and is answered with a reply, also after a cut: a reply whose stream is
+             gone is sent on the next one, and again on the one after it, until another request takes its place.
+             A request of an attempt that is not live is refused.
+          5. Heartbeats flow from the worker all the while and each is answered, so that both ends see a dead
              link.
-          5. An expulsion ends the worker: it kills its evaluator and leaves the barrier task. If it says so, the
+          6. An expulsion ends the worker: it kills its evaluator and leaves the barrier task. If it says so, the
              worker instead comes again under another name, with empty hands.
-          6. A worker without contact for the grace period does the same of itself.
+          7. A worker without contact for the grace period does the same of itself.
         INVALID_ARGUMENT if the first message is no hello, or a later one is.
         """
 
@@ -139,7 +148,7 @@ class WorkerServiceServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[sparkopt.wire.v1.trial_pb2.Blob, collections.abc.Awaitable[sparkopt.wire.v1.trial_pb2.Blob]]:
         """Bytes too large for one message, in chunks, in order; answered with the blob to refer to. The bytes
-        are dropped if no outcome refers to them before the worker is gone.
+        are dropped if nothing refers to them before the worker is gone.
         """
 
 def add_WorkerServiceServicer_to_server(servicer: WorkerServiceServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...
