@@ -91,12 +91,17 @@ class Search:
         self._points = list(options.points_to_evaluate or ())
         check_points(options.points_to_evaluate or (), self._space)
         controlled = wants_ctrl(self._domain)
-        shipped = (
+        shipped: Any = (
             ControlledObjective(fn, self._domain.expr, bool(self._domain.pass_expr_memo_ctrl))
             if controlled
             else fn
         )
         self._argument = _same if controlled else self._point
+        self._tracks = wants_tracking(session, trials.tracking)
+        if self._tracks:
+            from sparkopt.tracking.trial.objective import TrackedObjective
+
+            shipped = TrackedObjective(shipped)
         check_settings(session)
         # Workers that are running already cannot have Spark bring them anything.
         self._objective = pickle_objective(shipped, session, embed_broadcasts=trials.pool is not None)
@@ -224,7 +229,7 @@ class Search:
         return len(entries)
 
     def _tracked(self, study: Study, rstate: np.random.Generator) -> AbstractContextManager[None]:
-        if not wants_tracking(self._session, self._trials.tracking):
+        if not self._tracks:
             return nullcontext()
         return tracked(self._trials, study, self._domain, self._options, rstate)
 

@@ -62,6 +62,9 @@ class Progress(Protocol):
 class Tracking(Protocol):
     """What is told of trials as they come and go; may not raise."""
 
+    def serve(self, channel: StudyChannel) -> None:
+        """Answer what objectives ask through this channel, from now on."""
+
     def proposed(self, documents: Sequence[Document]) -> None:
         """These are about to be submitted."""
 
@@ -206,6 +209,8 @@ class Study:
         self._waiting.extend(waiting)
         self._launched = started
         channel.on_report = partial(self._take_report, channel)
+        if self.tracking is not None:
+            self.tracking.serve(channel)
         room = workers + self._max_queue_len - 1
         done = len(self._documents.finished)
         try:

@@ -50,7 +50,6 @@ class Store:
         self.main = main
         self.runs = dict(runs or {})
         self.client = MlflowClient(tracking_uri=uri)
-        self._remote = uri.startswith(("http://", "https://"))
 
     def write(self, record: Record, again: bool = False) -> None:
         """Write a record.
@@ -142,18 +141,29 @@ class Store:
             self.client.log_artifact(self.run_id(record.run), str(file), folder)
 
     def _end(self, record: End) -> None:
-        run_id = self.run_id(record.run)
-        if self._remote:
-            # set_terminated would print a line for each trial, and ask the server what to print.
-            self.client.update_run(run_id, record.status)
-        else:
-            self.client.set_terminated(run_id, record.status, record.time)
+        end_run(self.client, self.run_id(record.run), record.status, record.time)
+
+
+def end_run(client: MlflowClient, run_id: str, status: str, time: int | None = None) -> None:
+    """End a run.
+
+    Args:
+        client: of the store.
+        run_id: of the run.
+        status: FINISHED, FAILED or KILLED.
+        time: when, in milliseconds since the epoch; None for now.
+    """
+    if client.tracking_uri.startswith(("http://", "https://")):
+        # set_terminated would print a line for each run, and ask the server what to print.
+        client.update_run(run_id, status)
+    else:
+        client.set_terminated(run_id, status, time)
 
 
 def is_passing(error: Exception) -> bool:
     """Whether what a store raised may be over in a while, and not the fault of what was written."""
     if isinstance(error, MlflowException):
-        return int(error.get_http_status_code()) in _PASSING  # type: ignore[no-untyped-call]
+        return int(error.get_http_status_code()) in _PASSING
     return not isinstance(error, (TypeError, ValueError, KeyError))
 
 

@@ -25,11 +25,12 @@ from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 from sparkopt.documents import status_of
 from sparkopt.errors import TrackingError
 from sparkopt.tracking.records import Create, End, Log, Metric, Put
+from sparkopt.tracking.relay import Relay
 from sparkopt.tracking.store import Store
 from sparkopt.tracking.writer import Writer
 
 if TYPE_CHECKING:
-    from sparkopt.coordinator import Settled
+    from sparkopt.coordinator import Request, Settled, StudyChannel
     from sparkopt.documents import Document
     from sparkopt.readable import ReadableSpace
 
@@ -109,6 +110,10 @@ class Tracker:
         self._finished = 0
         self._open: set[int] = set()
         self._writer = Writer(self._store, Path(f"sparkopt-mlflow-{self._main}.jsonl"))
+        writer, store = self._writer, self._store
+        self._relay = Relay(
+            store.client, store.experiment, store.run_id, writer.write, lambda: writer.has_given_up
+        )
         self._begin(facts)
 
     @property
@@ -134,6 +139,17 @@ class Tracker:
     def _put(self, name: str, data: bytes) -> None:
         folder = f"fmin_{self._uuid}" if self._again else "fmin"
         self._writer.put(Put(None, f"{folder}/{name}", data))
+
+    def serve(self, channel: StudyChannel) -> None:
+        """Answer what objectives ask by MLflow's calls, in the writer's thread and between its records."""
+
+        def answer(request: Request) -> None:
+            channel.reply(request, self._relay.answer(request))
+
+        def take(request: Request) -> None:
+            self._writer.call(request.tid, lambda: answer(request))
+
+        channel.on_request = take
 
     # While the study runs: called in its thread, and only as long as the backlog is full does it wait.
 
@@ -180,6 +196,7 @@ class Tracker:
             self._writer.put(Put(tid, "error.txt", str(text).encode()))
         self._writer.put(log)
         self._writer.put(End(tid, _STATUSES[status], now))
+        self._writer.call(tid, lambda: self._relay.settle(tid))
 
     def _note_best(self, document: Document, now: int) -> None:
         loss = document["result"].get("loss")
@@ -207,6 +224,7 @@ class Tracker:
             try:
                 self._writer.close(waiting)
             finally:
+                self._relay.close()
                 self._leave_main(status)
 
     def _say_ending(self, ending: Ending) -> None:

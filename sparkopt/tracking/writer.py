@@ -55,7 +55,8 @@ class Writer:
     def __init__(self, store: Store, file: Path) -> None:
         self._store = store
         self._path = file
-        self._queue: queue.Queue[Record | Call | None] = queue.Queue(BACKLOG)
+        self._queue: queue.SimpleQueue[Record | tuple[int, Call] | None] = queue.SimpleQueue()
+        self._room = threading.Semaphore(BACKLOG)
         self._held: dict[Run, Log] = {}
         self._main_is_due = 0.0
         self._file: RecordFile | None = None
@@ -67,11 +68,31 @@ class Writer:
 
     def put(self, record: Record) -> None:
         """Have a record written. Waits while the backlog is full."""
+        self._room.acquire()
         self._queue.put(record)
 
-    def call(self, function: Call) -> None:
-        """Have a function called between two records, in the writer's thread. Waits as :meth:`put` does."""
-        self._queue.put(function)
+    def call(self, run: int, function: Call) -> None:
+        """Have a function called in the writer's thread, once what is logged to a run by now is written.
+
+        Does not wait: who has something to be called has only a few of them.
+
+        Args:
+            run: the trial's id.
+            function: may not raise.
+        """
+        self._queue.put((run, function))
+
+    def write(self, record: Log | Put) -> None:
+        """Write a record out of turn, from within what :meth:`call` has called."""
+        if isinstance(record, Log):
+            self._hold(record)
+        else:
+            self._write(record)
+
+    @property
+    def has_given_up(self) -> bool:
+        """Whether the store is out of reach for good, and what comes goes to a file."""
+        return self._file is not None
 
     def close(self, waiting: Callable[[int], None]) -> None:
         """Wait until everything is written, and say what was not.
@@ -114,20 +135,23 @@ class Writer:
         while (item := self._next()) is not None:
             match item:
                 case Log():
+                    self._room.release()
                     self._hold(item)
                 case Create() | Put():
+                    self._room.release()
                     self._write(item)
                 case End():
+                    self._room.release()
                     self._flush(item.run)
                     self._write(item)
-                case _:
-                    self._flush_all()
-                    item()
+                case (run, function):
+                    self._flush(run)
+                    function()
         self._flush_all()
         if self._file is not None:
             self._file.close()
 
-    def _next(self) -> Record | Call | None:
+    def _next(self) -> Record | tuple[int, Call] | None:
         with contextlib.suppress(queue.Empty):
             return self._queue.get_nowait()
         for run in [run for run in self._held if run is not None]:

@@ -28,7 +28,7 @@ from sparkopt.worker.streams import Streams
 from sparkopt.worker.surroundings import Surroundings, renew_randomness
 from sparkopt.worker.thread_pools import ThreadPools
 
-_OURS: Final = (__name__, "sparkopt.ctrl")
+_OURS: Final = (__name__, "sparkopt.ctrl", "sparkopt.tracking.trial.objective")
 """Modules whose frames come before the objective's own."""
 
 Objective: TypeAlias = "Callable[[Any], Any] | ReportingObjective"

@@ -3,6 +3,7 @@
 import shutil
 
 import cloudpickle
+import logged
 import pytest
 import study_tools
 from mlflow import MlflowClient
@@ -10,6 +11,7 @@ from mlflow import MlflowClient
 from sparkopt import SparkTrials
 
 cloudpickle.register_pickle_by_value(study_tools)
+cloudpickle.register_pickle_by_value(logged)
 
 
 @pytest.fixture(scope="session")

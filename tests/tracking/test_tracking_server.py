@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from logged import check_logged, log_everything
 from mlflow import MlflowClient
 from runs import artifacts, children, main_runs
 from server import Server
@@ -46,6 +47,15 @@ def test_a_search_over_http(spark, client, capsys):
     assert capsys.readouterr().out.count("View run") == 1
 
 
+def test_what_objectives_log_over_http(spark, client, tmp_path, capsys):
+    trials = SparkTrials(1, spark_session=spark, tracking=True)
+    fmin(log_everything, CASE, in_order, 1, trials=trials, verbose=False)
+    (main,) = main_runs(client)
+    found = client.search_runs([main.info.experiment_id], f"tags.`mlflow.parentRunId` = '{main.info.run_id}'")
+    check_logged(client, found[0], 0, tmp_path)
+    assert capsys.readouterr().out.count("View run") == 1
+
+
 def test_a_server_that_goes_away_in_mid_search_loses_nothing(spark, server, client, tmp_path, monkeypatch):
     monkeypatch.setattr(writer, "PATIENCE", 0.0)
 
@@ -54,11 +64,16 @@ def test_a_server_that_goes_away_in_mid_search_loses_nothing(spark, server, clie
             server.kill()
         return False, rest
 
+    def objective(case):
+        import mlflow
+
+        mlflow.log_params({"own": case})
+        mlflow.log_metric("own", case)
+        return case
+
     trials = SparkTrials(1, spark_session=spark, tracking=True)
     with pytest.warns(TrackingWarning, match=r"`sparkopt replay sparkopt-mlflow-\w+\.jsonl`"):
-        best = fmin(
-            lambda case: case, CASE, in_order, 6, trials=trials, early_stop_fn=early_stop, verbose=False
-        )
+        best = fmin(objective, CASE, in_order, 6, trials=trials, early_stop_fn=early_stop, verbose=False)
     assert best == {"case": 0}
     assert trials.count_successful_trials() == 6
     (kept,) = tmp_path.glob("sparkopt-mlflow-*.jsonl")
@@ -69,5 +84,7 @@ def test_a_server_that_goes_away_in_mid_search_loses_nothing(spark, server, clie
     found = children(client, main)
     assert {tid: run.data.metrics["loss"] for tid, run in found.items()} == {tid: tid for tid in range(6)}
     assert {run.info.status for run in found.values()} == {"FINISHED"}
+    for tid, run in found.items():  # what the objective logged as well
+        assert (run.data.params["own"], run.data.metrics["own"]) == (str(tid), tid)
     assert main.data.metrics["total_trials_count"] == 6
     assert "fmin/loss_over_trials.png" in artifacts(client, main)

@@ -157,7 +157,7 @@ def test_what_a_store_refuses_is_told_and_costs_nothing_else(target, store, tmp_
     writer.put(RECORDS[0])
     writer.put(Put(None, "refused.txt", b""))
     writer.put(Log(7, {"x": "1.5"}))
-    writer.call(lambda: None)
+    writer.call(7, lambda: None)
     writer.put(Log(7, {"y": "2", "x": "another"}, [("loss", 3.0, 0, 0)], {"kind": "late"}))
     writer.put(RECORDS[-1])
     with pytest.warns(TrackingWarning, match=r"2 records are not in the tracking store .* no good"):
@@ -173,7 +173,7 @@ def test_a_full_backlog_holds_up_whoever_puts_more(target, tmp_path, monkeypatch
     monkeypatch.setattr(room, "BACKLOG", 3)
     target.go_on.clear()
     writer = Writer(target, tmp_path / "kept.jsonl")
-    put, all_put = threading.Semaphore(0), threading.Event()
+    put, all_put, called = threading.Semaphore(0), threading.Event(), threading.Event()
 
     def put_all():
         for record in (RECORDS[0], *[Put(None, f"{number}.txt", b"") for number in range(9)]):
@@ -188,11 +188,14 @@ def test_a_full_backlog_holds_up_whoever_puts_more(target, tmp_path, monkeypatch
     while writer._queue.qsize() < 3:
         assert put.acquire(timeout=60)
     assert not all_put.is_set()
-    assert writer._queue.full()
+    assert writer._queue.qsize() == 3
+    writer.call(7, called.set)  # does not wait
+    assert not called.is_set()
     target.go_on.set()
     thread.join(60)
     writer.close(lambda left: None)
     assert len(target.written) == 10
+    assert called.is_set()
 
 
 def test_a_call_comes_after_what_was_put_before_it(target, store, tmp_path):
@@ -200,7 +203,7 @@ def test_a_call_comes_after_what_was_put_before_it(target, store, tmp_path):
     seen = []
     writer.put(RECORDS[0])
     writer.put(RECORDS[1])
-    writer.call(lambda: seen.append(store.get_run(target.runs[7]).data.params))
+    writer.call(7, lambda: seen.append(store.get_run(target.runs[7]).data.params))
     writer.put(RECORDS[-1])
     writer.close(lambda left: None)
     assert seen == [{"x": "1.5"}]

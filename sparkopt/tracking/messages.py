@@ -1,0 +1,191 @@
+"""What the relay's two halves say to each other, beside MLflow's own messages.
+
+    method           asks for                                body                      answer
+    run              the trial's run and its experiment      nothing                   two MLflow messages
+    those in CALLS   what MLflow's REST API calls like that  MLflow's message          MLflow's response
+    artifact.put     to store a file                         the bytes, then a label   nothing
+    artifact.list    what is in a directory                  a label                   MLflow's response
+    artifact.get     a file                                  a label                   its bytes
+
+An answer in memory begins with a byte that says whether it is one, or an error of MLflow's. A file that is
+the answer to artifact.get is just that file. Nothing here is pickled.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Final
+
+SCHEME: Final = "sparkopt-trial"
+"""Of the addresses of the tracking store and of artifacts inside a trial."""
+
+RUN: Final = "run"
+PUT: Final = "artifact.put"
+LIST: Final = "artifact.list"
+GET: Final = "artifact.get"
+
+CALLS: Final = frozenset(
+    {
+        "CreateLoggedModel",
+        "CreateRun",
+        "DeleteLoggedModelTag",
+        "DeleteRun",
+        "DeleteTag",
+        "FinalizeLoggedModel",
+        "GetLoggedModel",
+        "GetMetricHistory",
+        "GetRun",
+        "LogBatch",
+        "LogInputs",
+        "LogLoggedModelParamsRequest",
+        "LogModel",
+        "LogOutputs",
+        "SearchLoggedModels",
+        "SetLoggedModelTags",
+        "UpdateRun",
+    }
+)
+"""The messages of MLflow's that are relayed."""
+
+_ANSWER: Final = b"+"
+_ERROR: Final = b"-"
+_LENGTH: Final = struct.Struct("!I")
+_LABEL_BYTES: Final = 64 * 1024
+
+
+class RelayError(Exception):
+    """An error of MLflow's, on its way to the worker.
+
+    Attributes:
+        code: MLflow's name for the kind of error.
+        message: its text.
+    """
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+
+
+def pack_answer(data: bytes) -> bytes:
+    """Bytes that are an answer."""
+    return _ANSWER + data
+
+
+def pack_error(error: RelayError) -> bytes:
+    """An error in place of an answer."""
+    return _ERROR + json.dumps({"code": error.code, "message": error.message}).encode()
+
+
+def unpack_answer(data: bytes) -> bytes:
+    """What was packed.
+
+    Raises:
+        RelayError: if that was an error.
+    """
+    if data[:1] == _ANSWER:
+        return data[1:]
+    said = json.loads(data[1:])
+    raise RelayError(said["code"], said["message"])
+
+
+def join(first: bytes, second: bytes) -> bytes:
+    """Two messages as one."""
+    return _LENGTH.pack(len(first)) + first + second
+
+
+def part(data: bytes) -> tuple[bytes, bytes]:
+    """The two messages that were joined."""
+    (size,) = _LENGTH.unpack_from(data)
+    rest = data[_LENGTH.size :]
+    return rest[:size], rest[size:]
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """Which artifact is meant.
+
+    Attributes:
+        kind: ``runs`` or ``models``, whose artifact it is.
+        owner: the id of the run or the model.
+        path: below the artifacts' root, with slashes; empty for the root.
+    """
+
+    kind: str
+    owner: str
+    path: str
+
+    def encode(self) -> bytes:
+        """As bytes."""
+        return json.dumps(asdict(self)).encode()
+
+    @classmethod
+    def decode(cls, data: bytes) -> Label:
+        """What :meth:`encode` has made.
+
+        Raises:
+            ValueError: if it is something else.
+        """
+        said = json.loads(data)
+        if not isinstance(said, dict) or {*said} != {"kind", "owner", "path"}:
+            raise ValueError("a label needs a kind, an owner and a path")
+        if not all(isinstance(value, str) for value in said.values()):
+            raise ValueError("a label is made of strings")
+        return cls(**said)
+
+
+def trailer(label: Label) -> bytes:
+    """What follows the bytes of an artifact, so that what is before it can stay in its file."""
+    data = label.encode()
+    return data + _LENGTH.pack(len(data))
+
+
+def cut_trailer(body: bytes | Path) -> tuple[bytes | Path, Label]:
+    """Part an artifact from its label; a file loses its end.
+
+    Raises:
+        ValueError: if there is no label.
+    """
+    if isinstance(body, bytes):
+        size = _label_size(body[-_LENGTH.size :], len(body))
+        content = len(body) - _LENGTH.size - size
+        return body[:content], Label.decode(body[content : content + size])
+    with body.open("r+b") as file:
+        whole = file.seek(0, 2)
+        file.seek(max(0, whole - _LENGTH.size))
+        size = _label_size(file.read(), whole)
+        content = whole - _LENGTH.size - size
+        file.seek(content)
+        label = Label.decode(file.read(size))
+        file.truncate(content)
+    return body, label
+
+
+def _label_size(tail: bytes, whole: int) -> int:
+    if len(tail) < _LENGTH.size:
+        raise ValueError("an artifact came without its label")
+    (size,) = _LENGTH.unpack(tail)
+    if size > _LABEL_BYTES or size + _LENGTH.size > whole:
+        raise ValueError("an artifact came without its label")
+    return int(size)
+
+
+def artifact_uri(kind: str, owner: str) -> str:
+    """Where a worker finds the artifacts of a run or a model."""
+    return f"{SCHEME}:/{kind}/{owner}/artifacts"
+
+
+def parse_artifact_uri(uri: str) -> Label:
+    """What such an address means.
+
+    Raises:
+        ValueError: if it is none.
+    """
+    scheme, _, rest = uri.partition(":")
+    parts = rest.strip("/").split("/")
+    if scheme != SCHEME or len(parts) < 3 or parts[0] not in ("runs", "models") or parts[2] != "artifacts":
+        raise ValueError(f"{uri} is no address of a trial's artifacts")
+    return Label(parts[0], parts[1], "/".join(parts[3:]))

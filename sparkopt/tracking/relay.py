@@ -1,0 +1,409 @@
+"""The driver's half of the relay: answers what MLflow's client on a worker asks.
+
+    request ──▶ is it on the list? ──▶ is it about something of the trial's? ──▶ MlflowClient ──▶ answer
+
+A worker chooses every word of a request. So messages are taken from a list, ids from what the trial owns,
+paths are checked, and nothing is unpickled. A worker never learns where the store or its artifacts are:
+addresses of artifacts are replaced on their way.
+
+Parameters, metrics, tags and files of the trial's own run may become records instead, which a writer keeps
+when the store is gone: no trial fails for that.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+from google.protobuf.message import DecodeError
+from mlflow import MlflowClient
+from mlflow.entities import (
+    DatasetInput,
+    LoggedModel,
+    LoggedModelInput,
+    LoggedModelOutput,
+    LoggedModelStatus,
+    Metric,
+    Param,
+    Run,
+    RunStatus,
+    RunTag,
+)
+from mlflow.exceptions import MlflowException
+from mlflow.protos import service_pb2 as pb
+from mlflow.utils.mlflow_tags import (
+    MLFLOW_LOGGED_MODELS,
+    MLFLOW_PARENT_RUN_ID,
+    MLFLOW_SOURCE_NAME,
+    MLFLOW_SOURCE_TYPE,
+    MLFLOW_USER,
+)
+
+from sparkopt.coordinator import Request
+from sparkopt.tracking import messages
+from sparkopt.tracking.files import Files
+from sparkopt.tracking.messages import Label, RelayError, artifact_uri
+from sparkopt.tracking.ownership import Possessions, refused
+from sparkopt.tracking.records import Log, Put
+from sparkopt.tracking.store import end_run, is_passing
+
+_INHERITED: Final = (MLFLOW_USER, MLFLOW_SOURCE_NAME, MLFLOW_SOURCE_TYPE)
+"""Tags that say whose work a run is. MLflow sets them where it runs, which on a worker is nobody's script."""
+
+_ENDED: Final = tuple(RunStatus.from_string(name) for name in ("FINISHED", "FAILED", "KILLED"))
+
+
+class Relay:
+    """Answers requests of a study's trials. Used from one thread.
+
+    Args:
+        client: of the tracking store.
+        experiment_id: of the study's runs.
+        run_of: the id of a trial's run, by the trial's id; may wait for it to be made.
+        record: takes what is logged to a trial's own run, if somebody else writes that.
+        is_gone: whether the store is out of reach for good.
+    """
+
+    def __init__(
+        self,
+        client: MlflowClient,
+        experiment_id: str,
+        run_of: Callable[[int], str],
+        record: Callable[[Log | Put], None] | None = None,
+        is_gone: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self._record = record
+        self._is_gone = is_gone
+        self._experiment: Any = None
+        self._client = client
+        self._experiment_id = experiment_id
+        self._run_of = run_of
+        self._trials: dict[int, Possessions] = {}
+        self._files = Files(client)
+        self._calls: dict[str, Callable[[Possessions, Any], Any]] = {
+            "CreateLoggedModel": self._create_model,
+            "CreateRun": self._create_run,
+            "DeleteLoggedModelTag": self._delete_model_tag,
+            "DeleteRun": self._delete_run,
+            "DeleteTag": self._delete_tag,
+            "FinalizeLoggedModel": self._finalize_model,
+            "GetLoggedModel": self._get_model,
+            "GetMetricHistory": self._get_metric_history,
+            "GetRun": self._get_run,
+            "LogBatch": self._log_batch,
+            "LogInputs": self._log_inputs,
+            "LogLoggedModelParamsRequest": self._log_model_params,
+            "LogModel": self._log_model,
+            "LogOutputs": self._log_outputs,
+            "SearchLoggedModels": self._search_models,
+            "SetLoggedModelTags": self._set_model_tags,
+            "UpdateRun": self._update_run,
+        }
+        assert self._calls.keys() == messages.CALLS
+
+    def answer(self, request: Request) -> bytes | Path:
+        """Do what a worker asks for. Never raises: what goes wrong is part of the answer.
+
+        Returns:
+            What the worker is to get; a file is the caller's to remove.
+        """
+        try:
+            return self._answer(request)
+        except RelayError as error:
+            return messages.pack_error(error)
+        except MlflowException as error:
+            return messages.pack_error(RelayError(error.error_code, error.message))
+        except Exception as error:  # noqa: BLE001 - a worker waits, and the next request is another's
+            said = f"the tracking store could not be reached or used: {type(error).__name__}: {error}"
+            return messages.pack_error(RelayError("INTERNAL_ERROR", said))
+        finally:
+            if isinstance(request.body, Path):
+                request.body.unlink(missing_ok=True)
+
+    def settle(self, tid: int) -> None:
+        """A trial has settled, and asks no more: the runs that it has left open are ended, as killed."""
+        trial = self._trials.pop(tid, None)
+        if trial is None:
+            return
+        for run_id in trial.open_runs:
+            with contextlib.suppress(Exception):  # the store is away: then it stays open
+                end_run(self._client, run_id, "KILLED")
+        for kind, owners in (("runs", trial.runs), ("models", set(trial.models))):
+            for owner in owners:
+                self._files.forget(kind, owner)
+
+    def close(self) -> None:
+        """Remove what is left of files."""
+        self._files.close()
+
+    def _answer(self, request: Request) -> bytes | Path:
+        trial = self._trials.get(request.tid)
+        if trial is None:
+            trial = self._trials[request.tid] = Possessions(request.tid, self._id_of(request.tid))
+        if request.method == messages.PUT:
+            content, label = _labelled(request.body)
+            trial.check_label(label)
+            if self._record is not None and self._is_gone() and label.owner == trial.run_id:
+                data = content.read_bytes() if isinstance(content, Path) else content
+                self._record(Put(trial.tid, label.path, data))
+            else:
+                self._files.put(label, content)
+            return messages.pack_answer(b"")
+        body = request.body if isinstance(request.body, bytes) else request.body.read_bytes()
+        if request.method == messages.RUN:
+            return messages.pack_answer(self._run_and_experiment(trial))
+        if request.method in (messages.LIST, messages.GET):
+            label = _label(body)
+            trial.check_label(label)
+            if request.method == messages.LIST:
+                return messages.pack_answer(self._files.list(label))
+            found = self._files.get(label)
+            return found if isinstance(found, Path) else messages.pack_answer(found)
+        call = self._calls.get(request.method)
+        if call is None:
+            raise refused(f"{request.method!r} is not relayed from inside a trial")
+        if self._is_gone() and request.method not in ("GetRun", "LogBatch"):
+            raise RelayError(
+                "TEMPORARILY_UNAVAILABLE", "the tracking store is gone, and this cannot wait for it"
+            )
+        message_type = getattr(pb, request.method)
+        try:
+            message = message_type.FromString(body)
+        except DecodeError as error:
+            raise _malformed(error) from None
+        response = call(trial, message) or message_type.Response()
+        return messages.pack_answer(response.SerializeToString())
+
+    # Runs.
+
+    def _id_of(self, tid: int) -> str:
+        """The id of a trial's run, or a name for it if it could not be made before the store was gone."""
+        try:
+            return self._run_of(tid)
+        except KeyError:
+            if self._is_gone():
+                return f"trial-{tid}"
+            raise
+
+    def _run_and_experiment(self, trial: Possessions) -> bytes:
+        if self._is_gone():
+            run, experiment = self._unseen(trial), self._experiment
+        else:
+            try:
+                run, experiment = self._run(trial.run_id), self._known_experiment()
+            except Exception as error:
+                if self._record is None or not is_passing(error):
+                    raise
+                run, experiment = self._unseen(trial), self._experiment
+        if experiment is None:
+            experiment = pb.Experiment(experiment_id=self._experiment_id)
+        return messages.join(run.SerializeToString(), experiment.SerializeToString())
+
+    def _known_experiment(self) -> Any:
+        if self._experiment is None:
+            self._experiment = self._client.get_experiment(self._experiment_id).to_proto()
+            self._experiment.artifact_location = f"{messages.SCHEME}:"
+        return self._experiment
+
+    def _unseen(self, trial: Possessions) -> Any:
+        """What can be said of the trial's run without the store."""
+        info = pb.RunInfo(
+            run_id=trial.run_id,
+            run_uuid=trial.run_id,
+            experiment_id=self._experiment_id,
+            status=pb.RUNNING,
+            lifecycle_stage="active",
+            artifact_uri=artifact_uri("runs", trial.run_id),
+        )
+        return pb.Run(info=info, data=pb.RunData())
+
+    def _run(self, run_id: str) -> Any:
+        return self._shown(self._client.get_run(run_id))
+
+    def _shown(self, run: Run) -> Any:
+        """A run as a worker sees it."""
+        shown = run.to_proto()
+        shown.info.artifact_uri = artifact_uri("runs", run.info.run_id)
+        return shown
+
+    def _get_run(self, trial: Possessions, message: Any) -> Any:
+        run_id = trial.check_run(message.run_id or message.run_uuid)
+        gone = self._is_gone() and run_id == trial.run_id
+        return pb.GetRun.Response(run=self._unseen(trial) if gone else self._run(run_id))
+
+    def _create_run(self, trial: Possessions, message: Any) -> Any:
+        if message.experiment_id != self._experiment_id:
+            raise refused("a trial makes runs in the experiment of its search only")
+        tags = {tag.key: tag.value for tag in message.tags}
+        parent = trial.check_run(tags.get(MLFLOW_PARENT_RUN_ID, trial.run_id))
+        whose = self._client.get_run(trial.run_id).data.tags
+        tags |= {name: whose[name] for name in _INHERITED if name in whose}
+        tags[MLFLOW_PARENT_RUN_ID] = parent
+        name, start = message.run_name or None, message.start_time or None
+        run = self._client.create_run(self._experiment_id, start, tags, name)
+        trial.runs.add(run.info.run_id)
+        trial.open_runs.add(run.info.run_id)
+        return pb.CreateRun.Response(run=self._shown(run))
+
+    def _update_run(self, trial: Possessions, message: Any) -> Any:
+        run_id = trial.check_run(message.run_id or message.run_uuid)
+        if message.run_name:
+            self._client.update_run(run_id, name=message.run_name)
+        if run_id != trial.run_id and message.HasField("status"):
+            status = RunStatus.to_string(message.status)
+            if message.status in _ENDED:
+                end_run(self._client, run_id, status, message.end_time or None)
+                trial.open_runs.discard(run_id)
+            else:
+                self._client.update_run(run_id, status=status)
+                trial.open_runs.add(run_id)
+        return pb.UpdateRun.Response(run_info=self._run(run_id).info)
+
+    def _delete_run(self, trial: Possessions, message: Any) -> None:
+        run_id = trial.check_made_run(message.run_id)
+        self._client.delete_run(run_id)
+        trial.open_runs.discard(run_id)
+
+    def _log_batch(self, trial: Possessions, message: Any) -> None:
+        run_id = trial.check_run(message.run_id)
+        trial.check_models(metric.model_id for metric in message.metrics)
+        _check_tags(message.tags)
+        plain = not any(metric.model_id or metric.dataset_name for metric in message.metrics)
+        if self._record is not None and run_id == trial.run_id and plain:
+            log = Log(trial.tid)
+            log.params = {each.key: each.value for each in message.params}
+            log.metrics = [(each.key, each.value, each.timestamp, each.step) for each in message.metrics]
+            log.tags = {each.key: each.value for each in message.tags}
+            self._record(log)
+            return
+        metrics = [
+            Metric(
+                each.key,
+                each.value,
+                each.timestamp,
+                each.step,
+                model_id=each.model_id or None,
+                dataset_name=each.dataset_name or None,
+                dataset_digest=each.dataset_digest or None,
+            )
+            for each in message.metrics
+        ]
+        params = [Param(each.key, each.value) for each in message.params]
+        tags = [RunTag(each.key, each.value) for each in message.tags]
+        self._client.log_batch(run_id, metrics, params, tags)
+
+    def _delete_tag(self, trial: Possessions, message: Any) -> None:
+        run_id = trial.check_run(message.run_id)
+        _check_tags([message])
+        self._client.delete_tag(run_id, message.key)
+
+    def _get_metric_history(self, trial: Possessions, message: Any) -> Any:
+        run_id = trial.check_run(message.run_id or message.run_uuid)
+        history = self._client.get_metric_history(run_id, message.metric_key)
+        return pb.GetMetricHistory.Response(metrics=[metric.to_proto() for metric in history])
+
+    def _log_inputs(self, trial: Possessions, message: Any) -> None:
+        run_id = trial.check_run(message.run_id)
+        trial.check_models(each.model_id for each in message.models)
+        self._client.log_inputs(
+            run_id,
+            datasets=[DatasetInput.from_proto(each) for each in message.datasets],
+            models=[LoggedModelInput.from_proto(each) for each in message.models],
+        )
+
+    def _log_outputs(self, trial: Possessions, message: Any) -> None:
+        run_id = trial.check_run(message.run_id)
+        trial.check_models(each.model_id for each in message.models)
+        self._client.log_outputs(run_id, [LoggedModelOutput.from_proto(each) for each in message.models])
+
+    def _log_model(self, trial: Possessions, message: Any) -> None:
+        """What older flavours say of a model: one more entry in a tag of the run's."""
+        run_id = trial.check_run(message.run_id)
+        try:
+            new = json.loads(message.model_json)
+        except ValueError as error:
+            raise _malformed(error) from None
+        said = json.loads(self._client.get_run(run_id).data.tags.get(MLFLOW_LOGGED_MODELS, "[]"))
+        self._client.set_tag(run_id, MLFLOW_LOGGED_MODELS, json.dumps([*said, new]))
+
+    # Models.
+
+    def _model(self, model: LoggedModel) -> Any:
+        """A model as a worker sees it."""
+        shown = model.to_proto()
+        shown.info.artifact_uri = artifact_uri("models", model.model_id)
+        return shown
+
+    def _create_model(self, trial: Possessions, message: Any) -> Any:
+        if message.experiment_id != self._experiment_id:
+            raise refused("a trial makes models in the experiment of its search only")
+        source = trial.check_run(message.source_run_id or trial.run_id)
+        model = self._client.create_logged_model(
+            self._experiment_id,
+            name=message.name or None,
+            source_run_id=source,
+            tags={each.key: each.value for each in message.tags},
+            params={each.key: each.value for each in message.params},
+            model_type=message.model_type or None,
+        )
+        trial.models[model.model_id] = source
+        return pb.CreateLoggedModel.Response(model=self._model(model))
+
+    def _get_model(self, trial: Possessions, message: Any) -> Any:
+        model = self._client.get_logged_model(trial.check_model(message.model_id))
+        return pb.GetLoggedModel.Response(model=self._model(model))
+
+    def _finalize_model(self, trial: Possessions, message: Any) -> Any:
+        model_id = trial.check_model(message.model_id)
+        status = LoggedModelStatus.from_proto(message.status)
+        model = self._client.finalize_logged_model(model_id, status)
+        return pb.FinalizeLoggedModel.Response(model=self._model(model))
+
+    def _log_model_params(self, trial: Possessions, message: Any) -> None:
+        params = {each.key: each.value for each in message.params}
+        self._client.log_model_params(trial.check_model(message.model_id), params)
+
+    def _set_model_tags(self, trial: Possessions, message: Any) -> None:
+        tags = {each.key: each.value for each in message.tags}
+        self._client.set_logged_model_tags(trial.check_model(message.model_id), tags)
+
+    def _delete_model_tag(self, trial: Possessions, message: Any) -> None:
+        self._client.delete_logged_model_tag(trial.check_model(message.model_id), message.tag_key)
+
+    def _search_models(self, trial: Possessions, message: Any) -> Any:
+        """Only among the trial's, whatever the filter says; so there are few, and all are on one page."""
+        response = pb.SearchLoggedModels.Response()
+        for run_id in set(trial.models.values()):
+            ours = f"source_run_id = '{run_id}'"
+            found = self._client.search_logged_models(
+                [self._experiment_id], f"{message.filter} AND {ours}" if message.filter else ours
+            )
+            response.models.extend(self._model(each) for each in found if each.model_id in trial.models)
+        return response
+
+
+def _labelled(body: bytes | Path) -> tuple[bytes | Path, Label]:
+    try:
+        return messages.cut_trailer(body)
+    except ValueError as error:
+        raise _malformed(error) from None
+
+
+def _label(body: bytes) -> Label:
+    try:
+        return Label.decode(body)
+    except ValueError as error:
+        raise _malformed(error) from None
+
+
+def _malformed(error: Exception) -> RelayError:
+    return RelayError("INVALID_PARAMETER_VALUE", f"a request that cannot be read: {error}")
+
+
+def _check_tags(tags: Any) -> None:
+    """Refuse to move a run elsewhere in the tree of runs."""
+    if any(tag.key == MLFLOW_PARENT_RUN_ID for tag in tags):
+        raise refused(f"the tag {MLFLOW_PARENT_RUN_ID} is set when a run is made")

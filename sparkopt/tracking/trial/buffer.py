@@ -1,0 +1,136 @@
+"""Metrics, parameters and tags on their way to the driver, gathered into batches.
+
+    log_metric, log_param, set_tag, log_batch ──▶ Buffer.add ──▶ a second later, or when enough has come
+                                                                 together, or before anything else ──▶ send
+
+A call costs microseconds, a batch one round trip.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Final
+
+from mlflow.entities import Metric, Param, RunTag
+from mlflow.protos.service_pb2 import LogBatch
+
+SECONDS: Final = 1.0
+"""How long something may wait."""
+
+ENTRIES: Final = 1000
+"""How many entries a batch may have: MLflow's limit."""
+
+_FEW: Final = 100
+"""How many of these may be parameters, or tags: MLflow's limit."""
+
+_CHARACTERS: Final = 400_000
+"""How long the values of parameters and tags may be together: half of MLflow's limit, which is in bytes."""
+
+
+@dataclass(slots=True)
+class _Batch:
+    metrics: list[Metric] = field(default_factory=list)
+    params: dict[str, str] = field(default_factory=dict)
+    tags: dict[str, str] = field(default_factory=dict)
+
+    def messages(self, run_id: str) -> Iterator[LogBatch]:
+        metrics, params, tags = iter(self.metrics), iter(self.params.items()), iter(self.tags.items())
+        while True:
+            message = LogBatch(
+                run_id=run_id,
+                params=[Param(*each).to_proto() for each in islice(params, _FEW)],
+                tags=[RunTag(*each).to_proto() for each in islice(tags, _FEW)],
+            )
+            room = ENTRIES - len(message.params) - len(message.tags)
+            message.metrics.extend(each.to_proto() for each in islice(metrics, room))
+            if not (message.metrics or message.params or message.tags):
+                return
+            yield message
+
+
+class Buffer:
+    """Gathers for all runs of a trial. May be used from any thread.
+
+    Args:
+        send: sends a batch, and returns once it is written.
+    """
+
+    def __init__(self, send: Callable[[LogBatch], None]) -> None:
+        self._send = send
+        self._lock = threading.Lock()
+        self._sending = threading.Lock()
+        self._batches: dict[str, _Batch] = {}
+        self._entries = 0
+        self._characters = 0
+        self._timer: threading.Timer | None = None
+        self._error: Exception | None = None
+
+    def add(
+        self,
+        run_id: str,
+        metrics: Sequence[Metric] = (),
+        params: Sequence[Param] = (),
+        tags: Sequence[RunTag] = (),
+    ) -> None:
+        """Take entries in. Of a tag that comes twice the last value counts.
+
+        Raises:
+            Exception: what sending an earlier batch has raised meanwhile.
+        """
+        with self._lock:
+            self._raise_error()
+            batch = self._batches.setdefault(run_id, _Batch())
+            batch.metrics += metrics
+            for kept, new in ((batch.params, params), (batch.tags, tags)):
+                for each in new:
+                    kept[each.key] = each.value
+                    self._characters += len(each.value)
+            self._entries += len(metrics) + len(params) + len(tags)
+            full = (
+                self._entries >= ENTRIES
+                or len(batch.params) >= _FEW
+                or len(batch.tags) >= _FEW
+                or self._characters >= _CHARACTERS
+            )
+            if not full and self._timer is None:
+                self._timer = threading.Timer(SECONDS, self._flush_late)
+                self._timer.daemon = True
+                self._timer.start()
+        if full:
+            self.flush()
+
+    def flush(self) -> None:
+        """Send what is here, and wait until it is written.
+
+        Raises:
+            Exception: the first that sending has raised, now or meanwhile.
+        """
+        with self._sending:
+            with self._lock:
+                batches, self._batches = self._batches, {}
+                self._entries = self._characters = 0
+                timer, self._timer = self._timer, None
+            if timer is not None:
+                timer.cancel()
+            for run_id, batch in batches.items():
+                for message in batch.messages(run_id):
+                    try:
+                        self._send(message)
+                    except Exception as error:  # noqa: BLE001 - raised below, once the rest is sent
+                        self._error = self._error or error
+        with self._lock:
+            self._raise_error()
+
+    def _flush_late(self) -> None:
+        try:
+            self.flush()
+        except Exception as error:  # noqa: BLE001 - for the objective's next call
+            self._error = error
+
+    def _raise_error(self) -> None:
+        error, self._error = self._error, None
+        if error is not None:
+            raise error

@@ -1,0 +1,196 @@
+"""MLflow in an evaluator's process: set up for each trial, and cleaned up after it.
+
+    begin()   tracking URI, registries ──▶ RelayStore, RelayArtifactRepository
+              every thread's stack of active runs begins with the trial's run
+    end()     nested runs that are open are ended, what is buffered is sent, all of that is undone
+
+MLflow keeps what is active in globals and makes its stores from addresses, so that this has to reach into its
+modules. Autologging, which is a process's, stays on.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import sys
+from collections.abc import Callable
+from typing import Any, Final
+
+import mlflow
+from mlflow.entities import RunData, RunInfo, RunInputs, RunOutputs
+from mlflow.environment_variables import (
+    MLFLOW_EXPERIMENT_ID,
+    MLFLOW_EXPERIMENT_NAME,
+    MLFLOW_RUN_ID,
+    MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT,
+    MLFLOW_TRACKING_URI,
+)
+from mlflow.store.artifact import artifact_repository_registry
+from mlflow.tracing import fluent as tracing
+from mlflow.tracking import fluent
+from mlflow.tracking._model_registry import utils as registry_utils
+from mlflow.tracking._tracking_service import utils as tracking_utils
+
+from sparkopt.tracking.messages import SCHEME
+from sparkopt.tracking.trial import plugins
+from sparkopt.tracking.trial.artifacts import RelayArtifactRepository
+from sparkopt.tracking.trial.store import THE_EXPERIMENT, Line, RelayStore, not_relayed
+from sparkopt.worker.reports import Reporter
+
+TRACKING_URI: Final = f"{SCHEME}:"
+
+_THREAD_LOCAL: Final = (
+    "_active_run_stack",
+    "_last_active_run_id",
+    "_last_logged_model_id",
+    "_ACTIVE_MODEL_CONTEXT",
+)
+_MOST_NESTED: Final = 100
+_SPANS: Final = ("start_span", "start_span_no_context")
+
+
+class TrialRun(mlflow.ActiveRun):
+    """The trial's run, active. The driver is asked for it when somebody looks at it."""
+
+    def __init__(self, store: RelayStore) -> None:
+        self._store = store
+
+    @property
+    def info(self) -> RunInfo:
+        """The run's ids, name and times."""
+        return self._store.trial_run.info
+
+    @property
+    def data(self) -> RunData:
+        """Its parameters and tags when the trial began."""
+        return self._store.trial_run.data
+
+    @property
+    def inputs(self) -> RunInputs | None:
+        """Its datasets then."""
+        return self._store.trial_run.inputs
+
+    @property
+    def outputs(self) -> RunOutputs | None:
+        """Its models."""
+        return getattr(self, "_outputs", None) or self._store.trial_run.outputs
+
+
+class Session:
+    """MLflow in this process. Made once, when MLflow has been imported."""
+
+    def __init__(self) -> None:
+        self._store = RelayStore()
+        self._running = False
+        self._stack_before: Callable[[], list[Any]] = fluent._active_run_stack.default_factory
+        tracking_utils._tracking_store_registry.register(SCHEME, lambda **_: self._store)
+        artifact_repository_registry._artifact_repository_registry.register(SCHEME, self._repository)
+        self._let_runs_be_entered_again()
+        for name in _SPANS:
+            self._refuse_span(name)
+
+    def _repository(self, uri: str, *args: Any, **kwargs: Any) -> RelayArtifactRepository:
+        return RelayArtifactRepository(uri, lambda: self._store.line, *args, **kwargs)
+
+    def _let_runs_be_entered_again(self) -> None:
+        """Have ``start_run()`` without a run of its own enter the trial's, as it did with MLFLOW_RUN_ID."""
+        original = fluent.start_run
+        signature = inspect.signature(original)
+
+        @functools.wraps(original)
+        def start_run(*args: Any, **kwargs: Any) -> Any:
+            asked = signature.bind(*args, **kwargs).arguments
+            if self._enters_the_trials_run(asked):
+                asked.pop("experiment_id", None)
+                return original(**{**asked, "run_id": self._store.trial_run.info.run_id, "nested": True})
+            return original(*args, **kwargs)
+
+        fluent.start_run = mlflow.start_run = start_run
+
+    def _enters_the_trials_run(self, asked: dict[str, Any]) -> bool:
+        if not self._running or asked.get("nested") or asked.get("parent_run_id"):
+            return False
+        if mlflow.get_tracking_uri() != TRACKING_URI:
+            return False
+        ours = self._store.trial_run.info.run_id
+        if asked.get("run_id") not in (None, ours):
+            return False
+        stack = fluent._active_run_stack.get()
+        return not stack or (len(stack) == 1 and stack[0].info.run_id == ours)
+
+    def _refuse_span(self, name: str) -> None:
+        """Have traces fail inside a trial: MLflow would send them from a thread, and log that it cannot."""
+        original = getattr(tracing, name, None)
+        if original is None:  # older versions of MLflow do not have all
+            return
+
+        @functools.wraps(original)
+        def start(*args: Any, **kwargs: Any) -> Any:
+            if self._running and mlflow.get_tracking_uri() == TRACKING_URI:
+                raise not_relayed("a trace")
+            return original(*args, **kwargs)
+
+        setattr(tracing, name, start)
+        setattr(mlflow, name, start)
+
+    def begin(self, reporter: Reporter) -> None:
+        """A trial begins: MLflow's calls land in its run from now on."""
+        self._store.begin(Line(reporter))
+        mlflow.set_tracking_uri(TRACKING_URI)
+        # What starts a trace in another way makes none. It goes behind the URI, which switches tracing on.
+        mlflow.tracing.disable()
+        registry_utils._get_store_registry().register(SCHEME, plugins.model_registry_store)
+        for variable in (MLFLOW_RUN_ID, MLFLOW_EXPERIMENT_NAME):
+            variable.unset()
+        MLFLOW_EXPERIMENT_ID.set(THE_EXPERIMENT)
+        MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT.set(True)
+        self._reset()
+        fluent._active_run_stack.default_factory = lambda: [TrialRun(self._store)]
+        self._running = True
+
+    def end(self, *, failed: bool) -> None:
+        """The trial's objective has returned or raised: send everything, and forget the trial.
+
+        Args:
+            failed: whether it has raised.
+
+        Raises:
+            Exception: what could not be logged.
+        """
+        try:
+            # The objective may have set another, and what is left to be done is this one's.
+            mlflow.set_tracking_uri(TRACKING_URI)
+            self._end_runs("FAILED" if failed else "FINISHED")
+            self._store.flush()
+        finally:
+            self._running = False
+            self._store.end()
+            fluent._active_run_stack.default_factory = self._stack_before
+            self._reset()
+            tracking_utils._tracking_uri = None
+            for variable in (MLFLOW_RUN_ID, MLFLOW_EXPERIMENT_ID, MLFLOW_TRACKING_URI):
+                variable.unset()
+
+    def _end_runs(self, status: str) -> None:
+        if not self._store.asked:
+            return
+        for _ in range(_MOST_NESTED):
+            if fluent.active_run() is None:
+                return
+            try:
+                fluent.end_run(status)
+            except Exception as error:  # noqa: BLE001 - the others have to be ended as well
+                tell(error)
+
+    def _reset(self) -> None:
+        for name in _THREAD_LOCAL:
+            variable = getattr(fluent, name, None)  # older versions of MLflow do not have all
+            if variable is not None:
+                variable.reset()
+        fluent._active_experiment_id = None
+        tracking_utils._artifact_repos_cache.clear()
+
+
+def tell(error: BaseException) -> None:
+    """Say in the log that something was not logged: the trial's result counts all the same."""
+    sys.stderr.write(f"MLflow: not all of this trial could be logged: {type(error).__name__}: {error}\n")

@@ -1,0 +1,312 @@
+"""MLflow's tracking store inside a trial: what it is asked, it asks the driver.
+
+    mlflow.log_metric ──▶ RelayStore.log_metric ──▶ Buffer ──┐
+    anything else ──────▶ RestStore ──▶ _call_endpoint ──────┴─▶ Reporter.ask ──▶ driver: relay.py
+
+MLflow's client for its REST API does the rest: it makes messages of the calls, and has one method for all.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final, NoReturn
+
+from mlflow.entities import Experiment, Metric, Param, Run, RunInfo, RunTag
+from mlflow.exceptions import MlflowException
+from mlflow.protos import service_pb2
+from mlflow.protos.databricks_pb2 import INTERNAL_ERROR, INVALID_PARAMETER_VALUE, PERMISSION_DENIED, ErrorCode
+from mlflow.store.tracking.rest_store import RestStore
+from mlflow.utils.async_logging.run_operations import RunOperations
+from mlflow.utils.proto_json_utils import parse_dict
+from mlflow.utils.validation import _validate_metric, _validate_param, _validate_tag
+
+from sparkopt.errors import RequestFailedError, TrialError
+from sparkopt.tracking import messages
+from sparkopt.tracking.messages import RelayError
+from sparkopt.tracking.trial.buffer import Buffer
+from sparkopt.worker.reports import Reporter
+
+THE_EXPERIMENT: Final = "of-the-trial"
+"""An alias for the id of the trial's experiment, as long as nobody has asked the driver for it."""
+
+_MODEL_PATH: Final = re.compile(r"/logged-models/([^/?]+)(?:/tags/(.+))?")
+_READS: Final = frozenset({"GetRun", "GetMetricHistory", "GetLoggedModel", "SearchLoggedModels"})
+
+
+class Line:
+    """The way to the driver for one trial, as MLflow's classes need it: with MLflow's exceptions.
+
+    Attributes:
+        directory: where files that are to be sent have to be.
+
+    Args:
+        reporter: the trial's.
+    """
+
+    def __init__(self, reporter: Reporter) -> None:
+        self._reporter = reporter
+        self.directory = reporter.directory
+
+    def ask(self, method: str, body: bytes | Path = b"") -> bytes | Path:
+        """See :meth:`Reporter.ask`.
+
+        Raises:
+            MlflowException: whatever is wrong.
+        """
+        try:
+            answer = self._reporter.ask(method, body)
+            return answer if isinstance(answer, Path) else messages.unpack_answer(answer)
+        except RelayError as error:
+            raise MlflowException(error.message, _code(error.code)) from None
+        except (TrialError, RequestFailedError) as error:
+            raise MlflowException(f"MLflow cannot be reached: {error}", INTERNAL_ERROR) from error
+
+    def ask_for_bytes(self, method: str, body: bytes = b"") -> bytes:
+        """The answer in memory, however it came."""
+        answer = self.ask(method, body)
+        if isinstance(answer, bytes):
+            return answer
+        try:
+            # Too large for a message, and so too large to have been an error.
+            return messages.unpack_answer(answer.read_bytes())
+        finally:
+            answer.unlink()
+
+
+class RelayStore(RestStore):
+    """The store of one process, for the trial of the moment."""
+
+    def __init__(self) -> None:
+        super().__init__(self._no_host)
+        self._line: Line | None = None
+
+    def begin(self, line: Line) -> None:
+        """A trial begins. Nothing is asked yet."""
+        self._line = line
+        self._buffer = Buffer(self._send)
+        self._lock = threading.Lock()
+        self._run: Run | None = None
+        self._experiment: Experiment | None = None
+        self._unchanged = False
+        self._given: dict[str, str] = {}
+        self._params: dict[str, dict[str, str]] = {}
+
+    def end(self) -> None:
+        """The trial has ended; what is still buffered has been flushed."""
+        self._line = None
+
+    @property
+    def line(self) -> Line:
+        """The way to the driver.
+
+        Raises:
+            MlflowException: between trials.
+        """
+        if self._line is None:
+            raise MlflowException("this tracking store is only there while a trial runs")
+        return self._line
+
+    # The trial's own run and experiment.
+
+    @property
+    def asked(self) -> bool:
+        """Whether anything wanted to know the trial's run yet."""
+        return self._run is not None
+
+    @property
+    def trial_run(self) -> Run:
+        """The trial's run as it was when the first thing was asked."""
+        self._ask_for_the_run()
+        assert self._run is not None
+        return self._run
+
+    def _ask_for_the_run(self) -> Experiment:
+        with self._lock:
+            if self._experiment is None:
+                run, experiment = messages.part(self.line.ask_for_bytes(messages.RUN))
+                self._run = Run.from_proto(service_pb2.Run.FromString(run))
+                self._given = dict(self._run.data.params)
+                self._unchanged = True
+                self._experiment = Experiment.from_proto(service_pb2.Experiment.FromString(experiment))
+            return self._experiment
+
+    def get_run(self, run_id: str) -> Run:
+        """The trial's run from here, as long as nothing has changed it; any other from the driver."""
+        if run_id == self.trial_run.info.run_id and self._unchanged:
+            return self.trial_run
+        run: Run = super().get_run(run_id)
+        return run
+
+    def update_run_info(self, run_id: str, run_status: Any, end_time: Any, run_name: str | None) -> RunInfo:
+        """Rename a run, or set the status of a nested one. That of the trial's run is the driver's to set."""
+        if run_id == self.trial_run.info.run_id and run_name is None:
+            return self.trial_run.info
+        info: RunInfo = super().update_run_info(run_id, run_status, end_time, run_name)
+        return info
+
+    def get_experiment(self, experiment_id: str) -> Experiment:
+        """The trial's experiment; a worker knows no other."""
+        experiment = self._ask_for_the_run()
+        if str(experiment_id) not in (THE_EXPERIMENT, experiment.experiment_id):
+            raise _another_experiment(f"with the id {experiment_id}")
+        return experiment
+
+    def get_experiment_by_name(self, experiment_name: str) -> Experiment:
+        """The trial's experiment; a worker knows no other."""
+        experiment = self._ask_for_the_run()
+        if experiment_name != experiment.name:
+            raise _another_experiment(f"{experiment_name!r}")
+        return experiment
+
+    # What is logged often.
+
+    def log_metric(self, run_id: str, metric: Metric) -> None:
+        """Buffer a metric."""
+        self._log(run_id, metrics=[metric])
+
+    def log_param(self, run_id: str, param: Param) -> None:
+        """Buffer a parameter."""
+        self._log(run_id, params=[param])
+
+    def set_tag(self, run_id: str, tag: RunTag) -> None:
+        """Buffer a tag."""
+        self._log(run_id, tags=[tag])
+
+    def log_batch(
+        self, run_id: str, metrics: Sequence[Metric], params: Sequence[Param], tags: Sequence[RunTag]
+    ) -> None:
+        """Buffer many."""
+        self._log(run_id, metrics, params, tags)
+
+    def log_batch_async(
+        self, run_id: str, metrics: Sequence[Metric], params: Sequence[Param], tags: Sequence[RunTag]
+    ) -> RunOperations:
+        """Buffer many: nobody waits for the store anyway, and MLflow's threads would only take time."""
+        self._log(run_id, metrics, params, tags)
+        return RunOperations([])
+
+    def _log(
+        self,
+        run_id: str,
+        metrics: Sequence[Metric] = (),
+        params: Sequence[Param] = (),
+        tags: Sequence[RunTag] = (),
+    ) -> None:
+        # The store checks this too, but after the objective has gone on.
+        line = self.line
+        for metric in metrics:
+            _validate_metric(metric.key, metric.value, metric.timestamp, metric.step)
+        params = [_validate_param(each.key, each.value) for each in params]
+        tags = [_validate_tag(each.key, each.value) for each in tags]
+        with self._lock:
+            known = self._params.setdefault(run_id, {})
+            new = dict(known)
+            for param in params:
+                if new.setdefault(param.key, param.value) != param.value:
+                    raise MlflowException(
+                        f"Changing param values is not allowed. Param with key='{param.key}' was already"
+                        f" logged with value='{new[param.key]}' for run ID='{run_id}'. Attempted logging new"
+                        f" value '{param.value}'.",
+                        INVALID_PARAMETER_VALUE,
+                    )
+            params = [each for each in params if each.key not in known]
+            self._params[run_id] = new
+            if self._run is not None and run_id == self._run.info.run_id:
+                params = [each for each in params if self._is_new(each)]
+                self._unchanged = False
+        if line is not self._line:
+            raise MlflowException("the trial has ended")
+        self._buffer.add(run_id, metrics, params, tags)
+
+    def _is_new(self, param: Param) -> bool:
+        """Whether the trial's run had no such parameter when the trial began.
+
+        The search logs each hyperparameter by its label, and so may the objective; and an attempt before this
+        one may have logged anything. No trial should fail because the objective writes a value otherwise.
+        """
+        given = self._given.get(param.key)
+        if given is not None and not _same(given, param.value):
+            sys.stderr.write(
+                f"MLflow: the parameter {param.key} of this trial's run is {given!r} already, and stays so:"
+                f" {param.value!r} is not logged\n"
+            )
+        return given is None
+
+    def flush(self) -> None:
+        """Send what is buffered, and wait until it is written."""
+        self._buffer.flush()
+
+    def _send(self, message: service_pb2.LogBatch) -> None:
+        self.line.ask_for_bytes("LogBatch", message.SerializeToString())
+
+    # Everything else.
+
+    def _call_endpoint(
+        self,
+        api: Any,
+        json_body: str | None = None,
+        endpoint: str | None = None,
+        *_: Any,
+        response_proto: Any = None,
+        **__: Any,
+    ) -> Any:
+        name = api.__name__
+        if name not in messages.CALLS:
+            raise not_relayed(name)
+        message = api()
+        if json_body:
+            parse_dict(json.loads(json_body), message)
+        if endpoint is not None and (found := _MODEL_PATH.search(endpoint)):
+            message.model_id = found[1]
+            if found[2] is not None:
+                message.tag_key = found[2]
+        self.flush()
+        if name not in _READS:
+            self._unchanged = False
+        response = response_proto or api.Response()
+        response.ParseFromString(self.line.ask_for_bytes(name, message.SerializeToString()))
+        return response
+
+    @property
+    def supports_workspaces(self) -> bool:
+        """No: a trial has its experiment."""
+        return False
+
+    def _no_host(self) -> NoReturn:
+        raise not_relayed("this")
+
+
+def _same(one: str, other: str) -> bool:
+    try:
+        return one == other or float(one) == float(other)
+    except ValueError:
+        return False
+
+
+def _code(name: str) -> int:
+    try:
+        return int(ErrorCode.Value(name))
+    except ValueError:
+        return int(INTERNAL_ERROR)
+
+
+def not_relayed(what: str) -> MlflowException:
+    """What is raised for something that a trial cannot have."""
+    return MlflowException(
+        f"inside a trial MLflow takes what belongs to the trial's run: {what} is not passed on to the"
+        " tracking store. Do it on the driver, before or after fmin.",
+        PERMISSION_DENIED,
+    )
+
+
+def _another_experiment(which: str) -> MlflowException:
+    return MlflowException(
+        f"a trial logs to the experiment of its search, and knows no experiment {which}. Set the experiment"
+        " on the driver, before fmin.",
+        PERMISSION_DENIED,
+    )

@@ -1,0 +1,57 @@
+"""Stores, and a search whose trials have logged everything that there is to log."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+
+import cloudpickle
+import deeds
+import pytest
+from desk import Desk, Logging
+
+from sparkopt.pool import WorkerPool
+from sparkopt.tracking.trial.objective import TrackedObjective
+
+cloudpickle.register_pickle_by_value(deeds)
+
+
+@pytest.fixture(scope="module")
+def make_desk(empty_store, tmp_path_factory):
+    """Makes a desk with a new sqlite store, or with the store of an address."""
+    desks = []
+
+    def make(uri=None):
+        directory = tmp_path_factory.mktemp("tracked")
+        if uri is None:
+            shutil.copy(empty_store, directory / "mlflow.db")
+            uri = f"sqlite:///{directory}/mlflow.db"
+        desks.append(Desk(uri, directory / "artifacts"))
+        return desks[-1]
+
+    yield make
+    for desk in desks:
+        desk.close()
+
+
+@pytest.fixture(scope="module")
+def logging_pool(spark, make_desk):
+    """Opens a pool with one worker, and makes studies in it whose desks stay when it is closed."""
+
+    @contextlib.contextmanager
+    def open_pool():
+        studies = []
+        with WorkerPool(1, spark_session=spark) as pool:
+
+            def make(uri=None, objective=deeds.do):
+                channel = pool.open_study(cloudpickle.dumps(TrackedObjective(objective)))
+                studies.append(Logging(channel, make_desk(uri)))
+                return studies[-1]
+
+            try:
+                yield make
+            finally:
+                for study in studies:
+                    study.close()
+
+    return open_pool

@@ -1,0 +1,369 @@
+"""A worker that asks for what is not its trial's, or for what is no request at all, gets nothing."""
+
+from __future__ import annotations
+
+import os
+import pickle
+from pathlib import Path
+
+import pytest
+from mlflow.entities import LoggedModelStatus, Metric, Param, RunTag
+from mlflow.protos import service_pb2 as pb
+
+from sparkopt.coordinator import Request
+from sparkopt.tracking import messages
+from sparkopt.tracking.messages import Label, RelayError
+from sparkopt.tracking.records import Log, Put
+from sparkopt.tracking.relay import Relay
+
+MIB = 2**20
+MINE, OTHER = 1, 2
+NOTHING = "0" * 32
+
+
+class Worker:
+    """Asks as it likes, for a trial."""
+
+    def __init__(self, desk, tid=MINE):
+        self.desk = desk
+        self.tid = tid
+        self.run = desk.run_of(tid)
+
+    def ask(self, method, body=b""):
+        """The answer, read."""
+        answer = self.desk.relay.answer(Request(self.tid, 1, "worker", 1, method, body))
+        return answer if isinstance(answer, Path) else messages.unpack_answer(answer)
+
+    def call(self, message):
+        """Send a message of MLflow's; the response."""
+        answer = self.ask(type(message).__name__, message.SerializeToString())
+        return type(message).Response.FromString(answer)
+
+    def put(self, path, content=b"x", owner=None, kind="runs"):
+        """Store a file."""
+        return self.ask(messages.PUT, content + messages.trailer(Label(kind, owner or self.run, path)))
+
+    def artifact(self, method, path, owner=None, kind="runs"):
+        """List or get."""
+        return self.ask(method, Label(kind, owner or self.run, path).encode())
+
+    def model(self):
+        """Make a model; its id."""
+        return self.call(pb.CreateLoggedModel(experiment_id=self.desk.experiment)).model.info.model_id
+
+
+@pytest.fixture(scope="module")
+def desk(make_desk):
+    return make_desk()
+
+
+@pytest.fixture
+def worker(desk):
+    return Worker(desk)
+
+
+@pytest.fixture
+def other(desk):
+    """Another trial's, with a run and a model to be kept from the first."""
+    return Worker(desk, OTHER)
+
+
+def refused(call, *arguments, match="refused"):
+    with pytest.raises(RelayError, match=match) as caught:
+        call(*arguments)
+    assert caught.value.code in ("PERMISSION_DENIED", "INVALID_PARAMETER_VALUE")
+
+
+def about(run_id):
+    """A message of each kind that is about a run."""
+    return [
+        pb.GetRun(run_id=run_id),
+        pb.GetRun(run_uuid=run_id),
+        pb.UpdateRun(run_id=run_id, run_name="stolen"),
+        pb.DeleteRun(run_id=run_id),
+        pb.LogBatch(run_id=run_id, params=[Param("stolen", "1").to_proto()]),
+        pb.DeleteTag(run_id=run_id, key="tid"),
+        pb.GetMetricHistory(run_id=run_id, metric_key="m"),
+        pb.LogInputs(run_id=run_id),
+        pb.LogOutputs(run_id=run_id),
+        pb.LogModel(run_id=run_id, model_json="{}"),
+        pb.CreateLoggedModel(source_run_id=run_id),
+        pb.CreateRun(tags=[RunTag("mlflow.parentRunId", run_id).to_proto()]),
+    ]
+
+
+@pytest.mark.parametrize("number", range(len(about(""))))
+def test_no_message_reaches_another_run(desk, worker, other, number):
+    for run_id in (other.run, desk.main, NOTHING, ""):
+        message = about(run_id)[number]
+        if "experiment_id" in message.DESCRIPTOR.fields_by_name:
+            if not run_id:
+                continue  # by which they mean the trial's own
+            message.experiment_id = desk.experiment
+        refused(worker.call, message)
+    run = desk.run(OTHER)
+    assert (run.data.params, run.info.lifecycle_stage) == ({}, "active")
+    assert run.info.run_name != "stolen"
+    assert run.data.tags["tid"] == str(OTHER)
+
+
+def model_messages(model_id):
+    """A message of each kind that is about a model."""
+    return [
+        pb.GetLoggedModel(model_id=model_id),
+        pb.FinalizeLoggedModel(model_id=model_id, status=LoggedModelStatus.FAILED.to_proto()),
+        pb.SetLoggedModelTags(model_id=model_id),
+        pb.DeleteLoggedModelTag(model_id=model_id, tag_key="k"),
+        pb.LogLoggedModelParamsRequest(model_id=model_id),
+    ]
+
+
+def test_no_message_reaches_another_model(desk, worker, other):
+    foreign = other.model()
+    for model_id in (foreign, "m-" + NOTHING, ""):
+        for message in model_messages(model_id):
+            refused(worker.call, message)
+    metric = Metric("m", 1.0, 1, 0, model_id=foreign).to_proto()
+    refused(worker.call, pb.LogBatch(run_id=worker.run, metrics=[metric]))
+    refused(worker.call, pb.LogOutputs(run_id=worker.run, models=[pb.ModelOutput(model_id=foreign)]))
+    refused(worker.call, pb.LogInputs(run_id=worker.run, models=[pb.ModelInput(model_id=foreign)]))
+    mine = worker.model()
+    found = worker.call(pb.SearchLoggedModels(experiment_ids=[desk.experiment], filter="name LIKE '%'"))
+    assert mine in {each.info.model_id for each in found.models}
+    assert foreign not in {each.info.model_id for each in found.models}
+    assert desk.client.get_logged_model(foreign).metrics in (None, [])
+
+
+def test_runs_and_models_are_made_in_the_searchs_experiment_only(desk, worker):
+    for experiment in ("0", "77", ""):
+        refused(worker.call, pb.CreateRun(experiment_id=experiment))
+        refused(worker.call, pb.CreateLoggedModel(experiment_id=experiment))
+
+
+def test_a_run_stays_where_it_is_in_the_tree(desk, worker, other):
+    for run_id in (other.run, desk.main, worker.run):
+        tag = RunTag("mlflow.parentRunId", run_id).to_proto()
+        refused(worker.call, pb.LogBatch(run_id=worker.run, tags=[tag]))
+    refused(worker.call, pb.DeleteTag(run_id=worker.run, key="mlflow.parentRunId"))
+    assert desk.run(MINE).data.tags["mlflow.parentRunId"] == desk.main
+
+
+def test_how_the_trials_run_ends_is_not_the_workers_to_say(desk, worker):
+    worker.call(pb.UpdateRun(run_id=worker.run, status=pb.FINISHED, end_time=1))
+    refused(worker.call, pb.DeleteRun(run_id=worker.run))
+    assert (desk.run(MINE).info.status, desk.run(MINE).info.end_time) == ("RUNNING", None)
+
+
+def test_what_it_has_made_is_its_own(desk, worker):
+    made = worker.call(pb.CreateRun(experiment_id=desk.experiment, run_name="child")).run
+    assert [(tag.key, tag.value) for tag in made.data.tags if tag.key == "mlflow.parentRunId"] == [
+        ("mlflow.parentRunId", worker.run)
+    ]
+    worker.call(pb.LogBatch(run_id=made.info.run_id, params=[Param("p", "1").to_proto()]))
+    worker.call(pb.UpdateRun(run_id=made.info.run_id, status=pb.FAILED, end_time=5))
+    run = desk.client.get_run(made.info.run_id)
+    assert (run.data.params, run.info.status, run.info.end_time) == ({"p": "1"}, "FAILED", 5)
+    worker.call(pb.DeleteRun(run_id=made.info.run_id))
+    assert desk.client.get_run(made.info.run_id).info.lifecycle_stage == "deleted"
+
+
+@pytest.mark.parametrize(
+    "method", ["DeleteExperiment", "SearchRuns", "RestoreRun", "Run", "__init__", "", "artifact"]
+)
+def test_what_is_not_on_the_list_is_refused(worker, method):
+    refused(worker.ask, method)
+
+
+def run_this():
+    Path("was-run").touch()
+
+
+class Trap:
+    def __reduce__(self):
+        return run_this, ()
+
+
+@pytest.mark.parametrize(
+    "body", [b"\xff\xff\xff", b"\x0a\x80", pickle.dumps(Trap())], ids=["noise", "short", "pickle"]
+)
+@pytest.mark.parametrize("method", ["LogBatch", "LogModel", messages.PUT, messages.LIST, messages.GET])
+def test_what_cannot_be_read_is_refused(worker, method, body, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    refused(worker.ask, method, body, match="cannot be read")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "label",
+    [b"[]", b"{}", b'{"kind": "runs", "owner": 1, "path": "x"}', b'{"kind": "runs", "owner": "x"}', b"\xff"],
+)
+def test_a_label_that_is_none_is_refused(worker, label):
+    refused(worker.ask, messages.LIST, label, match="cannot be read")
+    refused(worker.ask, messages.PUT, label + len(label).to_bytes(4, "big"), match="cannot be read")
+
+
+OUT = [
+    "../x",
+    "..",
+    "a/../../x",
+    "a/..",
+    "/etc/passwd",
+    "..%2fx",
+    "%2e%2e/x",
+    "%252e%252e/x",
+    "a\\..\\..\\x",
+    "file:///etc/passwd",
+    "file:x",
+    "c:/x",
+    "~/x",
+    "./x",
+    "a//b",
+    "a/./b",
+    "a\0b",
+    "a\nb",
+    "a#b",
+]
+
+
+@pytest.mark.parametrize("path", OUT)
+def test_no_path_leads_out_of_the_artifacts(desk, worker, path, tmp_path):
+    model = worker.model()
+    for kind, owner in (("runs", worker.run), ("models", model)):
+        refused(worker.put, path, b"x", owner, kind, match="Invalid path")
+        refused(worker.artifact, messages.LIST, path, owner, kind, match="Invalid path")
+        refused(worker.artifact, messages.GET, path, owner, kind, match="Invalid path")
+
+
+def test_no_path_is_no_file(worker):
+    for path in ("", "a/"):
+        refused(worker.put, path, match="Invalid path")
+
+
+def test_artifacts_of_others_are_not_there(desk, worker, other):
+    other.put("secret.txt")
+    model = other.model()
+    for kind, owner in (("runs", other.run), ("runs", desk.main), ("models", model), ("experiments", "0")):
+        refused(worker.put, "x", b"x", owner, kind)
+        for method in (messages.LIST, messages.GET):
+            refused(worker.artifact, method, "secret.txt", owner, kind)
+    assert desk.files(other.run) == ["secret.txt"]
+
+
+def artifacts_of(desk, run_id):
+    return Path(desk.client.get_run(run_id).info.artifact_uri.removeprefix("file://"))
+
+
+def test_no_symbolic_link_is_followed(desk, worker, tmp_path):
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "secret").write_text("secret")
+    worker.put("dir/file")
+    here = artifacts_of(desk, worker.run)
+    (here / "link").symlink_to(outside)
+    (here / "dir" / "alias").symlink_to(outside / "secret")
+    try:
+        for path in ("link/secret", "dir/alias"):
+            refused(worker.artifact, messages.GET, path, match="symbolic link")
+            refused(worker.put, path, match="symbolic link")
+        refused(worker.artifact, messages.LIST, "link", match="symbolic link")
+        refused(worker.put, "link/new", match="symbolic link")
+    finally:
+        (here / "link").unlink()
+        (here / "dir" / "alias").unlink()
+    assert {path.name: path.read_text() for path in outside.iterdir()} == {"secret": "secret"}
+
+
+def test_files_come_and_go_whole_and_leave_nothing_behind(desk, worker, tmp_path):
+    large = os.urandom(3 * MIB)
+    body = tmp_path / "body"
+    body.write_bytes(large + messages.trailer(Label("runs", worker.run, "whole/large")))
+    assert worker.ask(messages.PUT, body) == b""
+    worker.put("whole/small", b"small")
+    worker.put("whole/empty", b"")
+    answer = worker.artifact(messages.GET, "whole/large")
+    assert isinstance(answer, Path)
+    assert answer.read_bytes() == large
+    answer.unlink()
+    assert worker.artifact(messages.GET, "whole/small") == b"small"
+    assert worker.artifact(messages.GET, "whole/empty") == b""
+    listed = pb.ListArtifacts.Response.FromString(worker.artifact(messages.LIST, "whole"))
+    assert {each.path: each.file_size for each in listed.files} == {
+        "whole/large": 3 * MIB,
+        "whole/small": 5,
+        "whole/empty": 0,
+    }
+    with pytest.raises(RelayError, match="No such artifact"):
+        worker.artifact(messages.GET, "whole/none")
+    with pytest.raises(RelayError):
+        worker.artifact(messages.GET, "whole")
+    refused_body = tmp_path / "refused"
+    refused_body.write_bytes(b"x" + messages.trailer(Label("runs", worker.run, "../x")))
+    refused(worker.ask, messages.PUT, refused_body, match="Invalid path")
+    assert list(tmp_path.iterdir()) == []
+    left = [path for path in desk.relay._files._directory.rglob("*") if path.is_file()]
+    assert left == []
+
+
+def test_a_models_description_names_the_place_that_its_reader_knows(desk, worker):
+    model = worker.model()
+    inside = messages.artifact_uri("models", model)
+    outside = desk.client.get_logged_model(model).artifact_location
+    described = f"artifact_path: {inside}\nmodel_id: {model}\n".encode()
+    worker.put("MLmodel", described, model, "models")
+    real = Path(outside.removeprefix("file://"), "MLmodel")
+    assert real.read_text() == f"artifact_path: {outside}\nmodel_id: {model}\n"
+    assert worker.artifact(messages.GET, "MLmodel", model, "models") == described
+
+
+def test_a_store_that_fails_is_an_answer_too(desk):
+    def no_run(tid):
+        raise ConnectionError("the store is away")
+
+    relay = Relay(desk.client, desk.experiment, no_run)
+    with pytest.raises(
+        RelayError, match="could not be reached or used: ConnectionError: the store is away"
+    ) as caught:
+        messages.unpack_answer(relay.answer(Request(7, 1, "worker", 1, messages.RUN, b"")))
+    assert caught.value.code == "INTERNAL_ERROR"
+
+
+def test_errors_of_the_store_keep_their_code(desk, worker):
+    first, second = (pb.LogBatch(run_id=worker.run, params=[Param("p", value).to_proto()]) for value in "12")
+    worker.call(first)
+    worker.call(first)
+    with pytest.raises(RelayError, match="p") as caught:
+        worker.call(second)
+    assert caught.value.code == "INVALID_PARAMETER_VALUE"
+
+
+def test_without_a_store_what_is_logged_becomes_records(desk):
+    def no_run(tid):
+        raise KeyError(tid)
+
+    records = []
+    relay = Relay(desk.client, desk.experiment, no_run, records.append, lambda: True)
+
+    def ask(method, body=b""):
+        return messages.unpack_answer(relay.answer(Request(7, 1, "worker", 1, method, body)))
+
+    run = pb.Run.FromString(messages.part(ask(messages.RUN))[0]).info
+    assert (run.run_id, run.experiment_id, run.lifecycle_stage) == ("trial-7", desk.experiment, "active")
+    batch = pb.LogBatch(
+        run_id=run.run_id,
+        metrics=[Metric("m", 1.5, 9, 2).to_proto()],
+        params=[Param("p", "1").to_proto()],
+        tags=[RunTag("t", "v").to_proto()],
+    )
+    ask("LogBatch", batch.SerializeToString())
+    ask(messages.PUT, b"words" + messages.trailer(Label("runs", run.run_id, "dir/w.txt")))
+    log, put = records
+    assert log == Log(7, {"p": "1"}, [("m", 1.5, 9, 2)], {"t": "v"})
+    assert put == Put(7, "dir/w.txt", b"words")
+    with pytest.raises(RelayError, match="the tracking store is gone"):
+        ask("CreateRun", pb.CreateRun(experiment_id=desk.experiment).SerializeToString())
+    with pytest.raises(RelayError, match="refused: run"):
+        ask("LogBatch", pb.LogBatch(run_id=desk.main).SerializeToString())
+    refused(
+        ask, messages.PUT, b"x" + messages.trailer(Label("runs", run.run_id, "../x")), match="Invalid path"
+    )
+    assert len(records) == 2
