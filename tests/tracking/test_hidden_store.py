@@ -1,0 +1,43 @@
+"""A store that only the driver can reach: everything arrives all the same."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from mlflow import MlflowClient
+from runs import artifacts, children, content, main_runs
+
+HERE = Path(__file__).parent
+
+
+def test_everything_arrives_in_a_store_that_workers_cannot_see(empty_store, tmp_path, monkeypatch):
+    place = tmp_path / "store"
+    place.mkdir()
+    shutil.copy(empty_store, place / "mlflow.db")
+    path = os.pathsep.join([str(HERE), str(HERE.parent)])
+    subprocess.run(
+        [sys.executable, HERE / "hidden_store.py", place],
+        env={**os.environ, "PYTHONPATH": path},
+        cwd=tmp_path,
+        timeout=150,
+        check=True,
+    )
+    client = MlflowClient(f"sqlite:///{place}/mlflow.db")
+    experiment = client.get_experiment_by_name("hidden")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", client.tracking_uri)
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_ID", experiment.experiment_id)
+    (main,) = main_runs(client)
+    assert main.info.status == "FINISHED"
+    assert "fmin/loss_over_trials.png" in artifacts(client, main)
+    found = children(client, main)
+    assert sorted(found) == [0, 1, 2, 3]
+    for tid, run in found.items():
+        assert run.info.status == "FINISHED"
+        assert run.data.tags["seen"] == "[]"  # the directory was there, and empty
+        assert run.data.metrics["loss"] == tid
+        assert run.data.metrics["twice"] == 2 * tid
+        assert content(client, run, "notes/words.txt") == b"words"
