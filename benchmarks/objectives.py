@@ -72,3 +72,12 @@ class Faulty:
         import ctypes
 
         ctypes.PyDLL(None).sleep(3600)  # unlike CDLL it keeps the GIL
+
+
+def thousand_metrics(x: float) -> float:
+    """Log a metric a thousand times with MLflow."""
+    import mlflow
+
+    for step in range(1000):
+        mlflow.log_metric("value", x, step=step)
+    return x

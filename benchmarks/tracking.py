@@ -2,7 +2,8 @@
 
 All take turns on one Spark session, and the store is a new SQLite file each time. The writer works beside the
 search, on the same cores: what is compared with a search that is not tracked is the time that was not spent
-in the writer's calls of the store.
+in the writer's calls of the store. And what do objectives pay that log themselves: a thousand metrics in each
+of a few trials, all of whose time counts.
 """
 
 from __future__ import annotations
@@ -13,10 +14,11 @@ import tempfile
 import time
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, Final
 from unittest import mock
 
 import click
+from hyperopt import rand
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, RunTag
 from mlflow.utils.mlflow_tags import (
@@ -25,13 +27,18 @@ from mlflow.utils.mlflow_tags import (
     MLFLOW_SOURCE_TYPE,
     MLFLOW_USER,
 )
+from pyspark.sql import SparkSession
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.peers import Search, run_sparkopt
+from benchmarks.objectives import thousand_metrics
+from benchmarks.peers import SPACE, Search, run_sparkopt
 from benchmarks.record import Record
+from sparkopt import SparkTrials, fmin
 from sparkopt.spark.session import get_session
 from sparkopt.tracking.store import Store
+
+_LOGGING_TRIALS: Final = 6
 
 
 class TimedStore(Store):
@@ -81,6 +88,7 @@ def tracking(trials: int, parallelism: int, rounds: int, path: Path | None) -> N
                 figures["client"].append(
                     1000 * _client_alone(trials, Path(directory, f"client-{number}")) / trials
                 )
+            figures["thousand"] = _thousand_metrics(session, Path(directory, "thousand"))
     finally:
         session.stop()
     _print(figures, trials)
@@ -93,6 +101,17 @@ def _search(asked: Search, place: Path) -> float:
     _new_store(place)
     with mock.patch.dict(os.environ, {"MLFLOW_TRACKING_URI": _uri(place)}):
         return run_sparkopt(asked, tracking=True)
+
+
+def _thousand_metrics(session: SparkSession, place: Path) -> list[float]:
+    """Milliseconds of each trial that logs a thousand metrics, but for the first, which imports MLflow."""
+    client = _new_store(place)
+    with mock.patch.dict(os.environ, {"MLFLOW_TRACKING_URI": _uri(place)}):
+        trials = SparkTrials(1, spark_session=session, tracking=True)
+        fmin(thousand_metrics, SPACE, rand.suggest, _LOGGING_TRIALS, trials=trials, verbose=False)
+    runs = client.search_runs(["0"], "attributes.run_name LIKE 'trial %'")
+    seconds = {int(run.data.tags["tid"]): run.data.metrics["seconds"] for run in runs}
+    return [1000 * seconds[tid] for tid in range(1, _LOGGING_TRIALS)]
 
 
 def _client_alone(trials: int, place: Path) -> float:
@@ -154,3 +173,8 @@ def _print(figures: dict[str, list[float]], trials: int) -> None:
         values = figures[key]
         table.add_row(name, *(f"{value:,.3f}" for value in (median(values), min(values), max(values))), ratio)
     Console().print(table)
+    thousand = figures["thousand"]
+    Console().print(
+        f"A trial that logs 1,000 metrics takes {median(thousand):,.0f} ms ({min(thousand):,.0f} to"
+        f" {max(thousand):,.0f}; limit 500)."
+    )

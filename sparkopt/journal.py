@@ -47,6 +47,7 @@ create table trials (
     tid integer primary key,
     document blob not null,         -- pickled, as it was proposed
     checksum integer not null,      -- of that
+    rstate blob,                    -- pickled, as it was after the proposal
     started real,                   -- seconds since the epoch, of the last attempt
     outcome text,                   -- of what settled it; null as long as nothing has
     settled real,                   -- seconds since the epoch
@@ -167,7 +168,7 @@ class Journal:
         """
         mine = {**dataclasses.asdict(identity), "format": _FORMAT}
         with self._writing() as database:
-            theirs = dict(database.execute("select key, value from meta where key != 'rstate'"))
+            theirs = dict(database.execute("select key, value from meta"))
             if not theirs:
                 database.executemany("insert into meta values (?, ?)", mine.items())
                 return
@@ -183,13 +184,16 @@ class Journal:
 
     def submitted(self, documents: Sequence[Document], rstate: Mapping[str, Any]) -> None:
         """Trials are about to be submitted, and this is the random state after their proposal."""
-        rows = []
+        state, rows = pickle.dumps(rstate), []
         for document in documents:
             data = codec.dumps(document)
-            rows.append((document["tid"], data, zlib.crc32(data)))
+            rows.append((document["tid"], data, zlib.crc32(data), state))
+        statement = "insert into trials (tid, document, checksum, rstate) values (?, ?, ?, ?)"
+        if len(rows) == 1:
+            self._write(statement, rows[0])
+            return
         with self._writing() as database:
-            database.executemany("insert into trials (tid, document, checksum) values (?, ?, ?)", rows)
-            database.execute("insert or replace into meta values ('rstate', ?)", (pickle.dumps(rstate),))
+            database.executemany(statement, rows)
 
     def started(self, started: Started) -> None:
         """An attempt was sent to a worker."""
@@ -270,7 +274,7 @@ class Journal:
     def rstate(self) -> Mapping[str, Any] | None:
         """The random state after the last proposal; None if there was none."""
         with self._writing() as database:
-            row = database.execute("select value from meta where key = 'rstate'").fetchone()
+            row = database.execute("select rstate from trials order by tid desc limit 1").fetchone()
         return None if row is None else pickle.loads(row[0])
 
     def entries(self) -> list[Entry]:

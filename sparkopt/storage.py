@@ -134,7 +134,7 @@ def _lengthen(path: Path) -> None:
             file.truncate(whole)
 
 
-_DOCUMENT, _CHECKSUM, _OUTCOME, _BODY, _BODY_CHECKSUM = 1, 2, 4, 9, 11
+_DOCUMENT, _CHECKSUM, _OUTCOME, _BODY, _BODY_CHECKSUM = 1, 2, 5, 10, 12
 """Where columns of a trial stand."""
 
 
