@@ -63,6 +63,8 @@ def _connect(path: Path) -> sqlite3.Connection:
         database.execute("pragma locking_mode = exclusive")
         database.execute("pragma journal_mode = wal")
         database.execute("pragma synchronous = normal")
+        # What is in the log is moved to the database, which waits for the disk, after so many pages of 4 KiB.
+        database.execute("pragma wal_autocheckpoint = 10000")
     except sqlite3.OperationalError:
         database.close()
         raise

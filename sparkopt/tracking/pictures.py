@@ -35,7 +35,7 @@ class Point:
 
 def loss_over_trials(points: Sequence[Point]) -> bytes:
     """A PNG of each trial's loss, in the order of the ids, and the best so far."""
-    figure = Figure(figsize=(8, 4.5), layout="constrained")
+    figure = Figure(figsize=(8, 4.5))
     axes = figure.add_subplot()
     ordered = sorted(points, key=lambda point: point.tid)
     tids = [point.tid for point in ordered]
@@ -61,7 +61,10 @@ def loss_by_parameter(points: Sequence[Point], options: Mapping[str, Sequence[st
     labels = sorted({label for point in points for label in point.values})[:_MOST_PANELS]
     columns = max(1, min(_COLUMNS, len(labels)))
     rows = max(1, math.ceil(len(labels) / columns))
-    figure = Figure(figsize=(_INCHES * columns + 1, _INCHES * rows + 0.5), layout="constrained")
+    width, height = _INCHES * columns + 1, _INCHES * rows + 0.5
+    figure = Figure(figsize=(width, height))
+    # In inches: a layout that is computed takes longer than all the rest of the picture.
+    figure.subplots_adjust(0.8 / width, 0.6 / height, 1 - 0.2 / width, 1 - 0.3 / height, 0.35, 0.6)
     for index, label in enumerate(labels):
         axes: Any = figure.add_subplot(rows, columns, index + 1)
         known = [point for point in points if label in point.values]
@@ -85,5 +88,5 @@ def _short(words: str, most: int = 18) -> str:
 def _png(figure: Figure) -> bytes:
     FigureCanvasAgg(figure)
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=110)
+    figure.savefig(buffer, format="png", dpi=90)
     return buffer.getvalue()
