@@ -20,7 +20,7 @@ from unittest import mock
 import click
 from hyperopt import rand
 from mlflow import MlflowClient
-from mlflow.entities import Metric, Param, RunTag
+from mlflow.entities import Metric, Param
 from mlflow.utils.mlflow_tags import (
     MLFLOW_PARENT_RUN_ID,
     MLFLOW_SOURCE_NAME,
@@ -115,26 +115,25 @@ def _thousand_metrics(session: SparkSession, place: Path) -> list[float]:
 
 
 def _client_alone(trials: int, place: Path) -> float:
-    """What a search writes for its trials, without a search: three calls for each."""
+    """What a search writes for its trials, without a search: three calls for each, the cheapest there are."""
     client = _new_store(place)
     names = (
-        MLFLOW_PARENT_RUN_ID,
-        MLFLOW_USER,
-        MLFLOW_SOURCE_NAME,
-        MLFLOW_SOURCE_TYPE,
-        "fmin_uuid",
-        "runSource",
+        *(
+            MLFLOW_PARENT_RUN_ID,
+            MLFLOW_USER,
+            MLFLOW_SOURCE_NAME,
+            MLFLOW_SOURCE_TYPE,
+            "fmin_uuid",
+            "runSource",
+        ),
+        *("trial_status", "worker", "worker_host", "attempt"),
     )
     began = time.perf_counter()
     for number in range(trials):
         tags = {**dict.fromkeys(names, "value"), "tid": str(number)}
         run = client.create_run("0", tags=tags, run_name=f"trial {number}")
-        client.log_batch(
-            run.info.run_id,
-            [Metric("loss", 0.0, 0, 0), Metric("seconds", 0.0, 0, 0)],
-            [Param("x", str(number))],
-            [RunTag(name, "value") for name in ("trial_status", "worker", "worker_host", "attempt")],
-        )
+        metrics = [Metric("loss", 0.0, 0, 0), Metric("seconds", 0.0, 0, 0)]
+        client.log_batch(run.info.run_id, metrics, [Param("x", str(number))])
         client.set_terminated(run.info.run_id)
     return time.perf_counter() - began
 

@@ -51,6 +51,10 @@ class Log:
         self.metrics.extend(other.metrics)
         self.tags.update(other.tags)
 
+    def __bool__(self) -> bool:
+        """Whether there is anything in it."""
+        return bool(self.params or self.metrics or self.tags)
+
 
 @dataclass(frozen=True, slots=True)
 class Put:

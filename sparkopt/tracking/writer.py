@@ -6,17 +6,20 @@
                                                                          ▼
                                                                        a file, to be replayed
 
-Records are written in their order. Only what is logged to a run may wait for more of the same run, until the
-run ends or there is nothing else to do. A backlog that is full holds up whoever puts more.
+Records are written in their order. Only that a run begins and what is logged to it may wait for more of the
+same run: until the run ends, there is nothing else to do, or a while has passed. A run that has ended by then
+is written in three calls. A backlog that is full holds up whoever puts more.
 """
 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import queue
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -35,11 +38,27 @@ _FIRST_PAUSE: Final = 0.2
 _LONGEST_PAUSE: Final = 5.0
 """Seconds between two tries, doubled each time."""
 
-_MAIN_SECONDS: Final = 1.0
-"""How often what is logged to the study's own run is written, at most."""
+_HOLDING_SECONDS: Final = 1.0
+"""How long something is held back while other things are written."""
 
 _WAITING_SECONDS: Final = 1.0
 """How often whoever waits for the end hears of what is left."""
+
+
+@dataclass(slots=True)
+class _Held:
+    """What is to be written of a run.
+
+    Attributes:
+        since: on the monotonic clock.
+        log: what was logged.
+        create: its beginning, if that is not written.
+    """
+
+    since: float
+    log: Log
+    create: Create | None = None
+
 
 Call = Callable[[], None]
 
@@ -57,8 +76,7 @@ class Writer:
         self._path = file
         self._queue: queue.SimpleQueue[Record | tuple[int, Call] | None] = queue.SimpleQueue()
         self._room = threading.Semaphore(BACKLOG)
-        self._held: dict[Run, Log] = {}
-        self._main_is_due = 0.0
+        self._held: dict[Run, _Held] = {}
         self._file: RecordFile | None = None
         self._given_up = threading.Event()
         self._dropped = 0
@@ -85,7 +103,7 @@ class Writer:
     def write(self, record: Log | Put) -> None:
         """Write a record out of turn, from within what :meth:`call` has called."""
         if isinstance(record, Log):
-            self._hold(record)
+            self._held_of(record.run).log.add(record)
         else:
             self._write(record)
 
@@ -133,21 +151,22 @@ class Writer:
 
     def _run(self) -> None:
         while (item := self._next()) is not None:
+            if isinstance(item, tuple):
+                self._flush(item[0])
+                item[1]()
+                continue
+            self._room.release()
             match item:
+                case Create():
+                    self._held_of(item.run).create = item
                 case Log():
-                    self._room.release()
-                    self._hold(item)
-                case Create() | Put():
-                    self._room.release()
-                    self._write(item)
-                case End():
-                    self._room.release()
+                    self._held_of(item.run).log.add(item)
+                case Put() | End():
                     self._flush(item.run)
                     self._write(item)
-                case (run, function):
-                    self._flush(run)
-                    function()
-        self._flush_all()
+            self._flush_overdue()
+        for run in list(self._held):
+            self._flush(run)
         if self._file is not None:
             self._file.close()
 
@@ -156,30 +175,36 @@ class Writer:
             return self._queue.get_nowait()
         for run in [run for run in self._held if run is not None]:
             self._flush(run)
-        while None in self._held:
-            due = self._main_is_due - time.monotonic()
-            if due <= 0:
-                self._flush(None)
-                break
+        if None in self._held:
+            # Each trial has something to say of the study's own run: that is gathered also if there is time.
             with contextlib.suppress(queue.Empty):
-                return self._queue.get(timeout=due)
+                return self._queue.get(timeout=max(0.0, self._due(None)))
+            self._flush(None)
         return self._queue.get()
 
-    def _hold(self, record: Log) -> None:
-        self._held.setdefault(record.run, Log(record.run)).add(record)
-        if record.run is None and time.monotonic() >= self._main_is_due:
-            self._flush(None)
+    def _held_of(self, run: Run) -> _Held:
+        if run not in self._held:
+            self._held[run] = _Held(time.monotonic(), Log(run))
+        return self._held[run]
 
-    def _flush_all(self) -> None:
-        for run in list(self._held):
+    def _due(self, run: Run) -> float:
+        """In how many seconds what is held of a run has been held for long enough."""
+        return self._held[run].since + _HOLDING_SECONDS - time.monotonic()
+
+    def _flush_overdue(self) -> None:
+        """Write what has been held for too long: it comes first."""
+        while self._held and self._due(run := next(iter(self._held))) <= 0:
             self._flush(run)
 
     def _flush(self, run: Run) -> None:
-        record = self._held.pop(run, None)
-        if run is None:
-            self._main_is_due = time.monotonic() + _MAIN_SECONDS
-        if record is not None:
-            self._write(record)
+        held = self._held.pop(run, None)
+        if held is None:
+            return
+        if held.create is not None:
+            self._write(dataclasses.replace(held.create, tags={**held.create.tags, **held.log.tags}))
+            held.log.tags.clear()
+        if held.log:
+            self._write(held.log)
 
     def _write(self, record: Record) -> None:
         if self._file is not None:

@@ -24,6 +24,10 @@ RECORDS = [
     Log(7, metrics=[("loss", 2.5, 1500, 0), ("loss", 1.5, 1600, 1)], tags={"kind": "ünusual"}),
     End(7, "FAILED", 2000),
 ]
+WRITES = 5
+"""How many records are written for these, if all are there when the writer gets to the first."""
+
+FIRST = Put(None, "first.txt", b"")
 
 
 class FailingStore(Store):
@@ -38,9 +42,10 @@ class FailingStore(Store):
 
     def write(self, record, again=False):
         self.go_on.wait()
-        if self.failures and (failure := self.failures.pop(0)) is not None:
-            raise failure
-        self.written.append((record, again))
+        if record is not FIRST:
+            if self.failures and (failure := self.failures.pop(0)) is not None:
+                raise failure
+            self.written.append((record, again))
         super().write(record, again)
 
 
@@ -60,10 +65,15 @@ def passing():
 
 
 def written_by(target, records, tmp_path):
+    """Write records that are all there when the writer gets to the first; what is written in the end."""
+    target.go_on.clear()
     writer = Writer(target, tmp_path / "kept.jsonl")
+    writer.put(FIRST)
     for record in records:
         writer.put(record)
+    target.go_on.set()
     writer.close(lambda left: None)
+    return [record for record, _ in target.written]
 
 
 def check_run(client):
@@ -85,17 +95,25 @@ def test_records_become_a_run(target, store, tmp_path):
     assert not (tmp_path / "kept.jsonl").exists()
 
 
-def test_what_is_logged_to_a_run_is_written_at_once_when_there_is_more_to_do(target, tmp_path):
-    target.go_on.clear()
-    writer = Writer(target, tmp_path / "kept.jsonl")
-    for record in RECORDS:
-        writer.put(record)
-    target.go_on.set()
-    writer.close(lambda left: None)
-    kinds = [type(record) for record, _ in target.written]
-    assert kinds == [Create, Put, Log, End]
-    (log,) = [record for record, _ in target.written if isinstance(record, Log)]
-    assert (log.params, len(log.metrics), log.tags) == ({"x": "1.5"}, 2, {"kind": "ünusual"})
+def test_a_run_that_has_ended_by_then_is_written_in_three_calls(target, store, tmp_path):
+    records = [record for record in RECORDS if not isinstance(record, Put)]
+    create, log, end = written_by(target, records, tmp_path)
+    assert create.tags == {**TAGS, "kind": "ünusual"}
+    assert (log.params, len(log.metrics), log.tags) == ({"x": "1.5"}, 2, {})
+    assert end == RECORDS[-1]
+
+
+def test_a_file_waits_for_what_was_logged_before_it(target, store, tmp_path):
+    written = written_by(target, RECORDS, tmp_path)
+    assert [type(record) for record in written] == [Create, Log, Put, Log, End]
+    check_run(store)
+
+
+def test_nothing_is_held_back_for_long(target, store, tmp_path, monkeypatch):
+    monkeypatch.setattr(room, "_HOLDING_SECONDS", 0.0)
+    written = written_by(target, RECORDS, tmp_path)
+    assert written == RECORDS
+    check_run(store)
 
 
 def test_what_is_logged_is_written_when_there_is_nothing_else_to_do(target, tmp_path, monkeypatch):
@@ -152,12 +170,14 @@ def test_a_run_that_was_created_without_an_answer_is_not_created_twice(target, s
 
 
 def test_what_a_store_refuses_is_told_and_costs_nothing_else(target, store, tmp_path):
-    target.failures = [None, MlflowException("no good", INVALID_PARAMETER_VALUE)]
     writer = Writer(target, tmp_path / "kept.jsonl")
     writer.put(RECORDS[0])
-    writer.put(Put(None, "refused.txt", b""))
     writer.put(Log(7, {"x": "1.5"}))
-    writer.call(7, lambda: None)
+    there = threading.Event()
+    writer.call(7, there.set)
+    assert there.wait(60)
+    target.failures = [MlflowException("no good", INVALID_PARAMETER_VALUE)]
+    writer.put(Put(7, "refused.txt", b""))
     writer.put(Log(7, {"y": "2", "x": "another"}, [("loss", 3.0, 0, 0)], {"kind": "late"}))
     writer.put(RECORDS[-1])
     with pytest.warns(TrackingWarning, match=r"2 records are not in the tracking store .* no good"):
@@ -212,9 +232,9 @@ def test_a_call_comes_after_what_was_put_before_it(target, store, tmp_path):
 def test_records_of_a_store_that_is_gone_are_kept_and_replayed(target, store, tmp_path, impatient):
     target.failures = [None, None, ConnectionError("cable cut")]
     kept = tmp_path / "kept.jsonl"
-    with pytest.warns(TrackingWarning, match=rf"cable cut.* 2 records .* `sparkopt replay {kept}`"):
+    with pytest.warns(TrackingWarning, match=rf"cable cut.* 3 records .* `sparkopt replay {kept}`"):
         written_by(target, RECORDS, tmp_path)
-    assert replay(kept) == 2
+    assert replay(kept) == 3
     assert not kept.exists()
     check_run(store)
 
@@ -234,9 +254,9 @@ def test_a_replay_that_fails_keeps_the_rest(target, store, tmp_path, impatient, 
 
     with monkeypatch.context() as patch:
         patch.setattr(Store, "write", failing)
-        with pytest.raises(TrackingError, match=r"took 2 of 4 records .*cut again.* still in"):
+        with pytest.raises(TrackingError, match=r"took 2 of 5 records .*cut again.* still in"):
             replay(kept)
-    assert replay(kept, store.tracking_uri) == 2
+    assert replay(kept, store.tracking_uri) == 3
     check_run(store)
 
 
@@ -250,7 +270,7 @@ def test_a_replayed_run_that_was_created_already_is_found(target, store, tmp_pat
 
 
 def test_records_that_cannot_be_kept_either_are_told(target, tmp_path, impatient):
-    target.failures = [ConnectionError("cable cut")] * len(RECORDS)
+    target.failures = [ConnectionError("cable cut")] * WRITES
     (tmp_path / "kept.jsonl").mkdir()
     with pytest.warns(TrackingWarning, match="records are not in the tracking store.*IsADirectoryError"):
         written_by(target, RECORDS, tmp_path)
@@ -271,7 +291,7 @@ def test_a_damaged_line_is_named(target, tmp_path, impatient, line):
         written_by(target, RECORDS, tmp_path)
     with kept.open("a") as file:
         file.write(f"{line}\n")
-    with pytest.raises(TrackingError, match="line 6: no record"):
+    with pytest.raises(TrackingError, match=f"line {WRITES + 2}: no record"):
         replay(kept)
     assert kept.exists()
 
@@ -290,7 +310,7 @@ def test_whoever_does_not_wait_loses_nothing(target, store, tmp_path):
     def interrupt(left):
         raise KeyboardInterrupt
 
-    with pytest.warns(TrackingWarning, match="4 records"), pytest.raises(KeyboardInterrupt):
+    with pytest.warns(TrackingWarning, match=f"{WRITES} records"), pytest.raises(KeyboardInterrupt):
         writer.close(interrupt)
     replay(tmp_path / "kept.jsonl")
     check_run(store)
