@@ -16,7 +16,7 @@ from study_tools import CASE, blocking_from_the_third, in_order, jobs, make_fifo
 
 from sparkopt import SparkTrials, fmin
 from sparkopt.errors import TrackingError
-from sparkopt.tracked import SETTING, wants_tracking
+from sparkopt.tracked import SETTING, _left_to_write, wants_tracking
 
 SEED = 5
 SPACE = {
@@ -167,6 +167,48 @@ def test_cancelled_trials_are_killed_and_what_never_ran_has_no_run(tracked_trial
     assert len(found) < 5
     killed = next(run for run in found.values() if run.info.status == "KILLED")
     assert killed.data.tags["trial_status"] == "cancelled"
+
+
+def test_a_trial_that_ran_again_and_one_that_was_lost_have_one_run_each(tracked_trials, store, tmp_path):
+    place = str(tmp_path)
+
+    def objective(case):
+        import os
+        import signal
+
+        import psutil
+
+        if case in (1, 2):
+            attempt = f"{place}/case-{int(case)}"
+            if case == 2 or not os.path.exists(attempt):  # noqa: PTH110
+                os.close(os.open(attempt, os.O_CREAT))
+                # The nursery, and then process A: the worker's end.
+                psutil.Process().parents()[1].kill()
+                while True:
+                    signal.pause()
+        return case
+
+    trials = tracked_trials(1, max_attempts=2)
+    fmin(objective, CASE, in_order, 4, trials=trials, verbose=False)
+    (main,) = main_runs(store)
+    found = children(store, main)
+    assert {tid: run.info.status for tid, run in found.items()} == {
+        0: "FINISHED",
+        1: "FINISHED",
+        2: "FAILED",
+        3: "FINISHED",
+    }
+    assert [found[tid].data.tags["attempt"] for tid in range(4)] == ["1", "2", "2", "1"]
+    assert "TrialLostError" in found[2].data.tags["error"]
+    assert content(store, found[2], "error.txt")
+
+
+def test_what_is_left_to_write_is_shown(capsys):
+    for shown in (True, False):
+        with _left_to_write(shown) as waiting:
+            waiting(40)
+            waiting(10)
+        assert ("writing to MLflow" in capsys.readouterr().err) is shown
 
 
 def test_two_searches_in_one_active_run(tracked_trials, store):
