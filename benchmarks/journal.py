@@ -22,11 +22,10 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.peers import Search, run_sparkopt
+from benchmarks.peers import Search, local_session, run_sparkopt
 from benchmarks.record import Record
 from sparkopt import search
 from sparkopt.journal import Journal as RealJournal
-from sparkopt.spark.session import get_session
 
 LIMIT: Final = 0.2
 """Milliseconds that a journal may cost a trial."""
@@ -62,13 +61,7 @@ for _name in ("submitted", "started", "reported", "settled"):
 def journal(trials: int, parallelism: int, rounds: int, path: Path | None) -> None:
     """Milliseconds a trial with a journal and without, with an objective that does nothing."""
     logging.getLogger("hyperopt").setLevel(logging.ERROR)
-    session = get_session(
-        settings={
-            "spark.master": f"local[{parallelism}]",
-            "spark.ui.enabled": "false",
-            "spark.log.level": "ERROR",
-        }
-    )
+    session = local_session(parallelism)
     figures: dict[str, list[float]] = {"without": [], "with": [], "writes": []}
     cpu: dict[str, list[float]] = {"without": [], "with": []}
     try:

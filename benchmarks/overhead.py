@@ -14,9 +14,8 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.peers import PEERS, Search, run_sparkopt
+from benchmarks.peers import PEERS, Search, local_session, run_sparkopt
 from benchmarks.record import Record
-from sparkopt.spark.session import get_session
 
 
 @click.command()
@@ -41,14 +40,7 @@ def overhead(
     """Milliseconds a trial, with an objective that does nothing."""
     logging.getLogger("hyperopt").setLevel(logging.ERROR)
     logging.getLogger("hyperopt-spark").setLevel(logging.ERROR)
-    session = get_session(
-        settings={
-            "spark.master": f"local[{parallelism}]",
-            "spark.ui.enabled": "false",
-            "spark.log.level": "ERROR",
-            "spark.databricks.mlflow.trackHyperopt.enabled": "false",
-        }
-    )
+    session = local_session(parallelism)
     try:
         run_sparkopt(Search(parallelism, parallelism, 1, session, seed=0))  # the session's own first time
         ours: list[float] = []

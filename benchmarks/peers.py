@@ -16,6 +16,7 @@ from pyspark.sql import SparkSession
 
 import sparkopt
 from benchmarks.objectives import no_op
+from sparkopt.spark.session import get_session
 
 SPACE = hp.uniform("x", -1.0, 1.0)
 
@@ -41,6 +42,17 @@ class Search:
             "rstate": np.random.default_rng(self.seed),
             "verbose": False,
         }
+
+
+def local_session(slots: int) -> SparkSession:
+    """A quiet session on this machine, for all whose searches are to be compared."""
+    return get_session(
+        settings={
+            "spark.master": f"local[{slots}]",
+            "spark.ui.enabled": "false",
+            "spark.log.level": "ERROR",
+        }
+    )
 
 
 def run_sparkopt(search: Search, journal: Path | None = None, tracking: bool = False) -> float:

@@ -32,10 +32,9 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.objectives import thousand_metrics
-from benchmarks.peers import SPACE, Search, run_sparkopt
+from benchmarks.peers import SPACE, Search, local_session, run_sparkopt
 from benchmarks.record import Record
 from sparkopt import SparkTrials, fmin
-from sparkopt.spark.session import get_session
 from sparkopt.tracking.store import Store
 
 _LOGGING_TRIALS: Final = 6
@@ -64,13 +63,7 @@ def tracking(trials: int, parallelism: int, rounds: int, path: Path | None) -> N
     """Milliseconds a trial with MLflow tracking and without, with an objective that does nothing."""
     for name in ("hyperopt", "alembic", "mlflow"):
         logging.getLogger(name).setLevel(logging.ERROR)
-    session = get_session(
-        settings={
-            "spark.master": f"local[{parallelism}]",
-            "spark.ui.enabled": "false",
-            "spark.log.level": "ERROR",
-        }
-    )
+    session = local_session(parallelism)
     figures: dict[str, list[float]] = {"without": [], "with": [], "own": [], "client": []}
     try:
         with (

@@ -7,6 +7,8 @@ import tempfile
 import pytest
 from rig import Rig
 
+from benchmarks.proxy import Proxy
+
 
 @pytest.fixture
 def make_rig(tmp_path, monkeypatch):
@@ -30,3 +32,12 @@ def make_rig(tmp_path, monkeypatch):
 def rig(make_rig) -> Rig:
     """A rig for up to two trials at once."""
     return make_rig()
+
+
+@pytest.fixture
+def line(rig):
+    """A line to the rig's coordinator that can be cut."""
+    proxy = Proxy(rig.endpoint.address)
+    yield proxy
+    rig.close()
+    proxy.close()

@@ -14,14 +14,6 @@ from sparkopt.core.states import Lease, Outcome
 
 
 @pytest.fixture
-def line(rig):
-    proxy = Proxy(rig.endpoint.address)
-    yield proxy
-    rig.close()
-    proxy.close()
-
-
-@pytest.fixture
 def running(rig, line):
     """A trial that runs on a worker at the other end of the line."""
     rig.work(0, endpoint=dataclasses.replace(rig.endpoint, address=line.address))

@@ -8,7 +8,6 @@ import meetings
 import pytest
 from rig import process_a
 
-from benchmarks.proxy import Proxy
 from sparkopt.core import events
 from sparkopt.core.records import Policy
 from sparkopt.core.states import Outcome
@@ -40,14 +39,6 @@ def assert_slowed(rig):
     """Nothing more comes, though heartbeats come all the while; after a cut the same may come again."""
     heard = rig.heard_up_to(events.Heartbeat, 5)
     assert [each for each in heard if isinstance(each, events.ReportArrived) and each.sequence > MOST] == []
-
-
-@pytest.fixture
-def line(rig):
-    proxy = Proxy(rig.endpoint.address)
-    yield proxy
-    rig.close()
-    proxy.close()
 
 
 @pytest.fixture
