@@ -14,7 +14,8 @@ from matplotlib import image
 from runs import all_runs, artifacts, children, content, main_runs
 from study_tools import CASE, blocking_from_the_third, in_order, jobs, make_fifos
 
-from sparkopt import SparkTrials, fmin
+from sparkopt import SparkTrials, WorkerPool, fmin
+from sparkopt.core.records import Policy
 from sparkopt.errors import TrackingError
 from sparkopt.tracked import SETTING, _left_to_write, wants_tracking
 
@@ -169,7 +170,7 @@ def test_cancelled_trials_are_killed_and_what_never_ran_has_no_run(tracked_trial
     assert killed.data.tags["trial_status"] == "cancelled"
 
 
-def test_a_trial_that_ran_again_and_one_that_was_lost_have_one_run_each(tracked_trials, store, tmp_path):
+def test_a_trial_that_ran_again_and_one_that_was_lost_have_one_run_each(spark, store, tmp_path):
     place = str(tmp_path)
 
     def objective(case):
@@ -188,8 +189,9 @@ def test_a_trial_that_ran_again_and_one_that_was_lost_have_one_run_each(tracked_
                     signal.pause()
         return case
 
-    trials = tracked_trials(1, max_attempts=2)
-    fmin(objective, CASE, in_order, 4, trials=trials, verbose=False)
+    with WorkerPool(1, spark_session=spark, policy=Policy(relaunch_backoff=0.05)) as pool:
+        trials = SparkTrials(pool=pool, tracking=True, max_attempts=2)
+        fmin(objective, CASE, in_order, 4, trials=trials, verbose=False)
     (main,) = main_runs(store)
     found = children(store, main)
     assert {tid: run.info.status for tid, run in found.items()} == {
