@@ -219,7 +219,9 @@ def disturb(setup: Setup) -> Result:
         began = time.time()
         for thread in threads:
             thread.start()
-        trials = SparkTrials(pool=pool, trial_timeout=setup.timeout, max_attempts=SPARE_ATTEMPTS)
+        trials = SparkTrials(
+            pool=pool, trial_timeout=setup.timeout, max_attempts=SPARE_ATTEMPTS, tracking=False
+        )
         objective = Faulty(str(place), {tid: fault.value for tid, fault in plan.items()}, setup.work)
         space = hp.uniformint("number", 0, setup.trials)
         try:
