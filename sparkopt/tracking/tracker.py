@@ -97,10 +97,14 @@ class Tracker:
             active = mlflow.active_run()
             self._own = active is None
             run = active if active is not None else mlflow.start_run()
-            self._main = str(run.info.run_id)
+        except Exception as error:
+            raise _unreachable(uri, error) from error
+        self._main = str(run.info.run_id)
+        try:
             self._store = Store(uri, run.info.experiment_id, self._main)
             known = self._store.client.get_run(self._main).data
         except Exception as error:
+            self._leave_main("FAILED")
             raise _unreachable(uri, error) from error
         self._uuid = uuid.uuid4().hex[:6]
         self._taken = {*known.params, *known.metrics, *known.tags}
@@ -259,7 +263,7 @@ class Tracker:
         return json.dumps(said, indent=2, ensure_ascii=False, default=_plain).encode()
 
     def _leave_main(self, status: str) -> None:
-        """The study's own run is the active one no more; it has ended, if the store could hear that."""
+        """The study's own run is the active one no more; it ends, if the store can hear that."""
         active = mlflow.active_run()
         if self._own and active is not None and active.info.run_id == self._main:
             with contextlib.suppress(Exception):  # the writer has warned of what the store did not take

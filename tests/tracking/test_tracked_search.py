@@ -335,3 +335,16 @@ def test_a_database_that_is_none_is_an_error_before_anything_is_launched(
     with pytest.raises(TrackingError, match=f"sqlite:///{tmp_path}/file cannot be used"):
         fmin(lambda case: case, CASE, in_order, 2, trials=tracked_trials(), verbose=False)
     assert jobs(spark) == before
+
+
+def test_a_store_that_fails_once_the_run_has_begun_leaves_no_run_active(tracked_trials, store, monkeypatch):
+    def gone(*arguments):
+        raise ConnectionError("gone")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("sparkopt.tracking.tracker.Store", gone)
+        with pytest.raises(TrackingError, match="ConnectionError: gone"):
+            fmin(lambda case: case, CASE, in_order, 2, trials=tracked_trials(), verbose=False)
+    assert mlflow.active_run() is None
+    (main,) = main_runs(store)
+    assert main.info.status == "FAILED"
