@@ -285,18 +285,19 @@ class Study:
     def _submit(self, channel: StudyChannel, documents: list[Document]) -> None:
         if self.tracking is not None:
             self.tracking.proposed(documents)
-        proposals = []
+        proposals, values = [], []
         for document in documents:
             tid = document["tid"]
             self._outstanding[tid] = document
             try:
                 proposals.append((tid, codec.dumps(self._argument(document))))
+                values.append(document["misc"]["vals"])
             except Exception as error:  # noqa: BLE001 - the space is the user's code: its errors cost a trial
                 del self._outstanding[tid]
                 self._documents.fail(document, str(type(error)), RemoteTraceback.of(error))
                 self._track_end(document)
         if proposals:
-            channel.submit(proposals)
+            channel.submit(proposals, values)
 
     def _note_started(self, channel: StudyChannel) -> None:
         for started in channel.started():

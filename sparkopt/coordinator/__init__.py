@@ -12,6 +12,8 @@
     channel.py        a study's thread-safe way in and out
     service.py        WorkerService: messages to events, commands to messages
     clock.py          time as it passes for a driver that may be stopped
+    studies.py        the studies: what they have submitted, and who is told of it
+    observer.py       who looks at the pool from outside
     untaken.py        reports that lie in a study's inbox
     requests.py       requests that wait for their replies, and replies that may have to be sent again
     blobs.py          what travels in chunks: objectives, large arguments, large results

@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -133,6 +133,7 @@ class Settled:
         failure: what the worker says of it, if the outcome is FAILED.
         exception: the pickled exception, if the outcome is FAILED and it pickles.
         seconds: time spent in the objective.
+        loss: the worker's word for what the loss is, if it is a number; the result is what counts.
         crowding: that the host of its worker is too small, if that has turned out.
     """
 
@@ -146,6 +147,7 @@ class Settled:
     failure: trial_pb2.Failure | None = None
     exception: Payload | None = None
     seconds: float = 0.0
+    loss: float | None = None
     crowding: Crowding | None = None
 
 
@@ -183,7 +185,7 @@ class StudyChannel:
             None refuses all. To be set before trials are submitted.
 
     Args:
-        submit: takes tids and pickled arguments.
+        submit: takes tids with pickled arguments, and what they were proposed with.
         cancel: takes a tid, or None for all, and a reason.
         close: forgets the study.
         answer: takes a request and what answers it: bytes, a file, or a failure.
@@ -192,13 +194,13 @@ class StudyChannel:
 
     def __init__(
         self,
-        submit: Callable[[Sequence[tuple[int, bytes]]], None],
+        submit: Callable[[Sequence[tuple[int, bytes]], Sequence[Mapping[str, Any]]], None],
         cancel: Callable[[int | None, str], None],
         close: Callable[[], None],
         answer: Callable[[Request, bytes | Path, str | None], None],
         recorder: Recorder | None = None,
     ) -> None:
-        self.submit = submit
+        self._submit = submit
         self.cancel = cancel
         self.close = close
         self.on_report: Callable[[Reported], None] = lambda reported: None
@@ -207,6 +209,17 @@ class StudyChannel:
         self._recorder = recorder
         self._inbox: queue.SimpleQueue[Settled | _Report | SparkoptError] = queue.SimpleQueue()
         self._started: deque[Started] = deque()
+
+    def submit(
+        self, proposals: Sequence[tuple[int, bytes]], values: Sequence[Mapping[str, Any]] = ()
+    ) -> None:
+        """Have trials run.
+
+        Args:
+            proposals: tids, new within the study, with the pickled arguments of the objective.
+            values: what each was proposed with, by label, for who looks at it from outside.
+        """
+        self._submit(proposals, values)
 
     def next_settled(self, deadline: float | None = None) -> Settled | None:
         """Wait for the next trial to settle.
@@ -280,6 +293,13 @@ class StudyChannel:
         if self._recorder is not None:
             settled = self._attempt(self._recorder.settled, settled) or settled
         self._inbox.put(settled)
+
+    def take_request(self, request: Request) -> bool:
+        """Hand a request over, if :attr:`on_request` takes them."""
+        if self.on_request is None:
+            return False
+        self.on_request(request)
+        return True
 
     def _attempt(self, record: Callable[[T], R], happened: T) -> R | None:
         """Have something recorded; if that fails, the study is told, and still hears of what happened."""

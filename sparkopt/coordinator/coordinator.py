@@ -20,26 +20,19 @@ import grpc
 from sparkopt.coordinator.authentication import TokenInterceptor
 from sparkopt.coordinator.blobs import BlobStore
 from sparkopt.coordinator.certificates import new_certificate
-from sparkopt.coordinator.channel import (
-    Crowding,
-    Payload,
-    Recorder,
-    Reported,
-    Request,
-    Settled,
-    Started,
-    StudyChannel,
-)
+from sparkopt.coordinator.channel import Crowding, Recorder, Reported, Request, Started, StudyChannel
 from sparkopt.coordinator.clock import FairClock
+from sparkopt.coordinator.observer import Observer
 from sparkopt.coordinator.requests import Requests, refusal
 from sparkopt.coordinator.service import WorkerService, WorkerStream
+from sparkopt.coordinator.studies import Arrived, Studies, StudyEnd, Values
 from sparkopt.coordinator.untaken import UntakenReports
 from sparkopt.core import commands, events
 from sparkopt.core.machine import Machine
 from sparkopt.core.records import Policy
-from sparkopt.core.states import Lease, Outcome, TrialKey
+from sparkopt.core.states import Lease, TrialKey
 from sparkopt.errors import PoolClosedError, PoolError, PoolLostError
-from sparkopt.wire.limits import HEARTBEAT_SECONDS, INLINE_BYTES, server_options
+from sparkopt.wire.limits import HEARTBEAT_SECONDS, server_options
 from sparkopt.wire.report_kinds import ReportKind
 from sparkopt.wire.tokens import new_token
 from sparkopt.wire.v1 import trial_pb2, worker_pb2_grpc
@@ -49,24 +42,20 @@ _CUT_SECONDS: Final = 0.5
 """How long streams may take to end when the server stops."""
 
 
-@dataclass(slots=True)
-class _Study:
-    """What the coordinator keeps for a study."""
+_WORKER_CHANGES: Final = (events.StreamLost, events.Heartbeat, events.OutcomeArrived, events.ReportArrived)
+"""What may change whether one worker is in reach."""
 
-    channel: StudyChannel
-    objective: trial_pb2.Blob
-    max_attempts: int
-    trial_timeout: float | None
+_WORKERS_CHANGE: Final = (
+    events.GangEnded,
+    events.WorkerGone,
+    events.WorkerJoined,
+    events.DrainRequested,
+    events.Tick,
+)
+"""What may change which workers there are."""
 
-
-@dataclass(frozen=True, slots=True)
-class _Arrived:
-    """An outcome on its way through the machine: kept if the machine settles a trial with it."""
-
-    trial: TrialKey
-    attempt: int
-    message: trial_pb2.Outcome
-    stream: WorkerStream
+_LIMITS_CHANGE: Final = (events.LimitChanged, events.Paused, events.Resumed)
+"""What may change how many trials may run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +78,12 @@ class Coordinator:
             worker ever joined.
         policy: the machine's other limits.
         heartbeat: seconds between the heartbeats of a worker.
+        observer: looks at the pool from outside.
+
+    Attributes:
+        machine: who runs what. To be looked at from the coordinator's thread only.
+        blobs: what travels in chunks.
+        studies: those that go on.
     """
 
     def __init__(
@@ -99,10 +94,13 @@ class Coordinator:
         explain: Callable[[str, bool], PoolError],
         policy: Policy | None = None,
         heartbeat: float = HEARTBEAT_SECONDS,
+        observer: Observer | None = None,
     ) -> None:
         self.blobs = BlobStore()
+        self.studies = Studies(self.blobs)
         self._requests = Requests(self.blobs)
-        self._machine = Machine(limit, policy)
+        self.machine = Machine(limit, policy)
+        self._observer = observer
         self._host = host
         self._relaunch = relaunch
         self._explain = explain
@@ -112,11 +110,8 @@ class Coordinator:
         self._clock = FairClock(self._loop, heartbeat)
         self._thread = Thread(target=self._run, name="sparkopt-coordinator", daemon=True)
         self._streams: dict[str, WorkerStream] = {}
-        self._studies: dict[str, _Study] = {}
-        self._arguments: dict[TrialKey, trial_pb2.Payload] = {}
         self._untaken = UntakenReports()
         self._timer: asyncio.TimerHandle | None = None
-        self._failure: PoolError | None = None
         self._stopping = asyncio.Event()
         self._closing = False
 
@@ -161,7 +156,7 @@ class Coordinator:
 
     def tell(self, event: events.Event) -> None:
         """Tell the machine of something that happened."""
-        self.post(lambda: self._step(event))
+        self.post(lambda: self.step(event))
 
     def open_study(
         self,
@@ -181,14 +176,14 @@ class Coordinator:
             recorder: hears of everything before the study does, in the coordinator's thread.
         """
 
-        def submit(proposals: Sequence[tuple[int, bytes]]) -> None:
-            self.post(lambda: self._submit(name, proposals))
+        def submit(proposals: Sequence[tuple[int, bytes]], values: Sequence[Values]) -> None:
+            self.post(lambda: self.submit(name, proposals, values))
 
         def cancel(tid: int | None, reason: str) -> None:
             self.tell(events.CancelRequested(name, tid, reason))
 
         def close() -> None:
-            self.post(lambda: self._close_study(name))
+            self.post(lambda: self.close_study(name))
 
         def answer(request: Request, body: bytes | Path, failure: str | None) -> None:
             lease = Lease(TrialKey(name, request.tid), request.attempt)
@@ -198,7 +193,7 @@ class Coordinator:
                 body.unlink(missing_ok=True)
 
         channel = StudyChannel(submit, cancel, close, answer, recorder)
-        if not self.post(lambda: self._open_study(name, channel, objective, max_attempts, trial_timeout)):
+        if not self.post(lambda: self.add_study(name, channel, objective, max_attempts, trial_timeout)):
             channel.put_failure(PoolClosedError("the pool was closed before the study began"))
         return channel
 
@@ -216,7 +211,7 @@ class Coordinator:
 
     async def _listen(self) -> Endpoint:
         token = new_token()
-        options = server_options(self._machine.policy.grace)
+        options = server_options(self.machine.policy.grace)
         self._server = grpc.aio.server(interceptors=[TokenInterceptor(token)], options=options)
         worker_pb2_grpc.add_WorkerServiceServicer_to_server(WorkerService(self), self._server)
         if _is_loopback(self._host):
@@ -231,18 +226,22 @@ class Coordinator:
             raise OSError(f"no port to listen on at {self._host}")
         await self._server.start()
         self._clock.start()
+        if self._observer is not None:
+            await self._observer.start(self)
         return Endpoint(f"{self._host}:{port}", token, certificate)
 
     def _expel_all(self, error: PoolError) -> None:
         self._closing = True
-        self._fail(error)
-        for study in list(self._studies):
-            self._step(events.CancelRequested(study, None, "the pool is closing"))
-        self._step(events.DrainRequested(None, "the pool is closing"))
+        self.studies.fail(error)
+        for study in self.studies:
+            self.step(events.CancelRequested(study, None, "the pool is closing"))
+        self.step(events.DrainRequested(None, "the pool is closing"))
         for stream in self._streams.values():
             stream.expel("the pool is closing")
 
     async def _wind_up(self) -> None:
+        if self._observer is not None:
+            await self._observer.stop()
         # Streams that have ended need a moment to be told so; what is still open then is cut.
         await self._server.stop(_CUT_SECONDS)
         del self._server
@@ -252,13 +251,20 @@ class Coordinator:
 
     # The machine.
 
-    def _step(
+    def step(
         self,
         event: events.Event,
-        arrived: _Arrived | None = None,
+        arrived: Arrived | None = None,
         told: _Told | trial_pb2.Request | None = None,
     ) -> None:
-        machine = self._machine
+        """Tell the machine of something that happened, and carry out what it commands. On the loop only.
+
+        Args:
+            event: what happened.
+            arrived: the outcome that it is about, if it is about one.
+            told: the report or request that it is about, if it is about one.
+        """
+        machine = self.machine
         try:
             for command in machine.step(event, self._clock.now()):
                 if isinstance(command, commands.DeliverReport):
@@ -272,8 +278,10 @@ class Coordinator:
         except Exception as error:
             # Nobody may wait for a coordinator that has lost its thread.
             why = f"the coordinator met a bug ({type(error).__name__}: {error}). Please report it."
-            self._fail(PoolLostError(f"{why} Finished trials are kept."))
+            self.studies.fail(PoolLostError(f"{why} Finished trials are kept."))
             raise
+        if self._observer is not None:
+            self._observe(self._observer, event)
         if machine.next_deadline is None:
             return
         deadline = self._clock.loop_time(machine.next_deadline)
@@ -282,41 +290,59 @@ class Coordinator:
                 self._timer.cancel()
             self._timer = self._loop.call_at(deadline, self._tick)
 
+    @staticmethod
+    def _observe(observer: Observer, event: events.Event) -> None:
+        if isinstance(event, _WORKER_CHANGES):
+            observer.workers_changed(event.worker)
+        elif isinstance(event, _WORKERS_CHANGE):
+            observer.workers_changed()
+        elif isinstance(event, _LIMITS_CHANGE):
+            observer.limits_changed()
+
     def _tick(self) -> None:
         self._timer = None
-        self._step(events.Tick())
+        self.step(events.Tick())
 
-    def _carry_out(self, command: commands.Command, arrived: _Arrived | None) -> None:
+    def _carry_out(self, command: commands.Command, arrived: Arrived | None) -> None:
         match command:
             case commands.Assign(worker, lease):
-                self._requests.forget(lease.trial)  # those of an attempt that was lost
-                study = self._studies[lease.trial.study]
-                stream = self._streams.get(worker)
-                if stream is not None:
-                    argument = self._arguments[lease.trial]
-                    stream.assign(lease, study.objective, argument, study.trial_timeout or 0.0)
-                now, monotonic = time.time(), time.monotonic()
-                study.channel.put_started(Started(lease.trial.tid, lease.attempt, now, monotonic))
+                self._assign(worker, lease)
             case commands.CancelAttempt(worker, lease, reason):
                 stream = self._streams.get(worker)
                 if stream is not None:
                     stream.cancel(lease, reason)
             case commands.Settle():
-                self._settle(command, arrived)
+                self._requests.forget(command.trial)
+                settled = self.studies.settle(command, arrived)
+                if self._observer is not None:
+                    self._observer.trial_settled(command.trial.study, settled)
             case commands.Expel(worker, reason, again):
                 self.blobs.drop_all_of(worker)
                 stream = self._streams.get(worker)
                 if stream is not None:
                     stream.expel(reason, again)
+                if self._observer is not None:
+                    self._observer.workers_changed(worker)
             case commands.RelaunchGang(gang, generation, size):
                 self._relaunch(gang, generation, size)
             case commands.ShutDown(reason, failed):
                 if failed:
-                    self._fail(self._explain(reason, self._any_joined))
+                    self.studies.fail(self._explain(reason, self._any_joined))
+
+    def _assign(self, worker: str, lease: Lease) -> None:
+        self._requests.forget(lease.trial)  # those of an attempt that was lost
+        stream = self._streams.get(worker)
+        if stream is not None:
+            stream.assign(lease, *self.studies.assignment(lease))
+        end = self.studies.end_of(lease.trial.study)
+        if end is not None:
+            end.put_started(Started(lease.trial.tid, lease.attempt, time.time(), time.monotonic()))
+        if self._observer is not None:
+            self._observer.attempt_started(lease, worker)
 
     def _deliver(self, command: commands.DeliverReport, told: _Told) -> None:
-        study = self._studies.get(command.lease.trial.study)
-        if study is None:
+        end = self.studies.end_of(command.lease.trial.study)
+        if end is None:
             return
         worker, sequence, trial = command.worker, command.sequence, command.lease.trial
 
@@ -324,8 +350,10 @@ class Coordinator:
             self.post(lambda: self._report_taken(worker, sequence))
 
         self._untaken.add(worker, sequence, trial.study)
-        body = self._claimed(told.message.body)
-        study.channel.put_report(Reported(trial.tid, told.kind, told.message.name, body), taken)
+        body = self.studies.claimed(told.message.body)
+        end.put_report(Reported(trial.tid, told.kind, told.message.name, body), taken)
+        if self._observer is not None:
+            self._observer.reported(trial, told.kind, told.message.name)
 
     def _report_taken(self, worker: str, sequence: int) -> None:
         self._untaken.remove(worker, sequence)
@@ -339,17 +367,17 @@ class Coordinator:
     def _ask(self, command: commands.DeliverReport, request: trial_pb2.Request) -> None:
         lease = command.lease
         self._requests.add(lease, command.worker, request.id)
-        study = self._studies.get(lease.trial.study)
-        if study is None:
+        end = self.studies.end_of(lease.trial.study)
+        if end is None:
             self._answer(lease, request.id, b"", "its study has ended")
-        elif study.channel.on_request is None:
+            return
+        body = self.studies.claimed(request.body)
+        taken = body.body if body is not None else b""
+        asked = Request(lease.trial.tid, lease.attempt, command.worker, request.id, request.method, taken)
+        if not end.take_request(asked):
+            if isinstance(taken, Path):
+                taken.unlink()
             self._answer(lease, request.id, b"", "nobody on the driver takes requests: tracking is off")
-        else:
-            body = self._claimed(request.body)
-            taken = body.body if body is not None else b""
-            study.channel.on_request(
-                Request(lease.trial.tid, lease.attempt, command.worker, request.id, request.method, taken)
-            )
 
     def _answer(self, lease: Lease, number: int, body: bytes | Path, failure: str | None) -> None:
         answered = self._requests.answer(lease, number, body, failure)
@@ -359,86 +387,40 @@ class Coordinator:
             if stream is not None:  # else it is sent when the worker is back
                 stream.reply(reply)
 
-    def _settle(self, command: commands.Settle, arrived: _Arrived | None) -> None:
-        self._requests.forget(command.trial)
-        argument = self._arguments.pop(command.trial)
-        if argument.HasField("blob"):
-            self.blobs.withdraw(argument.blob.id)
-        study = self._studies.get(command.trial.study)
-        if study is None:
-            return
-        outcome = trial_pb2.Outcome()
-        if arrived is not None and (arrived.trial, arrived.attempt) == (command.trial, command.attempt):
-            outcome = arrived.message
-        ok, failed = command.outcome is Outcome.OK, command.outcome is Outcome.FAILED
-        failure = outcome.failure if failed else None
-        study.channel.put_settled(
-            Settled(
-                tid=command.trial.tid,
-                attempt=command.attempt,
-                outcome=command.outcome,
-                worker=command.worker,
-                host=arrived.stream.host if arrived is not None else "",
-                reason=command.reason,
-                result=self._claimed(outcome.result) if ok else None,
-                failure=failure,
-                exception=self._claimed(failure.exception) if failure is not None else None,
-                seconds=outcome.seconds,
-                crowding=self._crowding(arrived.stream, outcome.threads) if arrived is not None else None,
-            )
-        )
-
     def _crowding(self, stream: WorkerStream, threads: int) -> Crowding | None:
         """Whether the workers of a host use more threads than it has cores, if each uses as many as this."""
+        if threads < 2:
+            return None
         workers = sum(each.host == stream.host for each in self._streams.values())
-        if workers < 2 or threads < 2 or workers * threads <= stream.cores:
+        if workers < 2 or workers * threads <= stream.cores:
             return None
         return Crowding(stream.host, workers, threads, stream.cores)
 
-    def _claimed(self, payload: trial_pb2.Payload) -> Payload | None:
-        if payload.HasField("blob"):
-            return Payload(self.blobs.claim(payload.blob.id))
-        return Payload(payload.inline) if payload.inline else None
+    # Studies; on the loop only.
 
-    def _fail(self, error: PoolError) -> None:
-        if self._failure is None:
-            self._failure = error
-            for study in self._studies.values():
-                study.channel.put_failure(error)
-
-    # Studies.
-
-    def _open_study(
-        self,
-        name: str,
-        channel: StudyChannel,
-        objective: bytes,
-        max_attempts: int,
-        trial_timeout: float | None,
+    def add_study(
+        self, name: str, end: StudyEnd, objective: bytes, max_attempts: int, trial_timeout: float | None
     ) -> None:
-        self._studies[name] = _Study(channel, self.blobs.offer(objective), max_attempts, trial_timeout)
-        if self._failure is not None:
-            channel.put_failure(self._failure)
+        """Make a study known; see :meth:`open_study`."""
+        self.studies.open(name, end, objective, max_attempts, trial_timeout)
+        if self._observer is not None:
+            self._observer.study_opened(name)
 
-    def _submit(self, name: str, proposals: Sequence[tuple[int, bytes]]) -> None:
-        study = self._studies[name]
-        for tid, argument in proposals:
-            small = len(argument) <= INLINE_BYTES
-            payload = (
-                trial_pb2.Payload(inline=argument)
-                if small
-                else trial_pb2.Payload(blob=self.blobs.offer(argument))
-            )
-            self._arguments[TrialKey(name, tid)] = payload
-        self._step(events.TrialsSubmitted(name, tuple(tid for tid, _ in proposals), study.max_attempts))
+    def submit(self, name: str, proposals: Sequence[tuple[int, bytes]], values: Sequence[Values]) -> None:
+        """Have a study's trials run; see :attr:`StudyChannel.submit`."""
+        event = self.studies.submitted(name, proposals)
+        if self._observer is not None:
+            self._observer.trials_submitted(name, event.tids, values)
+        self.step(event)
 
-    def _close_study(self, name: str) -> None:
-        study = self._studies.pop(name, None)
-        if study is not None:
-            self._step(events.CancelRequested(name, None, "its study has ended"))
-            self.blobs.withdraw(study.objective.id)
+    def close_study(self, name: str) -> None:
+        """Forget a study, and cancel what it has not heard of. Idempotent."""
+        if self.studies.close(name):
+            self.step(events.CancelRequested(name, None, "its study has ended"))
             for worker, sequences in self._untaken.remove_all_of(name).items():
                 self._make_room(worker, sequences)
+            if self._observer is not None:
+                self._observer.study_closed(name)
 
     # Streams; called by the service.
 
@@ -454,8 +436,10 @@ class Coordinator:
             return
         self._any_joined = True
         untaken = self._untaken.of_worker(stream.worker)
-        stream.welcome(self._heartbeat, self._machine.policy.grace, untaken)
-        self._step(joined)
+        stream.welcome(self._heartbeat, self.machine.policy.grace, untaken)
+        if self._observer is not None:
+            self._observer.worker_joined(stream.hello)
+        self.step(joined)
         if joined.holding is not None:
             reply = self._requests.reply_to(joined.holding, stream.worker)
             if reply is not None:
@@ -466,11 +450,11 @@ class Coordinator:
         if self._streams.get(stream.worker) is not stream:
             return
         del self._streams[stream.worker]
-        self._step(events.StreamLost(stream.worker))
+        self.step(events.StreamLost(stream.worker))
 
     def heartbeat_arrived(self, stream: WorkerStream) -> None:
         """A worker is alive."""
-        self._step(events.Heartbeat(stream.worker))
+        self.step(events.Heartbeat(stream.worker))
         stream.answer_heartbeat()
 
     def outcome_arrived(
@@ -478,7 +462,9 @@ class Coordinator:
     ) -> None:
         """A worker says how an attempt ended."""
         stream.acknowledged = max(stream.acknowledged, event.sequence)
-        self._step(event, arrived=_Arrived(event.lease.trial, event.lease.attempt, message, stream))
+        crowding = self._crowding(stream, message.threads)
+        lease = event.lease
+        self.step(event, Arrived(lease.trial, lease.attempt, message, stream.host, crowding))
         self._drop_unclaimed(message.result, message.failure.exception)
 
     def report_arrived(
@@ -490,7 +476,7 @@ class Coordinator:
     ) -> None:
         """A worker says something in the middle of an attempt."""
         stream.acknowledged = max(stream.acknowledged, event.sequence)
-        self._step(event, told=_Told(kind, message))
+        self.step(event, told=_Told(kind, message))
         self._drop_unclaimed(message.body)
         if not self._untaken.holds(event.worker, event.sequence):
             stream.taken([event.sequence])  # no study wants it, or one has had it before a cut
@@ -500,7 +486,7 @@ class Coordinator:
     ) -> None:
         """A worker asks for something in the middle of an attempt."""
         stream.acknowledged = max(stream.acknowledged, event.sequence)
-        self._step(event, told=message)
+        self.step(event, told=message)
         self._drop_unclaimed(message.body)
         if not self._requests.knows(event.lease, stream.worker, message.id):
             stream.reply(refusal(message.attempt, message.id))

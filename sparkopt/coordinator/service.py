@@ -29,6 +29,7 @@ class WorkerStream:
     """The coordinator's end of one worker's stream."""
 
     def __init__(self, hello: worker_pb2.Hello) -> None:
+        self.hello = hello
         self.worker = hello.worker
         self.host = hello.host
         self.cores = hello.cores

@@ -313,6 +313,7 @@ class Agent:
                 result=payload,
                 seconds=seconds,
                 threads=answer.header["threads"],
+                loss=answer.header["loss"],
             )
         failure = trial_pb2.Failure(
             type=answer.header["type"],

@@ -9,6 +9,8 @@ it lives. An objective is unpickled once and kept. Whatever the objective raises
 
 from __future__ import annotations
 
+import math
+import numbers
 import os
 import pickle
 import socket
@@ -73,7 +75,8 @@ class Evaluator:
                 threads = self._thread_pools.largest()
             finally:
                 self._surroundings.restore()
-            return self._packed(Kind.RESULT, {"seconds": seconds, "threads": threads}, result)
+            header = {"seconds": seconds, "threads": threads, "loss": _loss(result)}
+            return self._packed(Kind.RESULT, header, result)
         except BaseException as error:
             return self._failure(error, time.monotonic() - started)
 
@@ -135,6 +138,19 @@ class Evaluator:
                 Path(file).unlink()
             raise StorageError.of(error, f"a {kind.name.lower()}", self._directory) from error
         return Frame(kind, {**header, "file": file})
+
+
+def _loss(result: Any) -> float | None:
+    """The loss in a result, if it is a number; hyperopt has the last word on what a result is."""
+    if isinstance(result, dict):
+        result = result.get("loss") if result.get("status") == "ok" else None
+    if not isinstance(result, numbers.Real):
+        return None
+    try:
+        loss = float(result)
+    except Exception:
+        return None
+    return None if math.isnan(loss) else loss
 
 
 def _type_name(error: BaseException) -> str:

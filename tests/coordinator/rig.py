@@ -100,7 +100,7 @@ class Rig:
         self.coordinator.tell(events.GangLaunched(0, 2))
 
     def _listen_in(self) -> None:
-        step, read = self.coordinator._machine.step, self.coordinator.blobs.read
+        step, read = self.coordinator.machine.step, self.coordinator.blobs.read
 
         def noted_step(event, now):
             commands = step(event, now)
@@ -111,7 +111,7 @@ class Rig:
             self.fetched.append(name)
             return read(name)
 
-        self.coordinator._machine.step = noted_step
+        self.coordinator.machine.step = noted_step
         self.coordinator.blobs.read = noted_read
 
     def heard(self, kind: type) -> events.Event:

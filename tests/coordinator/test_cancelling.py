@@ -107,7 +107,7 @@ def test_a_trial_of_a_worker_that_is_silent_settles_at_once_and_the_worker_is_to
     study = rig.study(meetings.double)
     study.submit("runs")
     running = next_attempt(peer)
-    while rig.coordinator._machine.workers[WORKER].state is WorkerState.READY:
+    while rig.coordinator.machine.workers[WORKER].state is WorkerState.READY:
         rig.heard(events.Tick)
     study.channel.cancel(0, "meanwhile")
     settled = study.settled()

@@ -49,7 +49,7 @@ class Pool(WorkerPool):
 
     @property
     def machine(self):
-        return self._coordinator._machine
+        return self._coordinator.machine
 
     def wait_for_heartbeats(self, number):
         """Wait until some worker has had so many more; how many streams were cut meanwhile."""

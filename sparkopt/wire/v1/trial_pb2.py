@@ -24,17 +24,17 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17sparkopt/v1/trial.proto\x12\x0bsparkopt.v1\"6\n\x07\x41ttempt\x12\r\n\x05study\x18\x01 \x01(\t\x12\x0b\n\x03tid\x18\x02 \x01(\x03\x12\x0f\n\x07\x61ttempt\x18\x03 \x01(\r\"F\n\x07Payload\x12\x10\n\x06inline\x18\x01 \x01(\x0cH\x00\x12!\n\x04\x62lob\x18\x02 \x01(\x0b\x32\x11.sparkopt.v1.BlobH\x00\x42\x06\n\x04\x62ody\" \n\x04\x42lob\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04size\x18\x02 \x01(\x04\"d\n\x07\x46\x61ilure\x12\x0c\n\x04type\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x11\n\ttraceback\x18\x03 \x01(\t\x12\'\n\texception\x18\x04 \x01(\x0b\x32\x14.sparkopt.v1.Payload\"\xc7\x01\n\x07Outcome\x12%\n\x07\x61ttempt\x18\x01 \x01(\x0b\x32\x14.sparkopt.v1.Attempt\x12&\n\x04kind\x18\x02 \x01(\x0e\x32\x18.sparkopt.v1.OutcomeKind\x12$\n\x06result\x18\x03 \x01(\x0b\x32\x14.sparkopt.v1.Payload\x12%\n\x07\x66\x61ilure\x18\x04 \x01(\x0b\x32\x14.sparkopt.v1.Failure\x12\x0f\n\x07seconds\x18\x05 \x01(\x01\x12\x0f\n\x07threads\x18\x06 \x01(\r\"p\n\x07Request\x12%\n\x07\x61ttempt\x18\x01 \x01(\x0b\x32\x14.sparkopt.v1.Attempt\x12\n\n\x02id\x18\x02 \x01(\x04\x12\x0e\n\x06method\x18\x03 \x01(\t\x12\"\n\x04\x62ody\x18\x04 \x01(\x0b\x32\x14.sparkopt.v1.Payload\"\x93\x01\n\x05Reply\x12%\n\x07\x61ttempt\x18\x01 \x01(\x0b\x32\x14.sparkopt.v1.Attempt\x12\n\n\x02id\x18\x02 \x01(\x04\x12$\n\x04\x62ody\x18\x03 \x01(\x0b\x32\x14.sparkopt.v1.PayloadH\x00\x12\'\n\x07\x66\x61ilure\x18\x04 \x01(\x0b\x32\x14.sparkopt.v1.FailureH\x00\x42\x08\n\x06\x61nswer\"\x88\x01\n\x06Report\x12%\n\x07\x61ttempt\x18\x01 \x01(\x0b\x32\x14.sparkopt.v1.Attempt\x12%\n\x04kind\x18\x02 \x01(\x0e\x32\x17.sparkopt.v1.ReportKind\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\"\n\x04\x62ody\x18\x04 \x01(\x0b\x32\x14.sparkopt.v1.Payload*\x8c\x01\n\x0bOutcomeKind\x12\x1c\n\x18OUTCOME_KIND_UNSPECIFIED\x10\x00\x12\x13\n\x0fOUTCOME_KIND_OK\x10\x01\x12\x17\n\x13OUTCOME_KIND_FAILED\x10\x02\x12\x1a\n\x16OUTCOME_KIND_CANCELLED\x10\x03\x12\x15\n\x11OUTCOME_KIND_LOST\x10\x04*\x98\x01\n\nReportKind\x12\x1b\n\x17REPORT_KIND_UNSPECIFIED\x10\x00\x12\x1a\n\x16REPORT_KIND_CHECKPOINT\x10\x01\x12\x1a\n\x16REPORT_KIND_ATTACHMENT\x10\x02\x12\x1a\n\x16REPORT_KIND_DETACHMENT\x10\x03\x12\x19\n\x15REPORT_KIND_INJECTION\x10\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17sparkopt/v1/trial.proto\x12\x0bsparkopt.v1\"6\n\x07\x41ttempt\x12\r\n\x05study\x18\x01 \x01(\t\x12\x0b\n\x03tid\x18\x02 \x01(\x03\x12\x0f\n\x07\x61ttempt\x18\x03 \x01(\r\"F\n\x07Payload\x12\x10\n\x06inline\x18\x01 \x01(\x0cH\x00\x12!\n\x04\x62lob\x18\x02 \x01(\x0b\x32\x11.sparkopt.v1.BlobH\x00\x42\x06\n\x04\x62ody\" \n\x04\x42lob\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04size\x18\x02 \x01(\x04\"d\n\x07\x46\x61ilure\x12\x0c\n\x04type\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x11\n\ttraceback\x18\x03 \x01(\t\x12\'\n\texception\x18\x04 \x01(\x0b\x32\x14.sparkopt.v1.Payload\"\xe3\x01\n\x07Outcome\x12%\n\x07\x61ttempt\x18\x01 \x01(\x0b\x32\x14.sparkopt.v1.Attempt\x12&\n\x04kind\x18\x02 \x01(\x0e\x32\x18.sparkopt.v1.OutcomeKind\x12$\n\x06result\x18\x03 \x01(\x0b\x32\x14.sparkopt.v1.Payload\x12%\n\x07\x66\x61ilure\x18\x04 \x01(\x0b\x32\x14.sparkopt.v1.Failure\x12\x0f\n\x07seconds\x18\x05 \x01(\x01\x12\x0f\n\x07threads\x18\x06 \x01(\r\x12\x11\n\x04loss\x18\x07 \x01(\x01H\x00\x88\x01\x01\x42\x07\n\x05_loss\"p\n\x07Request\x12%\n\x07\x61ttempt\x18\x01 \x01(\x0b\x32\x14.sparkopt.v1.Attempt\x12\n\n\x02id\x18\x02 \x01(\x04\x12\x0e\n\x06method\x18\x03 \x01(\t\x12\"\n\x04\x62ody\x18\x04 \x01(\x0b\x32\x14.sparkopt.v1.Payload\"\x93\x01\n\x05Reply\x12%\n\x07\x61ttempt\x18\x01 \x01(\x0b\x32\x14.sparkopt.v1.Attempt\x12\n\n\x02id\x18\x02 \x01(\x04\x12$\n\x04\x62ody\x18\x03 \x01(\x0b\x32\x14.sparkopt.v1.PayloadH\x00\x12\'\n\x07\x66\x61ilure\x18\x04 \x01(\x0b\x32\x14.sparkopt.v1.FailureH\x00\x42\x08\n\x06\x61nswer\"\x88\x01\n\x06Report\x12%\n\x07\x61ttempt\x18\x01 \x01(\x0b\x32\x14.sparkopt.v1.Attempt\x12%\n\x04kind\x18\x02 \x01(\x0e\x32\x17.sparkopt.v1.ReportKind\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\"\n\x04\x62ody\x18\x04 \x01(\x0b\x32\x14.sparkopt.v1.Payload*\x8c\x01\n\x0bOutcomeKind\x12\x1c\n\x18OUTCOME_KIND_UNSPECIFIED\x10\x00\x12\x13\n\x0fOUTCOME_KIND_OK\x10\x01\x12\x17\n\x13OUTCOME_KIND_FAILED\x10\x02\x12\x1a\n\x16OUTCOME_KIND_CANCELLED\x10\x03\x12\x15\n\x11OUTCOME_KIND_LOST\x10\x04*\x98\x01\n\nReportKind\x12\x1b\n\x17REPORT_KIND_UNSPECIFIED\x10\x00\x12\x1a\n\x16REPORT_KIND_CHECKPOINT\x10\x01\x12\x1a\n\x16REPORT_KIND_ATTACHMENT\x10\x02\x12\x1a\n\x16REPORT_KIND_DETACHMENT\x10\x03\x12\x19\n\x15REPORT_KIND_INJECTION\x10\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'sparkopt.wire.v1.trial_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_OUTCOMEKIND']._serialized_start=910
-  _globals['_OUTCOMEKIND']._serialized_end=1050
-  _globals['_REPORTKIND']._serialized_start=1053
-  _globals['_REPORTKIND']._serialized_end=1205
+  _globals['_OUTCOMEKIND']._serialized_start=938
+  _globals['_OUTCOMEKIND']._serialized_end=1078
+  _globals['_REPORTKIND']._serialized_start=1081
+  _globals['_REPORTKIND']._serialized_end=1233
   _globals['_ATTEMPT']._serialized_start=40
   _globals['_ATTEMPT']._serialized_end=94
   _globals['_PAYLOAD']._serialized_start=96
@@ -44,11 +44,11 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_FAILURE']._serialized_start=202
   _globals['_FAILURE']._serialized_end=302
   _globals['_OUTCOME']._serialized_start=305
-  _globals['_OUTCOME']._serialized_end=504
-  _globals['_REQUEST']._serialized_start=506
-  _globals['_REQUEST']._serialized_end=618
-  _globals['_REPLY']._serialized_start=621
-  _globals['_REPLY']._serialized_end=768
-  _globals['_REPORT']._serialized_start=771
-  _globals['_REPORT']._serialized_end=907
+  _globals['_OUTCOME']._serialized_end=532
+  _globals['_REQUEST']._serialized_start=534
+  _globals['_REQUEST']._serialized_end=646
+  _globals['_REPLY']._serialized_start=649
+  _globals['_REPLY']._serialized_end=796
+  _globals['_REPORT']._serialized_start=799
+  _globals['_REPORT']._serialized_end=935
 # @@protoc_insertion_point(module_scope)

@@ -194,6 +194,7 @@ class Outcome(google.protobuf.message.Message):
     FAILURE_FIELD_NUMBER: builtins.int
     SECONDS_FIELD_NUMBER: builtins.int
     THREADS_FIELD_NUMBER: builtins.int
+    LOSS_FIELD_NUMBER: builtins.int
     kind: global___OutcomeKind.ValueType
     seconds: builtins.float
     """Time spent in the objective, in seconds."""
@@ -201,6 +202,8 @@ class Outcome(google.protobuf.message.Message):
     """How many threads the largest BLAS or OpenMP pool of the evaluator has; 0 if none is loaded, or if nothing
     new was loaded since the worker last said it.
     """
+    loss: builtins.float
+    """The result's loss, if kind is OK and it is a number: for who watches. What counts is in the result."""
     @property
     def attempt(self) -> global___Attempt: ...
     @property
@@ -220,9 +223,11 @@ class Outcome(google.protobuf.message.Message):
         failure: global___Failure | None = ...,
         seconds: builtins.float = ...,
         threads: builtins.int = ...,
+        loss: builtins.float | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["attempt", b"attempt", "failure", b"failure", "result", b"result"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["attempt", b"attempt", "failure", b"failure", "kind", b"kind", "result", b"result", "seconds", b"seconds", "threads", b"threads"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["_loss", b"_loss", "attempt", b"attempt", "failure", b"failure", "loss", b"loss", "result", b"result"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["_loss", b"_loss", "attempt", b"attempt", "failure", b"failure", "kind", b"kind", "loss", b"loss", "result", b"result", "seconds", b"seconds", "threads", b"threads"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["_loss", b"_loss"]) -> typing.Literal["loss"] | None: ...
 
 global___Outcome = Outcome
 

@@ -1,0 +1,175 @@
+"""The studies of a pool: what they have submitted, and what they are told of it.
+
+Used from the coordinator's thread only. Which trial goes where is the machine's to decide; here are the
+bytes that go with it, and those whom they are for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from sparkopt.coordinator.blobs import BlobStore
+from sparkopt.coordinator.channel import Crowding, Payload, Reported, Request, Settled, Started
+from sparkopt.core import commands, events
+from sparkopt.core.states import Lease, Outcome, TrialKey
+from sparkopt.errors import PoolError, SparkoptError
+from sparkopt.wire.limits import INLINE_BYTES
+from sparkopt.wire.v1 import trial_pb2
+
+Values = Mapping[str, Any]
+"""What a trial was proposed with, by label, for who looks at it."""
+
+
+class StudyEnd(Protocol):
+    """Whoever a study's trials are run for; told in the coordinator's thread, where it must not wait."""
+
+    def put_started(self, started: Started) -> None:
+        """An attempt was sent to a worker."""
+
+    def put_report(self, reported: Reported, taken: Any) -> None:
+        """A trial that runs says something; ``taken`` is to be called, from any thread."""
+
+    def put_settled(self, settled: Settled) -> None:
+        """A trial has its final state."""
+
+    def put_failure(self, error: SparkoptError) -> None:
+        """Nothing will settle any more."""
+
+    def take_request(self, request: Request) -> bool:
+        """A trial that runs asks for something; False if nobody answers such requests."""
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """An outcome on its way through the machine: kept if the machine settles a trial with it.
+
+    Attributes:
+        trial: whose.
+        attempt: which attempt of it has ended.
+        message: what the worker says of it.
+        host: where the worker runs.
+        crowding: that the worker's host is too small, if that has turned out.
+    """
+
+    trial: TrialKey
+    attempt: int
+    message: trial_pb2.Outcome
+    host: str
+    crowding: Crowding | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Study:
+    end: StudyEnd
+    objective: trial_pb2.Blob
+    max_attempts: int
+    trial_timeout: float | None
+
+
+class Studies:
+    """The studies that go on, by name, and the arguments of their trials that have not settled.
+
+    Args:
+        blobs: holds what is too large for a message.
+    """
+
+    def __init__(self, blobs: BlobStore) -> None:
+        self._blobs = blobs
+        self._studies: dict[str, _Study] = {}
+        self._arguments: dict[TrialKey, trial_pb2.Payload] = {}
+        self._failure: PoolError | None = None
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(list(self._studies))
+
+    def open(
+        self, name: str, end: StudyEnd, objective: bytes, max_attempts: int, trial_timeout: float | None
+    ) -> None:
+        """Take a study in."""
+        self._studies[name] = _Study(end, self._blobs.offer(objective), max_attempts, trial_timeout)
+        if self._failure is not None:
+            end.put_failure(self._failure)
+
+    def close(self, name: str) -> bool:
+        """Forget a study, and say whether it was there. Its trials still have to settle."""
+        study = self._studies.pop(name, None)
+        if study is not None:
+            self._blobs.withdraw(study.objective.id)
+        return study is not None
+
+    def end_of(self, name: str) -> StudyEnd | None:
+        """Whom a study's trials are run for; None if it has ended."""
+        study = self._studies.get(name)
+        return None if study is None else study.end
+
+    def submitted(self, name: str, proposals: Sequence[tuple[int, bytes]]) -> events.TrialsSubmitted:
+        """Keep the arguments of new trials, and say what the machine is to hear of them."""
+        study = self._studies[name]
+        for tid, argument in proposals:
+            small = len(argument) <= INLINE_BYTES
+            payload = (
+                trial_pb2.Payload(inline=argument)
+                if small
+                else trial_pb2.Payload(blob=self._blobs.offer(argument))
+            )
+            self._arguments[TrialKey(name, tid)] = payload
+        return events.TrialsSubmitted(name, tuple(tid for tid, _ in proposals), study.max_attempts)
+
+    def assignment(self, lease: Lease) -> tuple[trial_pb2.Blob, trial_pb2.Payload, float]:
+        """What a worker needs for an attempt: the objective, the argument, and its seconds (0 for any)."""
+        study = self._studies[lease.trial.study]
+        return study.objective, self._arguments[lease.trial], study.trial_timeout or 0.0
+
+    def settle(self, command: commands.Settle, arrived: Arrived | None) -> Settled:
+        """Tell a study what has become of a trial, and forget its argument.
+
+        Args:
+            command: the machine's.
+            arrived: what the machine was told when it said so; counts if it is this trial's.
+        """
+        argument = self._arguments.pop(command.trial)
+        if argument.HasField("blob"):
+            self._blobs.withdraw(argument.blob.id)
+        outcome = trial_pb2.Outcome()
+        if arrived is not None and (arrived.trial, arrived.attempt) == (command.trial, command.attempt):
+            outcome = arrived.message
+        end = self.end_of(command.trial.study)
+        ok, failed = command.outcome is Outcome.OK, command.outcome is Outcome.FAILED
+        failure = outcome.failure if failed else None
+        settled = Settled(
+            tid=command.trial.tid,
+            attempt=command.attempt,
+            outcome=command.outcome,
+            worker=command.worker,
+            host=arrived.host if arrived is not None else "",
+            reason=command.reason,
+            result=self.claimed(outcome.result) if ok and end is not None else None,
+            failure=failure,
+            exception=self.claimed(failure.exception) if failure is not None and end is not None else None,
+            seconds=outcome.seconds,
+            loss=outcome.loss if ok and outcome.HasField("loss") else None,
+            crowding=arrived.crowding if arrived is not None else None,
+        )
+        if end is not None:
+            end.put_settled(settled)
+        return settled
+
+    def claimed(self, payload: trial_pb2.Payload) -> Payload | None:
+        """What a message has brought, now its taker's to remove."""
+        if payload.HasField("blob"):
+            return Payload(self._blobs.claim(payload.blob.id))
+        return Payload(payload.inline) if payload.inline else None
+
+    @property
+    def failure(self) -> PoolError | None:
+        """What :meth:`fail` was told first; None if it never was."""
+        return self._failure
+
+    def fail(self, error: PoolError) -> None:
+        """Tell every study, and those to come, that nothing will settle any more. The first error counts."""
+        if self._failure is None:
+            self._failure = error
+            for study in self._studies.values():
+                study.end.put_failure(error)
