@@ -14,6 +14,10 @@ from matplotlib.figure import Figure
 _COLUMNS: Final = 4
 _MOST_PANELS: Final = 40
 _INCHES: Final = 2.6
+_MARKS: Final = 6
+_PANEL_MARKS: Final = 4
+"""Into how many parts an axis is divided, at most."""
+
 _DECADES: Final = 100.0
 """Values that are further apart than by this factor are drawn on a logarithmic scale."""
 
@@ -47,7 +51,9 @@ def loss_over_trials(points: Sequence[Point]) -> bytes:
     axes.step(tids, best, where="post", label="best so far")
     axes.set_xlabel("trial")
     axes.set_ylabel("loss")
-    axes.legend()
+    # A place that is looked for, and marks that nobody needs, take most of the time of such a picture.
+    axes.legend(loc="upper right")
+    axes.locator_params(nbins=_MARKS)
     return _png(figure)
 
 
@@ -70,6 +76,7 @@ def loss_by_parameter(points: Sequence[Point], options: Mapping[str, Sequence[st
         known = [point for point in points if label in point.values]
         values = [point.values[label] for point in known]
         axes.plot(values, [point.loss for point in known], "o", markersize=3.5, alpha=0.6)
+        axes.locator_params(nbins=_PANEL_MARKS)
         if label not in options and min(values) > 0 and max(values) > _DECADES * min(values):
             axes.set_xscale("log")
         axes.set_title(label, fontsize="small")
