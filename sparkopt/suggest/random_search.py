@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from hyperopt import base, pyll
+from hyperopt import base
 
 from sparkopt.program import Program
+from sparkopt.suggest.ids import what_is_known_of
 
 
 class RandomSearch:
@@ -19,7 +20,7 @@ class RandomSearch:
 
     def __init__(self, domain: base.Domain) -> None:
         ids, drawn = domain.s_new_ids, domain.s_idxs_vals
-        self._draw = Program(drawn, [ids, domain.s_rng], _what_one_id_makes_the_same(drawn, ids))
+        self._draw = Program(drawn, [ids, domain.s_rng], what_is_known_of(ids, 1, drawn))
 
     def __call__(
         self, new_ids: list[int], domain: base.Domain, trials: base.Trials, seed: int
@@ -48,15 +49,3 @@ class RandomSearch:
             "idxs": {label: list(found) for label, found in idxs.items()},
             "vals": {label: list(vals[label]) for label in idxs},
         }
-
-
-def _what_one_id_makes_the_same(drawn: pyll.Apply, ids: pyll.Apply) -> dict[pyll.Apply, pyll.Apply]:
-    """What need not be computed if there is one new id: most sets of ids are then that one."""
-    same: dict[pyll.Apply, pyll.Apply] = {}
-    for node in pyll.dfs(drawn):
-        inputs = {same.get(part, part) for part in node.inputs()}
-        if node.name == "array_union" and (ids in inputs or len(inputs) == 1):
-            same[node] = ids if ids in inputs else inputs.pop()
-        elif node.name == "len" and inputs == {ids}:
-            same[node] = pyll.Literal(1)
-    return same

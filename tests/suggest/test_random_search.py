@@ -6,7 +6,7 @@ import functools
 
 import numpy as np
 import pytest
-from hyperopt import Trials, hp, rand, tpe
+from hyperopt import Trials, hp, rand
 from hyperopt.base import Domain
 from hyperopt.pyll import scope
 from hypothesis import given
@@ -51,6 +51,11 @@ SHARED = hp.uniform("shared", 0, 1)
 UNUSUAL = {
     "a constant": {"one": 1, "two": [2.0, "three"]},
     "a parameter in several branches": hp.choice("which", [SHARED, -SHARED, {"twice": [SHARED, SHARED]}]),
+    "a parameter in a branch and beside it": [
+        hp.choice("a", [SHARED, 1]),
+        SHARED,
+        hp.choice("z", [SHARED, 2]),
+    ],
     "arithmetic on parameters": [SHARED + hp.randint("n", 4), scope.int(hp.quniform("q", 0, 9, 1))],
     "a choice of choices": hp.choice("outer", [hp.choice("inner", [1, 2]), hp.choice("other", [SHARED, 3])]),
     "a parameter that bounds another": hp.choice("c", [hp.uniform("upto", 0, SHARED), 1]),
@@ -71,7 +76,7 @@ def test_what_is_taken_for_hyperopts_random_search():
     def own(new_ids, domain, trials, seed):
         return rand.suggest(new_ids, domain, trials, seed)
 
-    for algo in (own, bound, rand.suggest_batch, functools.partial(tpe.suggest, gamma=0.5)):
+    for algo in (own, bound, rand.suggest_batch, functools.partial(rand.suggest, [0])):
         assert accelerated(algo, domain) is algo
     assert isinstance(accelerated(functools.partial(rand.suggest), domain), RandomSearch)
 
