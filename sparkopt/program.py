@@ -22,6 +22,11 @@ _Values = list[Any]
 _Reader = Callable[[_Values], Any]
 _UNCHANGED: Final[Mapping[pyll.Apply, pyll.Apply]] = MappingProxyType({})
 
+Instead = tuple[Callable[..., Any], Sequence[pyll.Apply]]
+"""Another function for a node, and the nodes whose values it takes."""
+
+_NOTHING: Final[Mapping[pyll.Apply, Instead]] = MappingProxyType({})
+
 
 class Program:
     """A pyll expression, looked through once.
@@ -35,6 +40,8 @@ class Program:
         given: the nodes whose values each call is given.
         same: for nodes that need not be evaluated what to take for them: a given node, one of their
             inputs, or a literal.
+        instead: for nodes that are evaluated in another way what to call for them, and with what: given nodes
+            and inputs of theirs.
     """
 
     def __init__(
@@ -42,7 +49,9 @@ class Program:
         expression: pyll.Apply,
         given: Sequence[pyll.Apply],
         same: Mapping[pyll.Apply, pyll.Apply] = _UNCHANGED,
+        instead: Mapping[pyll.Apply, Instead] = _NOTHING,
     ) -> None:
+        self._instead = instead
         self._slots = {node: slot for slot, node in enumerate(given)}
         self._readers: dict[pyll.Apply, _Reader] = {
             node: _given(slot, node) for node, slot in self._slots.items()
@@ -71,6 +80,9 @@ class Program:
         if isinstance(node, pyll.Literal):
             return _constant(node.obj)
         slot = self._slots[node] = len(self._slots)
+        if node in self._instead:
+            function, taken = self._instead[node]
+            return self._call(slot, function, [self._readers[part] for part in taken], [])
         inputs = [self._readers[part] for part in node.inputs()]
         if node.name == "switch":
             return _switch(slot, inputs[0], inputs[1:])

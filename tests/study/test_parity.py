@@ -110,6 +110,36 @@ def test_same_as_serial_hyperopt(new_trials, algorithm, space):
     assert plain(ours.best_trial) == plain(theirs.best_trial)
 
 
+def unreliable(point):
+    """An objective that fails in every way."""
+    x = point["x"]
+    if x < 0.1:
+        raise ValueError("too small")
+    if x < 0.2:
+        return {"status": "fail"}
+    return math.nan if x < 0.3 else abs(x - 0.7) + abs(point.get("y", 1.0))
+
+
+def test_a_long_search_is_hyperopts_although_trials_fail(new_trials):
+    x = hp.uniform("x", 0, 1)
+    arguments = {
+        "fn": type(unreliable)(unreliable.__code__, {"math": math, "__name__": "__main__"}, "unreliable"),
+        "space": hp.choice("kind", [{"x": x}, {"x": x, "y": hp.normal("y", 0, 1)}]),
+        "algo": partial(partial(tpe.suggest, gamma=0.5), n_startup_jobs=5, n_EI_candidates=10),
+        "max_evals": 250,
+        "verbose": False,
+    }
+    theirs = hyperopt.Trials()
+    expected = hyperopt.fmin(
+        **arguments, trials=theirs, rstate=np.random.default_rng(5), catch_eval_exceptions=True
+    )
+    ours = new_trials(parallelism=1)
+    assert sparkopt.fmin(**arguments, trials=ours, rstate=np.random.default_rng(5)) == expected
+    points = [[document["misc"]["vals"] for document in trials._dynamic_trials] for trials in (ours, theirs)]
+    assert plain(points[0]) == plain(points[1])
+    assert ours.count_failed_trials() == theirs.count_by_state_unsynced(hyperopt.JOB_STATE_ERROR) > 0
+
+
 def test_same_by_way_of_hyperopts_own_fmin(new_trials):
     arguments = {"fn": shipped(), "space": FLAT, "algo": rand.suggest, "max_evals": 10, "verbose": False}
     theirs, ours = hyperopt.Trials(), new_trials(parallelism=1)
