@@ -7,6 +7,7 @@ import click
 from benchmarks.faults import faults
 from benchmarks.journal import journal
 from benchmarks.overhead import overhead
+from benchmarks.suggest import suggest
 from benchmarks.tracking import tracking
 
 
@@ -18,6 +19,7 @@ def main() -> None:
 main.add_command(faults)
 main.add_command(journal)
 main.add_command(overhead)
+main.add_command(suggest)
 main.add_command(tracking)
 
 if __name__ == "__main__":
