@@ -9,12 +9,14 @@ import pytest
 from hyperopt import Trials, hp, rand
 from hyperopt.base import Domain
 from hyperopt.pyll import scope
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from spaces import SPACES, nested, seeds, typed
 
 from sparkopt.suggest import accelerated
 from sparkopt.suggest.random_search import RandomSearch
+
+unhurried = settings(deadline=None)
 
 ids = st.lists(st.integers(0, 10**6), min_size=1, max_size=4, unique=True)
 
@@ -30,16 +32,19 @@ def check(space, new_ids, seed):
 
 
 @pytest.mark.parametrize("kind", SPACES)
+@unhurried
 @given(data=st.data(), new_ids=ids, seed=seeds)
 def test_every_distribution(kind, data, new_ids, seed):
     check(data.draw(SPACES[kind]), new_ids, seed)
 
 
+@unhurried
 @given(nested(), ids, seeds)
 def test_spaces_that_branch(space, new_ids, seed):
     check(space, new_ids, seed)
 
 
+@unhurried
 @given(st.data(), ids, seeds)
 def test_many_parameters_at_once(data, new_ids, seed):
     rest = data.draw(nested())
