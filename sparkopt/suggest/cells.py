@@ -45,7 +45,7 @@ _ERROR: Final = (
 )
 """Of a component, beside exp(-z²/4): the last factor is for the difference between z and ξ."""
 
-_LEAST: Final = 800
+_LEAST: Final = 1500
 """Fewer components are as fast one by one."""
 
 _MOST_CELLS: Final = 4

@@ -87,7 +87,7 @@ def test_cells_bound_the_density(sample, seed, count, deviation):
 
 @pytest.mark.parametrize("sample", SAMPLES)
 @unhurried
-@given(seed=seeds, count=st.integers(26, 1500))
+@given(seed=seeds, count=st.integers(26, 4000))
 def test_crowded_mixtures_bound_their_density(sample, seed, count):
     rng = np.random.default_rng(seed)
     found = np.sort(SAMPLES[sample](rng, count))
