@@ -75,6 +75,11 @@ class TrialsSubmitted:
 
 
 @dataclass(frozen=True, slots=True)
+class SubmissionsEnded:
+    """Nothing more will be submitted: workers that no trial can need leave. The next submission undoes it."""
+
+
+@dataclass(frozen=True, slots=True)
 class OutcomeArrived:
     """A worker says how an attempt ended."""
 
@@ -140,6 +145,7 @@ Event = (
     | WorkerGone
     | Heartbeat
     | TrialsSubmitted
+    | SubmissionsEnded
     | OutcomeArrived
     | ReportArrived
     | CancelRequested

@@ -9,8 +9,9 @@
     limits    parallelism, pause, drain
 
 After every event the machine leases what it may: studies take turns, workers are taken longest idle first,
-and a trial whose worker was lost goes to the front of its queue. Every event costs constant time except a
-tick, a lost gang and a cancelled study, which look at each worker or trial that they concern once.
+and a trial whose worker was lost goes to the front of its queue. When nothing more is to come, workers that
+no trial can need leave. Every event costs constant time except a tick, a lost gang and a cancelled study,
+which look at each worker or trial that they concern once.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from sparkopt.core.states import (
     WorkerState,
 )
 from sparkopt.core.story import Story
+from sparkopt.core.surplus import RELEASED, surplus
 from sparkopt.core.transitions import GANG, TRIAL, WORKER, InvalidTransition, move
 
 
@@ -59,6 +61,7 @@ class Machine:
         self.settled: Counter[Outcome] = Counter()
         self.lost_attempts = 0
         self.paused = False
+        self.all_submitted = False
         self.draining: str | None = None
         self.shut_down = False
         self._limit = limit
@@ -73,6 +76,7 @@ class Machine:
             e.WorkerGone: self._worker_gone,
             e.Heartbeat: self._heartbeat,
             e.TrialsSubmitted: self._trials_submitted,
+            e.SubmissionsEnded: self._submissions_ended,
             e.OutcomeArrived: self._outcome_arrived,
             e.ReportArrived: self._report_arrived,
             e.CancelRequested: self._cancel_requested,
@@ -133,6 +137,8 @@ class Machine:
         try:
             self._handlers[type(event)](event, now, out)  # type: ignore[operator]
             self._lease(out)
+            if self.all_submitted and self.idle:
+                self._release_surplus(out)
             if self.draining is not None and not self.leased and not self.shut_down:
                 self._shut_down(self.draining, failed=False, out=out)
         except InvalidTransition as error:
@@ -163,6 +169,12 @@ class Machine:
             self.workers[name].lease = lease
             self.leased += 1
             out.append(c.Assign(name, lease))
+
+    def _release_surplus(self, out: list[c.Command]) -> None:
+        for name in surplus(self.workers, self.idle, len(self.trials)):
+            worker = self.workers[name]
+            worker.draining = RELEASED  # under whatever name it may come again
+            self._expel(name, worker, RELEASED, out)
 
     def _enqueue(self, keys: Iterable[TrialKey], study: str, *, front: bool = False) -> None:
         queue = self.queues.get(study)
@@ -234,7 +246,12 @@ class Machine:
             self.trials[key] = Trial(TrialState.PENDING, event.max_attempts)
         self.submitted += len(keys)
         if keys:
+            self.all_submitted = False
+            self._wake_gangs(now)
             self._enqueue(keys, event.study)
+
+    def _submissions_ended(self, event: e.SubmissionsEnded, now: float, out: list[c.Command]) -> None:
+        self.all_submitted = True
 
     def _outcome_arrived(self, event: e.OutcomeArrived, now: float, out: list[c.Command]) -> None:
         worker = self._seen(event.worker, now, out)
@@ -408,28 +425,51 @@ class Machine:
             raise ValueError(f"gang {event.gang} was never launched")
         if event.generation != gang.generation or gang.state in (GangState.DOWN, GangState.CLOSED):
             return
-        for name, worker in self.workers.items():
-            if worker.gang == event.gang and worker.state is not WorkerState.GONE:
+        members = [(name, worker) for name, worker in self.workers.items() if worker.gang == event.gang]
+        sent_away = bool(members) and all(worker.draining is not None for _, worker in members)
+        for name, worker in members:
+            if worker.state is not WorkerState.GONE:
                 self._leave(name, worker, event.reason, out)
         self._forget_gone(event.gang)
         if self.shut_down or self.draining is not None:
             gang.state = move(GANG, gang.state, GangInput.CLOSE)
+        elif self.all_submitted and not (self.trials and self._is_needed(event.gang, sent_away)):
+            gang.state = move(GANG, gang.state, GangInput.END)  # and no relaunch is due
         elif gang.state is GangState.LAUNCHING and gang.generation == 1:
             # What has never worked is a mistake to be told at once, not a fault to be sat out.
-            self._give_up(gang, event.reason, out)
+            self._give_up(gang, event.reason, now, out)
         elif gang.relaunches >= self.policy.max_relaunches:
             launches = gang.relaunches + 1
             reason = f"{event.reason} (launched {launches} times in a row without a trial settled)"
-            self._give_up(gang, reason, out)
+            self._give_up(gang, reason, now, out)
         else:
             gang.state = move(GANG, gang.state, GangInput.END)
             backoff = self.policy.relaunch_backoff * 2**gang.relaunches
             gang.due = now + min(backoff, self.policy.relaunch_backoff_limit)
             self._wake_at(gang.due)
 
-    def _give_up(self, gang: Gang, reason: str, out: list[c.Command]) -> None:
+    def _is_needed(self, number: int, sent_away: bool) -> bool:
+        """Whether a gang that ended has to be launched again for the trials that are left.
+
+        Args:
+            number: the gang's.
+            sent_away: whether it ended because all of its workers were told to leave.
+        """
+        others = [gang for other, gang in self.gangs.items() if other != number]
+        return not (sent_away and any(gang.goes_on for gang in others))
+
+    def _wake_gangs(self, now: float) -> None:
+        """Launch those gangs again that were not needed any more."""
+        for gang in self.gangs.values():
+            if gang.sleeps:
+                gang.due = now
+                self._wake_at(now)
+
+    def _give_up(self, gang: Gang, reason: str, now: float, out: list[c.Command]) -> None:
         """This gang is not launched again; with the last one the pool is lost."""
         gang.state = move(GANG, gang.state, GangInput.CLOSE)
+        if not any(other.goes_on for other in self.gangs.values()):
+            self._wake_gangs(now)
         if all(other.state is GangState.CLOSED for other in self.gangs.values()):
             self._shut_down(reason, failed=True, out=out)
 
@@ -440,7 +480,9 @@ class Machine:
         gang.launched = now
         gang.due = math.inf
         self._wake_at(now + self.policy.start)
-        out.append(c.RelaunchGang(number, gang.generation, gang.size))
+        # When nothing more is to come, as many as there are trials are enough.
+        size = min(gang.size, max(1, len(self.trials))) if self.all_submitted else gang.size
+        out.append(c.RelaunchGang(number, gang.generation, size))
 
     def _forget_gone(self, gang: int) -> None:
         """A generation is over: the names of its workers are refused by their generation from now on."""
@@ -508,6 +550,6 @@ class Machine:
             elif gang.state is GangState.LAUNCHING:
                 if now >= gang.launched + self.policy.start:
                     waited = now - gang.launched
-                    self._give_up(gang, f"no worker came up within {waited:.0f} s", out)
+                    self._give_up(gang, f"no worker came up within {waited:.0f} s", now, out)
                 else:
                     self._wake_at(gang.launched + self.policy.start)

@@ -66,6 +66,16 @@ class Gang:
     launched: float = 0.0
     due: float = math.inf
 
+    @property
+    def sleeps(self) -> bool:
+        """Whether it ended when it was not needed any more: it is launched again if it is needed after all."""
+        return self.state is GangState.DOWN and math.isinf(self.due)
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether it has workers, or will have some without being asked."""
+        return self.state is not GangState.CLOSED and not self.sleeps
+
 
 @dataclass(frozen=True, slots=True)
 class Counts:

@@ -1,4 +1,4 @@
-"""The six rules of a pool, checked against a machine. Tests do so after every event.
+"""The seven rules of a pool, checked against a machine. Tests do so after every event.
 
 1. Leased trials ≤ min(parallelism, cap, workers that are connected or within their grace).
 2. A trial has at most one live lease, a worker at most one.
@@ -6,16 +6,19 @@
 4. Pending + leased + settled = submitted: no trial disappears.
 5. Paused or draining: no new lease.
 6. A trial that took ``max_attempts`` workers down settles as lost, and does not come back.
+7. Once nothing more is to come, an idle worker stays only if a trial may need it; as many stay as there are
+   trials.
 
-Rules 3, 5 and 6 speak of what a step did, so :class:`Watch` looks at the commands too, and keeps its own
+Rules 3, 5, 6 and 7 speak of what a step did, so :class:`Watch` looks at the commands too, and keeps its own
 record of what was assigned, to not take the machine's word for it.
 """
 
 from __future__ import annotations
 
-from sparkopt.core.commands import Assign, Command, DeliverReport, RelaunchGang, Settle, ShutDown
+from sparkopt.core.commands import Assign, Command, DeliverReport, Expel, RelaunchGang, Settle, ShutDown
 from sparkopt.core.machine import Machine
 from sparkopt.core.states import Outcome, TrialKey, TrialState, WorkerState
+from sparkopt.core.surplus import RELEASED, reachable, surplus
 
 
 class RuleBroken(AssertionError):
@@ -34,6 +37,7 @@ class Watch:
         self._settled: set[TrialKey] = set()
         self._assigned: dict[TrialKey, Assign] = {}
         self._max_attempts: dict[TrialKey, int] = {}
+        self._released: set[str] = set()
         self._leased = 0
         self._shut_down = False
 
@@ -57,6 +61,8 @@ class Watch:
                 case DeliverReport(worker, lease, _):
                     live = self._machine.workers[worker].lease == lease
                     self._hold(live, 3, f"a report of {lease}, which is not live on {worker}")
+                case Expel(worker, reason, _) if reason == RELEASED:
+                    self._check_released(worker)
                 case RelaunchGang(gang, generation, _):
                     what = f"generation {generation} of gang {gang} launched by a pool that has shut down"
                     self._hold(not self._shut_down, 5, what)
@@ -64,6 +70,7 @@ class Watch:
                     self._hold(not self._shut_down, 5, "shut down twice")
                     self._shut_down = True
         self._check_limit(fresh)
+        self._check_surplus()
         if thorough:
             self._check_records()
 
@@ -116,6 +123,21 @@ class Watch:
         else:
             self._hold(leased <= self._leased, 1, f"{leased} leased after {self._leased}, and none assigned")
         self._leased = leased
+
+    def _check_released(self, worker: str) -> None:
+        machine = self._machine
+        # One that was sent away before may be told again, in the step of its hello.
+        if worker not in self._released:
+            self._released.add(worker)
+            left, trials = reachable(machine.workers), len(machine.trials)
+            self._hold(machine.all_submitted, 7, f"{worker} released, and there may be more to come")
+            self._hold(left >= trials, 7, f"{worker} released, and {left} workers left for {trials} trials")
+
+    def _check_surplus(self) -> None:
+        machine = self._machine
+        if machine.all_submitted and machine.draining is None and not machine.shut_down:
+            kept = surplus(machine.workers, machine.idle, len(machine.trials))
+            self._hold(not kept, 7, f"{kept} kept though no trial can need them")
 
     def _check_records(self) -> None:
         machine = self._machine

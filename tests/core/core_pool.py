@@ -58,6 +58,7 @@ def picture(machine: Machine) -> dict[str, Any]:
         "counts": machine.counts(),
         "settled": dict(machine.settled),
         "limits": (machine.limit, machine.paused, machine.draining, machine.shut_down),
+        "all submitted": machine.all_submitted,
     }
 
 
@@ -134,6 +135,9 @@ class Pool:
 
     def submit(self, *tids: int, study: str = STUDY, max_attempts: int = 3) -> list[c.Command]:
         return self.step(e.TrialsSubmitted(study, tids, max_attempts))
+
+    def end_submissions(self) -> list[c.Command]:
+        return self.step(e.SubmissionsEnded())
 
     def end(
         self,

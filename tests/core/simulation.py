@@ -29,6 +29,7 @@ from sparkopt.core.machine import Machine
 from sparkopt.core.records import Counts
 from sparkopt.core.rules import Watch
 from sparkopt.core.states import Lease, Outcome, TrialKey
+from sparkopt.core.surplus import RELEASED
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,8 @@ class Study:
             self._submitted += batch
             self._outstanding += batch
             self._world.submit(self.name, tids)
+            if self._submitted == self._trials:
+                self._world.all_submitted(self.name)
             for tid in tids:
                 if self._world.random.random() < self._world.setup.cancel:
                     self._world.after(self._world.random.uniform(0, 20), self._world.cancel, self.name, tid)
@@ -113,6 +116,7 @@ class Simulation:
         self._attempts: Counter[TrialKey] = Counter()
         self._max_attempts: dict[TrialKey, int] = {}
         self._studies: dict[str, Study] = {}
+        self._to_submit = {f"s{number}" for number in range(setup.studies)}
         self._steps = 0
         self._digest = hashlib.sha256()
         self._result = Result("", self.machine.counts(), Counter(), Counter(), self.seen, 0)
@@ -135,7 +139,7 @@ class Simulation:
         for gang in range(1, setup.gangs + 1):
             self._generations[gang] = 1
             self.step(e.GangLaunched(gang, setup.gang_size))
-            self._come_up(gang, 1)
+            self._come_up(gang, 1, setup.gang_size)
         for number in range(setup.studies):
             share = len(range(number, setup.trials, setup.studies))
             study = self._studies[f"s{number}"] = Study(self, f"s{number}", share, 2 * setup.limit)
@@ -187,16 +191,20 @@ class Simulation:
                     self._check_limit()
                 self._attempts[lease.trial] = lease.attempt
                 self._send(worker, command)
-            case c.CancelAttempt(worker, _, _) | c.Expel(worker, _):
+            case c.CancelAttempt(worker, _, _):
+                self._send(worker, command)
+            case c.Expel(worker, reason):
+                self.seen["released"] += reason == RELEASED
                 self._send(worker, command)
             case c.Settle():
                 self._check_settled(command)
                 self.after(0, self._studies[command.trial.study].settled, 1)
                 if len(self._settled) == self.setup.trials:
                     self.after(5, self.step, e.DrainRequested(None, "all is done"))
-            case c.RelaunchGang(gang, generation, _):
+            case c.RelaunchGang(gang, generation, size):
                 self._generations[gang] = generation
-                self.after(self.random.uniform(0.5, 3), self._come_up, gang, generation)
+                self.seen["small relaunches"] += size < self.setup.gang_size
+                self.after(self.random.uniform(0.5, 3), self._come_up, gang, generation, size)
             case c.ShutDown():
                 self._result.shutdowns.append(command)
 
@@ -257,18 +265,24 @@ class Simulation:
         self._max_attempts |= {TrialKey(study, tid): max_attempts for tid in tids}
         self.step(e.TrialsSubmitted(study, tids, max_attempts))
 
+    def all_submitted(self, study: str) -> None:
+        """Has the pool release workers once every study has submitted all that it will."""
+        self._to_submit.discard(study)
+        if not self._to_submit:
+            self.step(e.SubmissionsEnded())
+
     def cancel(self, study: str, tid: int | None) -> None:
         self._to_cancel.add(study if tid is None else TrialKey(study, tid))
         self.step(e.CancelRequested(study, tid, "not wanted"))
 
     # Gangs.
 
-    def _come_up(self, gang: int, generation: int) -> None:
+    def _come_up(self, gang: int, generation: int, size: int) -> None:
         if generation > 1 and self.random.random() < self.setup.failed_launch:
             self.seen["failed launches"] += 1
             self.step(e.GangEnded(gang, generation, "no executors"))
             return
-        names = [f"{gang}.{generation}.{slot}" for slot in range(self.setup.gang_size)]
+        names = [f"{gang}.{generation}.{slot}" for slot in range(size)]
         self._gangs[gang] = [Worker(self, name, gang, generation) for name in names]
         for worker in self._gangs[gang]:
             start = self.random.uniform(0, 2)

@@ -9,6 +9,7 @@ from sparkopt.core import commands as c
 from sparkopt.core import events as e
 from sparkopt.core.rules import RuleBroken
 from sparkopt.core.states import Outcome, TrialState, WorkerState
+from sparkopt.core.surplus import RELEASED
 
 
 @pytest.fixture
@@ -226,6 +227,26 @@ def test_a_trial_that_is_lost_too_early(pool):
 def test_a_trial_that_comes_back(pool):
     pool.end("w1", 0)
     breaks(pool, 6, assign("w1", 0, attempt=2))
+
+
+# 7. Who stays when nothing more is to come.
+
+
+def test_an_idle_worker_that_no_trial_can_need(pool):
+    pool.end("w1", 0)
+    pool.end("w1", 2)
+    pool.end("w2", 1)
+    pool.machine.all_submitted = True
+    breaks(pool, 7)
+
+
+def test_a_worker_that_is_released_while_there_may_be_more_to_come(pool):
+    breaks(pool, 7, c.Expel("w3", RELEASED))
+
+
+def test_a_worker_that_is_released_though_there_are_more_trials(pool):
+    pool.machine.all_submitted = True
+    breaks(pool, 7, c.Expel("w3", RELEASED))
 
 
 # What a watch that is not thorough still sees.

@@ -1,6 +1,6 @@
 """Whole searches on a virtual clock, with every fault that simulation.py knows: none lost, none twice.
 
-What a run checks while it goes on is in simulation.py: the six rules, the limit, and that each trial settles
+What a run checks while it goes on is in simulation.py: the seven rules, the limit, and that each trial settles
 as what its worker really said, or what somebody really asked for.
 """
 
@@ -57,6 +57,8 @@ FAULTS = {
     "repeated outcomes",
     "stale outcomes",
     "operator",
+    "released",
+    "small relaunches",
 }
 
 

@@ -1,4 +1,4 @@
-"""The machine under any sequence of events, sensible or not, held to the six rules after each.
+"""The machine under any sequence of events, sensible or not, held to the seven rules after each.
 
 Beside the machine runs a model of what the shell and the workers would see: which stream stands, what each
 worker runs and whether it was told to end it. The rules speak of the machine's records; the model says that
@@ -143,6 +143,10 @@ class Events(RuleBasedStateMachine):
         tids = tuple(range(first, first + number))
         self.submitted |= {TrialKey(study, tid) for tid in tids}
         self.step(e.TrialsSubmitted(study, tids, max_attempts))
+
+    @rule()
+    def end_submissions(self) -> None:
+        self.step(e.SubmissionsEnded())
 
     @rule(study=st.sampled_from(STUDIES), tid=st.integers(0, 12))
     def cancel(self, study: str, tid: int) -> None:
@@ -395,6 +399,7 @@ class Events(RuleBasedStateMachine):
         self.nothing_waits_that_could_run()
         self.who_left_holds_nothing()
         self.a_worker_that_can_be_told_knows_its_lease()
+        self.some_gang_is_there_for_the_trials()
         self.sound = True
 
     def every_trial_is_somewhere(self) -> None:
@@ -431,6 +436,11 @@ class Events(RuleBasedStateMachine):
             elif shadow.connected and worker.state is WorkerState.READY:
                 assert shadow.running is None or shadow.told
 
+    def some_gang_is_there_for_the_trials(self) -> None:
+        machine = self.machine
+        if machine.trials and machine.draining is None and not machine.shut_down:
+            assert any(gang.goes_on for gang in machine.gangs.values())
+
     # How it ends.
 
     def teardown(self) -> None:
@@ -447,6 +457,10 @@ class Events(RuleBasedStateMachine):
             self.now += 1000
             self.step(e.Heartbeat(last.name))
             self.tick()
+            if last.left and machine.trials:
+                # There were others for the trials, and these have been silent for too long by now.
+                last = Shadow("9.1.1", 9, 1)
+                self.hello(last, None)
             while machine.trials:
                 assert last.running is not None, machine.story()
                 self.end_of(last, Outcome.OK)
