@@ -4,8 +4,9 @@
        │                        │ relaunch
        └── launches ──▶ Gang ◀──┘          workers in one barrier job; one gang, or several
 
-Each search opens a study of its own in the pool; several may share it. Leaving the block expels the workers,
-ends their barrier jobs, and gives their slots back to Spark, whatever ended the block.
+Each search opens a study of its own in the pool; several may share it. A pool that serves one study alone lets
+its workers go one by one when that study comes to its end. Leaving the block expels the workers, ends their
+barrier jobs, and gives their slots back to Spark, whatever ended the block.
 """
 
 from __future__ import annotations
@@ -92,6 +93,7 @@ class WorkerPool:
         self._profile = spark.supported_profile(self.session, resource_profile)
         self.parallelism = slots.decide_parallelism(parallelism, self.session, self._profile)
         self._gang_size = gang_size
+        self._alone = False
         self._broadcasts: tuple[Any, ...] = ()
         self._coordinator: Coordinator | None = None
         self._gangs: dict[int, Gang] = {}
@@ -101,8 +103,15 @@ class WorkerPool:
         self._leaving = threading.Event()
         self._studies = itertools.count(1)
 
-    def bring(self, broadcasts: Sequence[Any]) -> WorkerPool:
-        """Have Spark bring the values of these broadcast variables to workers that are yet to be launched."""
+    def for_one_study(self, broadcasts: Sequence[Any]) -> WorkerPool:
+        """Serve one study alone. To be called before the workers are launched.
+
+        Each worker leaves, and gives its slot back to Spark, once no trial can need it any more.
+
+        Args:
+            broadcasts: the broadcast variables whose values the study's objective needs; Spark brings them.
+        """
+        self._alone = True
         self._broadcasts = tuple(broadcasts)
         return self
 
@@ -171,7 +180,9 @@ class WorkerPool:
         if coordinator is None or self._closing:
             raise PoolClosedError("the pool has no workers: use it inside its `with WorkerPool(...)` block")
         name = f"study{next(self._studies)}"
-        return coordinator.open_study(name, objective, max_attempts, trial_timeout, recorder)
+        return coordinator.open_study(
+            name, objective, max_attempts, trial_timeout, recorder, self._alone
+        )
 
     def close(self) -> None:
         """Expel the workers and wait until their jobs have ended. Running trials are ended. Idempotent."""

@@ -243,7 +243,7 @@ class Search:
             spark_session=self._session,
             resource_profile=trials.resource_profile,
         )
-        return pool.bring(self._objective.broadcasts)
+        return pool.for_one_study(self._objective.broadcasts)
 
     def _end(self, study: Study) -> None:
         self._trials.take_ending(study.cancelled_reason, study.timings)

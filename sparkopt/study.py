@@ -1,7 +1,7 @@
 """The proposing loop of one ``fmin`` call.
 
     ┌─▶ propose   algo(new ids, domain, trials, seed) ──▶ documents ──▶ arguments ──▶ channel.submit
-    │             as long as fewer than parallelism + max_queue_len - 1 trials are outstanding
+    │             as long as there are fewer trials outstanding than may run, and wait, at once
     └── take      channel.next_settled ──▶ the document's final state ──▶ save? stop?
 
 Nothing here sleeps or polls: the loop waits for the next settled trial, or for the timeout. The history is
@@ -169,6 +169,7 @@ class Study:
         self._outstanding: dict[int, Document] = {}
         self._proposed = 0
         self._stopped = False
+        self._submissions_ended = False
         self._view = trials.view_of(documents.finished)
         self._early_stop_args: list[Any] = []
         self._warned_of_crowding = False
@@ -230,6 +231,7 @@ class Study:
                     self._submit(channel, [self._waiting.popleft()])
                 else:
                     self._propose(channel, room - len(self._outstanding))
+            self._end_submissions_if_due(channel)
             if self._overdue and (self._wants_more or self._outstanding):
                 # Not left to the wait below: with short trials there would always be one that has settled.
                 self._cancel(channel, CANCELLED_BY_TIMEOUT)
@@ -251,6 +253,11 @@ class Study:
     @property
     def _wants_more(self) -> bool:
         return not self._stopped and (bool(self._waiting) or self._proposed < self.budget.trials)
+
+    def _end_submissions_if_due(self, channel: StudyChannel) -> None:
+        if not self._wants_more and not self._submissions_ended:
+            self._submissions_ended = True
+            channel.end_submissions()
 
     @property
     def _overdue(self) -> bool:

@@ -186,6 +186,7 @@ class StudyChannel:
 
     Args:
         submit: takes tids with pickled arguments, and what they were proposed with.
+        end_submissions: says that there will be no more of them; workers may leave then.
         cancel: takes a tid, or None for all, and a reason.
         close: forgets the study.
         answer: takes a request and what answers it: bytes, a file, or a failure.
@@ -195,12 +196,14 @@ class StudyChannel:
     def __init__(
         self,
         submit: Callable[[Sequence[tuple[int, bytes]], Sequence[Mapping[str, Any]]], None],
+        end_submissions: Callable[[], None],
         cancel: Callable[[int | None, str], None],
         close: Callable[[], None],
         answer: Callable[[Request, bytes | Path, str | None], None],
         recorder: Recorder | None = None,
     ) -> None:
         self._submit = submit
+        self.end_submissions = end_submissions
         self.cancel = cancel
         self.close = close
         self.on_report: Callable[[Reported], None] = lambda reported: None

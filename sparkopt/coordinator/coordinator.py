@@ -165,6 +165,7 @@ class Coordinator:
         max_attempts: int,
         trial_timeout: float | None = None,
         recorder: Recorder | None = None,
+        alone: bool = False,
     ) -> StudyChannel:
         """Make a study known to the pool.
 
@@ -174,10 +175,15 @@ class Coordinator:
             max_attempts: how many workers a trial may take down before it settles as lost.
             trial_timeout: seconds that a trial may take before it is killed and fails; None for any.
             recorder: hears of everything before the study does, in the coordinator's thread.
+            alone: whether there will be no other study: workers that it cannot need any more are sent away.
         """
 
         def submit(proposals: Sequence[tuple[int, bytes]], values: Sequence[Values]) -> None:
             self.post(lambda: self.submit(name, proposals, values))
+
+        def end_submissions() -> None:
+            if alone:
+                self.tell(events.SubmissionsEnded())
 
         def cancel(tid: int | None, reason: str) -> None:
             self.tell(events.CancelRequested(name, tid, reason))
@@ -192,7 +198,7 @@ class Coordinator:
             ):
                 body.unlink(missing_ok=True)
 
-        channel = StudyChannel(submit, cancel, close, answer, recorder)
+        channel = StudyChannel(submit, end_submissions, cancel, close, answer, recorder)
         if not self.post(lambda: self.add_study(name, channel, objective, max_attempts, trial_timeout)):
             channel.put_failure(PoolClosedError("the pool was closed before the study began"))
         return channel
