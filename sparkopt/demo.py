@@ -243,4 +243,6 @@ def _report_timings(trials: SparkTrials, console: Console) -> None:
     table.add_row("suggesting", f"{timings.suggesting:.2f}", suggesting)
     busy = f"{timings.busy_share:.0%} of the workers' time after the pool's start"
     table.add_row("workers busy", f"{timings.busy:.2f}", busy)
+    waiting = f"{timings.waiting_share:.0%}: no suggestion was there when a trial had ended"
+    table.add_row("workers waiting", f"{timings.waiting:.2f}", waiting)
     console.print(table)

@@ -62,8 +62,8 @@ def fmin(
         return_argmin: whether to return the best values (``hp.choice`` as indices), or the best point.
         points_to_evaluate: settings to evaluate first, as dictionaries of values by label (``hp.choice`` by
             index), beside ``max_evals`` others.
-        max_queue_len: how many proposals are asked of the algorithm at once; one less of them may wait for
-            a worker.
+        max_queue_len: how many proposals are asked of the algorithm at once, and how many of them may wait
+            for a worker; one less if there is only one, so that the search is that of serial hyperopt.
         show_progressbar: whether to show a bar, or a context manager that makes one.
         early_stop_fn: called once for each finished trial; ends the search when it says so.
         trials_save_file: a file that the trials are pickled to now and then, and at the end. If there is one

@@ -4,9 +4,9 @@
        │                        │ relaunch
        └── launches ──▶ Gang ◀──┘          workers in one barrier job; one gang, or several
 
-Each search opens a study of its own in the pool; several may share it. A pool that serves one study alone lets
-its workers go one by one when that study comes to its end. Leaving the block expels the workers, ends their
-barrier jobs, and gives their slots back to Spark, whatever ended the block.
+Each search opens a study of its own in the pool; several may share it. A pool that serves one study alone
+lets its workers go one by one when that study comes to its end. Leaving the block expels the workers, ends
+their barrier jobs, and gives their slots back to Spark, whatever ended the block.
 """
 
 from __future__ import annotations
@@ -180,9 +180,7 @@ class WorkerPool:
         if coordinator is None or self._closing:
             raise PoolClosedError("the pool has no workers: use it inside its `with WorkerPool(...)` block")
         name = f"study{next(self._studies)}"
-        return coordinator.open_study(
-            name, objective, max_attempts, trial_timeout, recorder, self._alone
-        )
+        return coordinator.open_study(name, objective, max_attempts, trial_timeout, recorder, self._alone)
 
     def close(self) -> None:
         """Expel the workers and wait until their jobs have ended. Running trials are ended. Idempotent."""

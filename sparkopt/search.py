@@ -305,6 +305,8 @@ def _log_ending(trials: SparkTrials) -> None:
         _failures(trials),
         trials.count_cancelled_trials(),
     )
+    timings = trials.timings
+    _logger.log(logging.WARNING if timings.outpaced else logging.INFO, "%s", timings.summary())
 
 
 def _failures(trials: SparkTrials) -> str:

@@ -7,8 +7,9 @@
 Nothing here sleeps or polls: the loop waits for the next settled trial, or for the timeout. The history is
 never walked except by the algorithm.
 
-With parallelism 1 and max_queue_len 1 a proposal is made when the one before has settled, so that the
-search is that of serial hyperopt, value for value.
+While all workers are busy, max_queue_len proposals are made ahead, so that none of them has to wait for one.
+A single worker gets one less: with parallelism 1 and max_queue_len 1 a proposal is made when the one before
+has settled, so that the search is that of serial hyperopt, value for value.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ from sparkopt.errors import (
     TrialLostError,
     warn,
 )
+from sparkopt.timings import Timings
 from sparkopt.wire import codec
 
 if TYPE_CHECKING:
@@ -92,31 +94,6 @@ class Budget:
     early_stop: EarlyStop | None = None
 
 
-@dataclass(slots=True)
-class Timings:
-    """Where the time of a study went, in seconds.
-
-    Attributes:
-        pool_start: from the launch of the workers until the first trial was sent to one.
-        suggesting: inside the algorithm.
-        busy: inside objectives, summed over workers.
-        total: from the launch of the workers to the last settled trial.
-        workers: how many workers there were.
-    """
-
-    pool_start: float = 0.0
-    suggesting: float = 0.0
-    busy: float = 0.0
-    total: float = 0.0
-    workers: int = 0
-
-    @property
-    def busy_share(self) -> float:
-        """The share of the workers' time, once they were up, that was spent inside objectives."""
-        available = (self.total - self.pool_start) * self.workers
-        return self.busy / available if available > 0 else 0.0
-
-
 class Study:
     """One search.
 
@@ -135,7 +112,7 @@ class Study:
         rstate: where each call of the algorithm gets its seed from.
         budget: when to stop.
         max_queue_len: how many proposals are asked of the algorithm at once, and how many of them may wait
-            for a worker less one.
+            for a worker; one less if there is only one.
         save: called after each trial that has ended.
         record: called with new documents, and the random state after their proposal, before they are
             submitted.
@@ -212,7 +189,7 @@ class Study:
         channel.on_report = partial(self._take_report, channel)
         if self.tracking is not None:
             self.tracking.serve(channel)
-        room = workers + self._max_queue_len - 1
+        room = workers + self._max_queue_len - (1 if workers == 1 else 0)
         done = len(self._documents.finished)
         try:
             with progress(initial=done, total=done + len(self._waiting) + self.budget.trials) as bar:
@@ -279,6 +256,7 @@ class Study:
         began = time.monotonic()
         documents = self._algo(ids, self._domain, trials, seed)
         self.timings.suggesting += time.monotonic() - began
+        self.timings.suggested += len(documents)
         if not documents:
             self._stopped = True
             return
@@ -310,6 +288,7 @@ class Study:
         for started in channel.started():
             if not self.timings.pool_start:
                 self.timings.pool_start = started.monotonic - self._launched
+            self.timings.waiting += started.waited
             document = self._outstanding.get(started.tid)
             if document is not None:
                 self._documents.start(document, started.time)

@@ -27,7 +27,8 @@ from sparkopt.spark.session import (
     is_stopped,
     supported_profile,
 )
-from sparkopt.study import Algorithm, EarlyStop, ProgressFactory, Timings
+from sparkopt.study import Algorithm, EarlyStop, ProgressFactory
+from sparkopt.timings import Timings
 
 
 class SparkTrials(base.Trials):  # type: ignore[misc]

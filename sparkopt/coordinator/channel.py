@@ -55,12 +55,14 @@ class Started:
         attempt: its number, from 1.
         time: when, in seconds since the epoch.
         monotonic: the same moment on the monotonic clock.
+        waited: how many seconds its worker had nothing to do before the trial was proposed.
     """
 
     tid: int
     attempt: int
     time: float
     monotonic: float
+    waited: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -337,12 +337,14 @@ class Coordinator:
 
     def _assign(self, worker: str, lease: Lease) -> None:
         self._requests.forget(lease.trial)  # those of an attempt that was lost
-        stream = self._streams.get(worker)
+        stream, waited = self._streams.get(worker), 0.0
         if stream is not None:
             stream.assign(lease, *self.studies.assignment(lease))
+            waited = self.studies.waited(lease.trial, stream.idle_since)
         end = self.studies.end_of(lease.trial.study)
         if end is not None:
-            end.put_started(Started(lease.trial.tid, lease.attempt, time.time(), time.monotonic()))
+            now, monotonic = time.time(), time.monotonic()
+            end.put_started(Started(lease.trial.tid, lease.attempt, now, monotonic, waited))
         if self._observer is not None:
             self._observer.attempt_started(lease, worker)
 
@@ -468,6 +470,7 @@ class Coordinator:
     ) -> None:
         """A worker says how an attempt ended."""
         stream.acknowledged = max(stream.acknowledged, event.sequence)
+        stream.idle_since = time.monotonic()
         crowding = self._crowding(stream, message.threads)
         lease = event.lease
         self.step(event, Arrived(lease.trial, lease.attempt, message, stream.host, crowding))

@@ -7,6 +7,7 @@ stream's queue. What the messages mean is for the coordinator to say.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Iterable
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -34,6 +35,7 @@ class WorkerStream:
         self.host = hello.host
         self.cores = hello.cores
         self.acknowledged = 0
+        self.idle_since = time.monotonic()
         self._outgoing: asyncio.Queue[worker_pb2.CoordinatorMessage | None] = asyncio.Queue()
 
     def welcome(self, heartbeat: float, grace: float, untaken: Iterable[int]) -> None:

@@ -6,6 +6,7 @@ bytes that go with it, and those whom they are for.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -66,6 +67,15 @@ class _Study:
     objective: trial_pb2.Blob
     max_attempts: int
     trial_timeout: float | None
+    opened: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Proposal:
+    """A trial's argument, and when it came, on the monotonic clock."""
+
+    argument: trial_pb2.Payload
+    submitted: float
 
 
 class Studies:
@@ -78,7 +88,7 @@ class Studies:
     def __init__(self, blobs: BlobStore) -> None:
         self._blobs = blobs
         self._studies: dict[str, _Study] = {}
-        self._arguments: dict[TrialKey, trial_pb2.Payload] = {}
+        self._proposals: dict[TrialKey, _Proposal] = {}
         self._failure: PoolError | None = None
 
     def __iter__(self) -> Iterator[str]:
@@ -88,7 +98,8 @@ class Studies:
         self, name: str, end: StudyEnd, objective: bytes, max_attempts: int, trial_timeout: float | None
     ) -> None:
         """Take a study in."""
-        self._studies[name] = _Study(end, self._blobs.offer(objective), max_attempts, trial_timeout)
+        blob, now = self._blobs.offer(objective), time.monotonic()
+        self._studies[name] = _Study(end, blob, max_attempts, trial_timeout, now)
         if self._failure is not None:
             end.put_failure(self._failure)
 
@@ -106,7 +117,7 @@ class Studies:
 
     def submitted(self, name: str, proposals: Sequence[tuple[int, bytes]]) -> events.TrialsSubmitted:
         """Keep the arguments of new trials, and say what the machine is to hear of them."""
-        study = self._studies[name]
+        study, now = self._studies[name], time.monotonic()
         for tid, argument in proposals:
             small = len(argument) <= INLINE_BYTES
             payload = (
@@ -114,13 +125,23 @@ class Studies:
                 if small
                 else trial_pb2.Payload(blob=self._blobs.offer(argument))
             )
-            self._arguments[TrialKey(name, tid)] = payload
+            self._proposals[TrialKey(name, tid)] = _Proposal(payload, now)
         return events.TrialsSubmitted(name, tuple(tid for tid, _ in proposals), study.max_attempts)
 
     def assignment(self, lease: Lease) -> tuple[trial_pb2.Blob, trial_pb2.Payload, float]:
         """What a worker needs for an attempt: the objective, the argument, and its seconds (0 for any)."""
         study = self._studies[lease.trial.study]
-        return study.objective, self._arguments[lease.trial], study.trial_timeout or 0.0
+        return study.objective, self._proposals[lease.trial].argument, study.trial_timeout or 0.0
+
+    def waited(self, trial: TrialKey, idle_since: float) -> float:
+        """How long a worker had nothing to do before a trial was proposed, in seconds.
+
+        Args:
+            trial: which the worker is to run now.
+            idle_since: when it had run the one before, on the monotonic clock.
+        """
+        opened = self._studies[trial.study].opened
+        return max(0.0, self._proposals[trial].submitted - max(idle_since, opened))
 
     def settle(self, command: commands.Settle, arrived: Arrived | None) -> Settled:
         """Tell a study what has become of a trial, and forget its argument.
@@ -129,7 +150,7 @@ class Studies:
             command: the machine's.
             arrived: what the machine was told when it said so; counts if it is this trial's.
         """
-        argument = self._arguments.pop(command.trial)
+        argument = self._proposals.pop(command.trial).argument
         if argument.HasField("blob"):
             self._blobs.withdraw(argument.blob.id)
         outcome = trial_pb2.Outcome()

@@ -68,7 +68,7 @@ class Gang:
 
     @property
     def sleeps(self) -> bool:
-        """Whether it ended when it was not needed any more: it is launched again if it is needed after all."""
+        """Whether it ended when it was not needed any more, and is launched again only if it is."""
         return self.state is GangState.DOWN and math.isinf(self.due)
 
     @property

@@ -28,6 +28,21 @@ def test_trials_settle_with_their_results(rig):
     assert study.channel.started() == []
 
 
+def test_how_long_a_worker_had_nothing_to_do(rig):
+    rig.work(0)
+    study = rig.study(meetings.double)
+    rig.heard(events.WorkerJoined)
+    study.submit(1, 2)
+    assert [study.result(), study.result()] == [2, 4]
+    first, second = study.channel.started()
+    assert first.waited > 0  # until there was something
+    assert second.waited == 0  # it was there already
+    study.submit(3)
+    assert study.result() == 6
+    (third,) = study.channel.started()
+    assert 0 < third.waited <= third.monotonic - second.monotonic
+
+
 def test_each_worker_fetches_the_objective_once(rig):
     rig.work(0, 1)
     study = rig.study(meetings.wait)

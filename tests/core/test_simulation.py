@@ -1,7 +1,7 @@
 """Whole searches on a virtual clock, with every fault that simulation.py knows: none lost, none twice.
 
-What a run checks while it goes on is in simulation.py: the seven rules, the limit, and that each trial settles
-as what its worker really said, or what somebody really asked for.
+What a run checks while it goes on is in simulation.py: the seven rules, the limit, and that each trial
+settles as what its worker really said, or what somebody really asked for.
 """
 
 from __future__ import annotations

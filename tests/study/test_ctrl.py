@@ -83,7 +83,7 @@ def test_a_checkpoint_is_there_while_the_trial_runs(new_trials, tmp_path):
         return float(tid)
 
     def look(new_ids, domain, trials, seed):
-        if new_ids == [2]:
+        if new_ids == [3]:
             # Trial 1 has finished, and was sent after the checkpoint had arrived.
             first = trials.trials[0]
             seen.append((first["state"], first["result"]))
@@ -96,9 +96,9 @@ def test_a_checkpoint_is_there_while_the_trial_runs(new_trials, tmp_path):
         return look(new_ids, domain, trials, seed)
 
     trials = new_trials()
-    fmin(objective, CASE, wait_for_the_checkpoint, 3, trials=trials, verbose=False)
+    fmin(objective, CASE, wait_for_the_checkpoint, 4, trials=trials, verbose=False)
     assert seen == [(JOB_STATE_RUNNING, {"status": "running", "loss": 5.0})]
-    assert trials.losses() == [0.0, 1.0, 2.0]
+    assert trials.losses() == [0.0, 1.0, 2.0, 3.0]
 
 
 def test_a_checkpoint_and_attachments_outlive_a_trial_that_dies(new_trials):

@@ -33,16 +33,18 @@ def two_and_a_blocked_one(directory):
     return blocking_from_the_third(directory)
 
 
-def check_two_kept(trials, reason):
+def check_two_kept(trials, reason, cancelled=2):
+    """One of two workers was running the third, and one trial was proposed ahead."""
     assert trials.fmin_cancelled_reason == reason
     assert trials.count_successful_trials() == 2
-    assert trials.count_cancelled_trials() == 1
+    assert trials.count_cancelled_trials() == cancelled
     assert trials.count_failed_trials() == 0
-    assert trials.count_total_trials() == 3
+    assert trials.count_total_trials() == 2 + cancelled
     assert len(trials.trials) == 2
-    (cancelled,) = [each for each in trials._dynamic_trials if each["state"] == JOB_STATE_CANCEL]
-    assert cancelled["misc"]["error"] == (CANCELLED, reason)
-    assert cancelled["refresh_time"] is not None
+    for document in trials._dynamic_trials:
+        if document["state"] == JOB_STATE_CANCEL:
+            assert document["misc"]["error"] == (CANCELLED, reason)
+            assert document["refresh_time"] is not None
     assert all(each["state"] == JOB_STATE_DONE for each in trials.trials)
     assert len(trials.losses()) == 2
 
@@ -118,7 +120,7 @@ def test_a_timeout_before_anything_finished(new_trials, tmp_path):
     make_fifos(tmp_path, "never")
     path = str(tmp_path / "never")
     trials = new_trials()
-    with pytest.raises(AllTrialsFailedError, match="of 2 trials 0 failed and 2 were cancelled"):
+    with pytest.raises(AllTrialsFailedError, match="of 3 trials 0 failed and 3 were cancelled"):
         fmin(lambda case: wait_at(path), CASE, in_order, 9, timeout=1, trials=trials, verbose=False)
     assert trials.fmin_cancelled_reason == "fmin run timeout"
     assert trials.trials == []
@@ -206,7 +208,7 @@ def test_ctrl_c_while_waiting(new_trials, tmp_path):
     trials = new_trials(parallelism=1)
     with pytest.raises(KeyboardInterrupt):
         fmin(objective, CASE, in_order, 100, trials=trials, verbose=False)
-    check_two_kept(trials, "fmin run cancelled by user")
+    check_two_kept(trials, "fmin run cancelled by user", cancelled=1)
     assert succeeds_again(new_trials)
 
 
@@ -243,8 +245,8 @@ def test_an_early_stop_that_raises(new_trials, tmp_path):
         )
     assert trials.fmin_cancelled_reason is None
     assert trials.count_successful_trials() == 2
-    (cancelled,) = [each for each in trials._dynamic_trials if each["state"] == JOB_STATE_CANCEL]
-    assert cancelled["misc"]["error"] == (CANCELLED, "fmin ended with an error")
+    cancelled = [each for each in trials._dynamic_trials if each["state"] == JOB_STATE_CANCEL]
+    assert [each["misc"]["error"] for each in cancelled] == [(CANCELLED, "fmin ended with an error")] * 2
 
 
 def test_an_algorithm_without_proposals_ends_the_search(new_trials):

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
 import hyperopt
 import numpy as np
 import pytest
 from hyperopt import rand
-from hyperopt.base import JOB_STATE_DONE, JOB_STATE_RUNNING
+from hyperopt.base import JOB_STATE_DONE, JOB_STATE_NEW, JOB_STATE_RUNNING
 from study_tools import (
     CASE,
+    DEADLINE_SECONDS,
     give_back,
     in_order,
     jobs,
@@ -82,20 +86,69 @@ def test_algorithms_see_running_trials(new_trials, tmp_path):
         return case
 
     def algo(new_ids, domain, trials, seed):
-        if len(trials.trials) == 2:
-            seen.extend(dict(document) for document in trials.trials)
-            assert trials.count_by_state_unsynced(JOB_STATE_RUNNING) == 1
+        if len(trials.trials) == 3:
+            # The third was proposed before the first two had begun.
+            seen.extend(dict(document) for document in trials.trials[:2])
+            assert trials.count_by_state_unsynced(JOB_STATE_DONE) == 1
             signal_at(f"{place}/proposed")
         return in_order(new_ids, domain, trials, seed)
 
     trials = new_trials()
-    fmin(objective, CASE, algo, 3, trials=trials, verbose=False)
+    fmin(objective, CASE, algo, 4, trials=trials, verbose=False)
     running, done = seen
     assert running["state"] == JOB_STATE_RUNNING
     assert running["book_time"] is not None
     assert running["result"] == {"status": "new"}
     assert done["state"] == JOB_STATE_DONE
-    assert sorted(trials.losses()) == [0, 1, 2]
+    assert sorted(trials.losses()) == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("queue", [1, 3])
+def test_proposals_are_made_ahead_while_all_workers_are_busy(new_trials, tmp_path, queue):
+    make_fifos(tmp_path, "there-0", "there-1", "go-0", "go-1")
+    place = str(tmp_path)
+    proposed, at_once = threading.Semaphore(0), []
+
+    def objective(case):
+        if case < 2:
+            signal_at(f"{place}/there-{int(case)}")
+            wait_at(f"{place}/go-{int(case)}")
+        return case
+
+    def algo(new_ids, domain, trials, seed):
+        outstanding = trials.count_by_state_unsynced([JOB_STATE_NEW, JOB_STATE_RUNNING])
+        at_once.append(outstanding + len(new_ids))
+        proposed.release(len(new_ids))
+        return in_order(new_ids, domain, trials, seed)
+
+    trials = new_trials()
+    with ThreadPoolExecutor(1) as threads:
+        running = threads.submit(
+            fmin, objective, CASE, algo, 12, max_queue_len=queue, trials=trials, verbose=False
+        )
+        wait_at(tmp_path / "there-0")
+        wait_at(tmp_path / "there-1")
+        try:
+            assert all(proposed.acquire(timeout=DEADLINE_SECONDS) for _ in range(2 + queue))
+            assert len(trials.trials) <= 2 + queue
+        finally:
+            signal_at(tmp_path / "go-0")
+            signal_at(tmp_path / "go-1")
+        running.result(DEADLINE_SECONDS)
+    assert sorted(trials.losses()) == list(range(12))
+    assert max(at_once) == 2 + queue
+
+
+def test_one_worker_has_a_proposal_less_ahead(new_trials):
+    at_once = []
+
+    def algo(new_ids, domain, trials, seed):
+        outstanding = trials.count_by_state_unsynced([JOB_STATE_NEW, JOB_STATE_RUNNING])
+        at_once.append(outstanding + len(new_ids))
+        return in_order(new_ids, domain, trials, seed)
+
+    fmin(lambda case: case, CASE, algo, 5, trials=new_trials(1), verbose=False)
+    assert at_once == [1] * 5
 
 
 class Bar:
