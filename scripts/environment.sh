@@ -37,8 +37,8 @@ environment() {
     extras=$([ -n "$clear" ] || sed -n 3p "$made" 2>/dev/null || true)
     [ "$files" = "$(sed -n 2p "$made" 2>/dev/null)" ] || missing=all
     for extra in "$@"; do
-        # As in pyproject.toml, dev has demo and test in it.
-        case " ${extras/dev/dev demo test} " in
+        # As in pyproject.toml, dev has demo and test in it, and test has connect.
+        case " ${extras/dev/dev demo test connect} " in
             *" $extra "*) ;;
             *) extras="${extras:+$extras }$extra" missing=$extra ;;
         esac

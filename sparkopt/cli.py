@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -24,6 +25,12 @@ def main() -> None:
     "--parallelism", default=2, show_default=True, type=click.IntRange(min=1), help="How many to try at once."
 )
 @click.option("--master", default="local[*]", show_default=True, help="The Spark master to run on.")
+@click.option(
+    "--remote",
+    default=None,
+    help="A Spark Connect server to run on (sc://host:port), or local[n] for one in this process.  [default:"
+    " what SPARK_REMOTE says]",
+)
 @click.option("--seed", default=0, show_default=True, type=int, help="Of the search's random draws.")
 @click.option(
     "--timeout",
@@ -39,7 +46,13 @@ def main() -> None:
     " otherwise.",
 )
 def demo(
-    trials: int, parallelism: int, master: str, seed: int, timeout: float | None, tracking: bool
+    trials: int,
+    parallelism: int,
+    master: str,
+    remote: str | None,
+    seed: int,
+    timeout: float | None,
+    tracking: bool,
 ) -> None:
     """Search over four kinds of scikit-learn models at once, on real data.
 
@@ -54,7 +67,9 @@ def demo(
     from sparkopt import demo as room
 
     _need("sklearn", "scikit-learn", "demo")
-    options = room.Options(trials, parallelism, master, seed, timeout, tracking)
+    if remote is not None or "SPARK_REMOTE" in os.environ:
+        _need("grpc_status", "grpcio-status", "connect")
+    options = room.Options(trials, parallelism, master, remote, seed, timeout, tracking)
     try:
         room.run(options, Console())
     except SparkoptError as error:

@@ -35,6 +35,7 @@ class Options:
         trials: how many settings to try.
         parallelism: how many at once.
         master: the Spark master to run on.
+        remote: the Spark Connect server to run on instead, or ``local[n]`` for one in this process.
         seed: of the search; the same seed proposes the same first settings.
         timeout: seconds after which to stop; None for never.
         tracking: whether to log the search to MLflow.
@@ -43,6 +44,7 @@ class Options:
     trials: int = 60
     parallelism: int = 2
     master: str = "local[*]"
+    remote: str | None = None
     seed: int = 0
     timeout: float | None = None
     tracking: bool = True
@@ -128,7 +130,7 @@ def run(options: Options, console: Console) -> None:
     began = time.monotonic()
     session = _session(options)
     console.print(
-        f"Spark {session.version} on {options.master} is up after {time.monotonic() - began:.1f} s."
+        f"Spark {session.version} on {_place(options)} is up after {time.monotonic() - began:.1f} s."
     )
     try:
         if options.tracking:
@@ -176,6 +178,11 @@ def _say_where_it_is_logged(console: Console) -> None:
         console.print(f"Every trial is logged to {store}.")
 
 
+def _place(options: Options) -> str:
+    remote = options.remote or os.environ.get("SPARK_REMOTE")
+    return options.master if remote is None else f"Spark Connect, {remote},"
+
+
 def _session(options: Options) -> Session:
     from sparkopt.spark.session import get_session
 
@@ -185,7 +192,8 @@ def _session(options: Options) -> Session:
         f"local[{options.parallelism}]" if options.master == "local[*]" and cores == 1 else options.master
     )
     return get_session(
-        settings={"spark.master": master, "spark.ui.enabled": "false", "spark.log.level": "ERROR"}
+        settings={"spark.master": master, "spark.ui.enabled": "false", "spark.log.level": "ERROR"},
+        remote=options.remote,
     )
 
 
@@ -243,6 +251,6 @@ def _report_timings(trials: SparkTrials, console: Console) -> None:
     table.add_row("suggesting", f"{timings.suggesting:.2f}", suggesting)
     busy = f"{timings.busy_share:.0%} of the workers' time after the pool's start"
     table.add_row("workers busy", f"{timings.busy:.2f}", busy)
-    waiting = f"{timings.waiting_share:.0%}: no suggestion was there when a trial had ended"
+    waiting = f"{timings.waiting_share:.0%}: between a trial and the suggestion of the next"
     table.add_row("workers waiting", f"{timings.waiting:.2f}", waiting)
     console.print(table)

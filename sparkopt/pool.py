@@ -127,9 +127,13 @@ class WorkerPool:
         self.parallelism = slots.check_slots(
             self.parallelism, self.session, self._policy.start, self._profile
         )
+        self._host = spark.driver_host(self.session)
+        slots.warn_of_assumptions(
+            self.parallelism, self._host, self._policy.start, self.session, self._profile
+        )
         coordinator = self._coordinator = Coordinator(
             self.parallelism,
-            spark.driver_host(self.session),
+            self._host,
             relaunch=self._launch,
             explain=self._explain,
             policy=self._policy,
@@ -223,7 +227,7 @@ class WorkerPool:
                 )
             coordinator.tell(events.GangEnded(number, generation, ending.reason))
 
-        def room() -> int:
+        def room() -> int | None:
             # At first the slots have just been counted; when a gang is launched again, some may have gone.
             return size if generation == 1 else self._room(number)
 
@@ -235,23 +239,27 @@ class WorkerPool:
             self._gangs[number] = gang
             gang.launch()
 
-    def _room(self, number: int) -> int:
-        """How many slots there are for a gang beside the others; waits a while if there are none."""
+    def _room(self, number: int) -> int | None:
+        """How many slots there are for a gang beside the others; waits a while if there are none.
+
+        None if nothing tells.
+        """
         with self._lock:
             taken = sum(gang.slots for other, gang in self._gangs.items() if other != number)
-        room = spark.slots(self.session, self._profile) - taken
-        if room < 1 and spark.wait_for_slot(self.session, self._policy.start, self._leaving):
-            room = spark.slots(self.session, self._profile) - taken
-        return room
+        room = spark.slots(self.session, self._profile)
+        if room is not None and room <= taken:
+            if not spark.wait_for_slot(self.session, self._policy.start, self._leaving):
+                return 0
+            room = spark.slots(self.session, self._profile)
+        return None if room is None else room - taken
 
     def _explain(self, reason: str, joined: bool) -> PoolError:
         if joined:
             return PoolLostError(f"the pool has lost its workers: {reason}. Finished trials are kept.")
-        have, busy = spark.slots(self.session, self._profile), spark.running_tasks(self.session)
+        with self._lock:
+            started = sum(gang.tasks for gang in self._gangs.values())
         return PoolStartError(
-            f"the workers did not come up: {reason}. {self.parallelism} slots are needed at once; Spark has"
-            f" {have}, and {busy} tasks are running. If other jobs hold the slots, wait for them or ask for a"
-            " smaller parallelism; if not, the executors' logs say more."
+            slots.explain_start(reason, self.parallelism, self._host, started, self.session, self._profile)
         )
 
 

@@ -17,7 +17,8 @@ from tqdm import tqdm
 
 from sparkopt.journal import name_of
 from sparkopt.readable import ReadableSpace
-from sparkopt.spark.session import Session, setting
+from sparkopt.spark.session import Session
+from sparkopt.spark.settings import setting
 
 if TYPE_CHECKING:
     from sparkopt.search import Options

@@ -11,6 +11,7 @@ import dis
 import functools
 import importlib
 import inspect
+import sys
 import types
 from collections.abc import Iterator
 from typing import Any, Final
@@ -22,8 +23,8 @@ from pyspark.sql import Column, DataFrame, SparkSession
 
 from sparkopt.spark.references import captured, codes, named_globals
 
-_DRIVER_ONLY: Final = (SparkSession, SparkContext, DataFrame, Column, RDD, JavaObject, JavaWrapper)
-_DRIVER_ONLY_CLASSES: Final = (SparkSession, SparkContext, JavaWrapper)
+_DRIVER_ONLY: Final = (SparkContext, DataFrame, Column, RDD, JavaObject, JavaWrapper)
+_DRIVER_ONLY_CLASSES: Final = (SparkContext, JavaWrapper)
 _DRIVER_ONLY_MODULES: Final = ("pyspark.sql.functions", "pyspark.pandas")
 
 
@@ -37,15 +38,21 @@ def spark_use(value: object) -> str | None:
 
 def _held(value: object) -> str | None:
     """What a value is of Spark."""
-    if isinstance(value, _DRIVER_ONLY):
+    if isinstance(value, (*_sessions(), *_DRIVER_ONLY)):
         return f"it holds a {type(value).__qualname__} of {type(value).__module__}"
-    if isinstance(value, type) and issubclass(value, _DRIVER_ONLY_CLASSES):
+    if isinstance(value, type) and issubclass(value, (*_sessions(), *_DRIVER_ONLY_CLASSES)):
         return f"it uses {value.__module__}.{value.__qualname__}"
     if isinstance(value, types.ModuleType) and _is_driver_only(value.__name__):
         return f"it uses {value.__name__}"
     if isinstance(value, types.FunctionType) and _is_driver_only(value.__module__):
         return f"it uses {value.__module__}.{value.__qualname__}"
     return None
+
+
+def _sessions() -> tuple[type, ...]:
+    """The classes of sessions. That of Spark Connect is not derived from the other, and need not be there."""
+    connect = sys.modules.get("pyspark.sql.connect.session")
+    return (SparkSession,) if connect is None else (SparkSession, connect.SparkSession)
 
 
 def _is_driver_only(module: str | None) -> bool:

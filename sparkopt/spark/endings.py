@@ -11,11 +11,15 @@ from py4j.protocol import Py4JJavaError
 from pyspark import SparkContext
 from pyspark.sql import SparkSession
 
-from sparkopt.spark.session import is_stopped
+from sparkopt.spark.session import is_connect, is_stopped, name
 
 _JOB_CANCELLED: Final = "SPARK_JOB_CANCELLED"
 """Spark's error condition for a job that somebody wanted to end: by the kill link of the job or its stage in
 Spark's UI, or by a method of the session or its context. A job that lost a task never bears it."""
+
+
+_SESSION_GONE: Final = re.compile(r"\[INVALID_HANDLE\.SESSION_(CLOSED|NOT_FOUND|CHANGED)\]")
+"""The error conditions of Spark Connect for a session that somebody has closed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +39,9 @@ def ending_of(session: SparkSession, error: Exception) -> Ending:
     """What it means that the action which ran the job has raised this."""
     if is_stopped(session):
         # Spark's own words for it differ with the moment, and some of them are py4j's.
-        return Ending(f"the Spark session {session.sparkContext.appName!r} was stopped", wanted=True)
+        return Ending(f"the Spark session {name(session)!r} was stopped", wanted=True)
+    if is_connect(session):
+        return _ending_on_connect(session, error)
     if isinstance(error, Py4JJavaError):
         java = error.java_exception
         throwable = is_instance_of(SparkContext._gateway, java, "org.apache.spark.SparkThrowable")
@@ -43,6 +49,15 @@ def ending_of(session: SparkSession, error: Exception) -> Ending:
             about = java.getMessageParameters()
             reason = f" ({about['reason']})" if about["reason"] else ""
             return Ending(f"Spark job {about['jobId']} was cancelled{reason}", wanted=True)
+    return Ending(explain(error))
+
+
+def _ending_on_connect(session: SparkSession, error: Exception) -> Ending:
+    text = str(error)
+    if "[OPERATION_CANCELED]" in text or f"[{_JOB_CANCELLED}]" in text:
+        return Ending("its Spark job was cancelled", wanted=True)
+    if _SESSION_GONE.search(text):
+        return Ending(f"the Spark session {name(session)!r} has ended on its server", wanted=True)
     return Ending(explain(error))
 
 

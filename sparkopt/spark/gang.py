@@ -19,7 +19,14 @@ from pyspark.sql import SparkSession
 
 from sparkopt.errors import NoSlotsError
 from sparkopt.spark.endings import Ending, ending_of
-from sparkopt.spark.session import Inherit, cancel_job, inheriting
+from sparkopt.spark.session import (
+    Inherit,
+    cancel_job,
+    counting_tasks,
+    inheriting,
+    need_broadcasts,
+    tag_jobs,
+)
 from sparkopt.worker.spec import WorkerSpec
 
 _SCHEMA: Final = "slot bigint, trials bigint"
@@ -28,11 +35,15 @@ _SCHEMA: Final = "slot bigint, trials bigint"
 class Gang:
     """One launch of one barrier job.
 
+    Attributes:
+        tasks: how many of its tasks run, as far as Spark has said so: Spark Connect does.
+
     Args:
         session: where it runs.
         spec: what its workers are told.
         size: how many workers, if there is room for them.
-        room: asked from the gang's thread, right before the job is submitted: how many slots it may take.
+        room: asked from the gang's thread, right before the job is submitted: how many slots it may take;
+            None if nothing tells.
         broadcasts: the variables whose values the workers will need.
         profile: the resources that each worker needs; None for the session's own.
         inherit: lets the job have what the user's thread has set for its Spark jobs.
@@ -44,7 +55,7 @@ class Gang:
         session: SparkSession,
         spec: WorkerSpec,
         size: int,
-        room: Callable[[], int],
+        room: Callable[[], int | None],
         broadcasts: Iterable[Any],
         profile: ResourceProfile | None,
         inherit: Inherit,
@@ -58,6 +69,7 @@ class Gang:
         self._profile = profile
         self._inherit = inherit
         self._on_end = on_end
+        self.tasks = 0
         self._tag = f"sparkopt-{uuid4().hex[:12]}"
         name = f"sparkopt-gang{spec.gang}.{spec.generation}"
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
@@ -86,7 +98,8 @@ class Gang:
     def _run(self) -> None:
         try:
             # More tasks than there are slots would wait for ten minutes inside Spark.
-            self._size = min(self._size, self._room())
+            room = self._room()
+            self._size = self._size if room is None else min(self._size, room)
             if self._size < 1:
                 raise NoSlotsError("Spark has no slots for its workers any more")
             self._inherit(self._collect)()
@@ -101,13 +114,14 @@ class Gang:
 
     def _collect_tagged(self) -> None:
         session, size = self._session, self._size
-        context = session.sparkContext
-        context.setJobDescription(f"sparkopt workers of gang {self._spec.gang}")
-        context.addJobTag(self._tag)
-        for variable in self._broadcasts:
-            context._pickled_broadcast_vars.add(variable)
+        tag_jobs(session, self._tag, f"sparkopt workers of gang {self._spec.gang}")
+        need_broadcasts(session, self._broadcasts)
         slots = session.range(0, size, 1, size)
-        slots.mapInArrow(_task_of(self._spec), _SCHEMA, barrier=True, profile=self._profile).collect()
+        with counting_tasks(session, self._hear_of_tasks):
+            slots.mapInArrow(_task_of(self._spec), _SCHEMA, barrier=True, profile=self._profile).collect()
+
+    def _hear_of_tasks(self, running: int) -> None:
+        self.tasks = running
 
 
 def _task_of(spec: WorkerSpec) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:

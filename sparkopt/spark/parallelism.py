@@ -1,24 +1,29 @@
-"""How many trials may run at once: what was asked for, what Spark can run, and never more than 128."""
+"""How many trials may run at once: what was asked for, what Spark can run, and never more than 128.
+
+And what is said of it: that it is another number, what it was taken to be, and why no worker came up.
+"""
 
 from __future__ import annotations
 
 from typing import Final
 
-from sparkopt.errors import NoSlotsError, ParallelismWarning, warn
+from sparkopt.errors import NoSlotsError, ParallelismWarning, SparkoptWarning, warn
 from sparkopt.spark import session as spark
+from sparkopt.spark.connect import HOST_SETTING
 from sparkopt.spark.session import Profile, Session
+from sparkopt.spark.settings import is_local, setting
 
 LIMIT: Final = 128
 """hyperopt.SparkTrials has the same."""
 
 
-def decide(asked: int | None, default: int, slots: int) -> tuple[int, str]:
+def decide(asked: int | None, default: int, slots: int | None) -> tuple[int, str]:
     """The parallelism to use, and why it is not the one asked for ("" if it is).
 
     Args:
         asked: what the user said; None or ≤ 0 means Spark's default.
         default: Spark's default parallelism.
-        slots: how many tasks Spark can run at once; 0 if that is not known yet.
+        slots: how many tasks Spark can run at once; None or 0 if that is not known, or not yet.
     """
     reasons = []
     if asked is None or asked <= 0:
@@ -30,7 +35,7 @@ def decide(asked: int | None, default: int, slots: int) -> tuple[int, str]:
     if wanted > LIMIT:
         reasons.append(f"{wanted} is more than the limit of {LIMIT}")
         wanted = LIMIT
-    if 0 < slots < wanted:
+    if slots and slots < wanted:
         reasons.append(f"{wanted} is more than the {slots} tasks that Spark can run at once")
         wanted = slots
     return wanted, "; ".join(reasons)
@@ -64,15 +69,76 @@ def check_slots(wanted: int, session: Session, seconds: float, profile: Profile 
         NoSlotsError: if Spark can run none.
     """
     have = spark.slots(session, profile)
-    if have == 0 and spark.wait_for_slot(session, seconds):
-        have = spark.slots(session, profile)
+    if have == 0 or (spark.is_connect(session) and not is_local(session)):
+        # Spark Connect tells only that there is a slot, and only by a job that has run.
+        ran = spark.wait_for_slot(session, seconds)
+        have = spark.slots(session, profile) if ran else 0
     if have == 0:
         raise NoSlotsError(
             f"{wanted} workers are to run, and Spark has no slots at all: no executor has registered within"
-            f" {seconds:.0f} s (master {spark.setting(session, 'spark.master', '?')}). Check that the cluster"
+            f" {seconds:.0f} s (master {setting(session, 'spark.master', '?')}). Check that the cluster"
             " has free cores and memory for this application, then try again."
         )
-    if have < wanted:
+    if have is not None and have < wanted:
         message = f"running {have} workers, not {wanted}: Spark can run no more tasks at once now"
         warn(message, ParallelismWarning)
-    return min(wanted, have)
+        return have
+    return wanted
+
+
+def warn_of_assumptions(
+    workers: int, host: str, seconds: float, session: Session, profile: Profile | None
+) -> None:
+    """Say what the start of the workers rests on, where Spark does not tell: on Spark Connect.
+
+    Args:
+        workers: how many are to be launched.
+        host: the address by which they are to reach this process.
+        seconds: how long they may take to come up.
+        session: where they will run.
+        profile: the resources that each of them needs.
+    """
+    if not spark.is_connect(session):
+        return
+    slots = spark.slots(session, profile)
+    have = f"{workers}, as many as are wanted" if slots is None else str(slots)
+    warn(
+        f"Spark Connect does not tell what a search should know; assumed: Spark can run {have} tasks at once,"
+        f" no other job holds these slots, and executors reach this process at {host} (the Spark setting"
+        f" {HOST_SETTING} names another address). If no worker has come up after {seconds:.0f} s, they are"
+        " cancelled and the search ends with an error.",
+        SparkoptWarning,
+    )
+
+
+def explain_start(
+    reason: str, workers: int, host: str, started: int, session: Session, profile: Profile | None
+) -> str:
+    """Why workers did not come up, as far as that can be told, and what to do.
+
+    Args:
+        reason: in a few words.
+        workers: how many were launched.
+        host: the address by which they were to reach this process.
+        started: how many of their tasks ran, as far as Spark has said so.
+        session: where they were to run.
+        profile: the resources that each of them needs.
+    """
+    have, busy = spark.slots(session, profile), spark.running_tasks(session)
+    said = f"the workers did not come up: {reason}. {workers} slots are needed at once; "
+    held = (
+        "If other jobs hold the slots, wait for them or ask for a smaller parallelism; if not, the executors'"
+        " logs say more."
+    )
+    if busy is not None:
+        return f"{said}Spark has {have}, and {busy} tasks are running. {held}"
+    if not started:
+        taken = (
+            "how many it has, Spark Connect does not tell" if have is None else f"it was taken to have {have}"
+        )
+        return f"{said}{taken}, and Spark has started none of the tasks. {held}"
+    return (
+        f"{said}Spark runs {started} of the tasks, so they have slots and cannot get through: executors must"
+        f" be able to reach this process at {host}, or at the address that the Spark setting {HOST_SETTING}"
+        " names. The executors' logs say what they tried."
+    )

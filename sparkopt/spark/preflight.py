@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -22,6 +20,7 @@ from sparkopt.errors import (
 from sparkopt.spark import session as spark
 from sparkopt.spark.driver_only import spark_use
 from sparkopt.spark.references import find_largest, find_offender
+from sparkopt.spark.settings import is_local, setting
 from sparkopt.worker.broadcasts import EmbeddedBroadcast
 
 
@@ -51,7 +50,7 @@ def check_settings(session: SparkSession) -> None:
     """
     key = "spark.dynamicAllocation.enabled"
     # Spark itself ignores dynamic allocation on a local master, but for its own tests.
-    applies = not spark.is_local(session) or _is_true(session, "spark.dynamicAllocation.testing")
+    applies = not is_local(session) or _is_true(session, "spark.dynamicAllocation.testing")
     if _is_true(session, key) and applies:
         raise SparkSettingError(
             f"{key} is true, and Spark refuses barrier jobs then (SPARK-24942). Set it to false and"
@@ -61,7 +60,7 @@ def check_settings(session: SparkSession) -> None:
 
 
 def _is_true(session: SparkSession, key: str) -> bool:
-    return spark.setting(session, key, "false").lower() == "true"
+    return setting(session, key, "false").lower() == "true"
 
 
 def pickle_objective(
@@ -81,7 +80,7 @@ def pickle_objective(
     """
     if use := spark_use(objective):
         raise _spark_in_objective(use)
-    with _broadcasts_of(session) as broadcasts:
+    with spark.broadcasts_pickled(session) as broadcasts:
         try:
             data = _dumps(objective, embed_broadcasts=embed_broadcasts)
         except SparkInObjectiveError:
@@ -138,21 +137,3 @@ def _dumps(value: object, *, embed_broadcasts: bool = False) -> bytes:
         pickler.embed_broadcasts = embed_broadcasts
         pickler.dump(value)
         return stream.getvalue()
-
-
-@contextmanager
-def _broadcasts_of(session: SparkSession) -> Iterator[Callable[[], list[Any]]]:
-    """Learn which broadcast variables are pickled meanwhile.
-
-    A broadcast variable that is pickled adds itself to a registry of the thread's, from which Spark takes
-    what the next job needs. The registry is left as it was found.
-    """
-    registry = session.sparkContext._pickled_broadcast_vars
-    before = list(registry)
-    registry.clear()
-    try:
-        yield lambda: list(registry)
-    finally:
-        registry.clear()
-        for variable in before:
-            registry.add(variable)

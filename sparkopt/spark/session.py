@@ -1,4 +1,8 @@
-"""The Spark session, and what it tells about the cluster."""
+"""The Spark session, and what it tells about the cluster: a classic one, or one of Spark Connect.
+
+What the two kinds have in common is here; what each does in its own way is in :mod:`sparkopt.spark.classic`
+and :mod:`sparkopt.spark.connect`.
+"""
 
 from __future__ import annotations
 
@@ -8,16 +12,19 @@ import os
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Final, TypeAlias
 from uuid import uuid4
 
-from py4j.protocol import Py4JError
 from pyspark import TaskContext, inheritable_thread_target
-from pyspark.resource import ExecutorResourceRequests, ResourceProfile, TaskResourceRequests
+from pyspark.errors import PySparkRuntimeError
+from pyspark.resource import ResourceProfile
 from pyspark.sql import SparkSession
 
 from sparkopt.errors import RefusedError, SparkoptWarning, warn
+from sparkopt.spark import classic, connect
 from sparkopt.spark.java import ensure_java
 
 Session: TypeAlias = SparkSession
@@ -29,18 +36,22 @@ Profile: TypeAlias = ResourceProfile
 Inherit: TypeAlias = Callable[[Callable[[], None]], Callable[[], None]]
 """Makes a function run with a job group, tags and a scheduler pool that some thread has set."""
 
-_LOOPBACK: Final = "127.0.0.1"
-
 _AGAIN_SECONDS: Final = 0.5
 """How long to wait for a cancelled job to end before it is cancelled again."""
 
 
-def get_session(given: SparkSession | None = None, settings: Mapping[str, str] | None = None) -> SparkSession:
+def get_session(
+    given: SparkSession | None = None,
+    settings: Mapping[str, str] | None = None,
+    remote: str | None = None,
+) -> SparkSession:
     """The session to use: the given one, the active one, or a new one on this machine.
 
     Args:
         given: by the user.
         settings: Spark's, for the case that a new one is made.
+        remote: for the same case: a Spark Connect server (``sc://host:port``), or ``local[n]`` for one that
+            is started in this process. Spark itself looks at ``SPARK_REMOTE`` for it.
 
     Raises:
         RefusedError: inside a Spark task, where there can be no session, or if the given one was stopped.
@@ -52,26 +63,54 @@ def get_session(given: SparkSession | None = None, settings: Mapping[str, str] |
             " sparkopt does, and only the driver can launch workers. For a search within an objective use"
             " hyperopt.fmin(..., trials=hyperopt.Trials()), which runs in the objective's own process."
         )
-    session = given or SparkSession.getActiveSession()
+    session = given or _active_session()
     if session is not None:
         check_running(session)
         return session
-    ensure_java()
+    return _new_session(dict(settings or {}), remote or os.environ.get("SPARK_REMOTE"))
+
+
+def _active_session() -> SparkSession | None:
+    session = SparkSession.getActiveSession()
+    if session is None and "SPARK_CONNECT_MODE_ENABLED" in os.environ:
+        # On Spark Connect the builder, too, knows only the session of the calling thread.
+        with contextlib.suppress(PySparkRuntimeError):
+            return SparkSession.active()
+    return session
+
+
+def _new_session(settings: dict[str, str], remote: str | None) -> SparkSession:
+    own_server = remote is None or remote.startswith("local")
+    if own_server:
+        ensure_java()
     # Spark's own default is whatever "python3" means on the PATH, which need not be where sparkopt is.
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
-    builder = SparkSession.builder.appName("sparkopt").config("spark.ui.showConsoleProgress", "false")
-    for key, value in (settings or {}).items():
-        builder = builder.config(key, value)
-    return builder.getOrCreate()
+    builder = SparkSession.builder.appName("sparkopt")
+    if remote is not None:
+        builder = builder.remote(remote)
+        settings.pop("spark.master", None)
+    if own_server:
+        for key, value in {"spark.ui.showConsoleProgress": "false", **settings}.items():
+            builder = builder.config(key, value)
+    with warnings.catch_warnings():
+        # Spark sets them all twice: for the server that it starts, and in vain for the session on it.
+        warnings.filterwarnings("ignore", "Failed to set ", UserWarning)
+        return builder.getOrCreate()
+
+
+def is_connect(session: Session) -> bool:
+    """Whether it is a session of Spark Connect."""
+    return connect.is_connect(session)
 
 
 def is_stopped(session: Session) -> bool:
     """Whether somebody has stopped it, or its JVM is gone."""
-    java: Any = session.sparkContext._jsc
-    try:
-        return java is None or bool(java.sc().isStopped())
-    except (Py4JError, OSError):
-        return True
+    return connect.is_stopped(session) if is_connect(session) else classic.is_stopped(session)
+
+
+def name(session: Session) -> str:
+    """What to call it in a message."""
+    return connect.name(session) if is_connect(session) else classic.name(session)
 
 
 def inheriting(session: Session) -> Inherit:
@@ -88,34 +127,30 @@ def check_running(session: Session) -> None:
     """
     if is_stopped(session):
         raise RefusedError(
-            f"the Spark session {session.sparkContext.appName!r} was stopped: use one that runs. SparkTrials"
+            f"the Spark session {name(session)!r} was stopped: use one that runs. SparkTrials"
             " that were made for a stopped session go on in the active one once they were pickled:"
             " trials = pickle.loads(pickle.dumps(trials))."
         )
 
 
-def setting(session: Session, key: str, default: str = "") -> str:
-    """A Spark setting, as text."""
-    value = session.conf.get(key, default)
-    return default if value is None else str(value)
-
-
 def default_parallelism(session: Session) -> int:
     """Spark's default parallelism, at least 1."""
-    return max(1, int(session.sparkContext.defaultParallelism))
+    said = (
+        connect.default_parallelism(session) if is_connect(session) else classic.default_parallelism(session)
+    )
+    return max(1, said)
 
 
-def slots(session: Session, profile: Profile | None = None) -> int:
+def slots(session: Session, profile: Profile | None = None) -> int | None:
     """How many tasks Spark can run at once just now, whether or not they are taken.
+
+    On Spark Connect it is what they are taken to be, and None if nothing tells.
 
     Args:
         session: whose executors to count on.
         profile: the resources that each task needs; by default the session's own.
     """
-    context: Any = session.sparkContext._jsc.sc()
-    manager = context.resourceProfileManager()
-    java = manager.defaultResourceProfile() if profile is None else profile._java_resource_profile
-    return int(context.maxNumConcurrentTasks(java))
+    return connect.slots(session, profile) if is_connect(session) else classic.slots(session, profile)
 
 
 def supported_profile(session: Session, profile: Profile | None) -> Profile | None:
@@ -127,13 +162,13 @@ def supported_profile(session: Session, profile: Profile | None) -> Profile | No
     """
     if profile is None:
         return None
-    manager: Any = session.sparkContext._jsc.sc().resourceProfileManager()
-    known = _java_profile(session, profile)
     try:
-        manager.addResourceProfile(known)
+        if is_connect(session):
+            return connect.known_profile(session, profile)
+        return classic.known_profile(session, profile)
     except Exception as error:  # noqa: BLE001 - Spark raises what it would say when the job was submitted
         why = getattr(error, "java_exception", None)
-        said = str(why.getMessage()) if why is not None else str(error)
+        said = str(why.getMessage()) if why is not None else str(error).partition("\n")[0]
         warn(
             f"resource_profile is not used: Spark cannot schedule barrier tasks by it here ({said})."
             " A profile of task resources alone (TaskResourceRequests) works on standalone, YARN and"
@@ -141,19 +176,14 @@ def supported_profile(session: Session, profile: Profile | None) -> Profile | No
             SparkoptWarning,
         )
         return None
-    return ResourceProfile(known)
 
 
-def _java_profile(session: Session, profile: Profile) -> Any:
-    """The profile as the JVM has it."""
-    if profile._java_resource_profile is not None:
-        return profile._java_resource_profile
-    jvm: Any = session.sparkContext._jvm
-    java = jvm.org.apache.spark.resource
-    builder = java.ResourceProfileBuilder()
-    builder.require(ExecutorResourceRequests(jvm, profile.executorResources)._java_executor_resource_requests)
-    builder.require(TaskResourceRequests(jvm, profile.taskResources)._java_task_resource_requests)
-    return builder.build()
+def tag_jobs(session: Session, tag: str, description: str) -> None:
+    """Give what the calling thread runs from now on a tag, and where Spark takes one a description."""
+    if is_connect(session):
+        connect.tag_jobs(session, tag)
+    else:
+        classic.tag_jobs(session, tag, description)
 
 
 def wait_for_slot(session: Session, seconds: float, over: threading.Event | None = None) -> bool:
@@ -169,14 +199,12 @@ def wait_for_slot(session: Session, seconds: float, over: threading.Event | None
     """
     over = over or threading.Event()
     ran = []
-    context = session.sparkContext
     tag = f"sparkopt-{uuid4().hex[:12]}"
 
     def run() -> None:
-        context.addJobTag(tag)
-        context.setJobDescription("sparkopt waits for a slot")
+        tag_jobs(session, tag, "sparkopt waits for a slot")
         with contextlib.suppress(Exception):  # cancelled below
-            session.range(1).count()
+            session.range(0, 1, 1, 1).collect()
             ran.append(True)
         over.set()
 
@@ -200,11 +228,11 @@ def cancel_job(session: Session, tag: str, thread: threading.Thread, seconds: fl
         thread: submits the job and waits for it.
         seconds: how long that may take.
     """
+    kind = connect if is_connect(session) else classic
     deadline = time.monotonic() + seconds
     while thread.is_alive() and time.monotonic() < deadline:
-        # Not the session's interruptTag: on a classic session that knows only the calling thread's tags.
         try:
-            session.sparkContext.cancelJobsWithTag(tag)
+            kind.cancel(session, tag)
         except Exception:
             # A session ends its jobs when it is stopped.
             if not is_stopped(session):
@@ -214,22 +242,30 @@ def cancel_job(session: Session, tag: str, thread: threading.Thread, seconds: fl
     return not thread.is_alive()
 
 
-def running_tasks(session: Session) -> int:
-    """How many tasks of other jobs and ours run just now."""
-    tracker = session.sparkContext.statusTracker()
-    stages = (tracker.getStageInfo(stage) for stage in tracker.getActiveStageIds())
-    return sum(stage.numActiveTasks for stage in stages if stage is not None)
+def counting_tasks(session: Session, hear: Callable[[int], None]) -> AbstractContextManager[None]:
+    """On Spark Connect, learn how many tasks run of what the calling thread has Spark run meanwhile."""
+    return connect.counting_tasks(session, hear) if is_connect(session) else nullcontext()
 
 
-def is_local(session: Session) -> bool:
-    """Whether the executors are threads of the driver's own JVM."""
-    return setting(session, "spark.master").startswith(("local[", "local-cluster")) or (
-        setting(session, "spark.master") == "local"
-    )
+def running_tasks(session: Session) -> int | None:
+    """How many tasks of other jobs and ours run just now; None if nothing tells."""
+    return None if is_connect(session) else classic.running_tasks(session)
 
 
 def driver_host(session: Session) -> str:
     """The address that executors reach this process by."""
-    if is_local(session):
-        return _LOOPBACK
-    return setting(session, "spark.driver.host", _LOOPBACK)
+    return connect.driver_host(session) if is_connect(session) else classic.driver_host(session)
+
+
+def need_broadcasts(session: Session, variables: tuple[Any, ...]) -> None:
+    """Have Spark bring these values to the tasks of the next job of the calling thread.
+
+    Spark Connect has no broadcast variables.
+    """
+    for variable in variables:
+        classic.need_broadcast(session, variable)
+
+
+def broadcasts_pickled(session: Session) -> AbstractContextManager[Callable[[], list[Any]]]:
+    """Learn which broadcast variables are pickled meanwhile."""
+    return nullcontext(list) if is_connect(session) else classic.broadcasts_pickled(session)

@@ -29,7 +29,7 @@ def test_help_names_the_commands() -> None:
 
 
 @pytest.mark.parametrize(
-    "option", ["--trials", "--parallelism", "--master", "--seed", "--timeout", "--tracking"]
+    "option", ["--trials", "--parallelism", "--master", "--remote", "--seed", "--timeout", "--tracking"]
 )
 def test_help_of_the_demo_explains_each_option(option: str) -> None:
     result = CliRunner().invoke(main, ["demo", "--help"])

@@ -1,0 +1,113 @@
+"""What a classic session tells and does, through its context: everything that Spark Connect does not have."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+from py4j.protocol import Py4JError
+from pyspark.resource import ExecutorResourceRequests, ResourceProfile, TaskResourceRequests
+from pyspark.sql import SparkSession
+
+from sparkopt.spark.settings import is_local, setting
+
+LOOPBACK: Final = "127.0.0.1"
+
+
+def name(session: SparkSession) -> str:
+    """The application's name."""
+    return str(session.sparkContext.appName)
+
+
+def is_stopped(session: SparkSession) -> bool:
+    """Whether somebody has stopped it, or its JVM is gone."""
+    java: Any = session.sparkContext._jsc
+    try:
+        return java is None or bool(java.sc().isStopped())
+    except (Py4JError, OSError):
+        return True
+
+
+def default_parallelism(session: SparkSession) -> int:
+    """Spark's default parallelism."""
+    return int(session.sparkContext.defaultParallelism)
+
+
+def slots(session: SparkSession, profile: ResourceProfile | None) -> int:
+    """How many tasks Spark can run at once just now, whether or not they are taken."""
+    context: Any = session.sparkContext._jsc.sc()
+    manager = context.resourceProfileManager()
+    java = manager.defaultResourceProfile() if profile is None else profile._java_resource_profile
+    return int(context.maxNumConcurrentTasks(java))
+
+
+def known_profile(session: SparkSession, profile: ResourceProfile) -> ResourceProfile:
+    """The profile, made known to Spark.
+
+    Raises:
+        Exception: what Spark would say when a job was submitted with it.
+    """
+    manager: Any = session.sparkContext._jsc.sc().resourceProfileManager()
+    known = _java_profile(session, profile)
+    manager.addResourceProfile(known)
+    return ResourceProfile(known)
+
+
+def _java_profile(session: SparkSession, profile: ResourceProfile) -> Any:
+    """The profile as the JVM has it."""
+    if profile._java_resource_profile is not None:
+        return profile._java_resource_profile
+    jvm: Any = session.sparkContext._jvm
+    java = jvm.org.apache.spark.resource
+    builder = java.ResourceProfileBuilder()
+    builder.require(ExecutorResourceRequests(jvm, profile.executorResources)._java_executor_resource_requests)
+    builder.require(TaskResourceRequests(jvm, profile.taskResources)._java_task_resource_requests)
+    return builder.build()
+
+
+def tag_jobs(session: SparkSession, tag: str, description: str) -> None:
+    """Give what the calling thread runs from now on a tag, and a description for Spark's UI."""
+    session.sparkContext.setJobDescription(description)
+    session.sparkContext.addJobTag(tag)
+
+
+def cancel(session: SparkSession, tag: str) -> None:
+    """Cancel what runs under a tag."""
+    # Not the session's interruptTag: on a classic session that knows only the calling thread's tags.
+    session.sparkContext.cancelJobsWithTag(tag)
+
+
+def running_tasks(session: SparkSession) -> int:
+    """How many tasks of other jobs and ours run just now."""
+    tracker = session.sparkContext.statusTracker()
+    stages = (tracker.getStageInfo(stage) for stage in tracker.getActiveStageIds())
+    return sum(stage.numActiveTasks for stage in stages if stage is not None)
+
+
+def driver_host(session: SparkSession) -> str:
+    """The address that executors reach this process by."""
+    return LOOPBACK if is_local(session) else setting(session, "spark.driver.host", LOOPBACK)
+
+
+def need_broadcast(session: SparkSession, variable: Any) -> None:
+    """Have Spark bring a broadcast variable's value to the tasks of the next job of the calling thread."""
+    session.sparkContext._pickled_broadcast_vars.add(variable)
+
+
+@contextmanager
+def broadcasts_pickled(session: SparkSession) -> Iterator[Callable[[], list[Any]]]:
+    """Learn which broadcast variables are pickled meanwhile.
+
+    A broadcast variable that is pickled adds itself to a registry of the thread's, from which Spark takes
+    what the next job needs. The registry is left as it was found.
+    """
+    registry = session.sparkContext._pickled_broadcast_vars
+    before = list(registry)
+    registry.clear()
+    try:
+        yield lambda: list(registry)
+    finally:
+        registry.clear()
+        for variable in before:
+            registry.add(variable)

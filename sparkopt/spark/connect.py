@@ -1,0 +1,152 @@
+"""What a Spark Connect session tells and does, and what has to be assumed where it does not say.
+
+A client of Spark Connect has no context: it cannot ask how many tasks can run at once, how many do, or where
+the executors are. It has the session's settings and plans, it can tag what it runs and interrupt that, and it
+hears how many tasks of its own run. Its address is its own, not that of Spark's driver, which is the server.
+"""
+
+from __future__ import annotations
+
+import re
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+from pyspark.resource import ResourceProfile
+from pyspark.sql import SparkSession
+
+from sparkopt.errors import RefusedError
+from sparkopt.spark.settings import is_local, setting
+
+HOST_SETTING: Final = "spark.sparkopt.driver.host"
+"""The Spark setting that names the address by which executors reach this process."""
+
+_LOOPBACK: Final = "127.0.0.1"
+_SPLITS: Final = re.compile(r"\bRange \(.*\bsplits=(\d+)\)")
+_LOCAL: Final = re.compile(r"local(?:\[(\d+)(?:,\d+)?\])?")
+
+
+def is_connect(session: SparkSession) -> bool:
+    """Whether a session is one of Spark Connect."""
+    return type(session).__module__.startswith("pyspark.sql.connect.")
+
+
+def name(session: SparkSession) -> str:
+    """What the server calls the session."""
+    return str(_client(session)._session_id)
+
+
+def is_stopped(session: SparkSession) -> bool:
+    """Whether somebody has stopped it here. What became of it on the server, its next request will tell."""
+    its: Any = session
+    return bool(its.is_stopped)
+
+
+def default_parallelism(session: SparkSession) -> int:
+    """Spark's default parallelism: what the plan of a range says that it would be split into."""
+    plan: Any = session.range(1)
+    found = _SPLITS.search(plan._explain_string())
+    return int(found.group(1)) if found else 1
+
+
+def slots(session: SparkSession, profile: ResourceProfile | None) -> int | None:
+    """How many tasks Spark is taken to run at once; None if nothing tells.
+
+    On a local master that is what the master says. On a cluster Spark's default parallelism is the number of
+    its executors' cores, two at least, unless a setting makes it another.
+    """
+    cores = _cores(session)
+    if cores is None:
+        return None
+    cpus = float(setting(session, "spark.task.cpus", "1"))
+    if profile is not None and "cpus" in profile.taskResources:
+        cpus = profile.taskResources["cpus"].amount
+    return int(cores / cpus)
+
+
+def _cores(session: SparkSession) -> int | None:
+    local = _LOCAL.fullmatch(setting(session, "spark.master"))
+    if local is not None:
+        return int(local.group(1) or 1)
+    set_by_hand = ("spark.default.parallelism", "spark.sql.leafNodeDefaultParallelism")
+    if any(setting(session, key) for key in set_by_hand):
+        return None
+    return default_parallelism(session)
+
+
+def known_profile(session: SparkSession, profile: ResourceProfile) -> ResourceProfile:
+    """The profile, made known to the server.
+
+    Raises:
+        Exception: what Spark would say when a job was submitted with it.
+    """
+    _ = profile.id  # that is when the server hears of it
+    return profile
+
+
+def tag_jobs(session: SparkSession, tag: str) -> None:
+    """Give what the calling thread runs from now on a tag."""
+    session.addTag(tag)
+
+
+def cancel(session: SparkSession, tag: str) -> None:
+    """Cancel what runs under a tag."""
+    session.interruptTag(tag)
+
+
+def driver_host(session: SparkSession) -> str:
+    """The address by which executors are taken to reach this process.
+
+    Raises:
+        RefusedError: if nothing tells.
+    """
+    given = setting(session, HOST_SETTING)
+    if given:
+        return given
+    ours = _address_towards(str(_client(session).host))
+    if not ours.startswith("127."):
+        return ours
+    # The server is on this machine; so are its executors, or else they know it by its driver's address.
+    return _LOOPBACK if is_local(session) else setting(session, "spark.driver.host", _LOOPBACK)
+
+
+def _address_towards(host: str) -> str:
+    """This machine's address on the way to another one."""
+    try:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as route:
+            route.connect((host, 9))  # which sends nothing
+            return str(route.getsockname()[0])
+    except OSError as error:
+        raise RefusedError(
+            f"there is no IPv4 route to the Spark Connect server at {host!r} ({error}), so it is not known by"
+            f" which address executors reach this process: say so with the Spark setting {HOST_SETTING}"
+        ) from error
+
+
+@contextmanager
+def counting_tasks(session: SparkSession, hear: Callable[[int], None]) -> Iterator[None]:
+    """Learn how many tasks run of what the calling thread has Spark run meanwhile.
+
+    Args:
+        session: where it runs.
+        hear: told now and then how many tasks run.
+    """
+    thread = threading.current_thread()
+
+    def progress(stages: Any, inflight_tasks: int, operation_id: str | None, done: bool) -> None:
+        if threading.current_thread() is thread:
+            hear(inflight_tasks)
+
+    its: Any = session
+    its.registerProgressHandler(progress)
+    try:
+        yield
+    finally:
+        its.removeProgressHandler(progress)
+
+
+def _client(session: SparkSession) -> Any:
+    its: Any = session
+    return its.client
