@@ -21,6 +21,9 @@ Spark's UI, or by a method of the session or its context. A job that lost a task
 _SESSION_GONE: Final = re.compile(r"\[INVALID_HANDLE\.SESSION_(CLOSED|NOT_FOUND|CHANGED)\]")
 """The error conditions of Spark Connect for a session that somebody has closed."""
 
+_CANCELLED_ON_CONNECT: Final = re.compile(rf"\[(OPERATION_CANCELED|{_JOB_CANCELLED})\]")
+"""And those for what somebody has interrupted, or whose job or stage was killed."""
+
 
 @dataclass(frozen=True, slots=True)
 class Ending:
@@ -37,11 +40,12 @@ class Ending:
 
 def ending_of(session: SparkSession, error: Exception) -> Ending:
     """What it means that the action which ran the job has raised this."""
-    if is_stopped(session):
+    text = str(error)
+    if is_stopped(session) or _SESSION_GONE.search(text):
         # Spark's own words for it differ with the moment, and some of them are py4j's.
         return Ending(f"the Spark session {name(session)!r} was stopped", wanted=True)
-    if is_connect(session):
-        return _ending_on_connect(session, error)
+    if is_connect(session) and _CANCELLED_ON_CONNECT.search(text):
+        return Ending("its Spark job was cancelled", wanted=True)
     if isinstance(error, Py4JJavaError):
         java = error.java_exception
         throwable = is_instance_of(SparkContext._gateway, java, "org.apache.spark.SparkThrowable")
@@ -49,15 +53,6 @@ def ending_of(session: SparkSession, error: Exception) -> Ending:
             about = java.getMessageParameters()
             reason = f" ({about['reason']})" if about["reason"] else ""
             return Ending(f"Spark job {about['jobId']} was cancelled{reason}", wanted=True)
-    return Ending(explain(error))
-
-
-def _ending_on_connect(session: SparkSession, error: Exception) -> Ending:
-    text = str(error)
-    if "[OPERATION_CANCELED]" in text or f"[{_JOB_CANCELLED}]" in text:
-        return Ending("its Spark job was cancelled", wanted=True)
-    if _SESSION_GONE.search(text):
-        return Ending(f"the Spark session {name(session)!r} has ended on its server", wanted=True)
     return Ending(explain(error))
 
 

@@ -7,7 +7,8 @@ from pyspark.sql import SparkSession
 
 def setting(session: SparkSession, key: str, default: str = "") -> str:
     """A Spark setting, as text."""
-    value = session.conf.get(key, default)
+    # Without a default of ours: Spark checks that for a number where the setting is one.
+    value = session.conf.get(key, None)
     return default if value is None else str(value)
 
 

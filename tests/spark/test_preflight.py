@@ -356,6 +356,6 @@ class TestSettings:
 
     def test_on_a_cluster_too(self, spark, settings, monkeypatch):
         settings(enabled="true")
-        monkeypatch.setattr("sparkopt.spark.session.is_local", lambda session: False)
+        monkeypatch.setattr("sparkopt.spark.preflight.is_local", lambda session: False)
         with pytest.raises(SparkSettingError):
             check_settings(spark)

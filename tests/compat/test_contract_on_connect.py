@@ -1,0 +1,26 @@
+"""Searches on a session of Spark Connect come out as under serial hyperopt."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import connect_contract
+import pytest
+from connect_session import run_script
+
+pytestmark = pytest.mark.timeout(300)
+
+
+@pytest.fixture(scope="module")
+def differences(tmp_path_factory):
+    """What differs, by scenario."""
+    return run_script(Path(connect_contract.__file__), tmp_path_factory.mktemp("connect"))
+
+
+def test_the_session_is_one_of_spark_connect(differences):
+    assert differences["session"] == "pyspark.sql.connect.session"
+
+
+@pytest.mark.parametrize("name", connect_contract.SCENARIOS)
+def test_same_as_serial_hyperopt(differences, name):
+    assert differences[name] == {}

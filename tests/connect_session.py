@@ -1,0 +1,47 @@
+"""Runs a script of tests in a process of its own that has a session of Spark Connect.
+
+A process has either classic sessions or those of Spark Connect; the tests' own process has a classic one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from leftovers import MARK, descendants_of_workers, processes_of
+
+from sparkopt.spark.java import ensure_java
+
+OFF = {
+    "spark.ui.enabled": "false",
+    "spark.log.level": "OFF",
+    "spark.databricks.mlflow.trackHyperopt.enabled": "false",
+}
+"""Spark's settings for the scripts."""
+
+
+def run_script(script: Path, directory: Path, *arguments: str, seconds: float = 280) -> dict[str, object]:
+    """What a script has said, as a line of JSON; no process and no file of it is left."""
+    ensure_java()
+    tests, mark = Path(__file__).parent, f"connect-{directory}"
+    places = [str(script.parent), str(tests), str(tests.parent), os.environ.get("PYTHONPATH", "")]
+    environment = {
+        **os.environ,
+        MARK: mark,
+        "PYTHONPATH": os.pathsep.join(filter(None, places)),
+        "PYSPARK_PYTHON": sys.executable,
+        "TMPDIR": str(directory),
+        "SPARK_LOCAL_IP": "127.0.0.1",
+    }
+    command = [sys.executable, str(script), *arguments]
+    done = subprocess.run(
+        command, cwd=directory, env=environment, capture_output=True, text=True, timeout=seconds
+    )
+    assert done.returncode == 0, done.stderr
+    assert descendants_of_workers(mark) == processes_of(mark) == []
+    assert list(directory.glob("sparkopt-*")) == []
+    said: dict[str, object] = json.loads(done.stdout.splitlines()[-1])
+    return said

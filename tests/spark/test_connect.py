@@ -1,0 +1,186 @@
+"""A session of Spark Connect: what it tells, what is assumed, what is refused, and how searches on it end."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import connect_cluster
+import connect_scenarios
+import pytest
+from connect_session import OFF, run_script
+
+from benchmarks.cluster import Cluster
+from sparkopt.errors import RefusedError
+from sparkopt.spark import connect
+
+pytestmark = pytest.mark.timeout(300)
+
+ASSUMED = r"SparkoptWarning: Spark Connect does not tell .* 2 tasks at once, .* at 127\.0\.0\.1 .* after 60 s"
+
+
+@pytest.fixture(scope="module")
+def said(tmp_path_factory):
+    """What each scenario has said; they share a process."""
+    return run_script(Path(connect_scenarios.__file__), tmp_path_factory.mktemp("connect"))
+
+
+def test_what_the_session_tells(said):
+    told = said["told"]
+    assert (told["default"], told["slots"], told["host"]) == (2, 2, "127.0.0.1")
+    assert (told["none"], told["five"]) == (2, 2)
+    assert "parallelism=None means Spark's default parallelism, which is 2" in told["warnings"][0]
+    assert "5 is more than the 2 tasks that Spark can run at once" in told["warnings"][1]
+
+
+def test_searches_with_a_journal_and_on_a_pool(said):
+    searches = said["searches"]
+    assert searches["journal"] == [0, 1, 4, 9, 16, 25]
+    assert searches["shared"] == [[0, 1, 4, 9]] * 2
+
+
+def test_the_start_says_what_it_assumed(said):
+    starts = said["searches"]["warnings"]
+    assert len(starts) == 3
+    for start in starts:
+        assert re.match(ASSUMED, start)
+
+
+def test_the_session_is_found_in_another_thread(said):
+    assert said["in_another_thread"]["losses"] == [0, 1, 4]
+
+
+def test_a_trial_that_takes_too_long_fails(said):
+    took = said["a_trial_that_takes_too_long"]
+    assert (took["losses"], took["failed"]) == ([0, 2], 1)
+
+
+@pytest.mark.parametrize(
+    ("scenario", "what"),
+    [
+        ("uses_the_session", "it holds a SparkSession of pyspark.sql.connect.session .as 'session'"),
+        ("uses_a_function_of_spark", "it uses pyspark.sql.functions"),
+        ("holds_a_frame", "it holds a DataFrame of pyspark.sql.connect"),
+        ("makes_a_session", "it uses pyspark.sql.connect.session.SparkSession"),
+    ],
+)
+def test_objectives_that_use_spark_are_refused(said, scenario, what):
+    assert said[scenario]["error"] == "SparkInObjectiveError"
+    assert re.search(what, said[scenario]["text"])
+
+
+def test_a_profile_that_spark_cannot_schedule_by_is_left_out(said):
+    profiled = said["a_profile"]
+    assert profiled["profile"] is None
+    assert "resource_profile is not used" in profiled["warnings"][0]
+    assert profiled["losses"] == [0, 1]
+
+
+def test_workers_that_do_not_come_up_are_cancelled(said):
+    held = said["slots_that_another_job_holds"]
+    assert held["error"] == "PoolStartError"
+    assert re.search(
+        "no worker came up within 1 s. 2 slots are needed .* started none of the tasks", held["text"]
+    )
+    assert held["losses"] == [0, 1]  # of a search that had room afterwards
+
+
+def test_workers_that_do_not_get_through_are_told_from_those_that_do_not_come_up(said):
+    lost = said["an_address_that_leads_nowhere"]
+    assert lost["error"] == "PoolStartError"
+    assert re.search("Spark runs 2 of the tasks.* reach this process at 192.0.2.77", lost["text"])
+
+
+def test_a_worker_that_is_killed_comes_back_with_its_gang(said):
+    killed = said["a_worker_that_is_killed"]
+    assert (killed["trials"], killed["failed"], killed["generations"]) == (20, 0, [1, 2])
+
+
+def test_another_job_has_a_slot_while_the_last_trial_runs(said):
+    released = said["workers_that_are_not_needed_any_more"]
+    assert (released["counted"], released["done"], released["losses"]) == (7, False, [0, 1, 2])
+
+
+@pytest.mark.parametrize(
+    ("scenario", "why"),
+    [("interrupted", "its Spark job was cancelled"), ("stopped", "Spark session .* was stopped")],
+)
+def test_whoever_ends_the_workers_ends_the_search(said, scenario, why):
+    ended = said[scenario]
+    assert ended["error"] == "PoolCancelledError"
+    assert re.search(f"the workers are gone: {why}", ended["text"])
+    assert (ended["done"], ended["cancelled"]) == (2, 1)
+
+
+def test_a_session_that_was_stopped_is_refused(said):
+    given = said["stopped"]["given"]
+    assert given["error"] == "RefusedError"
+    assert "was stopped: use one that runs" in given["text"]
+
+
+# On a cluster.
+
+
+def test_a_gang_that_loses_an_executor_goes_on_with_what_is_left(tmp_path, monkeypatch):
+    monkeypatch.setenv("SPARK_API_MODE", "connect")
+    with Cluster(daemons=2, cores=2) as cluster:
+        # Its executor does not outlive it, and nobody starts another.
+        settings, victim = json.dumps({**cluster.settings(), **OFF}), str(cluster.daemons[1].pid)
+        said = run_script(Path(connect_cluster.__file__), tmp_path, settings, victim)
+    assert said == {"connect": True, "trials": 30, "failed": 0, "sizes": [4, 2]}
+
+
+# Without a server.
+
+
+class Session:
+    """Settings and a server's address, as a session of Spark Connect has them."""
+
+    def __init__(self, server="127.0.0.1", default=None, **settings):
+        self.conf = {key.replace("_", "."): value for key, value in settings.items()}
+        self.client = type("Client", (), {"host": server})()
+        self._default = default
+
+    def range(self, end):
+        return self
+
+    def _explain_string(self):
+        return f"== Physical Plan ==\n*(1) Range (0, 1, step=1, splits={self._default})\n"
+
+
+@pytest.mark.parametrize(
+    ("session", "slots"),
+    [
+        (Session(spark_master="local"), 1),
+        (Session(spark_master="local[3]"), 3),
+        (Session(spark_master="local[3,2]", default=7), 3),
+        (Session(spark_master="local[*]", default=7), 7),
+        (Session(spark_master="spark://there:7077", default=7), 7),
+        (Session(spark_master="spark://there:7077", default=7, spark_task_cpus="2"), 3),
+        (Session(spark_master="spark://there:7077", default=7, spark_default_parallelism="99"), None),
+        (
+            Session(spark_master="spark://there:7077", default=7, spark_sql_leafNodeDefaultParallelism="9"),
+            None,
+        ),
+    ],
+)
+def test_slots_are_taken_from_the_master_or_the_default_parallelism(session, slots):
+    assert connect.slots(session, None) == slots
+
+
+@pytest.mark.parametrize(
+    ("session", "host"),
+    [
+        (Session(spark_master="local[2]", spark_driver_host="192.0.2.7"), "127.0.0.1"),
+        (Session(spark_master="spark://there:7077", spark_driver_host="192.0.2.7"), "192.0.2.7"),
+        (Session(spark_master="local[2]", spark_sparkopt_driver_host="driver.example"), "driver.example"),
+    ],
+)
+def test_the_address_by_which_executors_reach_this_process(session, host):
+    assert connect.driver_host(session) == host
+
+
+def test_a_server_that_there_is_no_way_to():
+    with pytest.raises(RefusedError, match=r"no IPv4 route to .*nowhere.invalid.*spark.sparkopt"):
+        connect.driver_host(Session("nowhere.invalid", spark_master="yarn"))
