@@ -6,7 +6,10 @@ from dataclasses import dataclass
 from typing import Final
 
 _WORTH_SAYING: Final = 0.1
-"""The share of the workers' time that they may wait for suggestions before it is worth a warning."""
+"""The share of the workers' time that they may wait for suggestions before it is worth a warning..."""
+
+_SECONDS_WORTH_SAYING: Final = 1.0
+"""... if it was that long in all."""
 
 
 @dataclass(slots=True)
@@ -50,7 +53,8 @@ class Timings:
     @property
     def outpaced(self) -> bool:
         """Whether the workers could have run more trials in a second than the algorithm suggested."""
-        return self.suggesting * self.workers > self.busy and self.waiting_share >= _WORTH_SAYING
+        worth = self.waiting >= _SECONDS_WORTH_SAYING and self.waiting_share >= _WORTH_SAYING
+        return worth and self.suggesting * self.workers > self.busy
 
     def summary(self) -> str:
         """In a sentence, and another one if suggestions were slower than trials."""

@@ -45,14 +45,15 @@ def test_nonsense_is_refused_before_anything_starts(arguments: list[str]) -> Non
     assert arguments[0] in result.output
 
 
+@pytest.mark.parametrize("where", [[], ["--remote", "local[2]"]], ids=["classic", "connect"])
 def test_the_demo_searches_over_models_and_says_where_the_time_went_and_where_it_is_logged(
-    tmp_path: Path,
+    tmp_path: Path, where: list[str]
 ) -> None:
-    result = run("-m", "sparkopt", "demo", "--trials", "8", "--seed", "3", cwd=tmp_path)
+    result = run("-m", "sparkopt", "demo", "--trials", "8", "--seed", "3", *where, cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     assert "best of each model" in result.stdout
     assert "best setting" in result.stdout
-    for row in ("pool start", "suggesting", "workers busy"):
+    for row in ("pool start", "suggesting", "workers busy", "workers waiting"):
         assert row in result.stdout
     assert "8/8" in result.stdout  # the progress bar's last word
     assert "best loss" in result.stdout

@@ -3,13 +3,28 @@
 from __future__ import annotations
 
 import pickle
+import threading
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from itertools import pairwise
 
 import pytest
 from hyperopt import hp, rand
-from study_tools import CASE, give_back, in_order, jobs, make_fifos, meet, signal_at, take_ticket, wait_at
+from study_tools import (
+    CASE,
+    DEADLINE_SECONDS,
+    give_back,
+    in_order,
+    jobs,
+    make_fifos,
+    meet,
+    signal_at,
+    take_ticket,
+    wait_at,
+)
 
 from sparkopt import SparkTrials, WorkerPool, fmin
+from sparkopt.coordinator import Coordinator
 from sparkopt.core.records import Policy
 from sparkopt.errors import PoolClosedError, RefusedError
 from sparkopt.pool import gang_sizes
@@ -54,6 +69,47 @@ def test_searches_at_once_share_the_workers(pool, tmp_path):
 
     with ThreadPoolExecutor(2) as threads:
         assert list(threads.map(search, range(2))) == [[-4, -3, -2, -1, 1]] * 2
+
+
+def test_a_search_that_proposes_much_leaves_every_other_turn_to_the_other(spark, tmp_path, monkeypatch):
+    make_fifos(tmp_path, "there", "go")
+    place = str(tmp_path)
+    submitted, submit = threading.Semaphore(0), Coordinator._submit
+
+    def submit_and_say_so(coordinator, study, proposals):
+        submit(coordinator, study, proposals)
+        submitted.release(len(proposals))
+
+    def order(case, waits):
+        turn = take_ticket(place)
+        if waits and case == 0:
+            signal_at(f"{place}/there")
+            wait_at(f"{place}/go")
+        return turn
+
+    monkeypatch.setattr(Coordinator, "_submit", submit_and_say_so)
+    with WorkerPool(1, spark_session=spark) as pool, ThreadPoolExecutor(2) as threads:
+        much, little = SparkTrials(pool=pool), SparkTrials(pool=pool)
+
+        def search(trials, number, waits):
+            objective = partial(order, waits=waits)
+            return threads.submit(
+                fmin, objective, CASE, in_order, number, trials=trials, max_queue_len=number, verbose=False
+            )
+
+        running = [search(much, 12, True)]
+        wait_at(tmp_path / "there")
+        running.append(search(little, 4, False))
+        try:
+            assert all(submitted.acquire(timeout=DEADLINE_SECONDS) for _ in range(16))
+        finally:
+            signal_at(tmp_path / "go")
+        for each in running:
+            each.result(DEADLINE_SECONDS)
+    turns = little.losses()
+    assert turns[0] in (1, 2)
+    assert [later - turn for turn, later in pairwise(turns)] == [2, 2, 2]
+    assert sorted(much.losses() + turns) == list(range(16))
 
 
 def test_the_end_of_one_search_leaves_the_other_alone(pool, tmp_path):

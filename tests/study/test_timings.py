@@ -31,6 +31,8 @@ def test_a_search_that_never_ran_has_shares_too():
     [
         (SLOW_TRIALS, False),
         (SLOW_SUGGESTIONS, True),
+        # Not worth a word.
+        (Timings(suggesting=0.09, suggested=100, busy=0.08, waiting=0.6, total=0.1, workers=8), False),
         # Slow ones that were asked for ahead of time, and workers that waited for the rest of the machine.
         (Timings(suggesting=9.0, suggested=9, busy=8.0, waiting=0.1, total=10.0, workers=8), False),
         (Timings(suggesting=0.5, suggested=9, busy=8.0, waiting=70.0, total=10.0, workers=8), False),
