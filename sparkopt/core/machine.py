@@ -247,7 +247,7 @@ class Machine:
         self.submitted += len(keys)
         if keys:
             self.all_submitted = False
-            self._wake_gangs(now)
+            self._wake_gangs(now, out)
             self._enqueue(keys, event.study)
 
     def _submissions_ended(self, event: e.SubmissionsEnded, now: float, out: list[c.Command]) -> None:
@@ -458,18 +458,17 @@ class Machine:
         others = [gang for other, gang in self.gangs.items() if other != number]
         return not (sent_away and any(gang.goes_on for gang in others))
 
-    def _wake_gangs(self, now: float) -> None:
+    def _wake_gangs(self, now: float, out: list[c.Command]) -> None:
         """Launch those gangs again that were not needed any more."""
-        for gang in self.gangs.values():
+        for number, gang in self.gangs.items():
             if gang.sleeps:
-                gang.due = now
-                self._wake_at(now)
+                self._relaunch(number, gang, now, out)
 
     def _give_up(self, gang: Gang, reason: str, now: float, out: list[c.Command]) -> None:
         """This gang is not launched again; with the last one the pool is lost."""
         gang.state = move(GANG, gang.state, GangInput.CLOSE)
         if not any(other.goes_on for other in self.gangs.values()):
-            self._wake_gangs(now)
+            self._wake_gangs(now, out)
         if all(other.state is GangState.CLOSED for other in self.gangs.values()):
             self._shut_down(reason, failed=True, out=out)
 

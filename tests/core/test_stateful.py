@@ -24,6 +24,7 @@ from sparkopt.core.machine import Machine
 from sparkopt.core.records import Policy
 from sparkopt.core.rules import Watch
 from sparkopt.core.states import Lease, Outcome, TrialKey, WorkerState
+from sparkopt.core.surplus import RELEASED
 
 STUDIES = ("blue", "red")
 POLICY = Policy(cap=6, silence=10.0, grace=30.0, start=60.0, max_relaunches=1)
@@ -308,7 +309,10 @@ class Events(RuleBasedStateMachine):
         event = e.ReportArrived(shadow.name, shadow.running, shadow.sequence)
         worker = self.machine.workers.get(shadow.name)
         if worker is not None and worker.lease == shadow.running:
-            assert self.step(event) == [c.DeliverReport(shadow.name, shadow.running, shadow.sequence)]
+            delivered, *others = self.step(event)
+            assert delivered == c.DeliverReport(shadow.name, shadow.running, shadow.sequence)
+            # If it was out of reach, another worker may have stayed for its trial.
+            assert all(isinstance(other, c.Expel) and other.reason == RELEASED for other in others)
         self.no_more_than_a_heartbeat(event)
 
     # Gangs.

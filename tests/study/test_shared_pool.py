@@ -74,10 +74,10 @@ def test_searches_at_once_share_the_workers(pool, tmp_path):
 def test_a_search_that_proposes_much_leaves_every_other_turn_to_the_other(spark, tmp_path, monkeypatch):
     make_fifos(tmp_path, "there", "go")
     place = str(tmp_path)
-    submitted, submit = threading.Semaphore(0), Coordinator._submit
+    submitted, submit = threading.Semaphore(0), Coordinator.submit
 
-    def submit_and_say_so(coordinator, study, proposals):
-        submit(coordinator, study, proposals)
+    def submit_and_say_so(coordinator, study, proposals, values):
+        submit(coordinator, study, proposals, values)
         submitted.release(len(proposals))
 
     def order(case, waits):
@@ -87,7 +87,7 @@ def test_a_search_that_proposes_much_leaves_every_other_turn_to_the_other(spark,
             wait_at(f"{place}/go")
         return turn
 
-    monkeypatch.setattr(Coordinator, "_submit", submit_and_say_so)
+    monkeypatch.setattr(Coordinator, "submit", submit_and_say_so)
     with WorkerPool(1, spark_session=spark) as pool, ThreadPoolExecutor(2) as threads:
         much, little = SparkTrials(pool=pool), SparkTrials(pool=pool)
 
