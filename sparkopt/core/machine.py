@@ -460,6 +460,8 @@ class Machine:
 
     def _wake_gangs(self, now: float, out: list[c.Command]) -> None:
         """Launch those gangs again that were not needed any more."""
+        if self.shut_down or self.draining is not None:
+            return
         for number, gang in self.gangs.items():
             if gang.sleeps:
                 self._relaunch(number, gang, now, out)

@@ -193,3 +193,11 @@ def test_a_submission_launches_a_gang_again_that_was_not_needed_any_more():
     pool.end_gang()
     assert pool.submit(0, 1) == [c.RelaunchGang(1, generation=2, size=2)]
     assert pool.join("v1", generation=2) == [assign("v1", 0)]
+
+
+def test_nothing_is_launched_by_a_pool_that_has_shut_down():
+    pool = Pool("w1")
+    pool.end_submissions()
+    pool.end_gang()
+    assert isinstance(pool.drain()[-1], c.ShutDown)
+    assert pool.submit(0) == []
