@@ -23,6 +23,15 @@ SparkoptError
 │   └── TrialCancelledError      somebody asked for the trial to end
 ├── RequestFailedError           what an objective asked of the driver was refused or could not be done
 ├── AllTrialsFailedError         a study ended without a single result
+├── ControlError                 what was asked of a control service was not done
+│   ├── BadRequestError          a request that makes no sense
+│   ├── NotFoundError            no study, trial or worker of that name
+│   ├── WrongStateError          it cannot be done now, or not with this study
+│   ├── NotAuthorizedError       the token is missing, wrong, or good for reading only
+│   ├── LimitExceededError       too many, too often or too slow
+│   ├── EventsForgottenError     the events that a watch should begin with are not kept any more
+│   ├── StudyStoppedError        the study was stopped
+│   └── UnreachableError         nobody answers, or the pool is closing
 ├── WireError                    what comes over gRPC is not what it should be
 │   ├── ProtocolError            a message that makes no sense where it stands
 │   └── BlobNotFoundError        chunks were asked for that nobody holds
@@ -158,6 +167,52 @@ class RequestFailedError(SparkoptError):
 
 class AllTrialsFailedError(SparkoptError):
     """A study ended without a single result; the cause is the first failure's remote traceback."""
+
+
+class ControlError(SparkoptError):
+    """What was asked of a control service was not done.
+
+    Raised by the service, sent as a gRPC status, and raised again by :class:`~sparkopt.client.ControlClient`.
+
+    Attributes:
+        reason: a name in capitals, of those that control.proto lists with each call.
+    """
+
+    def __init__(self, message: str, reason: str = "") -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class BadRequestError(ControlError):
+    """A request that makes no sense; the message names the field."""
+
+
+class NotFoundError(ControlError):
+    """No study, trial or worker of that name."""
+
+
+class WrongStateError(ControlError):
+    """It cannot be done now, or not with this kind of study."""
+
+
+class NotAuthorizedError(ControlError):
+    """The token is missing, wrong, or good for reading only."""
+
+
+class LimitExceededError(ControlError):
+    """Too many, too often or too slow."""
+
+
+class EventsForgottenError(ControlError):
+    """The events that a watch should begin with are not kept any more."""
+
+
+class StudyStoppedError(ControlError):
+    """The study was stopped while it was evaluated from outside."""
+
+
+class UnreachableError(ControlError):
+    """Nobody answers at the address, or the pool there is closing."""
 
 
 class WireError(SparkoptError):

@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Final
 
+from sparkopt.control import Control, ControlServer
 from sparkopt.coordinator import Coordinator, Recorder, StudyChannel
 from sparkopt.core import events
 from sparkopt.core.records import Policy
@@ -63,6 +64,8 @@ class WorkerPool:
         heartbeat: seconds between a worker's signs of life.
         grace: seconds that a worker may be out of reach before its trial runs again elsewhere; at least three
             heartbeats. None for the policy's, which is 30.
+        control: opens the pool to control over gRPC: where to listen, as ``host:port`` or with all else in a
+            :class:`~sparkopt.Control`; True for a free port of this host alone. None for no.
 
     Attributes:
         parallelism: how many trials may run at once.
@@ -83,6 +86,7 @@ class WorkerPool:
         policy: Policy | None = None,
         heartbeat: float = HEARTBEAT_SECONDS,
         grace: float | None = None,
+        control: bool | str | Control | None = None,
     ) -> None:
         if gang_size is not None and gang_size < 1:
             raise RefusedError(f"gang_size must be None or at least 1, got {gang_size}")
@@ -100,6 +104,8 @@ class WorkerPool:
         self._cancelled = False
         self._leaving = threading.Event()
         self._studies = itertools.count(1)
+        options = Control.of(control)
+        self._control = None if options is None else ControlServer(options)
 
     def bring(self, broadcasts: Sequence[Any]) -> WorkerPool:
         """Have Spark bring the values of these broadcast variables to workers that are yet to be launched."""
@@ -125,6 +131,7 @@ class WorkerPool:
             explain=self._explain,
             policy=self._policy,
             heartbeat=self._heartbeat,
+            observer=self._control,
         )
         self._endpoint = coordinator.start()
         try:
@@ -148,6 +155,29 @@ class WorkerPool:
     def is_open(self) -> bool:
         """Whether the workers are launched, and not sent away yet."""
         return self._coordinator is not None and not self._closing and not self._cancelled
+
+    @property
+    def control_address(self) -> str:
+        """``host:port`` of the pool's control service, inside the ``with`` block.
+
+        Raises:
+            PoolClosedError: if there is none.
+        """
+        return self._opened_control().address
+
+    @property
+    def control_token(self) -> str:
+        """What a call to it must carry that may do anything.
+
+        Raises:
+            PoolClosedError: if there is no control service.
+        """
+        return self._opened_control().token
+
+    def _opened_control(self) -> ControlServer:
+        if self._control is None:
+            raise PoolClosedError("the pool has no control service: open it with WorkerPool(control=True)")
+        return self._control
 
     def open_study(
         self,

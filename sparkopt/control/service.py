@@ -1,0 +1,31 @@
+"""ControlService: calls to events, and what there is to messages."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import grpc
+
+from sparkopt.core import events
+from sparkopt.wire.v1 import control_pb2, control_pb2_grpc
+
+if TYPE_CHECKING:
+    from sparkopt.coordinator import Coordinator
+
+Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
+
+
+class ControlService(control_pb2_grpc.ControlServiceServicer):
+    """The calls of a scheduler; see control.proto.
+
+    Args:
+        coordinator: whose pool it is.
+    """
+
+    def __init__(self, coordinator: Coordinator) -> None:
+        self._coordinator = coordinator
+
+    async def Pause(self, request: control_pb2.PauseRequest, context: Context) -> control_pb2.PoolStatus:
+        """Lease nothing more until Resume."""
+        self._coordinator.step(events.Paused())
+        return control_pb2.PoolStatus(paused=self._coordinator.machine.paused)
