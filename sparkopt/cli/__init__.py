@@ -1,0 +1,19 @@
+"""The command line: ``sparkopt``. A file a command, or a family of them; what they do is elsewhere."""
+
+from __future__ import annotations
+
+import click
+
+from sparkopt import __version__
+from sparkopt.cli.demo import demo
+from sparkopt.cli.replay import replay
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="sparkopt")
+def main() -> None:
+    """Hyperparameter search with hyperopt on Spark, without a Spark job for every trial."""
+
+
+main.add_command(demo)
+main.add_command(replay)
