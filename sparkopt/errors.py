@@ -184,7 +184,15 @@ class ControlError(SparkoptError):
 
 
 class BadRequestError(ControlError):
-    """A request that makes no sense; the message names the field."""
+    """A request that makes no sense; the message names the field.
+
+    Attributes:
+        field: the one at fault, as in the proto: ``points[3]``; empty if it is not one alone.
+    """
+
+    def __init__(self, message: str, reason: str = "", field: str = "") -> None:
+        super().__init__(message, reason)
+        self.field = field
 
 
 class NotFoundError(ControlError):
