@@ -26,19 +26,19 @@ from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19sparkopt/v1/control.proto\x12\x0bsparkopt.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x12\n\x10GetStatusRequest\"\xb8\x02\n\nPoolStatus\x12\x0c\n\x04pool\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12*\n\x06opened\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0bparallelism\x18\x04 \x01(\r\x12\x17\n\x0fmax_parallelism\x18\x05 \x01(\r\x12\x0e\n\x06paused\x18\x06 \x01(\x08\x12\x0f\n\x07workers\x18\x07 \x01(\r\x12(\n\x06trials\x18\x08 \x01(\x0b\x32\x18.sparkopt.v1.TrialCounts\x12\x12\n\nidle_share\x18\t \x01(\x01\x12\x19\n\x11trials_per_second\x18\n \x01(\x01\x12\x12\n\nlast_event\x18\x0b \x01(\x04\x12#\n\x07studies\x18\x0c \x03(\x0b\x32\x12.sparkopt.v1.Study\"~\n\x0bTrialCounts\x12\x11\n\tsubmitted\x18\x01 \x01(\x04\x12\x0f\n\x07pending\x18\x02 \x01(\x04\x12\x0e\n\x06leased\x18\x03 \x01(\x04\x12\n\n\x02ok\x18\x04 \x01(\x04\x12\x0e\n\x06\x66\x61iled\x18\x05 \x01(\x04\x12\x11\n\tcancelled\x18\x06 \x01(\x04\x12\x0c\n\x04lost\x18\x07 \x01(\x04\"\x86\x02\n\x05Study\x12\x0c\n\x04name\x18\x01 \x01(\t\x12$\n\x04kind\x18\x02 \x01(\x0e\x32\x16.sparkopt.v1.StudyKind\x12*\n\x06opened\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12)\n\x05\x65nded\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12(\n\x06trials\x18\x05 \x01(\x0b\x32\x18.sparkopt.v1.TrialCounts\x12\x16\n\tbest_loss\x18\x06 \x01(\x01H\x00\x88\x01\x01\x12\x15\n\x08\x62\x65st_tid\x18\x07 \x01(\x03H\x01\x88\x01\x01\x42\x0c\n\n_best_lossB\x0b\n\t_best_tid\"\xfd\x02\n\x05Trial\x12\r\n\x05study\x18\x01 \x01(\t\x12\x0b\n\x03tid\x18\x02 \x01(\x03\x12&\n\x05state\x18\x03 \x01(\x0e\x32\x17.sparkopt.v1.TrialState\x12\'\n\x06values\x18\x04 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x0f\n\x07\x61ttempt\x18\x05 \x01(\r\x12\x0e\n\x06worker\x18\x06 \x01(\t\x12\x0c\n\x04host\x18\x07 \x01(\t\x12-\n\tsubmitted\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x07started\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x07settled\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07seconds\x18\x0b \x01(\x01\x12\x11\n\x04loss\x18\x0c \x01(\x01H\x00\x88\x01\x01\x12\x0e\n\x06reason\x18\r \x01(\t\x12\x12\n\nrequest_id\x18\x0e \x01(\tB\x07\n\x05_loss\"r\n\x11ListTrialsRequest\x12\r\n\x05study\x18\x01 \x01(\t\x12\'\n\x06states\x18\x02 \x03(\x0e\x32\x17.sparkopt.v1.TrialState\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"Q\n\x12ListTrialsResponse\x12\"\n\x06trials\x18\x01 \x03(\x0b\x32\x12.sparkopt.v1.Trial\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xf7\x01\n\x06Worker\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\'\n\x05state\x18\x02 \x01(\x0e\x32\x18.sparkopt.v1.WorkerState\x12\x0c\n\x04host\x18\x03 \x01(\t\x12\x0b\n\x03pid\x18\x04 \x01(\x03\x12\x0c\n\x04gang\x18\x05 \x01(\r\x12\x12\n\ngeneration\x18\x06 \x01(\r\x12*\n\x06joined\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05study\x18\x08 \x01(\t\x12\x10\n\x03tid\x18\t \x01(\x03H\x00\x88\x01\x01\x12\x0e\n\x06trials\x18\n \x01(\x04\x12\x14\n\x0c\x62usy_seconds\x18\x0b \x01(\x01\x42\x06\n\x04_tid\"\x14\n\x12ListWorkersRequest\";\n\x13ListWorkersResponse\x12$\n\x07workers\x18\x01 \x03(\x0b\x32\x13.sparkopt.v1.Worker\"A\n\x12WatchEventsRequest\x12\x12\n\x05\x61\x66ter\x18\x01 \x01(\x04H\x00\x88\x01\x01\x12\r\n\x05study\x18\x02 \x01(\tB\x08\n\x06_after\"J\n\x13WatchEventsResponse\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12!\n\x05\x65vent\x18\x02 \x01(\x0b\x32\x12.sparkopt.v1.Event\"\x9f\x05\n\x05\x45vent\x12(\n\x04time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12*\n\x0cstudy_opened\x18\x02 \x01(\x0b\x32\x12.sparkopt.v1.StudyH\x00\x12)\n\x0bstudy_ended\x18\x03 \x01(\x0b\x32\x12.sparkopt.v1.StudyH\x00\x12\'\n\tsubmitted\x18\x04 \x01(\x0b\x32\x12.sparkopt.v1.TrialH\x00\x12%\n\x07started\x18\x05 \x01(\x0b\x32\x12.sparkopt.v1.TrialH\x00\x12)\n\x08reported\x18\x06 \x01(\x0b\x32\x15.sparkopt.v1.ReportedH\x00\x12&\n\x08requeued\x18\x07 \x01(\x0b\x32\x12.sparkopt.v1.TrialH\x00\x12%\n\x07settled\x18\x08 \x01(\x0b\x32\x12.sparkopt.v1.TrialH\x00\x12,\n\rworker_joined\x18\t \x01(\x0b\x32\x13.sparkopt.v1.WorkerH\x00\x12\x31\n\x12worker_unreachable\x18\n \x01(\x0b\x32\x13.sparkopt.v1.WorkerH\x00\x12.\n\x0fworker_returned\x18\x0b \x01(\x0b\x32\x13.sparkopt.v1.WorkerH\x00\x12.\n\x0bworker_left\x18\x0c \x01(\x0b\x32\x17.sparkopt.v1.WorkerLeftH\x00\x12\x32\n\rlimit_changed\x18\r \x01(\x0b\x32\x19.sparkopt.v1.LimitChangedH\x00\x12%\n\x06paused\x18\x0e \x01(\x0b\x32\x13.sparkopt.v1.PausedH\x00\x12\'\n\x07resumed\x18\x0f \x01(\x0b\x32\x14.sparkopt.v1.ResumedH\x00\x42\x06\n\x04\x62ody\"B\n\x08Reported\x12\r\n\x05study\x18\x01 \x01(\t\x12\x0b\n\x03tid\x18\x02 \x01(\x03\x12\x0c\n\x04kind\x18\x03 \x01(\t\x12\x0c\n\x04name\x18\x04 \x01(\t\"A\n\nWorkerLeft\x12#\n\x06worker\x18\x01 \x01(\x0b\x32\x13.sparkopt.v1.Worker\x12\x0e\n\x06reason\x18\x02 \x01(\t\"#\n\x0cLimitChanged\x12\x13\n\x0bparallelism\x18\x01 \x01(\r\"\x08\n\x06Paused\"\t\n\x07Resumed\"\x0e\n\x0cPauseRequest\"\x0f\n\rResumeRequest\",\n\x15SetParallelismRequest\x12\x13\n\x0bparallelism\x18\x01 \x01(\x05\"@\n\x12\x43\x61ncelTrialRequest\x12\r\n\x05study\x18\x01 \x01(\t\x12\x0b\n\x03tid\x18\x02 \x01(\x03\x12\x0e\n\x06reason\x18\x03 \x01(\t\"9\n\x10StopStudyRequest\x12\r\n\x05study\x18\x01 \x01(\t\x12\x16\n\x0e\x66inish_running\x18\x02 \x01(\x08\"$\n\x12\x44rainWorkerRequest\x12\x0e\n\x06worker\x18\x01 \x01(\t\"L\n\x05Point\x12)\n\x06struct\x18\x01 \x01(\x0b\x32\x17.google.protobuf.StructH\x00\x12\x0e\n\x04json\x18\x02 \x01(\tH\x00\x42\x08\n\x06values\"H\n\x13SubmitTrialsRequest\x12\r\n\x05study\x18\x01 \x01(\t\x12\"\n\x06points\x18\x02 \x03(\x0b\x32\x12.sparkopt.v1.Point\"$\n\x14SubmitTrialsResponse\x12\x0c\n\x04tids\x18\x01 \x03(\x03\"O\n\x0f\x45valuateRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12!\n\x05point\x18\x02 \x01(\x0b\x32\x12.sparkopt.v1.Point\x12\r\n\x05study\x18\x03 \x01(\t\"\x83\x01\n\x10\x45valuateResponse\x12\n\n\x02id\x18\x01 \x01(\t\x12-\n\nevaluation\x18\x02 \x01(\x0b\x32\x17.sparkopt.v1.EvaluationH\x00\x12*\n\x08rejected\x18\x03 \x01(\x0b\x32\x16.sparkopt.v1.RejectionH\x00\x42\x08\n\x06\x61nswer\"p\n\nEvaluation\x12!\n\x05trial\x18\x01 \x01(\x0b\x32\x12.sparkopt.v1.Trial\x12\x0e\n\x06result\x18\x02 \x01(\t\x12/\n\x07\x66\x61ilure\x18\x03 \x01(\x0b\x32\x1e.sparkopt.v1.EvaluationFailure\"E\n\x11\x45valuationFailure\x12\x0c\n\x04type\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x11\n\ttraceback\x18\x03 \x01(\t\",\n\tRejection\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t*Y\n\tStudyKind\x12\x1a\n\x16STUDY_KIND_UNSPECIFIED\x10\x00\x12\x15\n\x11STUDY_KIND_SEARCH\x10\x01\x12\x19\n\x15STUDY_KIND_EVALUATION\x10\x02*\xd3\x01\n\nTrialState\x12\x1b\n\x17TRIAL_STATE_UNSPECIFIED\x10\x00\x12\x17\n\x13TRIAL_STATE_PENDING\x10\x01\x12\x16\n\x12TRIAL_STATE_LEASED\x10\x02\x12\x1a\n\x16TRIAL_STATE_CANCELLING\x10\x03\x12\x12\n\x0eTRIAL_STATE_OK\x10\x04\x12\x16\n\x12TRIAL_STATE_FAILED\x10\x05\x12\x19\n\x15TRIAL_STATE_CANCELLED\x10\x06\x12\x14\n\x10TRIAL_STATE_LOST\x10\x07*\xa9\x01\n\x0bWorkerState\x12\x1c\n\x18WORKER_STATE_UNSPECIFIED\x10\x00\x12\x15\n\x11WORKER_STATE_IDLE\x10\x01\x12\x15\n\x11WORKER_STATE_BUSY\x10\x02\x12\x1c\n\x18WORKER_STATE_UNREACHABLE\x10\x03\x12\x19\n\x15WORKER_STATE_DRAINING\x10\x04\x12\x15\n\x11WORKER_STATE_GONE\x10\x05\x32\x80\x07\n\x0e\x43ontrolService\x12\x43\n\tGetStatus\x12\x1d.sparkopt.v1.GetStatusRequest\x1a\x17.sparkopt.v1.PoolStatus\x12M\n\nListTrials\x12\x1e.sparkopt.v1.ListTrialsRequest\x1a\x1f.sparkopt.v1.ListTrialsResponse\x12P\n\x0bListWorkers\x12\x1f.sparkopt.v1.ListWorkersRequest\x1a .sparkopt.v1.ListWorkersResponse\x12R\n\x0bWatchEvents\x12\x1f.sparkopt.v1.WatchEventsRequest\x1a .sparkopt.v1.WatchEventsResponse0\x01\x12;\n\x05Pause\x12\x19.sparkopt.v1.PauseRequest\x1a\x17.sparkopt.v1.PoolStatus\x12=\n\x06Resume\x12\x1a.sparkopt.v1.ResumeRequest\x1a\x17.sparkopt.v1.PoolStatus\x12M\n\x0eSetParallelism\x12\".sparkopt.v1.SetParallelismRequest\x1a\x17.sparkopt.v1.PoolStatus\x12\x42\n\x0b\x43\x61ncelTrial\x12\x1f.sparkopt.v1.CancelTrialRequest\x1a\x12.sparkopt.v1.Trial\x12>\n\tStopStudy\x12\x1d.sparkopt.v1.StopStudyRequest\x1a\x12.sparkopt.v1.Study\x12\x43\n\x0b\x44rainWorker\x12\x1f.sparkopt.v1.DrainWorkerRequest\x1a\x13.sparkopt.v1.Worker\x12S\n\x0cSubmitTrials\x12 .sparkopt.v1.SubmitTrialsRequest\x1a!.sparkopt.v1.SubmitTrialsResponse\x12K\n\x08\x45valuate\x12\x1c.sparkopt.v1.EvaluateRequest\x1a\x1d.sparkopt.v1.EvaluateResponse(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19sparkopt/v1/control.proto\x12\x0bsparkopt.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x12\n\x10GetStatusRequest\"\xb8\x02\n\nPoolStatus\x12\x0c\n\x04pool\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12*\n\x06opened\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0bparallelism\x18\x04 \x01(\r\x12\x17\n\x0fmax_parallelism\x18\x05 \x01(\r\x12\x0e\n\x06paused\x18\x06 \x01(\x08\x12\x0f\n\x07workers\x18\x07 \x01(\r\x12(\n\x06trials\x18\x08 \x01(\x0b\x32\x18.sparkopt.v1.TrialCounts\x12\x12\n\nidle_share\x18\t \x01(\x01\x12\x19\n\x11trials_per_second\x18\n \x01(\x01\x12\x12\n\nlast_event\x18\x0b \x01(\x04\x12#\n\x07studies\x18\x0c \x03(\x0b\x32\x12.sparkopt.v1.Study\"~\n\x0bTrialCounts\x12\x11\n\tsubmitted\x18\x01 \x01(\x04\x12\x0f\n\x07pending\x18\x02 \x01(\x04\x12\x0e\n\x06leased\x18\x03 \x01(\x04\x12\n\n\x02ok\x18\x04 \x01(\x04\x12\x0e\n\x06\x66\x61iled\x18\x05 \x01(\x04\x12\x11\n\tcancelled\x18\x06 \x01(\x04\x12\x0c\n\x04lost\x18\x07 \x01(\x04\"\x86\x02\n\x05Study\x12\x0c\n\x04name\x18\x01 \x01(\t\x12$\n\x04kind\x18\x02 \x01(\x0e\x32\x16.sparkopt.v1.StudyKind\x12*\n\x06opened\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12)\n\x05\x65nded\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12(\n\x06trials\x18\x05 \x01(\x0b\x32\x18.sparkopt.v1.TrialCounts\x12\x16\n\tbest_loss\x18\x06 \x01(\x01H\x00\x88\x01\x01\x12\x15\n\x08\x62\x65st_tid\x18\x07 \x01(\x03H\x01\x88\x01\x01\x42\x0c\n\n_best_lossB\x0b\n\t_best_tid\"\xfd\x02\n\x05Trial\x12\r\n\x05study\x18\x01 \x01(\t\x12\x0b\n\x03tid\x18\x02 \x01(\x03\x12&\n\x05state\x18\x03 \x01(\x0e\x32\x17.sparkopt.v1.TrialState\x12\'\n\x06values\x18\x04 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x0f\n\x07\x61ttempt\x18\x05 \x01(\r\x12\x0e\n\x06worker\x18\x06 \x01(\t\x12\x0c\n\x04host\x18\x07 \x01(\t\x12-\n\tsubmitted\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x07started\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x07settled\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07seconds\x18\x0b \x01(\x01\x12\x11\n\x04loss\x18\x0c \x01(\x01H\x00\x88\x01\x01\x12\x0e\n\x06reason\x18\r \x01(\t\x12\x12\n\nrequest_id\x18\x0e \x01(\tB\x07\n\x05_loss\"r\n\x11ListTrialsRequest\x12\r\n\x05study\x18\x01 \x01(\t\x12\'\n\x06states\x18\x02 \x03(\x0e\x32\x17.sparkopt.v1.TrialState\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"Q\n\x12ListTrialsResponse\x12\"\n\x06trials\x18\x01 \x03(\x0b\x32\x12.sparkopt.v1.Trial\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xf7\x01\n\x06Worker\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\'\n\x05state\x18\x02 \x01(\x0e\x32\x18.sparkopt.v1.WorkerState\x12\x0c\n\x04host\x18\x03 \x01(\t\x12\x0b\n\x03pid\x18\x04 \x01(\x03\x12\x0c\n\x04gang\x18\x05 \x01(\r\x12\x12\n\ngeneration\x18\x06 \x01(\r\x12*\n\x06joined\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05study\x18\x08 \x01(\t\x12\x10\n\x03tid\x18\t \x01(\x03H\x00\x88\x01\x01\x12\x0e\n\x06trials\x18\n \x01(\x04\x12\x14\n\x0c\x62usy_seconds\x18\x0b \x01(\x01\x42\x06\n\x04_tid\"\x14\n\x12ListWorkersRequest\";\n\x13ListWorkersResponse\x12$\n\x07workers\x18\x01 \x03(\x0b\x32\x13.sparkopt.v1.Worker\"O\n\x12WatchEventsRequest\x12\x12\n\x05\x61\x66ter\x18\x01 \x01(\x04H\x00\x88\x01\x01\x12\r\n\x05study\x18\x02 \x01(\t\x12\x0c\n\x04pool\x18\x03 \x01(\tB\x08\n\x06_after\"X\n\x13WatchEventsResponse\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12!\n\x05\x65vent\x18\x02 \x01(\x0b\x32\x12.sparkopt.v1.Event\x12\x0c\n\x04pool\x18\x03 \x01(\t\"\x9f\x05\n\x05\x45vent\x12(\n\x04time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12*\n\x0cstudy_opened\x18\x02 \x01(\x0b\x32\x12.sparkopt.v1.StudyH\x00\x12)\n\x0bstudy_ended\x18\x03 \x01(\x0b\x32\x12.sparkopt.v1.StudyH\x00\x12\'\n\tsubmitted\x18\x04 \x01(\x0b\x32\x12.sparkopt.v1.TrialH\x00\x12%\n\x07started\x18\x05 \x01(\x0b\x32\x12.sparkopt.v1.TrialH\x00\x12)\n\x08reported\x18\x06 \x01(\x0b\x32\x15.sparkopt.v1.ReportedH\x00\x12&\n\x08requeued\x18\x07 \x01(\x0b\x32\x12.sparkopt.v1.TrialH\x00\x12%\n\x07settled\x18\x08 \x01(\x0b\x32\x12.sparkopt.v1.TrialH\x00\x12,\n\rworker_joined\x18\t \x01(\x0b\x32\x13.sparkopt.v1.WorkerH\x00\x12\x31\n\x12worker_unreachable\x18\n \x01(\x0b\x32\x13.sparkopt.v1.WorkerH\x00\x12.\n\x0fworker_returned\x18\x0b \x01(\x0b\x32\x13.sparkopt.v1.WorkerH\x00\x12.\n\x0bworker_left\x18\x0c \x01(\x0b\x32\x17.sparkopt.v1.WorkerLeftH\x00\x12\x32\n\rlimit_changed\x18\r \x01(\x0b\x32\x19.sparkopt.v1.LimitChangedH\x00\x12%\n\x06paused\x18\x0e \x01(\x0b\x32\x13.sparkopt.v1.PausedH\x00\x12\'\n\x07resumed\x18\x0f \x01(\x0b\x32\x14.sparkopt.v1.ResumedH\x00\x42\x06\n\x04\x62ody\"B\n\x08Reported\x12\r\n\x05study\x18\x01 \x01(\t\x12\x0b\n\x03tid\x18\x02 \x01(\x03\x12\x0c\n\x04kind\x18\x03 \x01(\t\x12\x0c\n\x04name\x18\x04 \x01(\t\"A\n\nWorkerLeft\x12#\n\x06worker\x18\x01 \x01(\x0b\x32\x13.sparkopt.v1.Worker\x12\x0e\n\x06reason\x18\x02 \x01(\t\"#\n\x0cLimitChanged\x12\x13\n\x0bparallelism\x18\x01 \x01(\r\"\x08\n\x06Paused\"\t\n\x07Resumed\"\x0e\n\x0cPauseRequest\"\x0f\n\rResumeRequest\",\n\x15SetParallelismRequest\x12\x13\n\x0bparallelism\x18\x01 \x01(\x05\"@\n\x12\x43\x61ncelTrialRequest\x12\r\n\x05study\x18\x01 \x01(\t\x12\x0b\n\x03tid\x18\x02 \x01(\x03\x12\x0e\n\x06reason\x18\x03 \x01(\t\"9\n\x10StopStudyRequest\x12\r\n\x05study\x18\x01 \x01(\t\x12\x16\n\x0e\x66inish_running\x18\x02 \x01(\x08\"$\n\x12\x44rainWorkerRequest\x12\x0e\n\x06worker\x18\x01 \x01(\t\"L\n\x05Point\x12)\n\x06struct\x18\x01 \x01(\x0b\x32\x17.google.protobuf.StructH\x00\x12\x0e\n\x04json\x18\x02 \x01(\tH\x00\x42\x08\n\x06values\"H\n\x13SubmitTrialsRequest\x12\r\n\x05study\x18\x01 \x01(\t\x12\"\n\x06points\x18\x02 \x03(\x0b\x32\x12.sparkopt.v1.Point\"$\n\x14SubmitTrialsResponse\x12\x0c\n\x04tids\x18\x01 \x03(\x03\"O\n\x0f\x45valuateRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12!\n\x05point\x18\x02 \x01(\x0b\x32\x12.sparkopt.v1.Point\x12\r\n\x05study\x18\x03 \x01(\t\"\x83\x01\n\x10\x45valuateResponse\x12\n\n\x02id\x18\x01 \x01(\t\x12-\n\nevaluation\x18\x02 \x01(\x0b\x32\x17.sparkopt.v1.EvaluationH\x00\x12*\n\x08rejected\x18\x03 \x01(\x0b\x32\x16.sparkopt.v1.RejectionH\x00\x42\x08\n\x06\x61nswer\"p\n\nEvaluation\x12!\n\x05trial\x18\x01 \x01(\x0b\x32\x12.sparkopt.v1.Trial\x12\x0e\n\x06result\x18\x02 \x01(\t\x12/\n\x07\x66\x61ilure\x18\x03 \x01(\x0b\x32\x1e.sparkopt.v1.EvaluationFailure\"E\n\x11\x45valuationFailure\x12\x0c\n\x04type\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x11\n\ttraceback\x18\x03 \x01(\t\",\n\tRejection\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t*Y\n\tStudyKind\x12\x1a\n\x16STUDY_KIND_UNSPECIFIED\x10\x00\x12\x15\n\x11STUDY_KIND_SEARCH\x10\x01\x12\x19\n\x15STUDY_KIND_EVALUATION\x10\x02*\xd3\x01\n\nTrialState\x12\x1b\n\x17TRIAL_STATE_UNSPECIFIED\x10\x00\x12\x17\n\x13TRIAL_STATE_PENDING\x10\x01\x12\x16\n\x12TRIAL_STATE_LEASED\x10\x02\x12\x1a\n\x16TRIAL_STATE_CANCELLING\x10\x03\x12\x12\n\x0eTRIAL_STATE_OK\x10\x04\x12\x16\n\x12TRIAL_STATE_FAILED\x10\x05\x12\x19\n\x15TRIAL_STATE_CANCELLED\x10\x06\x12\x14\n\x10TRIAL_STATE_LOST\x10\x07*\xa9\x01\n\x0bWorkerState\x12\x1c\n\x18WORKER_STATE_UNSPECIFIED\x10\x00\x12\x15\n\x11WORKER_STATE_IDLE\x10\x01\x12\x15\n\x11WORKER_STATE_BUSY\x10\x02\x12\x1c\n\x18WORKER_STATE_UNREACHABLE\x10\x03\x12\x19\n\x15WORKER_STATE_DRAINING\x10\x04\x12\x15\n\x11WORKER_STATE_GONE\x10\x05\x32\x80\x07\n\x0e\x43ontrolService\x12\x43\n\tGetStatus\x12\x1d.sparkopt.v1.GetStatusRequest\x1a\x17.sparkopt.v1.PoolStatus\x12M\n\nListTrials\x12\x1e.sparkopt.v1.ListTrialsRequest\x1a\x1f.sparkopt.v1.ListTrialsResponse\x12P\n\x0bListWorkers\x12\x1f.sparkopt.v1.ListWorkersRequest\x1a .sparkopt.v1.ListWorkersResponse\x12R\n\x0bWatchEvents\x12\x1f.sparkopt.v1.WatchEventsRequest\x1a .sparkopt.v1.WatchEventsResponse0\x01\x12;\n\x05Pause\x12\x19.sparkopt.v1.PauseRequest\x1a\x17.sparkopt.v1.PoolStatus\x12=\n\x06Resume\x12\x1a.sparkopt.v1.ResumeRequest\x1a\x17.sparkopt.v1.PoolStatus\x12M\n\x0eSetParallelism\x12\".sparkopt.v1.SetParallelismRequest\x1a\x17.sparkopt.v1.PoolStatus\x12\x42\n\x0b\x43\x61ncelTrial\x12\x1f.sparkopt.v1.CancelTrialRequest\x1a\x12.sparkopt.v1.Trial\x12>\n\tStopStudy\x12\x1d.sparkopt.v1.StopStudyRequest\x1a\x12.sparkopt.v1.Study\x12\x43\n\x0b\x44rainWorker\x12\x1f.sparkopt.v1.DrainWorkerRequest\x1a\x13.sparkopt.v1.Worker\x12S\n\x0cSubmitTrials\x12 .sparkopt.v1.SubmitTrialsRequest\x1a!.sparkopt.v1.SubmitTrialsResponse\x12K\n\x08\x45valuate\x12\x1c.sparkopt.v1.EvaluateRequest\x1a\x1d.sparkopt.v1.EvaluateResponse(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'sparkopt.wire.v1.control_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_STUDYKIND']._serialized_start=3637
-  _globals['_STUDYKIND']._serialized_end=3726
-  _globals['_TRIALSTATE']._serialized_start=3729
-  _globals['_TRIALSTATE']._serialized_end=3940
-  _globals['_WORKERSTATE']._serialized_start=3943
-  _globals['_WORKERSTATE']._serialized_end=4112
+  _globals['_STUDYKIND']._serialized_start=3665
+  _globals['_STUDYKIND']._serialized_end=3754
+  _globals['_TRIALSTATE']._serialized_start=3757
+  _globals['_TRIALSTATE']._serialized_end=3968
+  _globals['_WORKERSTATE']._serialized_start=3971
+  _globals['_WORKERSTATE']._serialized_end=4140
   _globals['_GETSTATUSREQUEST']._serialized_start=105
   _globals['_GETSTATUSREQUEST']._serialized_end=123
   _globals['_POOLSTATUS']._serialized_start=126
@@ -60,49 +60,49 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTWORKERSRESPONSE']._serialized_start=1688
   _globals['_LISTWORKERSRESPONSE']._serialized_end=1747
   _globals['_WATCHEVENTSREQUEST']._serialized_start=1749
-  _globals['_WATCHEVENTSREQUEST']._serialized_end=1814
-  _globals['_WATCHEVENTSRESPONSE']._serialized_start=1816
-  _globals['_WATCHEVENTSRESPONSE']._serialized_end=1890
-  _globals['_EVENT']._serialized_start=1893
-  _globals['_EVENT']._serialized_end=2564
-  _globals['_REPORTED']._serialized_start=2566
-  _globals['_REPORTED']._serialized_end=2632
-  _globals['_WORKERLEFT']._serialized_start=2634
-  _globals['_WORKERLEFT']._serialized_end=2699
-  _globals['_LIMITCHANGED']._serialized_start=2701
-  _globals['_LIMITCHANGED']._serialized_end=2736
-  _globals['_PAUSED']._serialized_start=2738
-  _globals['_PAUSED']._serialized_end=2746
-  _globals['_RESUMED']._serialized_start=2748
-  _globals['_RESUMED']._serialized_end=2757
-  _globals['_PAUSEREQUEST']._serialized_start=2759
-  _globals['_PAUSEREQUEST']._serialized_end=2773
-  _globals['_RESUMEREQUEST']._serialized_start=2775
-  _globals['_RESUMEREQUEST']._serialized_end=2790
-  _globals['_SETPARALLELISMREQUEST']._serialized_start=2792
-  _globals['_SETPARALLELISMREQUEST']._serialized_end=2836
-  _globals['_CANCELTRIALREQUEST']._serialized_start=2838
-  _globals['_CANCELTRIALREQUEST']._serialized_end=2902
-  _globals['_STOPSTUDYREQUEST']._serialized_start=2904
-  _globals['_STOPSTUDYREQUEST']._serialized_end=2961
-  _globals['_DRAINWORKERREQUEST']._serialized_start=2963
-  _globals['_DRAINWORKERREQUEST']._serialized_end=2999
-  _globals['_POINT']._serialized_start=3001
-  _globals['_POINT']._serialized_end=3077
-  _globals['_SUBMITTRIALSREQUEST']._serialized_start=3079
-  _globals['_SUBMITTRIALSREQUEST']._serialized_end=3151
-  _globals['_SUBMITTRIALSRESPONSE']._serialized_start=3153
-  _globals['_SUBMITTRIALSRESPONSE']._serialized_end=3189
-  _globals['_EVALUATEREQUEST']._serialized_start=3191
-  _globals['_EVALUATEREQUEST']._serialized_end=3270
-  _globals['_EVALUATERESPONSE']._serialized_start=3273
-  _globals['_EVALUATERESPONSE']._serialized_end=3404
-  _globals['_EVALUATION']._serialized_start=3406
-  _globals['_EVALUATION']._serialized_end=3518
-  _globals['_EVALUATIONFAILURE']._serialized_start=3520
-  _globals['_EVALUATIONFAILURE']._serialized_end=3589
-  _globals['_REJECTION']._serialized_start=3591
-  _globals['_REJECTION']._serialized_end=3635
-  _globals['_CONTROLSERVICE']._serialized_start=4115
-  _globals['_CONTROLSERVICE']._serialized_end=5011
+  _globals['_WATCHEVENTSREQUEST']._serialized_end=1828
+  _globals['_WATCHEVENTSRESPONSE']._serialized_start=1830
+  _globals['_WATCHEVENTSRESPONSE']._serialized_end=1918
+  _globals['_EVENT']._serialized_start=1921
+  _globals['_EVENT']._serialized_end=2592
+  _globals['_REPORTED']._serialized_start=2594
+  _globals['_REPORTED']._serialized_end=2660
+  _globals['_WORKERLEFT']._serialized_start=2662
+  _globals['_WORKERLEFT']._serialized_end=2727
+  _globals['_LIMITCHANGED']._serialized_start=2729
+  _globals['_LIMITCHANGED']._serialized_end=2764
+  _globals['_PAUSED']._serialized_start=2766
+  _globals['_PAUSED']._serialized_end=2774
+  _globals['_RESUMED']._serialized_start=2776
+  _globals['_RESUMED']._serialized_end=2785
+  _globals['_PAUSEREQUEST']._serialized_start=2787
+  _globals['_PAUSEREQUEST']._serialized_end=2801
+  _globals['_RESUMEREQUEST']._serialized_start=2803
+  _globals['_RESUMEREQUEST']._serialized_end=2818
+  _globals['_SETPARALLELISMREQUEST']._serialized_start=2820
+  _globals['_SETPARALLELISMREQUEST']._serialized_end=2864
+  _globals['_CANCELTRIALREQUEST']._serialized_start=2866
+  _globals['_CANCELTRIALREQUEST']._serialized_end=2930
+  _globals['_STOPSTUDYREQUEST']._serialized_start=2932
+  _globals['_STOPSTUDYREQUEST']._serialized_end=2989
+  _globals['_DRAINWORKERREQUEST']._serialized_start=2991
+  _globals['_DRAINWORKERREQUEST']._serialized_end=3027
+  _globals['_POINT']._serialized_start=3029
+  _globals['_POINT']._serialized_end=3105
+  _globals['_SUBMITTRIALSREQUEST']._serialized_start=3107
+  _globals['_SUBMITTRIALSREQUEST']._serialized_end=3179
+  _globals['_SUBMITTRIALSRESPONSE']._serialized_start=3181
+  _globals['_SUBMITTRIALSRESPONSE']._serialized_end=3217
+  _globals['_EVALUATEREQUEST']._serialized_start=3219
+  _globals['_EVALUATEREQUEST']._serialized_end=3298
+  _globals['_EVALUATERESPONSE']._serialized_start=3301
+  _globals['_EVALUATERESPONSE']._serialized_end=3432
+  _globals['_EVALUATION']._serialized_start=3434
+  _globals['_EVALUATION']._serialized_end=3546
+  _globals['_EVALUATIONFAILURE']._serialized_start=3548
+  _globals['_EVALUATIONFAILURE']._serialized_end=3617
+  _globals['_REJECTION']._serialized_start=3619
+  _globals['_REJECTION']._serialized_end=3663
+  _globals['_CONTROLSERVICE']._serialized_start=4143
+  _globals['_CONTROLSERVICE']._serialized_end=5039
 # @@protoc_insertion_point(module_scope)

@@ -477,18 +477,22 @@ class WatchEventsRequest(google.protobuf.message.Message):
 
     AFTER_FIELD_NUMBER: builtins.int
     STUDY_FIELD_NUMBER: builtins.int
+    POOL_FIELD_NUMBER: builtins.int
     after: builtins.int
     """Begin behind this number; absent: now. 0: with the first event of the pool."""
     study: builtins.str
     """Empty for the events of all studies. Those of the pool and its workers always come."""
+    pool: builtins.str
+    """The pool that the number is from, so that one of another pool is not taken for this one's. Empty: not checked."""
     def __init__(
         self,
         *,
         after: builtins.int | None = ...,
         study: builtins.str = ...,
+        pool: builtins.str = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["_after", b"_after", "after", b"after"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["_after", b"_after", "after", b"after", "study", b"study"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["_after", b"_after", "after", b"after", "pool", b"pool", "study", b"study"]) -> None: ...
     def WhichOneof(self, oneof_group: typing.Literal["_after", b"_after"]) -> typing.Literal["after"] | None: ...
 
 global___WatchEventsRequest = WatchEventsRequest
@@ -499,20 +503,24 @@ class WatchEventsResponse(google.protobuf.message.Message):
 
     SEQUENCE_FIELD_NUMBER: builtins.int
     EVENT_FIELD_NUMBER: builtins.int
+    POOL_FIELD_NUMBER: builtins.int
     sequence: builtins.int
     """The number that the watch stands behind: the event's, if there is one."""
+    pool: builtins.str
+    """In the first message: see PoolStatus."""
     @property
     def event(self) -> global___Event:
-        """Absent in the first message."""
+        """Absent in the first message, and in one that only says that many events of other studies were left out."""
 
     def __init__(
         self,
         *,
         sequence: builtins.int = ...,
         event: global___Event | None = ...,
+        pool: builtins.str = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["event", b"event"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["event", b"event", "sequence", b"sequence"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["event", b"event", "pool", b"pool", "sequence", b"sequence"]) -> None: ...
 
 global___WatchEventsResponse = WatchEventsResponse
 

@@ -175,7 +175,7 @@ class ControlServiceServicer(object):
     def CancelTrial(self, request, context):
         """End one trial, waiting or running; it settles as cancelled. Answered at once: a running trial settles when its
         worker has ended it, or with its outcome if that was quicker. Of a trial that has settled it changes nothing.
-        NOT_FOUND (NO_TRIAL) if the study has no such trial.
+        NOT_FOUND (NO_TRIAL) if the study has no such trial. INVALID_ARGUMENT (BAD_REASON) for one that is too long.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -202,8 +202,9 @@ class ControlServiceServicer(object):
     def SubmitTrials(self, request, context):
         """Have a running search evaluate these points next, before what its algorithm proposes, and beyond its max_evals.
         All or none of them. Answered when they are recorded as trials of the study.
-        INVALID_ARGUMENT (BAD_POINT) if one is no point of the space. FAILED_PRECONDITION (NOT_A_SEARCH) for a
-        study that is evaluated from outside: use Evaluate. FAILED_PRECONDITION (STUDY_ENDED) if it ends.
+        INVALID_ARGUMENT (BAD_POINT) if one is no point of the space, or there are none or too many.
+        FAILED_PRECONDITION (NOT_A_SEARCH) for a study that is evaluated from outside: use Evaluate.
+        FAILED_PRECONDITION (STUDY_ENDED) if it ends.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

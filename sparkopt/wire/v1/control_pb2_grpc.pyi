@@ -100,7 +100,7 @@ class ControlServiceStub:
     ]
     """End one trial, waiting or running; it settles as cancelled. Answered at once: a running trial settles when its
     worker has ended it, or with its outcome if that was quicker. Of a trial that has settled it changes nothing.
-    NOT_FOUND (NO_TRIAL) if the study has no such trial.
+    NOT_FOUND (NO_TRIAL) if the study has no such trial. INVALID_ARGUMENT (BAD_REASON) for one that is too long.
     """
 
     StopStudy: grpc.UnaryUnaryMultiCallable[
@@ -127,8 +127,9 @@ class ControlServiceStub:
     ]
     """Have a running search evaluate these points next, before what its algorithm proposes, and beyond its max_evals.
     All or none of them. Answered when they are recorded as trials of the study.
-    INVALID_ARGUMENT (BAD_POINT) if one is no point of the space. FAILED_PRECONDITION (NOT_A_SEARCH) for a
-    study that is evaluated from outside: use Evaluate. FAILED_PRECONDITION (STUDY_ENDED) if it ends.
+    INVALID_ARGUMENT (BAD_POINT) if one is no point of the space, or there are none or too many.
+    FAILED_PRECONDITION (NOT_A_SEARCH) for a study that is evaluated from outside: use Evaluate.
+    FAILED_PRECONDITION (STUDY_ENDED) if it ends.
     """
 
     Evaluate: grpc.StreamStreamMultiCallable[
@@ -224,7 +225,7 @@ class ControlServiceAsyncStub:
     ]
     """End one trial, waiting or running; it settles as cancelled. Answered at once: a running trial settles when its
     worker has ended it, or with its outcome if that was quicker. Of a trial that has settled it changes nothing.
-    NOT_FOUND (NO_TRIAL) if the study has no such trial.
+    NOT_FOUND (NO_TRIAL) if the study has no such trial. INVALID_ARGUMENT (BAD_REASON) for one that is too long.
     """
 
     StopStudy: grpc.aio.UnaryUnaryMultiCallable[
@@ -251,8 +252,9 @@ class ControlServiceAsyncStub:
     ]
     """Have a running search evaluate these points next, before what its algorithm proposes, and beyond its max_evals.
     All or none of them. Answered when they are recorded as trials of the study.
-    INVALID_ARGUMENT (BAD_POINT) if one is no point of the space. FAILED_PRECONDITION (NOT_A_SEARCH) for a
-    study that is evaluated from outside: use Evaluate. FAILED_PRECONDITION (STUDY_ENDED) if it ends.
+    INVALID_ARGUMENT (BAD_POINT) if one is no point of the space, or there are none or too many.
+    FAILED_PRECONDITION (NOT_A_SEARCH) for a study that is evaluated from outside: use Evaluate.
+    FAILED_PRECONDITION (STUDY_ENDED) if it ends.
     """
 
     Evaluate: grpc.aio.StreamStreamMultiCallable[
@@ -364,7 +366,7 @@ class ControlServiceServicer(metaclass=abc.ABCMeta):
     ) -> typing.Union[sparkopt.wire.v1.control_pb2.Trial, collections.abc.Awaitable[sparkopt.wire.v1.control_pb2.Trial]]:
         """End one trial, waiting or running; it settles as cancelled. Answered at once: a running trial settles when its
         worker has ended it, or with its outcome if that was quicker. Of a trial that has settled it changes nothing.
-        NOT_FOUND (NO_TRIAL) if the study has no such trial.
+        NOT_FOUND (NO_TRIAL) if the study has no such trial. INVALID_ARGUMENT (BAD_REASON) for one that is too long.
         """
 
     @abc.abstractmethod
@@ -397,8 +399,9 @@ class ControlServiceServicer(metaclass=abc.ABCMeta):
     ) -> typing.Union[sparkopt.wire.v1.control_pb2.SubmitTrialsResponse, collections.abc.Awaitable[sparkopt.wire.v1.control_pb2.SubmitTrialsResponse]]:
         """Have a running search evaluate these points next, before what its algorithm proposes, and beyond its max_evals.
         All or none of them. Answered when they are recorded as trials of the study.
-        INVALID_ARGUMENT (BAD_POINT) if one is no point of the space. FAILED_PRECONDITION (NOT_A_SEARCH) for a
-        study that is evaluated from outside: use Evaluate. FAILED_PRECONDITION (STUDY_ENDED) if it ends.
+        INVALID_ARGUMENT (BAD_POINT) if one is no point of the space, or there are none or too many.
+        FAILED_PRECONDITION (NOT_A_SEARCH) for a study that is evaluated from outside: use Evaluate.
+        FAILED_PRECONDITION (STUDY_ENDED) if it ends.
         """
 
     @abc.abstractmethod
