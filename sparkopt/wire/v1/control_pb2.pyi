@@ -920,7 +920,8 @@ class Evaluation(google.protobuf.message.Message):
     FAILURE_FIELD_NUMBER: builtins.int
     result: builtins.str
     """What the objective returned, as JSON: a number, or an object, whatever JSON can say of it (numpy's scalars and arrays
-    are numbers and lists). Empty unless the trial is OK.
+    are numbers and lists; what is not finite is text, "NaN", "Infinity" or "-Infinity"). Empty unless the trial is OK. A
+    trial fails if JSON cannot say what its objective has returned, or if it takes more than 14 MiB.
     """
     @property
     def trial(self) -> global___Trial:

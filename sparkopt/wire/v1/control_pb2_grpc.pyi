@@ -139,17 +139,22 @@ class ControlServiceStub:
     """Points in, outcomes out, in the order in which they complete, from a study that is evaluated from outside
     (`sparkopt serve`, WorkerPool.open_evaluation).
       1. Each request has an id of the client's own. An id that the study has seen is not run again: it is answered
-         with its outcome, when there is one. So a client that was cut sends again what it has no answer to.
-      2. The server reads on only as long as the stream has fewer than `window` points without an answer that
-         the client has read: gRPC's flow control holds the client up. Initial metadata has the window
-         (`sparkopt-window`).
+         with its outcome, when there is one. So a client that was cut sends again what it has no answer to. While a
+         point runs, it is the stream which has asked for it last that is answered, and no other.
+      2. The server reads on only as long as the stream has fewer than `window` points, and less than 16 MiB of
+         them, without an answer that the client has read: gRPC's flow control holds the client up. Initial metadata
+         has the window (`sparkopt-window`). Streams take turns, so that none waits for all points of another.
       3. A point that cannot be evaluated is answered with `rejected`, and the stream goes on.
       4. When the client has closed its side, the rest is answered, and the stream ends with OK.
-      5. A stream that is cut cancels nothing: outcomes are kept for who asks again, the last 100,000 of a study.
+      5. A stream that is cut cancels nothing: outcomes are kept for who asks again, the last 100,000 of a study,
+         and of these the last 256 MiB. What is older is forgotten, and its id is free again.
+      6. When the study is stopped, what runs is answered, whether it finishes or is cancelled; what waits is not,
+         and has never run.
     FAILED_PRECONDITION (NOT_EVALUATED) for a study that is a search: use SubmitTrials. UNAVAILABLE (POOL_CLOSED)
-    when the pool closes. ABORTED (STUDY_STOPPED) when the study is stopped. DEADLINE_EXCEEDED (NOTHING_SENT) for a
-    stream that sends nothing at all for half a minute. RESOURCE_EXHAUSTED (TOO_MANY_STREAMS) if the peer has too
-    many streams open.
+    when the pool closes or loses its workers. ABORTED (STUDY_STOPPED) when the study is stopped, after 6, and for a
+    study that was. INVALID_ARGUMENT (OTHER_STUDY) if a later request names another study than the first.
+    DEADLINE_EXCEEDED (NOTHING_SENT) for a stream that sends nothing at all for half a minute. RESOURCE_EXHAUSTED
+    (TOO_MANY_STREAMS) if the peer has too many streams open.
     """
 
 class ControlServiceAsyncStub:
@@ -264,17 +269,22 @@ class ControlServiceAsyncStub:
     """Points in, outcomes out, in the order in which they complete, from a study that is evaluated from outside
     (`sparkopt serve`, WorkerPool.open_evaluation).
       1. Each request has an id of the client's own. An id that the study has seen is not run again: it is answered
-         with its outcome, when there is one. So a client that was cut sends again what it has no answer to.
-      2. The server reads on only as long as the stream has fewer than `window` points without an answer that
-         the client has read: gRPC's flow control holds the client up. Initial metadata has the window
-         (`sparkopt-window`).
+         with its outcome, when there is one. So a client that was cut sends again what it has no answer to. While a
+         point runs, it is the stream which has asked for it last that is answered, and no other.
+      2. The server reads on only as long as the stream has fewer than `window` points, and less than 16 MiB of
+         them, without an answer that the client has read: gRPC's flow control holds the client up. Initial metadata
+         has the window (`sparkopt-window`). Streams take turns, so that none waits for all points of another.
       3. A point that cannot be evaluated is answered with `rejected`, and the stream goes on.
       4. When the client has closed its side, the rest is answered, and the stream ends with OK.
-      5. A stream that is cut cancels nothing: outcomes are kept for who asks again, the last 100,000 of a study.
+      5. A stream that is cut cancels nothing: outcomes are kept for who asks again, the last 100,000 of a study,
+         and of these the last 256 MiB. What is older is forgotten, and its id is free again.
+      6. When the study is stopped, what runs is answered, whether it finishes or is cancelled; what waits is not,
+         and has never run.
     FAILED_PRECONDITION (NOT_EVALUATED) for a study that is a search: use SubmitTrials. UNAVAILABLE (POOL_CLOSED)
-    when the pool closes. ABORTED (STUDY_STOPPED) when the study is stopped. DEADLINE_EXCEEDED (NOTHING_SENT) for a
-    stream that sends nothing at all for half a minute. RESOURCE_EXHAUSTED (TOO_MANY_STREAMS) if the peer has too
-    many streams open.
+    when the pool closes or loses its workers. ABORTED (STUDY_STOPPED) when the study is stopped, after 6, and for a
+    study that was. INVALID_ARGUMENT (OTHER_STUDY) if a later request names another study than the first.
+    DEADLINE_EXCEEDED (NOTHING_SENT) for a stream that sends nothing at all for half a minute. RESOURCE_EXHAUSTED
+    (TOO_MANY_STREAMS) if the peer has too many streams open.
     """
 
 class ControlServiceServicer(metaclass=abc.ABCMeta):
@@ -413,17 +423,22 @@ class ControlServiceServicer(metaclass=abc.ABCMeta):
         """Points in, outcomes out, in the order in which they complete, from a study that is evaluated from outside
         (`sparkopt serve`, WorkerPool.open_evaluation).
           1. Each request has an id of the client's own. An id that the study has seen is not run again: it is answered
-             with its outcome, when there is one. So a client that was cut sends again what it has no answer to.
-          2. The server reads on only as long as the stream has fewer than `window` points without an answer that
-             the client has read: gRPC's flow control holds the client up. Initial metadata has the window
-             (`sparkopt-window`).
+             with its outcome, when there is one. So a client that was cut sends again what it has no answer to. While a
+             point runs, it is the stream which has asked for it last that is answered, and no other.
+          2. The server reads on only as long as the stream has fewer than `window` points, and less than 16 MiB of
+             them, without an answer that the client has read: gRPC's flow control holds the client up. Initial metadata
+             has the window (`sparkopt-window`). Streams take turns, so that none waits for all points of another.
           3. A point that cannot be evaluated is answered with `rejected`, and the stream goes on.
           4. When the client has closed its side, the rest is answered, and the stream ends with OK.
-          5. A stream that is cut cancels nothing: outcomes are kept for who asks again, the last 100,000 of a study.
+          5. A stream that is cut cancels nothing: outcomes are kept for who asks again, the last 100,000 of a study,
+             and of these the last 256 MiB. What is older is forgotten, and its id is free again.
+          6. When the study is stopped, what runs is answered, whether it finishes or is cancelled; what waits is not,
+             and has never run.
         FAILED_PRECONDITION (NOT_EVALUATED) for a study that is a search: use SubmitTrials. UNAVAILABLE (POOL_CLOSED)
-        when the pool closes. ABORTED (STUDY_STOPPED) when the study is stopped. DEADLINE_EXCEEDED (NOTHING_SENT) for a
-        stream that sends nothing at all for half a minute. RESOURCE_EXHAUSTED (TOO_MANY_STREAMS) if the peer has too
-        many streams open.
+        when the pool closes or loses its workers. ABORTED (STUDY_STOPPED) when the study is stopped, after 6, and for a
+        study that was. INVALID_ARGUMENT (OTHER_STUDY) if a later request names another study than the first.
+        DEADLINE_EXCEEDED (NOTHING_SENT) for a stream that sends nothing at all for half a minute. RESOURCE_EXHAUSTED
+        (TOO_MANY_STREAMS) if the peer has too many streams open.
         """
 
 def add_ControlServiceServicer_to_server(servicer: ControlServiceServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...
