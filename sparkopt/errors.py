@@ -19,6 +19,7 @@ SparkoptError
 │   ├── EvaluatorDiedError       the process that ran the objective ended
 │   ├── TrialTimeoutError        the trial took longer than trial_timeout
 │   ├── StorageError             a disk did not take what the trial had to store
+│   ├── ResultError              the result of a trial that was asked for from outside cannot be sent there
 │   ├── TrialLostError           every worker that tried the trial was lost
 │   └── TrialCancelledError      somebody asked for the trial to end
 ├── RequestFailedError           what an objective asked of the driver was refused or could not be done
@@ -151,6 +152,10 @@ class StorageError(TrialError):
             f"{what} could not be stored in {directory} on {socket.gethostname()} ({room}):"
             f" {error.strerror or error}. Make room, or have TMPDIR name a directory with more."
         )
+
+
+class ResultError(TrialError):
+    """What the objective returned cannot be told outside of Python; the message names the part or size."""
 
 
 class TrialLostError(TrialError):

@@ -37,21 +37,10 @@ def check_points(points: Sequence[Point], space: Space) -> None:
             raise RefusedError(
                 f"points_to_evaluate[{index}] must be a dictionary of values by label, got {point!r}"
             )
-        unknown = sorted(set(point) - set(space.labels), key=str)
-        if unknown:
-            raise RefusedError(
-                f"points_to_evaluate[{index}] has {unknown}, and the space knows no such labels; it has"
-                f" {sorted(space.labels)}"
-            )
         try:
-            space.argument({label: [value] for label, value in point.items()})
-        except Exception as error:
-            missing = sorted(set(space.labels) - set(point))
-            raise RefusedError(
-                f"points_to_evaluate[{index}] is no point of the space ({type(error).__name__}: {error})."
-                + (f" It has no value for {missing}." if missing else "")
-                + " For hp.choice the value is the index of the option."
-            ) from error
+            space.argument_of(point)
+        except RefusedError as error:
+            raise RefusedError(f"points_to_evaluate[{index}] {error}") from error.__cause__
 
 
 def documents_of(points: Sequence[Point], space: Space, trials: SparkTrials) -> list[Document]:

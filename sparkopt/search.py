@@ -21,14 +21,14 @@ import numpy as np
 from hyperopt import base, progress
 
 from sparkopt.advice import advise_on_parallelism
-from sparkopt.ctrl import ControlledObjective, wants_ctrl
+from sparkopt.ctrl import ControlledObjective
 from sparkopt.documents import Document, Documents, renew
 from sparkopt.errors import AllTrialsFailedError, RefusedError
 from sparkopt.journal import Identity, Journal
 from sparkopt.points import Point, check_points, documents_of
 from sparkopt.pool import WorkerPool
 from sparkopt.savefile import SaveFile
-from sparkopt.space import Space
+from sparkopt.space import Space, wants_ctrl
 from sparkopt.spark.preflight import check_settings, pickle_objective
 from sparkopt.study import Algorithm, Budget, EarlyStop, ProgressFactory, Study
 from sparkopt.suggest import accelerated
