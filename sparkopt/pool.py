@@ -65,7 +65,8 @@ class WorkerPool:
         grace: seconds that a worker may be out of reach before its trial runs again elsewhere; at least three
             heartbeats. None for the policy's, which is 30.
         control: opens the pool to control over gRPC: where to listen, as ``host:port`` or with all else in a
-            :class:`~sparkopt.Control`; True for a free port of this host alone. None for no.
+            :class:`~sparkopt.Control`; True for a free port of this host alone. None for no. Files that it
+            names are read, or made, here.
 
     Attributes:
         parallelism: how many trials may run at once.
@@ -173,6 +174,24 @@ class WorkerPool:
             PoolClosedError: if there is no control service.
         """
         return self._opened_control().token
+
+    @property
+    def control_read_only_token(self) -> str:
+        """What a call to it must carry that may look only.
+
+        Raises:
+            PoolClosedError: if there is no control service.
+        """
+        return self._opened_control().read_only_token
+
+    @property
+    def control_certificate(self) -> bytes | None:
+        """What a client of it has to trust (PEM), inside the ``with`` block; None where it speaks no TLS.
+
+        Raises:
+            PoolClosedError: if there is no control service.
+        """
+        return self._opened_control().certificate
 
     def _opened_control(self) -> ControlServer:
         if self._control is None:

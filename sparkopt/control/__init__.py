@@ -6,6 +6,7 @@
     ControlService ◀── gRPC, on the coordinator's loop, a port of its own ──▶ ControlClient, any other client
 
     options.py     Control: what a pool is told of it
+    credentials.py its tokens and its certificate: given, read, or made
     server.py      the server: its port, who may call, what else it serves
     service.py     the calls; each is a few lines
 

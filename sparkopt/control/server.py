@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 import grpc
 
+from sparkopt.control.credentials import Tokens, users_certificate
 from sparkopt.control.options import Control
 from sparkopt.control.service import ControlService
 from sparkopt.coordinator.authentication import TokenInterceptor
 from sparkopt.core.states import Lease, TrialKey
 from sparkopt.wire.limits import server_options
 from sparkopt.wire.report_kinds import ReportKind
-from sparkopt.wire.tokens import new_token
 from sparkopt.wire.v1 import control_pb2_grpc, worker_pb2
 
 if TYPE_CHECKING:
@@ -32,12 +32,20 @@ class ControlServer:
     Attributes:
         address: ``host:port`` that it listens at, once it has started.
         token: what a call must carry that may do anything.
+        read_only_token: what a call must carry that may look only.
+        certificate: what a client has to trust, PEM; None where there is no TLS.
+
+    Raises:
+        RefusedError: if a file of ``control`` will not do.
     """
 
     def __init__(self, control: Control) -> None:
         self._control = control
         self.address = ""
-        self.token = control.token or new_token()
+        tokens = Tokens.of(control)
+        self.token, self.read_only_token = tokens.control, tokens.read_only
+        self._own = users_certificate(control)
+        self.certificate = None if self._own is None else self._own.certificate
 
     async def start(self, coordinator: Coordinator) -> None:
         """Listen.
