@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import grpc
 
 from sparkopt.control.credentials import Tokens, users_certificate
+from sparkopt.control.evaluations import Evaluations
 from sparkopt.control.options import Control
 from sparkopt.control.service import ControlService
 from sparkopt.coordinator.authentication import TokenInterceptor
@@ -33,6 +34,7 @@ class ControlServer:
         address: ``host:port`` that it listens at, once it has started.
         token: what a call must carry that may do anything.
         read_only_token: what a call must carry that may look only.
+        evaluations: the studies that are evaluated from outside, once it has started.
         certificate: what a client has to trust, PEM; None where there is no TLS.
 
     Raises:
@@ -53,8 +55,11 @@ class ControlServer:
         Raises:
             OSError: if the port cannot be had.
         """
+        self.evaluations = Evaluations(coordinator)
         self._server = grpc.aio.server(interceptors=[TokenInterceptor(self.token)], options=server_options())
-        control_pb2_grpc.add_ControlServiceServicer_to_server(ControlService(coordinator), self._server)
+        control_pb2_grpc.add_ControlServiceServicer_to_server(
+            ControlService(coordinator, self.evaluations), self._server
+        )
         host, _, _ = self._control.listen.rpartition(":")
         port = self._server.add_insecure_port(self._control.listen)
         await self._server.start()

@@ -17,7 +17,7 @@ _WHOLE: Final = 2**53
 """Up to here a double holds every whole number."""
 
 _DEPTH: Final = 32
-"""How deep a point's values may be nested: protobuf reads a hundred nested messages, and a level takes two."""
+"""How deep a point's values may be nested: protobuf reads a hundred nested messages, two a level."""
 
 
 def values_of(point: control_pb2.Point) -> dict[str, Any]:
