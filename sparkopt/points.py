@@ -1,14 +1,15 @@
-"""``points_to_evaluate``: settings that the user wants to see first, as documents."""
+"""Settings that somebody wants to see, as documents: ``points_to_evaluate``, and points from outside."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from hyperopt import base
 
 from sparkopt.documents import Document
-from sparkopt.errors import RefusedError
+from sparkopt.errors import BadRequestError, RefusedError
 
 if TYPE_CHECKING:
     from sparkopt.space import Space
@@ -41,6 +42,36 @@ def check_points(points: Sequence[Point], space: Space) -> None:
             space.argument_of(point)
         except RefusedError as error:
             raise RefusedError(f"points_to_evaluate[{index}] {error}") from error.__cause__
+
+
+def check_asked(points: Sequence[Point], space: Space) -> None:
+    """Refuse points from outside that are none of the space.
+
+    Raises:
+        BadRequestError: naming the first that is not, and why.
+    """
+    for index, point in enumerate(points):
+        field = f"points[{index}]"
+        try:
+            space.argument_of(point)
+        except RefusedError as error:
+            raise BadRequestError(f"{field} {error}", "BAD_POINT", field) from error
+        for label, value in point.items():
+            # Algorithms calculate with what they find in the history, and would meet it too late.
+            if not _is_number(value):
+                raise BadRequestError(
+                    f"{field} has {value!r:.100} for {label!r}: it must be a finite number, for hp.choice the"
+                    " index of the option",
+                    "BAD_POINT",
+                    field,
+                )
+
+
+def _is_number(value: Any) -> bool:
+    try:
+        return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    except OverflowError:  # no double can hold it
+        return False
 
 
 def documents_of(points: Sequence[Point], space: Space, trials: SparkTrials) -> list[Document]:

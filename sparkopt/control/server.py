@@ -2,26 +2,36 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
 
+from sparkopt.control.book import Book
 from sparkopt.control.credentials import Tokens, users_certificate
 from sparkopt.control.evaluations import Evaluations
+from sparkopt.control.feed import Feed
 from sparkopt.control.options import Control
 from sparkopt.control.service import ControlService
+from sparkopt.control.steering import Steering
+from sparkopt.control.watching import Looking
 from sparkopt.coordinator.authentication import TokenInterceptor
+from sparkopt.coordinator.channel import StudyChannel
 from sparkopt.core.states import Lease, TrialKey
 from sparkopt.wire.limits import server_options
 from sparkopt.wire.report_kinds import ReportKind
-from sparkopt.wire.v1 import control_pb2_grpc, worker_pb2
+from sparkopt.wire.v1 import control_pb2, control_pb2_grpc, worker_pb2
 
 if TYPE_CHECKING:
     from sparkopt.coordinator import Coordinator, Settled
 
 _CUT_SECONDS: Final = 0.5
 """How long calls may take to end when the server stops."""
+
+_SERVICE: Final = control_pb2.DESCRIPTOR.services_by_name["ControlService"].full_name
 
 
 class ControlServer:
@@ -35,6 +45,8 @@ class ControlServer:
         token: what a call must carry that may do anything.
         read_only_token: what a call must carry that may look only.
         evaluations: the studies that are evaluated from outside, once it has started.
+        book: what there is in the pool, once it has started.
+        feed: what happens in it.
         certificate: what a client has to trust, PEM; None where there is no TLS.
 
     Raises:
@@ -46,6 +58,7 @@ class ControlServer:
         self.address = ""
         tokens = Tokens.of(control)
         self.token, self.read_only_token = tokens.control, tokens.read_only
+        self.feed = Feed()
         self._own = users_certificate(control)
         self.certificate = None if self._own is None else self._own.certificate
 
@@ -55,43 +68,82 @@ class ControlServer:
         Raises:
             OSError: if the port cannot be had.
         """
+        self._coordinator = coordinator
         self.evaluations = Evaluations(coordinator)
+        self.book = Book(coordinator.machine, self.feed)
+        looking = Looking(self.book, self.feed, coordinator.machine)
+        steering = Steering(coordinator, self.book, looking, self.evaluations)
         self._server = grpc.aio.server(interceptors=[TokenInterceptor(self.token)], options=server_options())
         control_pb2_grpc.add_ControlServiceServicer_to_server(
-            ControlService(coordinator, self.evaluations), self._server
+            ControlService(looking, steering, self.evaluations), self._server
         )
+        await self._serve_beside(self._server)
         host, _, _ = self._control.listen.rpartition(":")
         port = self._server.add_insecure_port(self._control.listen)
         await self._server.start()
         self.address = f"{host}:{port}"
 
+    async def _serve_beside(self, server: grpc.aio.Server) -> None:
+        """Health checking and reflection, as everybody has them."""
+        self._health = health.aio.HealthServicer()
+        await self._health.set(_SERVICE, health_pb2.HealthCheckResponse.SERVING)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
+        names = [_SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME]
+        reflection.enable_server_reflection(names, server)
+
+    def closing(self) -> None:
+        """The pool is closing: say so to who checks its health."""
+        self._ill = asyncio.ensure_future(self._health.enter_graceful_shutdown())
+
     async def stop(self) -> None:
-        """End what is served."""
+        """End what is served; who watches is sent the rest of the events first."""
+        self.feed.close()
+        await self._health.enter_graceful_shutdown()
         await self._server.stop(_CUT_SECONDS)
+
+    # What the coordinator tells.
 
     def study_opened(self, study: str) -> None:
         """Trials of this study may come."""
+        is_search = isinstance(self._coordinator.studies.end_of(study), StudyChannel)
+        self.book.study_opened(study, is_search)
 
     def study_closed(self, study: str) -> None:
         """No more of them will."""
+        self.book.study_closed(study)
 
     def trials_submitted(self, study: str, tids: Sequence[int], values: Sequence[Mapping[str, Any]]) -> None:
         """These wait for a worker."""
+        evaluated = self.evaluations.get(study)
+        self.book.trials_submitted(
+            study, tids, values, _no_request if evaluated is None else evaluated.request_id
+        )
 
     def attempt_started(self, lease: Lease, worker: str) -> None:
         """This attempt was sent to this worker."""
+        self.book.attempt_started(lease, worker)
 
     def reported(self, trial: TrialKey, kind: ReportKind, name: str) -> None:
         """A trial that runs has said something."""
+        self.book.reported(trial, kind, name)
 
     def trial_settled(self, study: str, settled: Settled) -> None:
         """A trial has its final state."""
+        self.book.trial_settled(study, settled)
 
     def worker_joined(self, hello: worker_pb2.Hello) -> None:
         """A worker has said hello."""
+        self.book.worker_joined(hello)
 
-    def workers_changed(self, worker: str | None = None) -> None:
+    def workers_changed(self, worker: str | None = None, reason: str = "") -> None:
         """This worker, or any, may have left, have come out of reach or be back."""
+        self.book.workers_changed(worker, reason)
 
     def limits_changed(self) -> None:
         """Something may have changed in how many trials may run."""
+        self.book.limits_changed()
+
+
+def _no_request(tid: int) -> str:
+    """Trials of a search come from no client."""
+    return ""

@@ -26,11 +26,13 @@ It knows the core and the wire; it does not know Spark, hyperopt or MLflow.
 from sparkopt.coordinator.channel import (
     Crowding,
     Payload,
+    Points,
     Recorder,
     Reported,
     Request,
     Settled,
     Started,
+    Stop,
     StudyChannel,
 )
 from sparkopt.coordinator.coordinator import Coordinator
@@ -39,10 +41,12 @@ __all__ = [
     "Coordinator",
     "Crowding",
     "Payload",
+    "Points",
     "Recorder",
     "Reported",
     "Request",
     "Settled",
     "Started",
+    "Stop",
     "StudyChannel",
 ]

@@ -182,8 +182,15 @@ class Coordinator:
         def cancel(tid: int | None, reason: str) -> None:
             self.tell(events.CancelRequested(name, tid, reason))
 
+        def cancel_waiting(reason: str) -> None:
+            self.post(lambda: self.cancel_waiting(name, reason))
+
+        def end() -> None:
+            self.close_study(name)
+            channel.put_end()
+
         def close() -> None:
-            self.post(lambda: self.close_study(name))
+            self.post(end)
 
         def answer(request: Request, body: bytes | Path, failure: str | None) -> None:
             lease = Lease(TrialKey(name, request.tid), request.attempt)
@@ -192,7 +199,7 @@ class Coordinator:
             ):
                 body.unlink(missing_ok=True)
 
-        channel = StudyChannel(submit, cancel, close, answer, recorder)
+        channel = StudyChannel(submit, cancel, cancel_waiting, close, answer, recorder)
         if not self.post(lambda: self.add_study(name, channel, objective, max_attempts, trial_timeout)):
             channel.put_failure(PoolClosedError("the pool was closed before the study began"))
         return channel
@@ -232,6 +239,8 @@ class Coordinator:
 
     def _expel_all(self, error: PoolError) -> None:
         self._closing = True
+        if self._observer is not None:
+            self._observer.closing()
         self.studies.fail(error)
         for study in self.studies:
             self.step(events.CancelRequested(study, None, "the pool is closing"))
@@ -295,7 +304,7 @@ class Coordinator:
         if isinstance(event, _WORKER_CHANGES):
             observer.workers_changed(event.worker)
         elif isinstance(event, _WORKERS_CHANGE):
-            observer.workers_changed()
+            observer.workers_changed(reason=getattr(event, "reason", ""))
         elif isinstance(event, _LIMITS_CHANGE):
             observer.limits_changed()
 
@@ -322,7 +331,7 @@ class Coordinator:
                 if stream is not None:
                     stream.expel(reason, again)
                 if self._observer is not None:
-                    self._observer.workers_changed(worker)
+                    self._observer.workers_changed(worker, reason)
             case commands.RelaunchGang(gang, generation, size):
                 self._relaunch(gang, generation, size)
             case commands.ShutDown(reason, failed):
@@ -412,6 +421,11 @@ class Coordinator:
         if self._observer is not None:
             self._observer.trials_submitted(name, event.tids, values)
         self.step(event)
+
+    def cancel_waiting(self, name: str, reason: str) -> None:
+        """Cancel those trials of a study that wait for a worker."""
+        for key in list(self.machine.queues.get(name, ())):
+            self.step(events.CancelRequested(name, key.tid, reason))
 
     def close_study(self, name: str) -> None:
         """Forget a study, and cancel what it has not heard of. Idempotent."""
