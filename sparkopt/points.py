@@ -52,10 +52,6 @@ def check_asked(points: Sequence[Point], space: Space) -> None:
     """
     for index, point in enumerate(points):
         field = f"points[{index}]"
-        try:
-            space.argument_of(point)
-        except RefusedError as error:
-            raise BadRequestError(f"{field} {error}", "BAD_POINT", field) from error
         for label, value in point.items():
             # Algorithms calculate with what they find in the history, and would meet it too late.
             if not _is_number(value):
@@ -65,6 +61,10 @@ def check_asked(points: Sequence[Point], space: Space) -> None:
                     "BAD_POINT",
                     field,
                 )
+        try:
+            space.argument_of(point)
+        except RefusedError as error:
+            raise BadRequestError(f"{field} {error}", "BAD_POINT", field) from error
 
 
 def _is_number(value: Any) -> bool:

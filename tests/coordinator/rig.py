@@ -18,6 +18,7 @@ import psutil
 from post import SECONDS, Post
 
 from sparkopt.coordinator import Coordinator
+from sparkopt.coordinator.observer import Observer
 from sparkopt.core import events
 from sparkopt.core.records import Policy
 from sparkopt.errors import PoolLostError
@@ -78,13 +79,18 @@ class Rig:
     """Everything together; ends what it started."""
 
     def __init__(
-        self, directory: Path, limit: int = 2, host: str = "127.0.0.1", policy: Policy | None = None
+        self,
+        directory: Path,
+        limit: int = 2,
+        host: str = "127.0.0.1",
+        policy: Policy | None = None,
+        observer: Observer | None = None,
     ) -> None:
         self.directory = directory
         (directory / "workers").mkdir()
         self.post = Post(directory / "post")
         self.coordinator = Coordinator(
-            limit, host, lambda *_: None, lambda reason, _: PoolLostError(reason), policy, HEARTBEAT
+            limit, host, lambda *_: None, lambda reason, _: PoolLostError(reason), policy, HEARTBEAT, observer
         )
         self.fetched: list[str] = []
         self._heard: queue.SimpleQueue[events.Event] = queue.SimpleQueue()
