@@ -3,6 +3,7 @@
     ┌─▶ propose   algo(new ids, domain, trials, seed) ──▶ documents ──▶ arguments ──▶ channel.submit
     │             as long as fewer than parallelism + max_queue_len - 1 trials are outstanding
     └── take      channel.next_settled ──▶ the document's final state ──▶ save? stop?
+                                      └──▶ what somebody outside wants: more points, a stop
 
 Nothing here sleeps or polls: the loop waits for the next settled trial, or for the timeout. The history is
 never walked except by the algorithm.

@@ -265,10 +265,10 @@ class Book:
             self._requeue(self.studies[lease.trial.study].by_tid[lease.trial.tid])
 
     def _requeue(self, trial: TrialRecord) -> None:
-        """An attempt was lost; if its trial has settled with it, that has been told already."""
+        """An attempt was lost, and its trial has not settled with it."""
         attempt = trial.attempt
-        if attempt is None or trial.key not in self._machine.trials:
-            return
+        if attempt is None:
+            return  # it has been told
         if attempt.worker.lease == Lease(trial.key, attempt.number):
             attempt.worker.free(time.monotonic())
         trial.attempt = None

@@ -275,7 +275,10 @@ class Coordinator:
         """
         machine = self.machine
         try:
-            for command in machine.step(event, self._clock.now()):
+            decided = machine.step(event, self._clock.now())
+            if self._observer is not None and isinstance(event, _LIMITS_CHANGE):
+                self._observer.limits_changed()  # before what comes of it
+            for command in decided:
                 if isinstance(command, commands.DeliverReport):
                     assert told is not None
                     if isinstance(told, _Told):
@@ -305,8 +308,6 @@ class Coordinator:
             observer.workers_changed(event.worker)
         elif isinstance(event, _WORKERS_CHANGE):
             observer.workers_changed(reason=getattr(event, "reason", ""))
-        elif isinstance(event, _LIMITS_CHANGE):
-            observer.limits_changed()
 
     def _tick(self) -> None:
         self._timer = None
