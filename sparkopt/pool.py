@@ -124,7 +124,7 @@ class WorkerPool:
 
         Raises:
             NoSlotsError: if Spark has no slot at all.
-            RefusedError: if the session was stopped meanwhile.
+            RefusedError: if the session was stopped meanwhile, or control cannot listen where it was told to.
         """
         spark.check_running(self.session)
         self._inherit = spark.inheriting(self.session)
@@ -140,8 +140,8 @@ class WorkerPool:
             heartbeat=self._heartbeat,
             observer=self._control,
         )
-        self._endpoint = coordinator.start()
         try:
+            self._endpoint = coordinator.start()
             for number, size in enumerate(gang_sizes(self.parallelism, self._gang_size)):
                 coordinator.tell(events.GangLaunched(number, size))
                 self._launch(number, 1, size)

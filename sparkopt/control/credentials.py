@@ -81,7 +81,7 @@ def users_certificate(control: Control) -> Certificate | None:
     if not begins <= now <= ends:
         why = f"is valid from {begins:%Y-%m-%d %H:%M} to {ends:%Y-%m-%d %H:%M} UTC only"
         raise _refused("tls_cert", control.tls_cert, why)
-    return Certificate(certificate, key)
+    return Certificate(certificate, key, trusted=certificate)
 
 
 def _read(name: str, path: FilePath) -> bytes:

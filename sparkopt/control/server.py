@@ -10,6 +10,7 @@ import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
+from sparkopt.control import reach
 from sparkopt.control.book import Book
 from sparkopt.control.credentials import Tokens, users_certificate
 from sparkopt.control.evaluations import Evaluations
@@ -19,8 +20,11 @@ from sparkopt.control.service import ControlService
 from sparkopt.control.steering import Steering
 from sparkopt.control.watching import Looking
 from sparkopt.coordinator.authentication import TokenInterceptor
+from sparkopt.coordinator.certificates import new_certificate
 from sparkopt.coordinator.channel import StudyChannel
 from sparkopt.core.states import Lease, TrialKey
+from sparkopt.errors import RefusedError
+from sparkopt.wire import addresses
 from sparkopt.wire.limits import server_options
 from sparkopt.wire.report_kinds import ReportKind
 from sparkopt.wire.v1 import control_pb2, control_pb2_grpc, worker_pb2
@@ -55,33 +59,59 @@ class ControlServer:
 
     def __init__(self, control: Control) -> None:
         self._control = control
+        self._server: grpc.aio.Server | None = None
         self.address = ""
         tokens = Tokens.of(control)
         self.token, self.read_only_token = tokens.control, tokens.read_only
         self.feed = Feed()
         self._own = users_certificate(control)
-        self.certificate = None if self._own is None else self._own.certificate
+        self.certificate = None if self._own is None else self._own.trusted
 
     async def start(self, coordinator: Coordinator) -> None:
         """Listen.
 
         Raises:
-            OSError: if the port cannot be had.
+            RefusedError: if it cannot listen there.
         """
         self._coordinator = coordinator
         self.evaluations = Evaluations(coordinator)
         self.book = Book(coordinator.machine, self.feed)
         looking = Looking(self.book, self.feed, coordinator.machine)
         steering = Steering(coordinator, self.book, looking, self.evaluations)
-        self._server = grpc.aio.server(interceptors=[TokenInterceptor(self.token)], options=server_options())
+        server = grpc.aio.server(interceptors=[TokenInterceptor(self.token)], options=server_options())
         control_pb2_grpc.add_ControlServiceServicer_to_server(
-            ControlService(looking, steering, self.evaluations), self._server
+            ControlService(looking, steering, self.evaluations), server
         )
-        await self._serve_beside(self._server)
-        host, _, _ = self._control.listen.rpartition(":")
-        port = self._server.add_insecure_port(self._control.listen)
-        await self._server.start()
-        self.address = f"{host}:{port}"
+        await self._serve_beside(server)
+        host, port = self._listen(server, coordinator.host)
+        await server.start()
+        self._server = server
+        self.address = addresses.join(host, port)
+
+    def _listen(self, server: grpc.aio.Server, driver: str) -> tuple[str, int]:
+        """Take the port, with TLS or without; says how others reach it.
+
+        Args:
+            server: that is to listen.
+            driver: the address that workers reach this host by.
+        """
+        listen = self._control.listen
+        host, _ = addresses.split(listen)
+        certificate = self._own
+        if certificate is None and not addresses.is_loopback(host):
+            certificate = new_certificate([host, driver, *reach.names()])
+        try:
+            if certificate is None:
+                port = server.add_insecure_port(listen)
+            else:
+                credentials = grpc.ssl_server_credentials([(certificate.key, certificate.chain)])
+                port = server.add_secure_port(listen, credentials)
+                self.certificate = certificate.trusted
+        except RuntimeError:
+            raise RefusedError(
+                f"cannot listen at {listen}: the port is taken, or the host is not this one"
+            ) from None
+        return (reach.outside(driver) if addresses.is_unspecified(host) else host), port
 
     async def _serve_beside(self, server: grpc.aio.Server) -> None:
         """Health checking and reflection, as everybody has them."""
@@ -99,7 +129,9 @@ class ControlServer:
         """End what is served; who watches is sent the rest of the events first."""
         self.feed.close()
         await self._health.enter_graceful_shutdown()
-        await self._server.stop(_CUT_SECONDS)
+        if self._server is not None:
+            await self._server.stop(_CUT_SECONDS)
+            self._server = None
 
     # What the coordinator tells.
 

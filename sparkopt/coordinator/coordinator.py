@@ -32,6 +32,7 @@ from sparkopt.core.machine import Machine
 from sparkopt.core.records import Policy
 from sparkopt.core.states import Lease, TrialKey
 from sparkopt.errors import PoolClosedError, PoolError, PoolLostError
+from sparkopt.wire import addresses
 from sparkopt.wire.limits import HEARTBEAT_SECONDS, server_options
 from sparkopt.wire.report_kinds import ReportKind
 from sparkopt.wire.tokens import new_token
@@ -81,6 +82,7 @@ class Coordinator:
         observer: looks at the pool from outside.
 
     Attributes:
+        host: the address that workers reach the driver by.
         machine: who runs what. To be looked at from the coordinator's thread only.
         blobs: what travels in chunks.
         studies: those that go on.
@@ -101,7 +103,7 @@ class Coordinator:
         self._requests = Requests(self.blobs)
         self.machine = Machine(limit, policy)
         self._observer = observer
-        self._host = host
+        self.host = host
         self._relaunch = relaunch
         self._explain = explain
         self._any_joined = False
@@ -124,7 +126,8 @@ class Coordinator:
             Where workers find it.
 
         Raises:
-            OSError: if no port can be had.
+            RuntimeError: if no port can be had.
+            RefusedError: if the observer cannot be served.
         """
         self._thread.start()
         return asyncio.run_coroutine_threadsafe(self._listen(), self._loop).result()
@@ -221,21 +224,19 @@ class Coordinator:
         options = server_options(self.machine.policy.grace)
         self._server = grpc.aio.server(interceptors=[TokenInterceptor(token)], options=options)
         worker_pb2_grpc.add_WorkerServiceServicer_to_server(WorkerService(self), self._server)
-        if _is_loopback(self._host):
-            port = self._server.add_insecure_port(f"{self._host}:0")
-            certificate = None
+        if addresses.is_loopback(self.host):
+            port = self._server.add_insecure_port(addresses.join(self.host, 0))
+            trusted = None
         else:
             own = new_certificate()
-            certificate = own.certificate
-            credentials = grpc.ssl_server_credentials([(own.key, own.certificate)])
+            trusted = own.trusted
+            credentials = grpc.ssl_server_credentials([(own.key, own.chain)])
             port = self._server.add_secure_port("0.0.0.0:0", credentials)
-        if port == 0:
-            raise OSError(f"no port to listen on at {self._host}")
         await self._server.start()
         self._clock.start()
         if self._observer is not None:
             await self._observer.start(self)
-        return Endpoint(f"{self._host}:{port}", token, certificate)
+        return Endpoint(addresses.join(self.host, port), token, trusted)
 
     def _expel_all(self, error: PoolError) -> None:
         self._closing = True
@@ -511,7 +512,3 @@ class Coordinator:
         for payload in payloads:
             if payload.HasField("blob"):
                 self.blobs.drop(payload.blob.id)
-
-
-def _is_loopback(host: str) -> bool:
-    return host in ("localhost", "::1") or host.startswith("127.")

@@ -21,7 +21,7 @@ class Observer(Protocol):
         """The coordinator's loop runs; whatever is to be served on it may begin.
 
         Raises:
-            OSError: if no port can be had.
+            RefusedError: if it cannot be.
         """
 
     def closing(self) -> None:
