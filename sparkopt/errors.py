@@ -213,7 +213,15 @@ class NotAuthorizedError(ControlError):
 
 
 class LimitExceededError(ControlError):
-    """Too many, too often or too slow."""
+    """Too many, too often or too slow.
+
+    Attributes:
+        retry_after: seconds after which it may be tried again; None if that is not known.
+    """
+
+    def __init__(self, message: str, reason: str = "", retry_after: float | None = None) -> None:
+        super().__init__(message, reason)
+        self.retry_after = retry_after
 
 
 class EventsForgottenError(ControlError):

@@ -19,18 +19,32 @@ from sparkopt.control.options import Control
 from sparkopt.control.service import ControlService
 from sparkopt.control.steering import Steering
 from sparkopt.control.watching import Looking
-from sparkopt.coordinator.authentication import TokenInterceptor
+from sparkopt.coordinator.authentication import Grant, TokenInterceptor
 from sparkopt.coordinator.certificates import new_certificate
 from sparkopt.coordinator.channel import StudyChannel
+from sparkopt.coordinator.peers import Peers, StreamsInterceptor
 from sparkopt.core.states import Lease, TrialKey
 from sparkopt.errors import RefusedError
 from sparkopt.wire import addresses
-from sparkopt.wire.limits import server_options
+from sparkopt.wire.limits import CONTROL_CONNECTIONS, CONTROL_STREAMS, server_options
 from sparkopt.wire.report_kinds import ReportKind
 from sparkopt.wire.v1 import control_pb2, control_pb2_grpc, worker_pb2
 
 if TYPE_CHECKING:
     from sparkopt.coordinator import Coordinator, Settled
+
+_READ_ONLY_CALLS: Final = frozenset(
+    {
+        "/sparkopt.v1.ControlService/GetStatus",
+        "/sparkopt.v1.ControlService/ListTrials",
+        "/sparkopt.v1.ControlService/ListWorkers",
+        "/sparkopt.v1.ControlService/WatchEvents",
+        "/grpc.health.v1.Health/",
+        "/grpc.reflection.v1.ServerReflection/",
+        "/grpc.reflection.v1alpha.ServerReflection/",
+    }
+)
+"""What the read-only token is good for."""
 
 _CUT_SECONDS: Final = 0.5
 """How long calls may take to end when the server stops."""
@@ -78,7 +92,12 @@ class ControlServer:
         self.book = Book(coordinator.machine, self.feed)
         looking = Looking(self.book, self.feed, coordinator.machine)
         steering = Steering(coordinator, self.book, looking, self.evaluations)
-        server = grpc.aio.server(interceptors=[TokenInterceptor(self.token)], options=server_options())
+        peers = Peers(CONTROL_STREAMS)
+        grants = [Grant(self.token), Grant(self.read_only_token, _READ_ONLY_CALLS)]
+        interceptors = [TokenInterceptor(grants, peers), StreamsInterceptor(peers)]
+        server = grpc.aio.server(
+            interceptors=interceptors, options=server_options(connections=CONTROL_CONNECTIONS)
+        )
         control_pb2_grpc.add_ControlServiceServicer_to_server(
             ControlService(looking, steering, self.evaluations), server
         )

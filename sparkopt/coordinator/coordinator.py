@@ -17,12 +17,13 @@ from typing import Final
 
 import grpc
 
-from sparkopt.coordinator.authentication import TokenInterceptor
+from sparkopt.coordinator.authentication import Grant, TokenInterceptor
 from sparkopt.coordinator.blobs import BlobStore
 from sparkopt.coordinator.certificates import new_certificate
 from sparkopt.coordinator.channel import Crowding, Recorder, Reported, Request, Started, StudyChannel
 from sparkopt.coordinator.clock import FairClock
 from sparkopt.coordinator.observer import Observer
+from sparkopt.coordinator.peers import Peers, StreamsInterceptor
 from sparkopt.coordinator.requests import Requests, refusal
 from sparkopt.coordinator.service import WorkerService, WorkerStream
 from sparkopt.coordinator.studies import Arrived, Studies, StudyEnd, Values
@@ -33,7 +34,7 @@ from sparkopt.core.records import Policy
 from sparkopt.core.states import Lease, TrialKey
 from sparkopt.errors import PoolClosedError, PoolError, PoolLostError
 from sparkopt.wire import addresses
-from sparkopt.wire.limits import HEARTBEAT_SECONDS, server_options
+from sparkopt.wire.limits import HEARTBEAT_SECONDS, WORKER_STREAMS, server_options
 from sparkopt.wire.report_kinds import ReportKind
 from sparkopt.wire.tokens import new_token
 from sparkopt.wire.v1 import trial_pb2, worker_pb2_grpc
@@ -222,7 +223,9 @@ class Coordinator:
     async def _listen(self) -> Endpoint:
         token = new_token()
         options = server_options(self.machine.policy.grace)
-        self._server = grpc.aio.server(interceptors=[TokenInterceptor(token)], options=options)
+        peers = Peers(WORKER_STREAMS)
+        interceptors = [TokenInterceptor([Grant(token)], peers), StreamsInterceptor(peers)]
+        self._server = grpc.aio.server(interceptors=interceptors, options=options)
         worker_pb2_grpc.add_WorkerServiceServicer_to_server(WorkerService(self), self._server)
         if addresses.is_loopback(self.host):
             port = self._server.add_insecure_port(addresses.join(self.host, 0))

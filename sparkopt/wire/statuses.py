@@ -4,12 +4,13 @@
     client   control_error_of ◀── grpc.RpcError
 
 What a control service does not do is a :class:`~sparkopt.errors.ControlError` on both ends. Its reason
-travels as google.rpc.ErrorInfo, the field at fault as google.rpc.BadRequest. A status without them is from a
-proxy, or from gRPC itself.
+travels as google.rpc.ErrorInfo, the field at fault as google.rpc.BadRequest, when to try again as
+google.rpc.RetryInfo. A status without them is from a proxy, or from gRPC itself.
 """
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from typing import Any, Final, NamedTuple, TypeAlias, TypeVar, cast
@@ -117,6 +118,10 @@ def _with_details(code: grpc.StatusCode, error: ControlError) -> Status:
     if isinstance(error, BadRequestError) and error.field:
         violation = error_details_pb2.BadRequest.FieldViolation(field=error.field, description=str(error))
         whole.details.add().Pack(error_details_pb2.BadRequest(field_violations=[violation]))
+    if isinstance(error, LimitExceededError) and error.retry_after is not None:
+        retry = error_details_pb2.RetryInfo()
+        retry.retry_delay.FromTimedelta(datetime.timedelta(seconds=error.retry_after))
+        whole.details.add().Pack(retry)
     status = rpc_status.to_status(whole)
     return Status(code, str(error), tuple(status.trailing_metadata or ()))
 
@@ -143,12 +148,14 @@ def control_error_of(error: grpc.RpcError) -> ControlError:
     call = cast("grpc.Call", error)  # as errors of calls are, whatever the types say
     code, message = call.code(), call.details() or ""
     info: error_details_pb2.ErrorInfo | None = None
-    field = ""
+    field, retry_after = "", None
     for detail in _details(call):
         if (found := _unpacked(detail, error_details_pb2.ErrorInfo)) is not None and found.domain == DOMAIN:
             info = found
         elif (bad := _unpacked(detail, error_details_pb2.BadRequest)) is not None and bad.field_violations:
             field = bad.field_violations[0].field
+        elif (retry := _unpacked(detail, error_details_pb2.RetryInfo)) is not None:
+            retry_after = retry.retry_delay.ToTimedelta().total_seconds()
     kind = _FOREIGN.get(code, ControlError)
     reason = ""
     if info is not None:
@@ -158,6 +165,8 @@ def control_error_of(error: grpc.RpcError) -> ControlError:
         message = f"{message or 'no reason was given'} ({code.name})"
     if issubclass(kind, BadRequestError):
         return kind(message, reason, field)
+    if issubclass(kind, LimitExceededError):
+        return kind(message, reason, retry_after)
     return kind(message, reason)
 
 

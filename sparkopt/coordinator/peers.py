@@ -1,0 +1,141 @@
+"""What each peer may do at once, and how often it may fail: a peer is an address, whatever its port."""
+
+from __future__ import annotations
+
+import inspect
+import math
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, Final, TypeAlias
+from urllib.parse import unquote
+
+import grpc
+
+from sparkopt.errors import LimitExceededError
+from sparkopt.wire.limits import FAILED_CALLS, FAILED_CALLS_SECONDS
+from sparkopt.wire.statuses import status_of
+
+_Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
+_Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
+
+_REMEMBERED: Final = 4096
+"""How many peers that have failed are remembered."""
+
+
+class Peers:
+    """Counts by peer. Used from one loop.
+
+    Args:
+        streams: how many streams a peer may have open at once.
+        clock: in seconds, never goes back.
+    """
+
+    def __init__(self, streams: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self._most = streams
+        self._clock = clock
+        self._streams: Counter[str] = Counter()
+        # By peer, the moment when all of its failures will be forgotten: each one puts it off by as long as
+        # it takes to forget one.
+        self._forgotten: dict[str, float] = {}
+
+    def open_stream(self, context: _Context) -> None:
+        """Count a stream for as long as its call lasts.
+
+        Raises:
+            LimitExceededError: if the peer has too many (TOO_MANY_STREAMS).
+        """
+        peer = address_of(context.peer())
+        if self._streams[peer] >= self._most:
+            raise LimitExceededError(
+                f"{peer} has {self._most} streams open, which is the most: end some first", "TOO_MANY_STREAMS"
+            )
+        self._streams[peer] += 1
+
+        def ended(_context: _Context) -> None:
+            self._close_stream(peer)
+
+        context.add_done_callback(ended)  # type: ignore[arg-type]  # of the stubs, no function is a callback
+
+    def _close_stream(self, peer: str) -> None:
+        self._streams[peer] -= 1
+        if not self._streams[peer]:
+            del self._streams[peer]
+
+    def failed(self, context: _Context) -> None:
+        """Count a call without a right token.
+
+        Raises:
+            LimitExceededError: if the peer has made too many of them lately (TOO_MANY_FAILURES).
+        """
+        peer, now = address_of(context.peer()), self._clock()
+        each = FAILED_CALLS_SECONDS / FAILED_CALLS
+        forgotten = max(now, self._forgotten.pop(peer, now)) + each
+        if forgotten > now + FAILED_CALLS_SECONDS:
+            self._forgotten[peer] = forgotten - each
+            wait = math.ceil(forgotten - now - FAILED_CALLS_SECONDS)
+            raise LimitExceededError(
+                f"too many calls without a right token came from {peer}: bring the token, or wait {wait} s",
+                "TOO_MANY_FAILURES",
+                retry_after=wait,
+            )
+        self._forgotten[peer] = forgotten
+        if len(self._forgotten) > _REMEMBERED:
+            del self._forgotten[next(iter(self._forgotten))]
+
+
+def address_of(peer: str) -> str:
+    """The address in what gRPC calls a peer: ``ipv4:127.0.0.1:1234``, ``ipv6:%5B::1%5D:1234``."""
+    kind, _, rest = peer.partition(":")
+    if kind not in ("ipv4", "ipv6"):
+        return kind
+    return unquote(rest).rpartition(":")[0].strip("[]")
+
+
+class StreamsInterceptor(grpc.aio.ServerInterceptor):
+    """Refuses streams of a peer that has too many, whatever the service.
+
+    Args:
+        peers: counts them.
+    """
+
+    def __init__(self, peers: Peers) -> None:
+        self._peers = peers
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[_Handler | None]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> _Handler | None:
+        """Have the call counted before it is handled, if it is one with a stream."""
+        handler = await continuation(handler_call_details)
+        if handler is None or not (handler.request_streaming or handler.response_streaming):
+            return handler
+        coders = (handler.request_deserializer, handler.response_serializer)
+        if handler.request_streaming and handler.response_streaming:
+            return grpc.stream_stream_rpc_method_handler(self._counted(handler.stream_stream), *coders)
+        if handler.request_streaming:
+            return grpc.stream_unary_rpc_method_handler(self._counted(handler.stream_unary), *coders)
+        return grpc.unary_stream_rpc_method_handler(self._counted(handler.unary_stream), *coders)
+
+    def _counted(self, behaviour: Any) -> Any:
+        if inspect.isasyncgenfunction(behaviour):
+
+            async def generate(request: Any, context: _Context) -> AsyncIterator[Any]:
+                await self._count(context)
+                async for response in behaviour(request, context):
+                    yield response
+
+            return generate
+
+        async def answer(request: Any, context: _Context) -> Any:
+            await self._count(context)
+            return await behaviour(request, context)
+
+        return answer
+
+    async def _count(self, context: _Context) -> None:
+        try:
+            self._peers.open_stream(context)
+        except LimitExceededError as error:
+            await context.abort(*status_of(error))
