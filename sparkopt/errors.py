@@ -35,7 +35,9 @@ SparkoptError
 │   └── UnreachableError         nobody answers, or the pool is closing
 ├── WireError                    what comes over gRPC is not what it should be
 │   ├── ProtocolError            a message that makes no sense where it stands
-│   └── BlobNotFoundError        chunks were asked for that nobody holds
+│   ├── BlobNotFoundError        chunks were asked for that nobody holds
+│   ├── UnknownWorkerError       a call in the name of a worker that is not here
+│   └── ImpostorError            a call in the name of another worker
 └── RemoteTraceback              not raised: the cause of a local exception, as text from a worker
 
 SparkoptWarning (UserWarning)
@@ -246,6 +248,14 @@ class ProtocolError(WireError):
 
 class BlobNotFoundError(WireError):
     """Chunks were asked for that nobody holds."""
+
+
+class UnknownWorkerError(WireError):
+    """A call in the name of a worker that is not here, or not any more."""
+
+
+class ImpostorError(WireError):
+    """A call in the name of another worker."""
 
 
 class RemoteTraceback(SparkoptError):

@@ -22,6 +22,7 @@ from sparkopt.coordinator.blobs import BlobStore
 from sparkopt.coordinator.certificates import new_certificate
 from sparkopt.coordinator.channel import Crowding, Recorder, Reported, Request, Started, StudyChannel
 from sparkopt.coordinator.clock import FairClock
+from sparkopt.coordinator.identities import Identities
 from sparkopt.coordinator.observer import Observer
 from sparkopt.coordinator.peers import Peers, StreamsInterceptor
 from sparkopt.coordinator.requests import Requests, refusal
@@ -85,6 +86,7 @@ class Coordinator:
     Attributes:
         host: the address that workers reach the driver by.
         machine: who runs what. To be looked at from the coordinator's thread only.
+        identities: which worker is which.
         blobs: what travels in chunks.
         studies: those that go on.
     """
@@ -103,6 +105,7 @@ class Coordinator:
         self.studies = Studies(self.blobs)
         self._requests = Requests(self.blobs)
         self.machine = Machine(limit, policy)
+        self.identities = Identities(self.machine)
         self._observer = observer
         self.host = host
         self._relaunch = relaunch
@@ -296,6 +299,8 @@ class Coordinator:
             why = f"the coordinator met a bug ({type(error).__name__}: {error}). Please report it."
             self.studies.fail(PoolLostError(f"{why} Finished trials are kept."))
             raise
+        if isinstance(event, events.GangEnded | events.WorkerGone):
+            self.blobs.drop_all_but(self.machine.present())
         if self._observer is not None:
             self._observe(self._observer, event)
         if machine.next_deadline is None:
@@ -331,7 +336,7 @@ class Coordinator:
                 if self._observer is not None:
                     self._observer.trial_settled(command.trial.study, settled)
             case commands.Expel(worker, reason, again):
-                self.blobs.drop_all_of(worker)
+                self.blobs.drop_all_but(self.machine.present())
                 stream = self._streams.get(worker)
                 if stream is not None:
                     stream.expel(reason, again)
@@ -459,6 +464,7 @@ class Coordinator:
         if self._observer is not None:
             self._observer.worker_joined(stream.hello)
         self.step(joined)
+        self.identities.bind(stream.hello)
         if joined.holding is not None:
             reply = self._requests.reply_to(joined.holding, stream.worker)
             if reply is not None:
@@ -484,7 +490,7 @@ class Coordinator:
         crowding = self._crowding(stream, message.threads)
         lease = event.lease
         self.step(event, Arrived(lease.trial, lease.attempt, message, stream.host, crowding))
-        self._drop_unclaimed(message.result, message.failure.exception)
+        self._drop_unclaimed(stream.worker, message.result, message.failure.exception)
 
     def report_arrived(
         self,
@@ -496,7 +502,7 @@ class Coordinator:
         """A worker says something in the middle of an attempt."""
         stream.acknowledged = max(stream.acknowledged, event.sequence)
         self.step(event, told=_Told(kind, message))
-        self._drop_unclaimed(message.body)
+        self._drop_unclaimed(stream.worker, message.body)
         if not self._untaken.holds(event.worker, event.sequence):
             stream.taken([event.sequence])  # no study wants it, or one has had it before a cut
 
@@ -506,12 +512,12 @@ class Coordinator:
         """A worker asks for something in the middle of an attempt."""
         stream.acknowledged = max(stream.acknowledged, event.sequence)
         self.step(event, told=message)
-        self._drop_unclaimed(message.body)
+        self._drop_unclaimed(stream.worker, message.body)
         if not self._requests.knows(event.lease, stream.worker, message.id):
             stream.reply(refusal(message.attempt, message.id))
 
-    def _drop_unclaimed(self, *payloads: trial_pb2.Payload) -> None:
+    def _drop_unclaimed(self, worker: str, *payloads: trial_pb2.Payload) -> None:
         """Remove what a message brought with it, unless a study has claimed it by now."""
         for payload in payloads:
             if payload.HasField("blob"):
-                self.blobs.drop(payload.blob.id)
+                self.blobs.drop(payload.blob.id, worker)

@@ -33,6 +33,12 @@ GRACE_SECONDS: Final = 30.0
 FIRST_MESSAGE_SECONDS: Final = 10.0
 """How long a worker's stream may stay without its hello."""
 
+UNCLAIMED_BYTES: Final = 16 * 1024**3
+"""How much a worker may have pushed that none of its messages has named yet."""
+
+UNCLAIMED_BLOBS: Final = 16
+"""How many pieces that may be, with those that are under way. One trial pushes one or two at a time."""
+
 WORKER_STREAMS: Final = 512
 """How many streams a peer may have open at WorkerService at once. All workers may share one address."""
 

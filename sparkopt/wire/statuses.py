@@ -25,6 +25,7 @@ from sparkopt.errors import (
     BlobNotFoundError,
     ControlError,
     EventsForgottenError,
+    ImpostorError,
     LimitExceededError,
     NotAuthorizedError,
     NotFoundError,
@@ -32,6 +33,7 @@ from sparkopt.errors import (
     ProtocolError,
     StorageError,
     StudyStoppedError,
+    UnknownWorkerError,
     UnreachableError,
     WrongStateError,
 )
@@ -78,6 +80,8 @@ _CODES: Final[tuple[tuple[type[Exception], grpc.StatusCode], ...]] = (
     (ProtocolError, grpc.StatusCode.INVALID_ARGUMENT),
     (BlobNotFoundError, grpc.StatusCode.NOT_FOUND),
     (PoolClosedError, grpc.StatusCode.UNAVAILABLE),
+    (UnknownWorkerError, grpc.StatusCode.FAILED_PRECONDITION),
+    (ImpostorError, grpc.StatusCode.PERMISSION_DENIED),
     (StorageError, grpc.StatusCode.RESOURCE_EXHAUSTED),
     *_CONTROL,
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import pickle
@@ -9,12 +10,15 @@ import queue
 import select
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import cloudpickle
 import grpc
 import psutil
+import pytest
 from post import SECONDS, Post
 
 from sparkopt.coordinator import Coordinator
@@ -228,6 +232,25 @@ class Rig:
             self.post.close()
         left = list((self.directory / "workers").glob("sparkopt-*"))
         assert left == [], "files of workers are left"
+
+
+@contextlib.contextmanager
+def rigs(directory: Path) -> Iterator[Callable[..., Rig]]:
+    """Makes rigs, with a directory of its own for the coordinator; ends them, and looks for what is left."""
+    driver = directory / "driver"
+    driver.mkdir()
+    made: list[Rig] = []
+
+    def make(**settings) -> Rig:
+        made.append(Rig(directory, **settings))
+        return made[-1]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tempfile, "tempdir", str(driver))
+        yield make
+        for rig in made:
+            rig.close()
+        assert list(driver.iterdir()) == [], "files of the coordinator are left"
 
 
 class Study:
