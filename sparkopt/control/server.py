@@ -20,9 +20,10 @@ from sparkopt.control.service import ControlService
 from sparkopt.control.steering import Steering
 from sparkopt.control.watching import Looking
 from sparkopt.coordinator.authentication import Grant, TokenInterceptor
+from sparkopt.coordinator.calls import CallsInterceptor
 from sparkopt.coordinator.certificates import new_certificate
 from sparkopt.coordinator.channel import StudyChannel
-from sparkopt.coordinator.peers import Peers, StreamsInterceptor
+from sparkopt.coordinator.peers import Peers
 from sparkopt.core.states import Lease, TrialKey
 from sparkopt.errors import RefusedError
 from sparkopt.wire import addresses
@@ -94,7 +95,7 @@ class ControlServer:
         steering = Steering(coordinator, self.book, looking, self.evaluations)
         peers = Peers(CONTROL_STREAMS)
         grants = [Grant(self.token), Grant(self.read_only_token, _READ_ONLY_CALLS)]
-        interceptors = [TokenInterceptor(grants, peers), StreamsInterceptor(peers)]
+        interceptors = [TokenInterceptor(grants, peers), CallsInterceptor(peers)]
         server = grpc.aio.server(
             interceptors=interceptors, options=server_options(connections=CONTROL_CONNECTIONS)
         )

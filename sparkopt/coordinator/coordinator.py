@@ -19,12 +19,13 @@ import grpc
 
 from sparkopt.coordinator.authentication import Grant, TokenInterceptor
 from sparkopt.coordinator.blobs import BlobStore
+from sparkopt.coordinator.calls import CallsInterceptor
 from sparkopt.coordinator.certificates import new_certificate
 from sparkopt.coordinator.channel import Crowding, Recorder, Reported, Request, Started, StudyChannel
 from sparkopt.coordinator.clock import FairClock
 from sparkopt.coordinator.identities import Identities
 from sparkopt.coordinator.observer import Observer
-from sparkopt.coordinator.peers import Peers, StreamsInterceptor
+from sparkopt.coordinator.peers import Peers
 from sparkopt.coordinator.requests import Requests, refusal
 from sparkopt.coordinator.service import WorkerService, WorkerStream
 from sparkopt.coordinator.studies import Arrived, Studies, StudyEnd, Values
@@ -227,7 +228,7 @@ class Coordinator:
         token = new_token()
         options = server_options(self.machine.policy.grace)
         peers = Peers(WORKER_STREAMS)
-        interceptors = [TokenInterceptor([Grant(token)], peers), StreamsInterceptor(peers)]
+        interceptors = [TokenInterceptor([Grant(token)], peers), CallsInterceptor(peers)]
         self._server = grpc.aio.server(interceptors=interceptors, options=options)
         worker_pb2_grpc.add_WorkerServiceServicer_to_server(WorkerService(self), self._server)
         if addresses.is_loopback(self.host):

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import inspect
 import math
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any, Final, TypeAlias
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from urllib.parse import unquote
-
-import grpc
 
 from sparkopt.errors import LimitExceededError
 from sparkopt.wire.limits import FAILED_CALLS, FAILED_CALLS_SECONDS
-from sparkopt.wire.statuses import status_of
+
+if TYPE_CHECKING:
+    import grpc
 
 _Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
-_Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 
 _REMEMBERED: Final = 4096
 """How many peers that have failed are remembered."""
@@ -90,52 +88,3 @@ def address_of(peer: str) -> str:
     if kind not in ("ipv4", "ipv6"):
         return kind
     return unquote(rest).rpartition(":")[0].strip("[]")
-
-
-class StreamsInterceptor(grpc.aio.ServerInterceptor):
-    """Refuses streams of a peer that has too many, whatever the service.
-
-    Args:
-        peers: counts them.
-    """
-
-    def __init__(self, peers: Peers) -> None:
-        self._peers = peers
-
-    async def intercept_service(
-        self,
-        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[_Handler | None]],
-        handler_call_details: grpc.HandlerCallDetails,
-    ) -> _Handler | None:
-        """Have the call counted before it is handled, if it is one with a stream."""
-        handler = await continuation(handler_call_details)
-        if handler is None or not (handler.request_streaming or handler.response_streaming):
-            return handler
-        coders = (handler.request_deserializer, handler.response_serializer)
-        if handler.request_streaming and handler.response_streaming:
-            return grpc.stream_stream_rpc_method_handler(self._counted(handler.stream_stream), *coders)
-        if handler.request_streaming:
-            return grpc.stream_unary_rpc_method_handler(self._counted(handler.stream_unary), *coders)
-        return grpc.unary_stream_rpc_method_handler(self._counted(handler.unary_stream), *coders)
-
-    def _counted(self, behaviour: Any) -> Any:
-        if inspect.isasyncgenfunction(behaviour):
-
-            async def generate(request: Any, context: _Context) -> AsyncIterator[Any]:
-                await self._count(context)
-                async for response in behaviour(request, context):
-                    yield response
-
-            return generate
-
-        async def answer(request: Any, context: _Context) -> Any:
-            await self._count(context)
-            return await behaviour(request, context)
-
-        return answer
-
-    async def _count(self, context: _Context) -> None:
-        try:
-            self._peers.open_stream(context)
-        except LimitExceededError as error:
-            await context.abort(*status_of(error))

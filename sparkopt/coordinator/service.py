@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import grpc
 
+from sparkopt.coordinator.calls import first_of
 from sparkopt.core import events
 from sparkopt.core.states import Lease
-from sparkopt.errors import LimitExceededError, ProtocolError
-from sparkopt.wire import limits
+from sparkopt.errors import ProtocolError
 from sparkopt.wire.convert import to_attempt, to_lease, to_outcome, to_report_kind
-from sparkopt.wire.statuses import NOTHING_SENT, status_of
+from sparkopt.wire.statuses import status_of
 from sparkopt.wire.v1 import trial_pb2, worker_pb2, worker_pb2_grpc
 
 if TYPE_CHECKING:
@@ -125,8 +125,14 @@ class WorkerService(worker_pb2_grpc.WorkerServiceServicer):
             # The status goes out behind what was sent: grpc refuses one that meets a write under way.
             stream.end()
             await asyncio.wait(tasks[:1])
-            for task in done:
-                task.result()
+            try:
+                for task in done:
+                    task.result()
+            except ProtocolError as error:
+                # Nothing that it says from now on could be relied on: its trial is another worker's at once.
+                gone = f"{stream.worker} sent what makes no sense ({error})"
+                self._coordinator.step(events.WorkerGone(stream.worker, gone))
+                raise
         except Exception as error:  # noqa: BLE001 - every exception has its status
             await context.abort(*status_of(error))
         finally:
@@ -141,15 +147,7 @@ class WorkerService(worker_pb2_grpc.WorkerServiceServicer):
             LimitExceededError: if it does not come in time (NOTHING_SENT).
             ProtocolError: if it is none.
         """
-
-        async def receive() -> worker_pb2.WorkerMessage | None:
-            return await anext(aiter(requests), None)
-
-        try:
-            first = await asyncio.wait_for(receive(), limits.FIRST_MESSAGE_SECONDS)
-        except asyncio.TimeoutError:
-            why = f"no hello came within {limits.FIRST_MESSAGE_SECONDS:g} s"
-            raise LimitExceededError(why, NOTHING_SENT) from None
+        first = await first_of(requests, "hello")
         if first is None or not first.HasField("hello") or not first.hello.worker:
             raise ProtocolError("the first message of a stream must be a hello with the worker's name")
         if max(len(first.hello.worker), len(first.hello.formerly), len(first.hello.key)) > _NAME_CHARACTERS:

@@ -168,7 +168,7 @@ def test_who_only_reads_makes_no_file(tmp_path):
 # Certificates.
 
 
-def make_certificate(directory, name="server", days=(-1, 1), encryption=None):
+def make_certificate(directory, name="server", days=(-1, 1), encryption=None, host="localhost"):
     """The files of a certificate and its key, as a user has them."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
@@ -181,6 +181,7 @@ def make_certificate(directory, name="server", days=(-1, 1), encryption=None):
         .serial_number(x509.random_serial_number())
         .not_valid_before(begins)
         .not_valid_after(ends)
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), critical=False)
         .sign(key, hashes.SHA256())
     )
     files = directory / f"{name}.pem", directory / f"{name}.key"

@@ -207,7 +207,7 @@ class Rig:
     def study(self, objective, max_attempts: int = 3, trial_timeout: float | None = None) -> Study:
         """Open a study of an objective."""
         name, data = next(self._names), cloudpickle.dumps(objective)
-        return Study(self.coordinator.open_study(name, data, max_attempts, trial_timeout))
+        return Study(name, self.coordinator.open_study(name, data, max_attempts, trial_timeout))
 
     def close(self) -> None:
         """Send everybody away and wait until they are gone. Idempotent."""
@@ -247,16 +247,19 @@ def rigs(directory: Path) -> Iterator[Callable[..., Rig]]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tempfile, "tempdir", str(driver))
-        yield make
-        for rig in made:
-            rig.close()
+        try:
+            yield make
+        finally:
+            for rig in made:
+                rig.close()
         assert list(driver.iterdir()) == [], "files of the coordinator are left"
 
 
 class Study:
     """A study's channel, in short words."""
 
-    def __init__(self, channel) -> None:
+    def __init__(self, name: str, channel) -> None:
+        self.name = name
         self.channel = channel
         self.reported = []
         channel.on_report = self.reported.append
