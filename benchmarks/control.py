@@ -45,7 +45,10 @@ def control(points: int, parallelism: int, rounds: int, path: Path | None) -> No
         }
     )
     try:
-        with WorkerPool(parallelism, spark_session=session, control=True) as pool, pool.open_evaluation(no_op):
+        with (
+            WorkerPool(parallelism, spark_session=session, control=True) as pool,
+            pool.open_evaluation(no_op),
+        ):
             _measure(pool, parallelism, 1)  # the workers are up, and have the objective
             seconds = _measure(pool, points, rounds)
     finally:
@@ -104,7 +107,8 @@ def client() -> None:
         for number in range(task["rounds"]):
             requests = [
                 control_pb2.EvaluateRequest(
-                    id=f"{time.time_ns()}-{number}-{index}", point=control_pb2.Point(json=f'{{"x": {index / 7}}}')
+                    id=f"{time.time_ns()}-{number}-{index}",
+                    point=control_pb2.Point(json=f'{{"x": {index / 7}}}'),
                 )
                 for index in range(task["points"])
             ]

@@ -7,6 +7,7 @@ import click
 from sparkopt import __version__
 from sparkopt.cli.demo import demo
 from sparkopt.cli.replay import replay
+from sparkopt.cli.serve import serve
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -17,3 +18,4 @@ def main() -> None:
 
 main.add_command(demo)
 main.add_command(replay)
+main.add_command(serve)

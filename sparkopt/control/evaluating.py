@@ -30,25 +30,19 @@ Requests: TypeAlias = "AsyncIterator[control_pb2.EvaluateRequest]"
 WINDOW_HEADER: Final = "sparkopt-window"
 """The initial metadata that say how many points a stream may have without an answer."""
 
-SILENCE_SECONDS: Final = 30.0
-"""How long a stream may say nothing at all."""
-
 
 def window(parallelism: int) -> int:
     """How many points a stream may have without an answer: enough for it to keep all workers busy alone."""
     return max(64, 4 * parallelism)
 
 
-async def evaluate(
-    evaluations: Evaluations, requests: Requests, context: Context, silence: float = SILENCE_SECONDS
-) -> None:
+async def evaluate(evaluations: Evaluations, requests: Requests, context: Context) -> None:
     """Converse with one client; see control.proto.
 
     Args:
         evaluations: the studies that it may mean.
         requests: what it says.
         context: of the call.
-        silence: seconds in which it has to say something.
 
     Raises:
         ControlError: what the stream ends with.
@@ -57,9 +51,11 @@ async def evaluate(
     await context.send_initial_metadata(((WINDOW_HEADER, str(most)),))
     incoming = aiter(requests)
     try:
-        first = await asyncio.wait_for(_next(incoming), silence)
+        first = await asyncio.wait_for(_next(incoming), evaluations.silence)
     except asyncio.TimeoutError:
-        raise LimitExceededError(f"the stream said nothing for {silence:g} s", NOTHING_SENT) from None
+        raise LimitExceededError(
+            f"the stream has sent nothing for {evaluations.silence:g} s", NOTHING_SENT
+        ) from None
     if first is None:
         return
     study = evaluations.to_ask(first.study)

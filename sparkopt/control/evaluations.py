@@ -41,6 +41,9 @@ if TYPE_CHECKING:
     from sparkopt.control.evaluating import Asker
     from sparkopt.coordinator import Coordinator, Payload, Reported, Request, Settled, Started
 
+SILENCE_SECONDS: Final = 30.0
+"""How long a stream may say nothing at all."""
+
 _ID_CHARACTERS: Final = 200
 
 _canonical: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
@@ -57,6 +60,7 @@ class Evaluations:
 
     Attributes:
         parallelism: how many trials may ever run at once.
+        silence: seconds that a stream may take to send its first point.
 
     Args:
         coordinator: runs their trials.
@@ -64,6 +68,7 @@ class Evaluations:
 
     def __init__(self, coordinator: Coordinator) -> None:
         self._coordinator = coordinator
+        self.silence = SILENCE_SECONDS
         self.parallelism = coordinator.machine.limit
         self._studies: dict[str, EvaluatedStudy] = {}
 

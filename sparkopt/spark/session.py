@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, Final, TypeAlias
 from uuid import uuid4
 
@@ -92,6 +93,11 @@ def check_running(session: Session) -> None:
             " that were made for a stopped session go on in the active one once they were pickled:"
             " trials = pickle.loads(pickle.dumps(trials))."
         )
+
+
+def ship_module(session: Session, path: Path) -> None:
+    """Bring a Python module, or a zip archive of packages, to the executors that run tasks from now on."""
+    session.sparkContext.addPyFile(str(path))
 
 
 def setting(session: Session, key: str, default: str = "") -> str:
