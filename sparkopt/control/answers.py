@@ -25,24 +25,26 @@ _STATES: Final = {
 
 def answer_of(study: str, point: Point, settled: Settled) -> control_pb2.EvaluateResponse:
     """The answer to a point whose trial has settled; a result in a file is left out."""
-    trial = control_pb2.Trial(
-        study=study,
-        tid=settled.tid,
-        state=_STATES[settled.outcome],
-        values=point.struct,
-        attempt=settled.attempt,
-        worker=settled.worker or "",
-        host=settled.host,
-        submitted=_timestamp(point.submitted),
-        settled=_timestamp(time.time()),
-        seconds=settled.seconds,
-        loss=settled.loss,
-        reason=settled.reason,
-        request_id=point.id,
-    )
+    answer = control_pb2.EvaluateResponse(id=point.id)
+    evaluation = answer.evaluation
+    trial = evaluation.trial
+    trial.study = study
+    trial.tid = settled.tid
+    trial.state = _STATES[settled.outcome]
+    if point.struct is not None:
+        trial.values.CopyFrom(point.struct)
+    trial.attempt = settled.attempt
+    trial.worker = settled.worker or ""
+    trial.host = settled.host
+    _tell(trial.submitted, point.submitted)
     if point.started:
-        trial.started.CopyFrom(_timestamp(point.started))
-    evaluation = control_pb2.Evaluation(trial=trial)
+        _tell(trial.started, point.started)
+    _tell(trial.settled, time.time())
+    trial.seconds = settled.seconds
+    if settled.loss is not None:
+        trial.loss = settled.loss
+    trial.reason = settled.reason
+    trial.request_id = point.id
     if settled.result is not None and isinstance(settled.result.body, bytes):
         evaluation.result = settled.result.body.decode("ascii", "replace")
     if settled.failure is not None:
@@ -51,9 +53,9 @@ def answer_of(study: str, point: Point, settled: Settled) -> control_pb2.Evaluat
         evaluation.failure.message = failure.message
         evaluation.failure.traceback = failure.traceback
         trial.reason = f"{failure.type}: {failure.message}".splitlines()[0]
-    return control_pb2.EvaluateResponse(id=point.id, evaluation=evaluation)
+    return answer
 
 
-def _timestamp(seconds: float) -> Timestamp:
+def _tell(timestamp: Timestamp, seconds: float) -> None:
     rest, whole = math.modf(seconds)
-    return Timestamp(seconds=int(whole), nanos=int(rest * 1e9))
+    timestamp.seconds, timestamp.nanos = int(whole), int(rest * 1e9)

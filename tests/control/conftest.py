@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import tempfile
+
 import pytest
+from evaluation_rig import EvaluationRig
 from hostile import Attacked
 from rig import rigs
 
@@ -35,3 +38,27 @@ def attacked(make_attacked) -> Attacked:
     each = make_attacked()
     each.search()
     return each
+
+
+@pytest.fixture
+def make_rig(tmp_path, monkeypatch):
+    """Makes a rig; the first argument of :class:`EvaluationRig` is given."""
+    driver = tmp_path / "driver"
+    driver.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(driver))
+    rigs = []
+
+    def make(**settings) -> EvaluationRig:
+        rigs.append(EvaluationRig(tmp_path, **settings))
+        return rigs[-1]
+
+    yield make
+    for rig in rigs:
+        rig.close()
+    assert list(driver.iterdir()) == [], "files of the coordinator are left"
+
+
+@pytest.fixture
+def rig(make_rig) -> EvaluationRig:
+    """A rig for up to two trials at once."""
+    return make_rig()
