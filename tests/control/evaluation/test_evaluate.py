@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import subprocess
+import sys
+from pathlib import Path
 
 import grpc
 import pytest
@@ -333,6 +336,37 @@ def test_a_stream_that_is_cut_cancels_nothing(rig):
     assert rig.on_loop(lambda: rig.coordinator.machine.submitted) == 10
 
 
+def test_what_a_killed_client_has_asked_for_runs_once_whoever_asks_again(rig, tmp_path):
+    rig.work(0, 1)
+
+    @local
+    def note(point):
+        with open(point["file"], "a") as file:  # noqa: PTH123
+            file.write(f"{point['number']}\n")
+        return point["number"]
+
+    rig.evaluation(note)
+    file = str(tmp_path / "runs")
+    task = {"address": rig.server.address, "token": rig.server.token, "points": 300, "file": file}
+    client = subprocess.Popen(
+        [sys.executable, str(Path(__file__).with_name("client_to_kill.py"))],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with client:
+        client.stdin.write(f"{json.dumps(task)}\n")
+        client.stdin.flush()
+        heard = {client.stdout.readline().strip() for _ in range(20)}
+        client.kill()
+    assert len(heard) == 20
+    other = rig.stream()
+    for number in range(300):
+        other.ask(f"p{number}", number=number, file=file)
+    assert other.results(300) == {f"p{number}": number for number in range(300)}
+    assert sorted(map(int, Path(file).read_text().split())) == list(range(300))
+
+
 def test_answers_are_forgotten_oldest_first(rig):
     rig.work(0)
     evaluation = rig.evaluation(double)
@@ -440,8 +474,7 @@ def test_points_that_are_large_together_are_held_up_as_well(make_rig):
     letters = "x" * (POINT_BYTES - 100)
     for number in range(200):
         stream.ask(f"p{number}", letters=letters)
-    while rig.on_loop(lambda: sum(point.size for point in study._points.values())) < 16 * MIB:
-        pass
+    rig.until(lambda: sum(point.size for point in study._points.values()) >= 16 * MIB)
     stream.cut()
     assert rig.on_loop(lambda: len(study._points)) == 65
 
