@@ -14,8 +14,6 @@ import signal
 import sys
 import tempfile
 import traceback
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType, ModuleType
@@ -68,32 +66,38 @@ def run(options: Options, console: Console) -> None:
     signals = _Signals(options.grace, console)
     signals.take()
     try:
-        _importable(Path.cwd())
-        fn = load(options.objective, "the objective")
-        if not callable(fn):
-            raise RefusedError(f"{options.objective} is a {type(fn).__name__}, and an objective is called")
-        space = None if options.space is None else load(options.space, "the space")
-        session = _session(options.master)
-        try:
-            signals.take()  # Spark has put a handler of its own in their place
-            _ship(session, options.objective)
-            pool = WorkerPool(options.parallelism, spark_session=session, control=options.control)
-            with (
-                _opened(pool, options.control.listen),
-                pool.open_evaluation(
-                    fn, space, trial_timeout=options.trial_timeout, max_attempts=options.max_attempts
-                ) as evaluation,
-            ):
-                signals.end(evaluation)
-                _announce(options, pool, session.version, console)
-                evaluation.wait()
-                if not signals.count:
-                    _say(console, "A client has stopped the study.")
-        finally:
-            session.stop()
+        _serve(options, signals, console)
+    except _Interrupted as interruption:
+        raise SystemExit(128 + interruption.signal) from None
     finally:
         signals.give_back()
     _say(console, "Ended.")
+
+
+def _serve(options: Options, signals: _Signals, console: Console) -> None:
+    _importable(Path.cwd())
+    fn = load(options.objective, "the objective")
+    if not callable(fn):
+        raise RefusedError(f"{options.objective} is a {type(fn).__name__}, and an objective is called")
+    space = None if options.space is None else load(options.space, "the space")
+    session = _session(options.master)
+    try:
+        signals.take()  # Spark has put a handler of its own in their place
+        _ship(session, options.objective)
+        pool = WorkerPool(options.parallelism, spark_session=session, control=options.control)
+        with (
+            pool,
+            pool.open_evaluation(
+                fn, space, trial_timeout=options.trial_timeout, max_attempts=options.max_attempts
+            ) as evaluation,
+        ):
+            signals.end(evaluation)
+            _announce(options, pool, session.version, console)
+            evaluation.wait()
+            if not signals.count:
+                _say(console, "A client has stopped the study.")
+    finally:
+        session.stop()
 
 
 def load(reference: str, what: str) -> Any:
@@ -173,21 +177,12 @@ def _ship(session: spark.Session, objective: str) -> None:
             spark.ship_module(session, Path(archive))
 
 
-@contextmanager
-def _opened(pool: WorkerPool, listen: str) -> Iterator[None]:
-    """The pool, open; a port that cannot be had is an error like any other.
+class _Interrupted(BaseException):
+    """A signal came before there was anything that could be ended in its own way."""
 
-    Raises:
-        RefusedError: if it cannot be had.
-    """
-    with ExitStack() as stack:
-        try:
-            stack.enter_context(pool)
-        except OSError as error:
-            raise RefusedError(
-                f"cannot listen at {listen}: {error}. Choose another with --listen."
-            ) from error
-        yield
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.signal = number
 
 
 class _Signals:
@@ -225,18 +220,15 @@ class _Signals:
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if self._evaluation is None:
-            raise SystemExit(128 + number)
+            raise _Interrupted(number)
         self.count += 1
-        name = signal.Signals(number).name
         if self.count == 1:
             self._evaluation.stop(finish_running=True, grace=self._grace)
-            _say(
-                self._console,
-                f"{name}: running trials get {self._grace:g} s to finish; once more cancels them.",
-            )
+            what = f"running trials get {self._grace:g} s to finish; another signal cancels them"
         else:
             self._evaluation.stop()
-            _say(self._console, f"{name} again: running trials are cancelled.")
+            what = "running trials are cancelled"
+        _say(self._console, f"{signal.Signals(number).name}: {what}.")
 
 
 def _announce(options: Options, pool: WorkerPool, version: str, console: Console) -> None:
@@ -248,13 +240,13 @@ def _announce(options: Options, pool: WorkerPool, version: str, console: Console
     how = f"--address {address} --token-file {control.token_file}"
     trust = "" if certificate is None else f" --ca-cert {certificate}"
     space = "" if options.space is None else f", points of {options.space}"
-    _say(console, f"sparkopt {__version__}, Spark {version} on {options.master}: {options.objective}{space}")
-    _say(
-        console,
-        f"{pool.parallelism} trials at once. Listening at {address}; the token is in {control.token_file}.",
-    )
-    _say(console, f"To look at it: sparkopt status {how}{trust}")
-    _say(console, "Ready for points. Ctrl-C, SIGTERM or sparkopt stop ends it.")
+    for line in (
+        f"sparkopt {__version__}, Spark {version} on {options.master}: {options.objective}{space}",
+        f"Listening at {address}, for {pool.parallelism} trials at once; the token is in {control.token_file}",
+        f"To look at it: sparkopt status {how}{trust}",
+        "Ready for points. Ctrl-C, SIGTERM or sparkopt stop ends it.",
+    ):
+        _say(console, line)
 
 
 def _say(console: Console, text: str) -> None:
