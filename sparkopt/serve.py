@@ -233,16 +233,17 @@ class _Signals:
 
 def _announce(options: Options, pool: WorkerPool, version: str, console: Console) -> None:
     control, address = options.control, pool.control_address
+    token_file = control.token_file
     certificate = control.tls_cert
     if certificate is None and pool.control_certificate is not None:
-        certificate = Path(os.fspath(control.token_file or "sparkopt")).with_suffix(".pem")
+        certificate = Path(os.fspath(token_file or "sparkopt")).with_suffix(".pem")
         certificate.write_bytes(pool.control_certificate)
-    how = f"--address {address} --token-file {control.token_file}"
+    how = f"--address {address} --token-file {token_file}"
     trust = "" if certificate is None else f" --ca-cert {certificate}"
     space = "" if options.space is None else f", points of {options.space}"
     for line in (
         f"sparkopt {__version__}, Spark {version} on {options.master}: {options.objective}{space}",
-        f"Listening at {address}, for {pool.parallelism} trials at once; the token is in {control.token_file}",
+        f"Listening at {address}, for {pool.parallelism} trials at once; the token is in {token_file}",
         f"To look at it: sparkopt status {how}{trust}",
         "Ready for points. Ctrl-C, SIGTERM or sparkopt stop ends it.",
     ):
