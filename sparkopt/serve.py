@@ -97,7 +97,8 @@ def _serve(options: Options, signals: _Signals, console: Console) -> None:
             if not signals.count:
                 _say(console, "A client has stopped the study.")
     finally:
-        session.stop()
+        if not spark.is_stopped(session):  # else its Java is gone, and there is nobody to tell
+            session.stop()
 
 
 def load(reference: str, what: str) -> Any:
