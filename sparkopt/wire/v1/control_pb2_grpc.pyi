@@ -148,8 +148,8 @@ class ControlServiceStub:
       4. When the client has closed its side, the rest is answered, and the stream ends with OK.
       5. A stream that is cut cancels nothing: outcomes are kept for who asks again, the last 100,000 of a study,
          and of these the last 256 MiB. What is older is forgotten, and its id is free again.
-      6. When the study is stopped, what runs is answered, whether it finishes or is cancelled; what waits is not,
-         and has never run.
+      6. When the study is stopped, its trials are answered: those that run once they have finished or were cancelled,
+         those that wait as cancelled. Points that are no trials yet have never run, and are not answered.
     FAILED_PRECONDITION (NOT_EVALUATED) for a study that is a search: use SubmitTrials. UNAVAILABLE (POOL_CLOSED)
     when the pool closes or loses its workers. ABORTED (STUDY_STOPPED) when the study is stopped, after 6, and for a
     study that was. INVALID_ARGUMENT (OTHER_STUDY) if a later request names another study than the first.
@@ -278,8 +278,8 @@ class ControlServiceAsyncStub:
       4. When the client has closed its side, the rest is answered, and the stream ends with OK.
       5. A stream that is cut cancels nothing: outcomes are kept for who asks again, the last 100,000 of a study,
          and of these the last 256 MiB. What is older is forgotten, and its id is free again.
-      6. When the study is stopped, what runs is answered, whether it finishes or is cancelled; what waits is not,
-         and has never run.
+      6. When the study is stopped, its trials are answered: those that run once they have finished or were cancelled,
+         those that wait as cancelled. Points that are no trials yet have never run, and are not answered.
     FAILED_PRECONDITION (NOT_EVALUATED) for a study that is a search: use SubmitTrials. UNAVAILABLE (POOL_CLOSED)
     when the pool closes or loses its workers. ABORTED (STUDY_STOPPED) when the study is stopped, after 6, and for a
     study that was. INVALID_ARGUMENT (OTHER_STUDY) if a later request names another study than the first.
@@ -432,8 +432,8 @@ class ControlServiceServicer(metaclass=abc.ABCMeta):
           4. When the client has closed its side, the rest is answered, and the stream ends with OK.
           5. A stream that is cut cancels nothing: outcomes are kept for who asks again, the last 100,000 of a study,
              and of these the last 256 MiB. What is older is forgotten, and its id is free again.
-          6. When the study is stopped, what runs is answered, whether it finishes or is cancelled; what waits is not,
-             and has never run.
+          6. When the study is stopped, its trials are answered: those that run once they have finished or were cancelled,
+             those that wait as cancelled. Points that are no trials yet have never run, and are not answered.
         FAILED_PRECONDITION (NOT_EVALUATED) for a study that is a search: use SubmitTrials. UNAVAILABLE (POOL_CLOSED)
         when the pool closes or loses its workers. ABORTED (STUDY_STOPPED) when the study is stopped, after 6, and for a
         study that was. INVALID_ARGUMENT (OTHER_STUDY) if a later request names another study than the first.

@@ -21,7 +21,8 @@ from sparkopt.core.records import Policy
 from sparkopt.errors import PoolClosedError, PoolLostError, RefusedError
 from sparkopt.wire.limits import POINT_BYTES, RESULT_BYTES
 from sparkopt.wire.statuses import control_error_of
-from sparkopt.wire.v1 import control_pb2
+from sparkopt.wire.tokens import bearer
+from sparkopt.wire.v1 import control_pb2, control_pb2_grpc
 
 MIB = 2**20
 
@@ -689,6 +690,30 @@ def test_ids_of_trials_are_known_while_they_run(rig):
     visit.answer()
     stream.outcome()
     assert rig.on_loop(lambda: study.request_id(0)) == ""
+
+
+def test_who_looks_sees_the_clients_ids_and_may_stop_the_study(rig):
+    rig.work(0)
+    evaluation = rig.evaluation(meet)
+    stream = rig.stream()
+    for name in ("runs", "waits"):
+        stream.ask(name, post=rig.post.path, word=name)
+    visit = rig.post.visit()
+    rig.until(lambda: rig.coordinator.machine.submitted == 2)
+    stub, token = control_pb2_grpc.ControlServiceStub(rig.channel_to_control()), bearer(rig.server.token)
+    listed = stub.ListTrials(control_pb2.ListTrialsRequest(), metadata=token, timeout=SECONDS)
+    assert [(trial.study, trial.tid, trial.request_id) for trial in listed.trials] == [
+        (evaluation.name, 0, "runs"),
+        (evaluation.name, 1, "waits"),
+    ]
+    study = stub.StopStudy(control_pb2.StopStudyRequest(finish_running=True), metadata=token, timeout=SECONDS)
+    assert study.kind == control_pb2.STUDY_KIND_EVALUATION
+    assert stream.outcome().trial.state == control_pb2.TRIAL_STATE_CANCELLED
+    visit.answer("finished")
+    assert stream.results(1) == {"runs": "finished"}
+    assert reason_of(stream.error()) == (grpc.StatusCode.ABORTED, "STUDY_STOPPED")
+    assert evaluation.wait(SECONDS)
+    stub.StopStudy(control_pb2.StopStudyRequest(study=study.name), metadata=token, timeout=SECONDS)
 
 
 def test_the_limits_of_what_is_kept():
