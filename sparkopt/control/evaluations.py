@@ -11,6 +11,7 @@ rather than in the core, which knows studies only, so that streams take turns.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import itertools
 import json
@@ -375,7 +376,8 @@ class EvaluatedStudy:
 def _remove(payload: Payload) -> None:
     """Leave a payload unread."""
     if isinstance(payload.body, Path):
-        payload.body.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            payload.body.unlink()
 
 
 def unreachable(error: SparkoptError) -> UnreachableError:

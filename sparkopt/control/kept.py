@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -74,7 +75,15 @@ class Point:
     def remove_file(self) -> None:
         """Remove the result's file, if there is one."""
         if self.file is not None:
-            self.file.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # whoever cleans up temporary files may have been quicker
+                self.file.unlink()
+
+    def bytes_on_disk(self) -> int:
+        """The size of the result's file."""
+        try:
+            return 0 if self.file is None else self.file.stat().st_size
+        except OSError:
+            return 0
 
 
 class Kept:
@@ -97,8 +106,7 @@ class Kept:
         """Keep a point that has an answer, as the newest."""
         if not isinstance(point.answer, bytes):
             point.answer = point.message().SerializeToString()
-        on_disk = point.file.stat().st_size if point.file is not None else 0
-        size = self._sizes[point] = len(point.answer) + on_disk + _RECORD_BYTES
+        size = self._sizes[point] = len(point.answer) + point.bytes_on_disk() + _RECORD_BYTES
         self._bytes += size
         while len(self._sizes) > self._most or self._bytes > self._most_bytes:
             oldest, size = self._sizes.popitem(last=False)

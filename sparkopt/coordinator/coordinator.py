@@ -220,6 +220,7 @@ class Coordinator:
             self._loop.run_until_complete(self._stopping.wait())
             self._loop.run_until_complete(self._wind_up())
             self._loop.run_until_complete(self._loop.shutdown_asyncgens())
+            self._loop.run_until_complete(self._loop.shutdown_default_executor())
         finally:
             asyncio.set_event_loop(None)
             self._loop.close()

@@ -919,9 +919,10 @@ class Evaluation(google.protobuf.message.Message):
     RESULT_FIELD_NUMBER: builtins.int
     FAILURE_FIELD_NUMBER: builtins.int
     result: builtins.str
-    """What the objective returned, as JSON: a number, or an object, whatever JSON can say of it (numpy's scalars and arrays
-    are numbers and lists; what is not finite is text, "NaN", "Infinity" or "-Infinity"). Empty unless the trial is OK. A
-    trial fails if JSON cannot say what its objective has returned, or if it takes more than 14 MiB.
+    """What the objective returned, as JSON: a number, or an object, whatever JSON can say of it. numpy's scalars and
+    arrays are numbers and lists; what is not finite is text, "NaN", "Infinity" or "-Infinity". Empty unless the trial
+    is OK. A trial fails if JSON cannot say what its objective has returned, or if it takes more than 14 MiB. Clients
+    should take messages of 16 MiB: gRPC's own limit is 4.
     """
     @property
     def trial(self) -> global___Trial:

@@ -152,7 +152,8 @@ class ControlServiceStub:
          those that wait as cancelled. Points that are no trials yet have never run, and are not answered.
     FAILED_PRECONDITION (NOT_EVALUATED) for a study that is a search: use SubmitTrials. UNAVAILABLE (POOL_CLOSED)
     when the pool closes or loses its workers. ABORTED (STUDY_STOPPED) when the study is stopped, after 6, and for a
-    study that was. INVALID_ARGUMENT (OTHER_STUDY) if a later request names another study than the first.
+    study that was. INVALID_ARGUMENT (OTHER_STUDY) if a later request names another study than the first, (BAD_MESSAGE)
+    for what is no request at all.
     DEADLINE_EXCEEDED (NOTHING_SENT) for a stream that sends nothing at all for half a minute. RESOURCE_EXHAUSTED
     (TOO_MANY_STREAMS) if the peer has too many streams open.
     """
@@ -282,7 +283,8 @@ class ControlServiceAsyncStub:
          those that wait as cancelled. Points that are no trials yet have never run, and are not answered.
     FAILED_PRECONDITION (NOT_EVALUATED) for a study that is a search: use SubmitTrials. UNAVAILABLE (POOL_CLOSED)
     when the pool closes or loses its workers. ABORTED (STUDY_STOPPED) when the study is stopped, after 6, and for a
-    study that was. INVALID_ARGUMENT (OTHER_STUDY) if a later request names another study than the first.
+    study that was. INVALID_ARGUMENT (OTHER_STUDY) if a later request names another study than the first, (BAD_MESSAGE)
+    for what is no request at all.
     DEADLINE_EXCEEDED (NOTHING_SENT) for a stream that sends nothing at all for half a minute. RESOURCE_EXHAUSTED
     (TOO_MANY_STREAMS) if the peer has too many streams open.
     """
@@ -436,7 +438,8 @@ class ControlServiceServicer(metaclass=abc.ABCMeta):
              those that wait as cancelled. Points that are no trials yet have never run, and are not answered.
         FAILED_PRECONDITION (NOT_EVALUATED) for a study that is a search: use SubmitTrials. UNAVAILABLE (POOL_CLOSED)
         when the pool closes or loses its workers. ABORTED (STUDY_STOPPED) when the study is stopped, after 6, and for a
-        study that was. INVALID_ARGUMENT (OTHER_STUDY) if a later request names another study than the first.
+        study that was. INVALID_ARGUMENT (OTHER_STUDY) if a later request names another study than the first, (BAD_MESSAGE)
+        for what is no request at all.
         DEADLINE_EXCEEDED (NOTHING_SENT) for a stream that sends nothing at all for half a minute. RESOURCE_EXHAUSTED
         (TOO_MANY_STREAMS) if the peer has too many streams open.
         """

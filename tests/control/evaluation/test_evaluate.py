@@ -525,6 +525,39 @@ def test_which_study_is_meant(rig):
     search.channel.close()
 
 
+def test_what_is_no_request_ends_its_stream_alone(rig):
+    rig.work(0)
+    rig.evaluation(double)
+    stream = rig.stream()
+    stream.ask("p", x=1)
+    stream.outcome()
+    call = rig.channel_to_control().stream_stream("/sparkopt.v1.ControlService/Evaluate")
+    garbage = call(iter([b"\xff\xff\xff"]), metadata=bearer(rig.server.token), timeout=SECONDS)
+    with pytest.raises(grpc.RpcError) as raised:
+        next(garbage)
+    assert reason_of(raised.value) == (grpc.StatusCode.INVALID_ARGUMENT, "BAD_MESSAGE")
+    stream.ask("q", x=2)
+    assert stream.results(1) == {"q": 4}
+
+
+def test_a_large_result_whose_file_is_gone_ends_its_stream_alone(rig, tmp_path):
+    rig.work(0)
+    rig.evaluation(lambda point: "x" * (2 * MIB))
+    stream = rig.stream()
+    stream.ask("p")
+    stream.outcome()
+    stream.finish()
+    assert stream.ends_well()
+    for path in (tmp_path / "driver").rglob("*"):
+        if path.is_file():
+            path.unlink()
+    again, other = rig.stream(), rig.stream()
+    again.ask("p")
+    assert again.error().code() is grpc.StatusCode.INTERNAL
+    other.ask("q")
+    assert len(other.outcome().result) > MIB
+
+
 def test_two_evaluations_have_ids_of_their_own(rig):
     rig.work(0)
     one, other = rig.evaluation(double), rig.evaluation(lambda point: -point["x"])
