@@ -12,10 +12,12 @@ import os
 import shutil
 import signal
 import sys
-import tempfile
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import FrameType, ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -80,13 +82,11 @@ def _serve(options: Options, signals: _Signals, console: Console) -> None:
     if not callable(fn):
         raise RefusedError(f"{options.objective} is a {type(fn).__name__}, and an objective is called")
     space = None if options.space is None else load(options.space, "the space")
-    session = _session(options.master)
-    try:
+    with _session(options.master) as session, TemporaryDirectory(prefix="sparkopt-modules-") as directory:
         signals.take()  # Spark has put a handler of its own in their place
-        _ship(session, options.objective)
-        pool = WorkerPool(options.parallelism, spark_session=session, control=options.control)
+        _ship(session, options.objective, Path(directory))
         with (
-            pool,
+            WorkerPool(options.parallelism, spark_session=session, control=options.control) as pool,
             pool.open_evaluation(
                 fn, space, trial_timeout=options.trial_timeout, max_attempts=options.max_attempts
             ) as evaluation,
@@ -96,9 +96,6 @@ def _serve(options: Options, signals: _Signals, console: Console) -> None:
             evaluation.wait()
             if not signals.count:
                 _say(console, "A client has stopped the study.")
-    finally:
-        if not spark.is_stopped(session):  # else its Java is gone, and there is nobody to tell
-            session.stop()
 
 
 def load(reference: str, what: str) -> Any:
@@ -154,18 +151,31 @@ def _importable(directory: Path) -> None:
     os.environ["PYTHONPATH"] = os.pathsep.join([str(directory), *([before] if before else [])])
 
 
-def _session(master: str) -> spark.Session:
+@contextmanager
+def _session(master: str) -> Iterator[spark.Session]:
+    """A Spark session of our own."""
     try:
-        return spark.get_session(settings={"spark.master": master, "spark.log.level": "ERROR"})
+        session = spark.get_session(settings={"spark.master": master, "spark.log.level": "ERROR"})
     except SparkoptError:
         raise
     except Exception as error:
         told = str(error).strip() or type(error).__name__
         raise RefusedError(f"Spark does not start on {master}: {told}") from error
+    try:
+        yield session
+    finally:
+        if not spark.is_stopped(session):  # else its Java is gone, and there is nobody to tell
+            session.stop()
 
 
-def _ship(session: spark.Session, objective: str) -> None:
-    """Bring the objective's module, if it is the current directory's, to executors on other machines."""
+def _ship(session: spark.Session, objective: str, directory: Path) -> None:
+    """Bring the objective's module, if it is the current directory's, to executors on other machines.
+
+    Args:
+        session: whose executors.
+        objective: its reference.
+        directory: for what is to be sent; has to be there as long as executors may come.
+    """
     if spark.is_local(session):
         return
     name = objective.partition(":")[0].partition(".")[0]
@@ -173,9 +183,7 @@ def _ship(session: spark.Session, objective: str) -> None:
     if module.is_file():
         spark.ship_module(session, module)
     elif (Path.cwd() / name).is_dir():
-        with tempfile.TemporaryDirectory(prefix="sparkopt-module-") as directory:
-            archive = shutil.make_archive(str(Path(directory, name)), "zip", Path.cwd(), name)
-            spark.ship_module(session, Path(archive))
+        spark.ship_module(session, Path(shutil.make_archive(str(directory / name), "zip", Path.cwd(), name)))
 
 
 class _Interrupted(BaseException):

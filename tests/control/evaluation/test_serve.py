@@ -24,6 +24,7 @@ import pytest
 from evaluation_rig import Stream
 from post import SECONDS, Post
 
+from benchmarks.cluster import Cluster
 from sparkopt import serve
 from sparkopt.errors import RefusedError
 from sparkopt.wire.limits import channel_options
@@ -57,8 +58,8 @@ MODULE = """
 class Served:
     """A process that serves, from the directory that it was started in."""
 
-    def __init__(self, directory: Path, *arguments: str) -> None:
-        environment = {**os.environ, "SPARK_LOCAL_IP": "127.0.0.1"}
+    def __init__(self, directory: Path, *arguments: str, **environment: str) -> None:
+        environment = {**os.environ, "SPARK_LOCAL_IP": "127.0.0.1", **environment}
         self.said = ""
         self.process = subprocess.Popen(
             [sys.executable, "-m", "sparkopt", "serve", *arguments],
@@ -130,8 +131,8 @@ def start(directory: Path) -> Iterator[Any]:
     """Starts processes that serve."""
     with contextlib.ExitStack() as stack:
 
-        def start(*arguments: str) -> Served:
-            served = Served(directory, *arguments)
+        def start(*arguments: str, **environment: str) -> Served:
+            served = Served(directory, *arguments, **environment)
             stack.callback(served.close)
             return served
 
@@ -205,6 +206,31 @@ def test_points_of_a_space_and_a_client_that_stops_the_study(start):
     assert stream.error().code() is grpc.StatusCode.ABORTED
     code, out, err = served.ends()
     assert (code, out.splitlines()[-2:]) == (0, ["A client has stopped the study.", "Ended."]), err
+
+
+@pytest.mark.parametrize(
+    "package", [pytest.param(False, id="module", marks=pytest.mark.slow), pytest.param(True, id="package")]
+)
+def test_on_a_cluster_the_objective_goes_to_executors_that_do_not_have_it(start, directory, package):
+    if package:
+        (directory / "package").mkdir()
+        (directory / "package" / "train.py").write_text("from package.of import double\n")
+        (directory / "package" / "of.py").write_text("def double(point):\n    return 2 * point['x']\n")
+    else:
+        (directory / "alone.py").write_text("def double(point):\n    return 2 * point['x']\n")
+    with Cluster(daemons=1) as cluster:
+        settings = " ".join(f'--conf "{name}={value}"' for name, value in cluster.settings().items())
+        served = start(
+            *("package.train:double" if package else "alone:double", "--master", cluster.address),
+            *("--listen", "127.0.0.1:0"),
+            PYSPARK_SUBMIT_ARGS=f"{settings} pyspark-shell",
+        )
+        stream = served.stream()
+        stream.ask("p", x=4)
+        assert stream.results(1) == {"p": 8}
+        served.signal(signal.SIGTERM)
+        code, _, err = served.ends()
+        assert code == 0, err
 
 
 def test_when_sparks_java_is_killed_it_ends_with_an_error(start):
