@@ -11,6 +11,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from sparkopt.client import ControlClient
     from sparkopt.control.options import Control
     from sparkopt.fmin import fmin
     from sparkopt.pool import WorkerPool
@@ -18,10 +19,11 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-__all__ = ["Control", "SparkTrials", "WorkerPool", "fmin"]
+__all__ = ["Control", "ControlClient", "SparkTrials", "WorkerPool", "fmin"]
 
 _HOMES = {
     "Control": "sparkopt.control.options",
+    "ControlClient": "sparkopt.client",
     "SparkTrials": "sparkopt.trials",
     "WorkerPool": "sparkopt.pool",
     "fmin": "sparkopt.fmin",

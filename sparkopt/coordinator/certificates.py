@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from sparkopt.wire.limits import CERTIFICATE_NAME
+from sparkopt.wire.limits import AUTHORITY_NAME, CERTIFICATE_NAME
 
 _DAYS: Final = 365
 
@@ -44,7 +44,7 @@ def new_certificate(hosts: Iterable[str] = ()) -> Certificate:
             :data:`~sparkopt.wire.limits.CERTIFICATE_NAME`.
     """
     authority_key, key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
-    authority_name, name = _name(f"{CERTIFICATE_NAME} authority"), _name(CERTIFICATE_NAME)
+    authority_name, name = _name(AUTHORITY_NAME), _name(CERTIFICATE_NAME)
     names = x509.SubjectAlternativeName(_alternatives([CERTIFICATE_NAME, *hosts]))
     authority = (
         _begun(authority_name, authority_name, authority_key, authority_key)

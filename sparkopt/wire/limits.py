@@ -65,6 +65,9 @@ IDLE_SECONDS: Final = 60.0
 CERTIFICATE_NAME: Final = "sparkopt-pool"
 """The name in a pool's certificate, whatever address the pool is reached by."""
 
+AUTHORITY_NAME: Final = f"{CERTIFICATE_NAME} authority"
+"""The name of what has signed it, which is made for the pool too, and signs nothing else."""
+
 Options = list[tuple[str, int]]
 
 
