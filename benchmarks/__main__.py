@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from benchmarks.control import control
 from benchmarks.faults import faults
 from benchmarks.journal import journal
 from benchmarks.overhead import overhead
@@ -16,6 +17,7 @@ def main() -> None:
     """Measure sparkopt, and what could be used instead."""
 
 
+main.add_command(control)
 main.add_command(faults)
 main.add_command(journal)
 main.add_command(overhead)

@@ -11,15 +11,19 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from sparkopt.client import ControlClient
+    from sparkopt.control.options import Control
     from sparkopt.fmin import fmin
     from sparkopt.pool import WorkerPool
     from sparkopt.trials import SparkTrials
 
 __version__ = "0.1.0"
 
-__all__ = ["SparkTrials", "WorkerPool", "fmin"]
+__all__ = ["Control", "ControlClient", "SparkTrials", "WorkerPool", "fmin"]
 
 _HOMES = {
+    "Control": "sparkopt.control.options",
+    "ControlClient": "sparkopt.client",
     "SparkTrials": "sparkopt.trials",
     "WorkerPool": "sparkopt.pool",
     "fmin": "sparkopt.fmin",

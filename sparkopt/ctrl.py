@@ -27,13 +27,6 @@ from sparkopt.wire.report_kinds import ReportKind
 from sparkopt.worker.reports import Reporter, ReportingObjective
 
 
-def wants_ctrl(domain: base.Domain) -> bool:
-    """Whether a domain's objective or its space asks for a Ctrl."""
-    return bool(domain.pass_expr_memo_ctrl) or any(
-        isinstance(node, pyll.Literal) and node.obj is base.Ctrl for node in pyll.dfs(domain.expr)
-    )
-
-
 @dataclass(frozen=True)
 class ControlledObjective(ReportingObjective):
     """An objective that gets a Ctrl.

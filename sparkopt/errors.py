@@ -19,13 +19,25 @@ SparkoptError
 │   ├── EvaluatorDiedError       the process that ran the objective ended
 │   ├── TrialTimeoutError        the trial took longer than trial_timeout
 │   ├── StorageError             a disk did not take what the trial had to store
+│   ├── ResultError              the result of a trial that was asked for from outside cannot be sent there
 │   ├── TrialLostError           every worker that tried the trial was lost
 │   └── TrialCancelledError      somebody asked for the trial to end
 ├── RequestFailedError           what an objective asked of the driver was refused or could not be done
 ├── AllTrialsFailedError         a study ended without a single result
+├── ControlError                 what was asked of a control service was not done
+│   ├── BadRequestError          a request that makes no sense
+│   ├── NotFoundError            no study, trial or worker of that name
+│   ├── WrongStateError          it cannot be done now, or not with this study
+│   ├── NotAuthorizedError       the token is missing, wrong, or good for reading only
+│   ├── LimitExceededError       too many, too often or too slow
+│   ├── EventsForgottenError     the events that a watch should begin with are not kept any more
+│   ├── StudyStoppedError        the study was stopped
+│   └── UnreachableError         nobody answers, or the pool is closing
 ├── WireError                    what comes over gRPC is not what it should be
 │   ├── ProtocolError            a message that makes no sense where it stands
-│   └── BlobNotFoundError        chunks were asked for that nobody holds
+│   ├── BlobNotFoundError        chunks were asked for that nobody holds
+│   ├── UnknownWorkerError       a call in the name of a worker that is not here
+│   └── ImpostorError            a call in the name of another worker
 └── RemoteTraceback              not raised: the cause of a local exception, as text from a worker
 
 SparkoptWarning (UserWarning)
@@ -144,6 +156,10 @@ class StorageError(TrialError):
         )
 
 
+class ResultError(TrialError):
+    """What the objective returned cannot be told outside of Python; the message names the part or size."""
+
+
 class TrialLostError(TrialError):
     """Every worker that tried the trial was lost while it ran."""
 
@@ -160,6 +176,68 @@ class AllTrialsFailedError(SparkoptError):
     """A study ended without a single result; the cause is the first failure's remote traceback."""
 
 
+class ControlError(SparkoptError):
+    """What was asked of a control service was not done.
+
+    Raised by the service, sent as a gRPC status, and raised again by :class:`~sparkopt.client.ControlClient`.
+
+    Attributes:
+        reason: a name in capitals, of those that control.proto lists with each call.
+    """
+
+    def __init__(self, message: str, reason: str = "") -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class BadRequestError(ControlError):
+    """A request that makes no sense; the message names the field.
+
+    Attributes:
+        field: the one at fault, as in the proto: ``points[3]``; empty if it is not one alone.
+    """
+
+    def __init__(self, message: str, reason: str = "", field: str = "") -> None:
+        super().__init__(message, reason)
+        self.field = field
+
+
+class NotFoundError(ControlError):
+    """No study, trial or worker of that name."""
+
+
+class WrongStateError(ControlError):
+    """It cannot be done now, or not with this kind of study."""
+
+
+class NotAuthorizedError(ControlError):
+    """The token is missing, wrong, or good for reading only."""
+
+
+class LimitExceededError(ControlError):
+    """Too many, too often or too slow.
+
+    Attributes:
+        retry_after: seconds after which it may be tried again; None if that is not known.
+    """
+
+    def __init__(self, message: str, reason: str = "", retry_after: float | None = None) -> None:
+        super().__init__(message, reason)
+        self.retry_after = retry_after
+
+
+class EventsForgottenError(ControlError):
+    """The events that a watch should begin with are not kept any more."""
+
+
+class StudyStoppedError(ControlError):
+    """The study was stopped while it was evaluated from outside."""
+
+
+class UnreachableError(ControlError):
+    """Nobody answers at the address, or the pool there is closing."""
+
+
 class WireError(SparkoptError):
     """What comes over gRPC is not what it should be."""
 
@@ -170,6 +248,14 @@ class ProtocolError(WireError):
 
 class BlobNotFoundError(WireError):
     """Chunks were asked for that nobody holds."""
+
+
+class UnknownWorkerError(WireError):
+    """A call in the name of a worker that is not here, or not any more."""
+
+
+class ImpostorError(WireError):
+    """A call in the name of another worker."""
 
 
 class RemoteTraceback(SparkoptError):

@@ -41,6 +41,7 @@ from sparkopt.wire import codec
 from sparkopt.wire.report_kinds import ReportKind
 
 _FORMAT: Final = "1"
+_ASKED: Final = "trials asked for"
 _SCHEMA: Final = """
 create table meta (key text primary key, value not null) without rowid;
 create table trials (
@@ -182,18 +183,31 @@ class Journal:
 
     # Writing. What the coordinator calls returns what is to be handed on to the study.
 
-    def submitted(self, documents: Sequence[Document], rstate: Mapping[str, Any]) -> None:
-        """Trials are about to be submitted, and this is the random state after their proposal."""
+    def submitted(
+        self, documents: Sequence[Document], rstate: Mapping[str, Any], asked: bool = False
+    ) -> None:
+        """Trials are about to be submitted, and this is the random state after their proposal.
+
+        Args:
+            documents: of the trials.
+            rstate: of the search's generator.
+            asked: whether somebody outside has asked for them, so that they do not count as proposals.
+        """
         state, rows = pickle.dumps(rstate), []
         for document in documents:
             data = codec.dumps(document)
             rows.append((document["tid"], data, zlib.crc32(data), state))
         statement = "insert into trials (tid, document, checksum, rstate) values (?, ?, ?, ?)"
-        if len(rows) == 1:
+        if len(rows) == 1 and not asked:
             self._write(statement, rows[0])
             return
         with self._writing() as database:
             database.executemany(statement, rows)
+            if asked:
+                database.execute(
+                    "insert into meta values (?, ?) on conflict (key) do update set value = value + ?",
+                    (_ASKED, len(rows), len(rows)),
+                )
 
     def started(self, started: Started) -> None:
         """An attempt was sent to a worker."""
@@ -276,6 +290,12 @@ class Journal:
         with self._writing() as database:
             row = database.execute("select rstate from trials order by tid desc limit 1").fetchone()
         return None if row is None else pickle.loads(row[0])
+
+    def asked(self) -> int:
+        """How many of the trials somebody outside has asked for."""
+        with self._writing() as database:
+            row = database.execute("select value from meta where key = ?", (_ASKED,)).fetchone()
+        return 0 if row is None else int(row[0])
 
     def entries(self) -> list[Entry]:
         """Every trial, in the order in which they were submitted."""

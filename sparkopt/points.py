@@ -1,14 +1,15 @@
-"""``points_to_evaluate``: settings that the user wants to see first, as documents."""
+"""Settings that somebody wants to see, as documents: ``points_to_evaluate``, and points from outside."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from hyperopt import base
 
 from sparkopt.documents import Document
-from sparkopt.errors import RefusedError
+from sparkopt.errors import BadRequestError, RefusedError
 
 if TYPE_CHECKING:
     from sparkopt.space import Space
@@ -37,21 +38,40 @@ def check_points(points: Sequence[Point], space: Space) -> None:
             raise RefusedError(
                 f"points_to_evaluate[{index}] must be a dictionary of values by label, got {point!r}"
             )
-        unknown = sorted(set(point) - set(space.labels), key=str)
-        if unknown:
-            raise RefusedError(
-                f"points_to_evaluate[{index}] has {unknown}, and the space knows no such labels; it has"
-                f" {sorted(space.labels)}"
-            )
         try:
-            space.argument({label: [value] for label, value in point.items()})
-        except Exception as error:
-            missing = sorted(set(space.labels) - set(point))
-            raise RefusedError(
-                f"points_to_evaluate[{index}] is no point of the space ({type(error).__name__}: {error})."
-                + (f" It has no value for {missing}." if missing else "")
-                + " For hp.choice the value is the index of the option."
-            ) from error
+            space.argument_of(point)
+        except RefusedError as error:
+            raise RefusedError(f"points_to_evaluate[{index}] {error}") from error.__cause__
+
+
+def check_asked(points: Sequence[Point], space: Space) -> None:
+    """Refuse points from outside that are none of the space.
+
+    Raises:
+        BadRequestError: naming the first that is not, and why.
+    """
+    for index, point in enumerate(points):
+        field = f"points[{index}]"
+        for label, value in point.items():
+            # Algorithms calculate with what they find in the history, and would meet it too late.
+            if not _is_number(value):
+                raise BadRequestError(
+                    f"{field} has {value!r:.100} for {label!r}: it must be a finite number, for hp.choice the"
+                    " index of the option",
+                    "BAD_POINT",
+                    field,
+                )
+        try:
+            space.argument_of(point)
+        except RefusedError as error:
+            raise BadRequestError(f"{field} {error}", "BAD_POINT", field) from error
+
+
+def _is_number(value: Any) -> bool:
+    try:
+        return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    except OverflowError:  # no double can hold it
+        return False
 
 
 def documents_of(points: Sequence[Point], space: Space, trials: SparkTrials) -> list[Document]:

@@ -14,11 +14,13 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import math
+import re
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any, Final
 
+from sparkopt.control import Control, ControlServer
 from sparkopt.coordinator import Coordinator, Recorder, StudyChannel
 from sparkopt.core import events
 from sparkopt.core.records import Policy
@@ -30,6 +32,7 @@ from sparkopt.errors import (
     PoolStartError,
     RefusedError,
 )
+from sparkopt.evaluation import Evaluation, Prepared
 from sparkopt.spark import parallelism as slots
 from sparkopt.spark import session as spark
 from sparkopt.spark.endings import Ending
@@ -37,6 +40,9 @@ from sparkopt.spark.gang import Gang
 from sparkopt.spark.preflight import check_settings
 from sparkopt.wire.limits import HEARTBEAT_SECONDS
 from sparkopt.worker.spec import Endpoint, WorkerSpec
+
+_NAME: Final = re.compile(r"[\w.-]{1,100}", re.ASCII)
+"""What a study may be called."""
 
 _LEAVE_SECONDS: Final = 5.0
 """How long a barrier job may take to end by itself once its workers were expelled."""
@@ -64,6 +70,9 @@ class WorkerPool:
         heartbeat: seconds between a worker's signs of life.
         grace: seconds that a worker may be out of reach before its trial runs again elsewhere; at least three
             heartbeats. None for the policy's, which is 30.
+        control: opens the pool to control over gRPC: where to listen, as ``host:port`` or with all else in a
+            :class:`~sparkopt.Control`; True for a free port of this host alone. None for no. Files that it
+            names are read, or made, here.
 
     Attributes:
         parallelism: how many trials may run at once.
@@ -84,6 +93,7 @@ class WorkerPool:
         policy: Policy | None = None,
         heartbeat: float = HEARTBEAT_SECONDS,
         grace: float | None = None,
+        control: bool | str | Control | None = None,
     ) -> None:
         if gang_size is not None and gang_size < 1:
             raise RefusedError(f"gang_size must be None or at least 1, got {gang_size}")
@@ -101,7 +111,10 @@ class WorkerPool:
         self._closing = False
         self._cancelled = False
         self._leaving = threading.Event()
-        self._studies = itertools.count(1)
+        self._numbers = itertools.count(1)
+        self._names: set[str] = set()
+        options = Control.of(control)
+        self._control = None if options is None else ControlServer(options)
 
     def for_one_study(self, broadcasts: Sequence[Any]) -> WorkerPool:
         """Serve one study alone. To be called before the workers are launched.
@@ -120,7 +133,7 @@ class WorkerPool:
 
         Raises:
             NoSlotsError: if Spark has no slot at all.
-            RefusedError: if the session was stopped meanwhile.
+            RefusedError: if the session was stopped meanwhile, or control cannot listen where it was told to.
         """
         spark.check_running(self.session)
         self._inherit = spark.inheriting(self.session)
@@ -138,9 +151,10 @@ class WorkerPool:
             explain=self._explain,
             policy=self._policy,
             heartbeat=self._heartbeat,
+            observer=self._control,
         )
-        self._endpoint = coordinator.start()
         try:
+            self._endpoint = coordinator.start()
             for number, size in enumerate(gang_sizes(self.parallelism, self._gang_size)):
                 coordinator.tell(events.GangLaunched(number, size))
                 self._launch(number, 1, size)
@@ -162,6 +176,47 @@ class WorkerPool:
         """Whether the workers are launched, and not sent away yet."""
         return self._coordinator is not None and not self._closing and not self._cancelled
 
+    @property
+    def control_address(self) -> str:
+        """``host:port`` of the pool's control service, inside the ``with`` block.
+
+        Raises:
+            PoolClosedError: if there is none.
+        """
+        return self._opened_control().address
+
+    @property
+    def control_token(self) -> str:
+        """What a call to it must carry that may do anything.
+
+        Raises:
+            PoolClosedError: if there is no control service.
+        """
+        return self._opened_control().token
+
+    @property
+    def control_read_only_token(self) -> str:
+        """What a call to it must carry that may look only.
+
+        Raises:
+            PoolClosedError: if there is no control service.
+        """
+        return self._opened_control().read_only_token
+
+    @property
+    def control_certificate(self) -> bytes | None:
+        """What a client of it has to trust (PEM), inside the ``with`` block; None where it speaks no TLS.
+
+        Raises:
+            PoolClosedError: if there is no control service.
+        """
+        return self._opened_control().certificate
+
+    def _opened_control(self) -> ControlServer:
+        if self._control is None:
+            raise PoolClosedError("the pool has no control service: open it with WorkerPool(control=True)")
+        return self._control
+
     def open_study(
         self,
         objective: bytes,
@@ -180,11 +235,67 @@ class WorkerPool:
         Raises:
             PoolClosedError: outside of the ``with`` block.
         """
-        coordinator = self._coordinator
-        if coordinator is None or self._closing:
-            raise PoolClosedError("the pool has no workers: use it inside its `with WorkerPool(...)` block")
-        name = f"study{next(self._studies)}"
+        coordinator = self._opened()
+        name = self._new_name()
         return coordinator.open_study(name, objective, max_attempts, trial_timeout, recorder, self._alone)
+
+    def open_evaluation(
+        self,
+        fn: Callable[[Any], Any],
+        space: Any = None,
+        *,
+        trial_timeout: float | None = None,
+        max_attempts: int = 3,
+        name: str | None = None,
+    ) -> Evaluation:
+        """Have the workers evaluate an objective on the points that clients of the control service send.
+
+        Example:
+            >>> with WorkerPool(4, control="127.0.0.1:7727") as pool:
+            ...     with pool.open_evaluation(objective, space) as evaluation:
+            ...         evaluation.wait()  # until a client stops the study
+
+        What the objective returns goes to the client as JSON: numbers, text, lists and dictionaries, where
+        numpy's scalars and arrays count as such. hyperopt's dictionary is one like any other; the trial's
+        loss is the one in it, or the number that was returned. Nothing is logged to MLflow.
+
+        Args:
+            fn: the objective. Without a space it gets the point, a dictionary.
+            space: any hyperopt expression. A client names a point by a value for each label that is active in
+                it, and for ``hp.choice`` the index of the option; the objective gets what the space makes of
+                that, as with ``fmin``.
+            trial_timeout: seconds that a trial may take before it is killed and fails; None for any.
+            max_attempts: how many workers a trial may take down before it is recorded as lost.
+            name: of the study, unique within the pool: letters, digits and ``_.-``. By default a new one.
+
+        Raises:
+            RefusedError: if the pool has no control service, or something rules the objective out.
+            PoolClosedError: outside of the ``with`` block.
+        """
+        if self._control is None:
+            raise RefusedError(
+                "an objective is evaluated from outside over the pool's control service, and this pool has"
+                " none: open it with WorkerPool(control=True), or with control='host:port'"
+            )
+        prepared = Prepared.of(self.session, fn, space, trial_timeout, max_attempts)
+        return Evaluation(self._opened(), self._control, self._new_name(name), prepared)
+
+    def _opened(self) -> Coordinator:
+        if self._coordinator is None or self._closing:
+            raise PoolClosedError("the pool has no workers: use it inside its `with WorkerPool(...)` block")
+        return self._coordinator
+
+    def _new_name(self, name: str | None = None) -> str:
+        """A study's name: this one, or one that no study of the pool has."""
+        with self._lock:
+            if name is None:
+                name = next(name for name in map("study{}".format, self._numbers) if name not in self._names)
+            elif not _NAME.fullmatch(name):
+                raise RefusedError(f"name must be 1 to 100 letters, digits or any of `_.-`, got {name!r}")
+            elif name in self._names:
+                raise RefusedError(f"this pool has had a study {name!r} already: give this one another name")
+            self._names.add(name)
+        return name
 
     def close(self) -> None:
         """Expel the workers and wait until their jobs have ended. Running trials are ended. Idempotent."""

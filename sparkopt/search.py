@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import hyperopt
@@ -21,14 +22,14 @@ import numpy as np
 from hyperopt import base, progress
 
 from sparkopt.advice import advise_on_parallelism
-from sparkopt.ctrl import ControlledObjective, wants_ctrl
+from sparkopt.ctrl import ControlledObjective
 from sparkopt.documents import Document, Documents, renew
 from sparkopt.errors import AllTrialsFailedError, RefusedError
 from sparkopt.journal import Identity, Journal
-from sparkopt.points import Point, check_points, documents_of
+from sparkopt.points import Point, check_asked, check_points, documents_of
 from sparkopt.pool import WorkerPool
 from sparkopt.savefile import SaveFile
-from sparkopt.space import Space
+from sparkopt.space import Space, wants_ctrl
 from sparkopt.spark.preflight import check_settings, pickle_objective
 from sparkopt.study import Algorithm, Budget, EarlyStop, ProgressFactory, Study
 from sparkopt.suggest import accelerated
@@ -146,6 +147,7 @@ class Search:
             options.max_queue_len,
             save=self._file.save_if_due if self._file is not None else None,
             record=journal.submitted if journal is not None else None,
+            record_points=partial(self._record_asked, rstate),
         )
         waiting = self._take_stock(documents, study, rstate)
         ahead = budget.trials + len(waiting)
@@ -168,7 +170,7 @@ class Search:
         if journal is not None:
             history = self._recover(journal, documents, study, rstate)
             if history:
-                wanted, points = wanted + len(points), []
+                wanted, points = wanted + len(points) + journal.asked(), []
         if points:
             recorded = trials.record(documents_of(points, self._space, trials))
             if journal is not None:
@@ -179,12 +181,24 @@ class Search:
         study.budget.trials = max(0, wanted - history)
         return waiting
 
+    def _record_asked(self, rstate: np.random.Generator, points: Sequence[Point]) -> list[Document]:
+        """Documents of points that somebody outside has asked for, beside ``max_evals``.
+
+        Raises:
+            BadRequestError: naming the first that is no point of the space.
+        """
+        check_asked(points, self._space)
+        recorded = self._trials.record(documents_of(points, self._space, self._trials))
+        if self._journal is not None:
+            self._journal.submitted(recorded, rstate.bit_generator.state, asked=True)
+        return recorded
+
     def _search(self, study: Study, waiting: list[Document], ahead: int, rstate: np.random.Generator) -> None:
         trials = self._trials
         try:
             with self._tracked(study, rstate):
                 launched = time.monotonic()
-                with self._pool(ahead) as pool:
+                with self._pool(ahead) as pool, trials.running_on(pool):
                     channel = pool.open_study(
                         self._objective.data, trials.max_attempts, trials.trial_timeout, self._journal
                     )
@@ -242,6 +256,7 @@ class Search:
             min(trials.parallelism, ahead),
             spark_session=self._session,
             resource_profile=trials.resource_profile,
+            control=trials.control,
         )
         return pool.for_one_study(self._objective.broadcasts)
 

@@ -6,12 +6,12 @@ argument, so that a worker need not know hyperopt.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from hyperopt import base, pyll
 
-from sparkopt.errors import NotPicklableError
+from sparkopt.errors import NotPicklableError, RefusedError
 from sparkopt.program import MISSING, Program
 from sparkopt.wire import codec
 
@@ -23,6 +23,13 @@ def parameters_of(expression: pyll.Apply) -> list[tuple[pyll.Apply, str]]:
     return [
         (node, str(node.arg["label"].obj)) for node in pyll.dfs(expression) if node.name == "hyperopt_param"
     ]
+
+
+def wants_ctrl(domain: base.Domain) -> bool:
+    """Whether a domain's objective or its space asks for a Ctrl."""
+    return bool(domain.pass_expr_memo_ctrl) or any(
+        isinstance(node, pyll.Literal) and node.obj is base.Ctrl for node in pyll.dfs(domain.expr)
+    )
 
 
 class Space:
@@ -39,6 +46,7 @@ class Space:
         self._expression = domain.expr
         parameters = parameters_of(domain.expr)
         self.labels = [label for _, label in parameters]
+        self._known = frozenset(self.labels)
         self._evaluate = Program(domain.expr, [node for node, _ in parameters])
 
     def argument(self, values: dict[str, list[Any]]) -> Any:
@@ -55,6 +63,31 @@ class Space:
         return self._evaluate(
             *[found[0] if (found := values.get(label)) else MISSING for label in self.labels]
         )
+
+    def argument_of(self, point: Mapping[str, Any]) -> Any:
+        """The objective's argument for a point that somebody has named.
+
+        Args:
+            point: a value for each label that is active in it; for ``hp.choice`` the index of the option, as
+                in what ``fmin`` returns.
+
+        Raises:
+            RefusedError: if it is no point of the space; the message goes on from the point's name.
+        """
+        unknown = sorted(set(point) - self._known, key=str)
+        if unknown:
+            raise RefusedError(
+                f"has {unknown}, and the space knows no such labels; it has {sorted(self.labels)}"
+            )
+        try:
+            return self.argument({label: [value] for label, value in point.items()})
+        except Exception as error:
+            missing = sorted(self._known - set(point))
+            raise RefusedError(
+                f"is no point of the space ({type(error).__name__}: {error})."
+                + (f" It has no value for {missing}." if missing else "")
+                + " For hp.choice the value is the index of the option."
+            ) from error
 
     def check_picklable(self) -> None:
         """Refuse a space that proposes what cannot be sent to a worker.

@@ -3,6 +3,7 @@
     ┌─▶ propose   algo(new ids, domain, trials, seed) ──▶ documents ──▶ arguments ──▶ channel.submit
     │             as long as there are fewer trials outstanding than may run, and wait, at once
     └── take      channel.next_settled ──▶ the document's final state ──▶ save? stop?
+                                      └──▶ what somebody outside wants: more points, a stop
 
 Nothing here sleeps or polls: the loop waits for the next settled trial, or for the timeout. The history is
 never walked except by the algorithm.
@@ -25,9 +26,11 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import numpy as np
 from hyperopt import base
 
+from sparkopt.coordinator import Stop
 from sparkopt.core.states import Outcome
 from sparkopt.documents import Document, Documents
 from sparkopt.errors import (
+    ControlError,
     CrowdedHostWarning,
     PoolCancelledError,
     RemoteTraceback,
@@ -40,7 +43,7 @@ from sparkopt.timings import Timings
 from sparkopt.wire import codec
 
 if TYPE_CHECKING:
-    from sparkopt.coordinator import Crowding, Reported, Settled, StudyChannel
+    from sparkopt.coordinator import Crowding, Points, Reported, Settled, StudyChannel
     from sparkopt.trials import SparkTrials
 
 CANCELLED_BY_EARLY_STOP: Final = "early stopping condition"
@@ -116,6 +119,7 @@ class Study:
         save: called after each trial that has ended.
         record: called with new documents, and the random state after their proposal, before they are
             submitted.
+        record_points: makes documents of points from outside, and records them; None refuses all.
     """
 
     def __init__(
@@ -130,6 +134,7 @@ class Study:
         max_queue_len: int = 1,
         save: Callable[[], None] | None = None,
         record: Callable[[list[Document], Mapping[str, Any]], None] | None = None,
+        record_points: Callable[[Sequence[Mapping[str, Any]]], list[Document]] | None = None,
     ) -> None:
         self._domain = domain
         self._algo = algo
@@ -140,6 +145,7 @@ class Study:
         self._max_queue_len = max_queue_len
         self._save = save
         self._record = record
+        self._record_points = record_points
         self.tracking: Tracking | None = None
         self._documents = documents
         self._waiting: deque[Document] = deque()
@@ -147,6 +153,7 @@ class Study:
         self._proposed = 0
         self._stopped = False
         self._submissions_ended = False
+        self._cancelling = False
         self._view = trials.view_of(documents.finished)
         self._early_stop_args: list[Any] = []
         self._warned_of_crowding = False
@@ -202,7 +209,10 @@ class Study:
             self.timings.total = time.monotonic() - started
 
     def _search(self, channel: StudyChannel, room: int, bar: Progress) -> None:
+        channel.on_wish = partial(self._take_wish, channel, bar)
         while True:
+            if channel.stop is not None:
+                self._stop(channel, channel.stop)
             while self._wants_more and len(self._outstanding) < room and not self._overdue:
                 if self._waiting:
                     self._submit(channel, [self._waiting.popleft()])
@@ -214,10 +224,9 @@ class Study:
                 self._cancel(channel, CANCELLED_BY_TIMEOUT)
             if not self._outstanding:
                 return
-            settled = channel.next_settled(None if self._stopped_for_good else self.budget.deadline)
+            settled = channel.next_settled(None if self._cancelling else self.budget.deadline)
             if settled is None:
-                self._cancel(channel, CANCELLED_BY_TIMEOUT)
-                continue
+                continue  # overdue, or somebody outside has a wish
             finished = self._take(channel, settled)
             if self._save is not None:
                 self._save()
@@ -238,12 +247,8 @@ class Study:
 
     @property
     def _overdue(self) -> bool:
-        deadline = None if self._stopped_for_good else self.budget.deadline
+        deadline = None if self._cancelling else self.budget.deadline
         return deadline is not None and time.monotonic() >= deadline
-
-    @property
-    def _stopped_for_good(self) -> bool:
-        return self.cancelled_reason is not None
 
     # Proposing.
 
@@ -257,6 +262,10 @@ class Study:
         documents = self._algo(ids, self._domain, trials, seed)
         self.timings.suggesting += time.monotonic() - began
         self.timings.suggested += len(documents)
+        if channel.stop is not None:
+            # Meanwhile, and what is proposed from now on would have to run.
+            self._stop(channel, channel.stop)
+            return
         if not documents:
             self._stopped = True
             return
@@ -359,19 +368,62 @@ class Study:
         threshold, best = self.budget.loss_threshold, self._documents.best_loss
         if threshold is not None and best is not None and best < threshold:
             self._stopped = True
-        if self.budget.early_stop is not None and not self._stopped_for_good:
+        if self.budget.early_stop is not None and not self._cancelling:
             stop, self._early_stop_args = self.budget.early_stop(self._view, *self._early_stop_args)
             if stop:
                 self._cancel(channel, CANCELLED_BY_EARLY_STOP)
 
     def _cancel(self, channel: StudyChannel | None, reason: str) -> None:
-        self._stopped = True
-        self.cancelled_reason = reason
+        self._stopped = self._cancelling = True
+        if self.cancelled_reason is None:
+            self.cancelled_reason = reason
         if channel is not None:
             channel.cancel(None, reason)
 
+    def _stop(self, channel: StudyChannel, stop: Stop) -> None:
+        """Somebody outside wants the search to end. May be said again, with less patience."""
+        if self._cancelling:
+            return
+        if not stop.finish_running:
+            self._cancel(channel, CANCELLED_BY_USER)
+        elif not self._stopped or self.cancelled_reason is None:
+            self._stopped = True
+            self.cancelled_reason = CANCELLED_BY_USER
+            channel.cancel_waiting(CANCELLED_BY_USER)
+
+    # What is wanted from outside.
+
+    def _take_wish(self, channel: StudyChannel, bar: Progress, wish: Stop | Points) -> bool:
+        if isinstance(wish, Stop):
+            self._stop(channel, wish)
+            return True
+        if self._stopped or self._overdue or self._record_points is None:
+            wish.refuse()
+            return False
+        try:
+            documents = self._record_points(wish.points)
+        except ControlError as error:
+            wish.answer(error)
+            return False
+        except SparkoptError as error:
+            wish.answer(error)
+            raise
+        self._waiting.extend(documents)
+        self._submissions_ended = False
+        total = getattr(bar, "total", None)
+        if total is not None:
+            bar.total = total + len(documents)  # type: ignore[attr-defined]  # those bars that have one
+        wish.answer([document["tid"] for document in documents])
+        return True
+
+    def _refuse_wish(self, wish: Stop | Points) -> bool:
+        if not isinstance(wish, Stop):
+            wish.refuse()
+        return False
+
     def _wind_up(self, channel: StudyChannel) -> None:
         """Whatever ended the search: results that have arrived are kept, the rest is cancelled."""
+        channel.on_wish = self._refuse_wish
         reason = self.cancelled_reason or "fmin ended with an error"
         while self._outstanding:
             try:

@@ -13,8 +13,9 @@ import hyperopt
 import numpy as np
 from hyperopt import base
 
+from sparkopt.control import Control
 from sparkopt.documents import Document, is_lost
-from sparkopt.errors import RefusedError, SparkoptError, SparkoptWarning, warn
+from sparkopt.errors import PoolClosedError, RefusedError, SparkoptError, SparkoptWarning, warn
 from sparkopt.points import Point
 from sparkopt.pool import WorkerPool
 from sparkopt.search import Options, Search
@@ -55,12 +56,15 @@ class SparkTrials(base.Trials):  # type: ignore[misc]
         trial_timeout: seconds that one trial's objective may take; after that its process is killed and the
             trial has failed. None for any.
         pool: an open :class:`~sparkopt.WorkerPool` whose workers to use; by default each ``fmin`` has its
-            own. Session, parallelism and profile are the pool's then.
+            own. Session, parallelism and profile are the pool's then, and so is control.
         max_attempts: how many workers a trial may take down with it before it is recorded as failed.
         journal: a file that survives a crash of the driver. The same ``fmin`` with the same journal goes on
             where it stopped: what had finished does not run again.
         tracking: whether to log the search to MLflow; None for yes, unless the Spark setting
             ``spark.databricks.mlflow.trackHyperopt.enabled`` is ``false``.
+        control: opens each search to control over gRPC, as of :class:`~sparkopt.WorkerPool`: where to listen,
+            or True for a free port of this host alone. :attr:`control_address` and :attr:`control_token` say
+            how it is reached while it runs.
 
     Attributes:
         parallelism: how many trials may run at once.
@@ -89,6 +93,7 @@ class SparkTrials(base.Trials):  # type: ignore[misc]
         max_attempts: int = 3,
         journal: str | os.PathLike[str] | None = None,
         tracking: bool | None = None,
+        control: bool | str | Control | None = None,
     ) -> None:
         super().__init__(exp_key=None, refresh=False)
         base.validate_timeout(timeout)
@@ -105,6 +110,11 @@ class SparkTrials(base.Trials):  # type: ignore[misc]
                 "with pool=..., parallelism, spark_session and resource_profile are the pool's: give them to"
                 " WorkerPool instead"
             )
+        if pool is not None and control:
+            raise RefusedError(
+                "with pool=..., control is the pool's: give it to WorkerPool instead, and ask the pool for"
+                " its control_address"
+            )
         self.user_specified_parallelism = parallelism
         self.timeout = timeout
         self.loss_threshold = self._own_loss_threshold = loss_threshold
@@ -112,6 +122,9 @@ class SparkTrials(base.Trials):  # type: ignore[misc]
         self.max_attempts = max_attempts
         self.journal = journal
         self.tracking = tracking
+        self.control = Control.of(control)
+        # Shared with the views of these trials that callbacks get.
+        self._running: list[WorkerPool] = []
         self.timings = Timings()
         self._fmin_cancelled = False
         self._fmin_cancelled_reason: str | None = None
@@ -139,7 +152,7 @@ class SparkTrials(base.Trials):  # type: ignore[misc]
     def __getstate__(self) -> dict[str, Any]:
         state = dict(self.__dict__)
         # What belongs to this process, and the space, whose parts need not pickle: its best point stands in.
-        for name in ("_spark", "_searching", "_space", "resource_profile", "pool"):
+        for name in ("_spark", "_searching", "_space", "resource_profile", "pool", "control", "_running"):
             del state[name]
         state["_kept_best"] = self._best_that_pickles()
         return state
@@ -151,6 +164,8 @@ class SparkTrials(base.Trials):  # type: ignore[misc]
         self._space = None
         self.resource_profile = None
         self.pool = None
+        self.control = None
+        self._running = []
         self._searching = threading.Lock()
 
     def _best_that_pickles(self) -> tuple[Any] | None:
@@ -160,6 +175,44 @@ class SparkTrials(base.Trials):  # type: ignore[misc]
         except Exception:  # noqa: BLE001 - there is no best, or it holds what does not pickle
             return None
         return best
+
+    # Control.
+
+    @property
+    def control_address(self) -> str:
+        """``host:port`` of the control service of the search that runs, for other threads and callbacks.
+
+        Raises:
+            PoolClosedError: if no search runs, or it is not open to control.
+        """
+        return self._controlled_pool().control_address
+
+    @property
+    def control_token(self) -> str:
+        """What a call to it must carry that may do anything.
+
+        Raises:
+            PoolClosedError: if no search runs, or it is not open to control.
+        """
+        return self._controlled_pool().control_token
+
+    def _controlled_pool(self) -> WorkerPool:
+        running = [*self._running]
+        if not running:
+            raise PoolClosedError(
+                "no search runs on these trials: ask for the control service while fmin does, from another"
+                " thread or a callback"
+            )
+        return running[0]
+
+    @contextmanager
+    def running_on(self, pool: WorkerPool) -> Iterator[None]:
+        """For as long as a search runs on this pool."""
+        self._running.append(pool)
+        try:
+            yield
+        finally:
+            self._running.remove(pool)
 
     # What hyperopt.SparkTrials has.
 

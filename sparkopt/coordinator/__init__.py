@@ -18,6 +18,9 @@
     requests.py       requests that wait for their replies, and replies that may have to be sent again
     blobs.py          what travels in chunks: objectives, large arguments, large results
     authentication.py the token on every call
+    calls.py          what every call has to observe
+    peers.py          how many streams a peer may open, and how often it may fail
+    identities.py     which worker is which
     certificates.py   the pool's certificate, for when workers are not on this host
 
 It knows the core and the wire; it does not know Spark, hyperopt or MLflow.
@@ -26,11 +29,13 @@ It knows the core and the wire; it does not know Spark, hyperopt or MLflow.
 from sparkopt.coordinator.channel import (
     Crowding,
     Payload,
+    Points,
     Recorder,
     Reported,
     Request,
     Settled,
     Started,
+    Stop,
     StudyChannel,
 )
 from sparkopt.coordinator.coordinator import Coordinator
@@ -39,10 +44,12 @@ __all__ = [
     "Coordinator",
     "Crowding",
     "Payload",
+    "Points",
     "Recorder",
     "Reported",
     "Request",
     "Settled",
     "Started",
+    "Stop",
     "StudyChannel",
 ]

@@ -2,26 +2,61 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Any, NoReturn, TypeAlias
 
 import grpc
 
-from sparkopt.wire.tokens import is_authorized
+from sparkopt.coordinator.peers import Peers
+from sparkopt.errors import LimitExceededError, NotAuthorizedError
+from sparkopt.wire.statuses import READ_ONLY, status_of
+from sparkopt.wire.tokens import HEADER, is_authorized
 
+_Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 _Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 
 
-class TokenInterceptor(grpc.aio.ServerInterceptor):
-    """Answers calls without the right token with UNAUTHENTICATED.
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What a token is good for.
 
-    Args:
-        token: what every call must carry.
+    Attributes:
+        token: what a call carries.
+        calls: full names of calls (``/package.Service/Call``) or of services (``/package.Service/``); None
+            for all.
     """
 
-    def __init__(self, token: str) -> None:
-        self._token = token
-        self._refusal: _Handler = grpc.stream_stream_rpc_method_handler(_refuse)
+    token: str = field(repr=False)
+    calls: frozenset[str] | None = None
+
+    def allows(self, call: str) -> bool:
+        """Whether the token is good for a call, of this full name."""
+        service = call[: call.rfind("/") + 1]
+        return self.calls is None or call in self.calls or service in self.calls
+
+
+class TokenInterceptor(grpc.aio.ServerInterceptor):
+    """Refuses calls that carry no token, or one that is not good for them.
+
+    UNAUTHENTICATED (NO_TOKEN, WRONG_TOKEN) or PERMISSION_DENIED (READ_ONLY). A peer that has made too many
+    calls of the first kind gets RESOURCE_EXHAUSTED (TOO_MANY_FAILURES) for a while. Its calls with a right
+    token come through all the same.
+
+    Args:
+        grants: the tokens.
+        peers: counts the failures.
+    """
+
+    def __init__(self, grants: Sequence[Grant], peers: Peers) -> None:
+        self._grants = grants
+        self._peers = peers
+        no_token = NotAuthorizedError("a call needs a token in its metadata", "NO_TOKEN")
+        wrong = NotAuthorizedError("the call's token is none that is good here", "WRONG_TOKEN")
+        looks_only = NotAuthorizedError("the call's token is good for looking only", READ_ONLY)
+        self._no_token = self._refusal(no_token, counts=True)
+        self._wrong_token = self._refusal(wrong, counts=True)
+        self._read_only = self._refusal(looks_only, counts=False)
 
     async def intercept_service(
         self,
@@ -29,11 +64,25 @@ class TokenInterceptor(grpc.aio.ServerInterceptor):
         handler_call_details: grpc.HandlerCallDetails,
     ) -> _Handler | None:
         """Pass the call on, or put the refusal in its place."""
-        if is_authorized(handler_call_details.invocation_metadata, self._token):
-            return await continuation(handler_call_details)
-        return self._refusal
+        metadata = handler_call_details.invocation_metadata or ()
+        # Each is looked at, whichever is right: how long it takes says nothing.
+        granted = [grant for grant in self._grants if is_authorized(metadata, grant.token)]
+        if not granted:
+            given = any(key == HEADER for key, _ in metadata)
+            return self._wrong_token if given else self._no_token
+        if not granted[0].allows(handler_call_details.method):
+            return self._read_only
+        return await continuation(handler_call_details)
 
+    def _refusal(self, error: NotAuthorizedError, *, counts: bool) -> _Handler:
+        async def refuse(_requests: object, context: _Context) -> NoReturn:
+            refused: NotAuthorizedError | LimitExceededError = error
+            try:
+                if counts:
+                    self._peers.failed(context)
+            except LimitExceededError as exceeded:
+                refused = exceeded
+            await context.abort(*status_of(refused))
+            raise AssertionError("abort raises")
 
-async def _refuse(_requests: object, context: grpc.aio.ServicerContext[Any, Any]) -> NoReturn:
-    await context.abort(grpc.StatusCode.UNAUTHENTICATED, "a call needs the pool's token in its metadata")
-    raise AssertionError("abort raises")
+        return grpc.stream_stream_rpc_method_handler(refuse)

@@ -1,7 +1,8 @@
 """What travels in chunks: objectives and large arguments to the workers, large results from them.
 
 What the driver offers stays where it was made, in memory or in a file. What workers push goes to disk as it
-comes, and is the reader's to remove; what nobody came to claim goes when its worker does.
+comes, and is the reader's to remove; what nobody came to claim goes when its worker does, or has ended an
+attempt. A worker's messages may name what it has pushed itself, and nothing else.
 """
 
 from __future__ import annotations
@@ -9,20 +10,34 @@ from __future__ import annotations
 import shutil
 import tempfile
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Collection, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
-from sparkopt.errors import BlobNotFoundError, StorageError
-from sparkopt.wire.limits import chunks, chunks_of_file
+from sparkopt.errors import BlobNotFoundError, StorageError, UnknownWorkerError
+from sparkopt.wire.limits import UNCLAIMED_BLOBS, UNCLAIMED_BYTES, chunks, chunks_of_file
 from sparkopt.wire.v1 import trial_pb2, worker_pb2
 
 
-class BlobStore:
-    """Blobs by their ids. Used from the coordinator's loop; :meth:`close` from anywhere, after it."""
+@dataclass(slots=True)
+class _Pushed:
+    worker: str
+    path: Path
+    size: int = 0
+    whole: bool = False
 
-    def __init__(self) -> None:
+
+class BlobStore:
+    """Blobs by their ids. Used from the coordinator's loop; :meth:`close` from anywhere, after it.
+
+    Args:
+        unclaimed_bytes: how much a worker may have here that nobody has claimed.
+    """
+
+    def __init__(self, unclaimed_bytes: int = UNCLAIMED_BYTES) -> None:
+        self._most = unclaimed_bytes
         self._offered: dict[str, bytes | Path] = {}
-        self._pushed: dict[str, tuple[str, Path]] = {}
+        self._pushed: dict[str, _Pushed] = {}
         self._directory: Path | None = None
 
     def offer(self, data: bytes | Path) -> trial_pb2.Blob:
@@ -54,8 +69,14 @@ class BlobStore:
         """Write a worker's chunks to disk.
 
         Raises:
-            StorageError: if the disk does not take them.
+            StorageError: if the disk does not take them, or the worker has too much here already.
+            UnknownWorkerError: if the worker has gone meanwhile.
         """
+        if sum(each.worker == worker for each in self._pushed.values()) >= UNCLAIMED_BLOBS:
+            raise StorageError(
+                f"{worker} has pushed {UNCLAIMED_BLOBS} results and reports that it has not sent word of:"
+                " no more are taken"
+            )
         if self._directory is None:
             try:
                 self._directory = Path(tempfile.mkdtemp(prefix="sparkopt-results-"))
@@ -63,18 +84,35 @@ class BlobStore:
                 raise StorageError.of(error, "a result or report", Path(tempfile.gettempdir())) from error
         name = uuid.uuid4().hex
         path = self._directory / name
-        self._pushed[name] = (worker, path)
-        size = 0
+        pushed = self._pushed[name] = _Pushed(worker, path)
         try:
             with path.open("wb") as file:
                 async for chunk in incoming:
-                    size += file.write(chunk.data)
+                    pushed.size += len(chunk.data)
+                    self._check_room(worker)
+                    file.write(chunk.data)
+            if name not in self._pushed:
+                raise UnknownWorkerError(f"{worker} has gone, and what it pushed with it")
         except BaseException as error:
-            self.drop(name)
+            self.drop(name, worker)
             if isinstance(error, OSError):
                 raise StorageError.of(error, "a result or report", self._directory) from error
             raise
-        return trial_pb2.Blob(id=name, size=size)
+        pushed.whole = True
+        return trial_pb2.Blob(id=name, size=pushed.size)
+
+    def _check_room(self, worker: str) -> None:
+        size = sum(each.size for each in self._pushed.values() if each.worker == worker)
+        if size > self._most:
+            raise StorageError(
+                f"a result or report is too large: the driver takes {self._most:,} bytes from a worker at a"
+                " time. Have the objective store it elsewhere, and return where."
+            )
+
+    def is_of(self, name: str, worker: str) -> bool:
+        """Whether this worker has pushed a blob of that id, and nobody has claimed it."""
+        pushed = self._pushed.get(name)
+        return pushed is not None and pushed.whole and pushed.worker == worker
 
     def claim(self, name: str) -> Path:
         """The file of a pushed blob, from now on the caller's to remove.
@@ -83,20 +121,28 @@ class BlobStore:
             BlobNotFoundError: if there is none of that id.
         """
         try:
-            return self._pushed.pop(name)[1]
+            return self._pushed.pop(name).path
         except KeyError:
             raise BlobNotFoundError(f"no result {name} was pushed here") from None
 
-    def drop(self, name: str) -> None:
-        """Remove a pushed blob that nobody wants."""
-        _, path = self._pushed.pop(name, (None, None))
-        if path is not None:
-            path.unlink(missing_ok=True)
+    def drop(self, name: str, worker: str) -> None:
+        """Remove a blob that a worker pushed and nobody wants."""
+        pushed = self._pushed.get(name)
+        if pushed is not None and pushed.worker == worker:
+            del self._pushed[name]
+            pushed.path.unlink(missing_ok=True)
 
-    def drop_all_of(self, worker: str) -> None:
-        """Remove what a worker pushed and nobody claimed."""
-        for name in [name for name, (owner, _) in self._pushed.items() if owner == worker]:
-            self.drop(name)
+    def drop_rest_of(self, worker: str) -> None:
+        """The worker's attempt has ended: remove what it pushed for it and nobody claimed."""
+        for name, pushed in list(self._pushed.items()):
+            if pushed.worker == worker and pushed.whole:
+                self.drop(name, worker)
+
+    def drop_all_but(self, workers: Collection[str]) -> None:
+        """Remove what all other workers have pushed, and what they are pushing."""
+        for name, pushed in list(self._pushed.items()):
+            if pushed.worker not in workers:
+                self.drop(name, pushed.worker)
 
     def close(self) -> None:
         """Remove everything."""

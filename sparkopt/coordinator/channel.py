@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from sparkopt.core.states import Outcome
-from sparkopt.errors import SparkoptError
+from sparkopt.errors import SparkoptError, WrongStateError
 from sparkopt.wire import codec
 from sparkopt.wire.limits import INLINE_BYTES
 from sparkopt.wire.report_kinds import ReportKind
@@ -161,6 +161,34 @@ class _Report:
     taken: Callable[[], None]
 
 
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Somebody outside wants the study to end.
+
+    Attributes:
+        finish_running: whether what runs may finish.
+    """
+
+    finish_running: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Points:
+    """Somebody outside wants a search to evaluate these points next.
+
+    Attributes:
+        points: a value for each label that is active.
+        answer: to be called once, from any thread: with the ids of their trials, or why there are none.
+    """
+
+    points: Sequence[Mapping[str, Any]]
+    answer: Callable[[Sequence[int] | SparkoptError], None]
+
+    def refuse(self) -> None:
+        """Say that the study ends."""
+        self.answer(WrongStateError("the study ends, and evaluates nothing more", "STUDY_ENDED"))
+
+
 class Recorder(Protocol):
     """Writes down what happens to a study's trials before the study hears of it.
 
@@ -185,11 +213,16 @@ class StudyChannel:
         on_request: called from the coordinator's thread, where it must not wait for anything, with each
             request of a running trial; each is to be answered with :meth:`reply`, sometime, from any thread.
             None refuses all. To be set before trials are submitted.
+        on_wish: called from the study's thread, in :meth:`next_settled`, with what somebody outside wants of
+            the study; returns whether the study has to look at what it has to do.
+        stop: what somebody outside wants of the study, as soon as it is known; also given to :attr:`on_wish`.
+            None if nobody does.
 
     Args:
         submit: takes tids with pickled arguments, and what they were proposed with.
         end_submissions: says that there will be no more of them; workers may leave then.
         cancel: takes a tid, or None for all, and a reason.
+        cancel_waiting: takes a reason, and cancels what waits for a worker.
         close: forgets the study.
         answer: takes a request and what answers it: bytes, a file, or a failure.
         recorder: hears of everything before the study does.
@@ -200,6 +233,7 @@ class StudyChannel:
         submit: Callable[[Sequence[tuple[int, bytes]], Sequence[Mapping[str, Any]]], None],
         end_submissions: Callable[[], None],
         cancel: Callable[[int | None, str], None],
+        cancel_waiting: Callable[[str], None],
         close: Callable[[], None],
         answer: Callable[[Request, bytes | Path, str | None], None],
         recorder: Recorder | None = None,
@@ -207,12 +241,17 @@ class StudyChannel:
         self._submit = submit
         self.end_submissions = end_submissions
         self.cancel = cancel
+        self.cancel_waiting = cancel_waiting
         self.close = close
         self.on_report: Callable[[Reported], None] = lambda reported: None
         self.on_request: Callable[[Request], None] | None = None
+        self.on_wish: Callable[[Stop | Points], bool] = _refuse
+        self.stop: Stop | None = None
         self._answer = answer
         self._recorder = recorder
-        self._inbox: queue.SimpleQueue[Settled | _Report | SparkoptError] = queue.SimpleQueue()
+        self._inbox: queue.SimpleQueue[Settled | _Report | Stop | Points | SparkoptError] = (
+            queue.SimpleQueue()
+        )
         self._started: deque[Started] = deque()
 
     def submit(
@@ -233,7 +272,7 @@ class StudyChannel:
             deadline: on the monotonic clock; None waits for as long as it takes.
 
         Returns:
-            The trial, or None at the deadline.
+            The trial, or None at the deadline, or earlier if the study has to look at what it has to do.
 
         Raises:
             PoolError: if the pool can settle nothing any more.
@@ -249,6 +288,10 @@ class StudyChannel:
                 raise item
             if isinstance(item, Settled):
                 return item
+            if isinstance(item, (Stop, Points)):
+                if self.on_wish(item):
+                    return None
+                continue
             try:
                 self.on_report(item.reported)
             finally:
@@ -314,6 +357,32 @@ class StudyChannel:
             self._inbox.put(error)
             return None
 
+    def put_stop(self, finish_running: bool) -> None:
+        """Have the study end."""
+        self.stop = Stop(finish_running)
+        self._inbox.put(self.stop)
+
+    def put_points(self, points: Points) -> None:
+        """Have the study evaluate points; it answers, or its end does."""
+        self._inbox.put(points)
+
+    def put_end(self) -> None:
+        """The study takes nothing more from its inbox: refuse what is asked of it there."""
+        while True:
+            try:
+                item = self._inbox.get_nowait()
+            except queue.Empty:
+                return
+            if isinstance(item, Points):
+                item.refuse()
+
     def put_failure(self, error: SparkoptError) -> None:
         """Say that nothing will settle any more."""
         self._inbox.put(error)
+
+
+def _refuse(wish: Stop | Points) -> bool:
+    """Nobody takes points."""
+    if isinstance(wish, Points):
+        wish.refuse()
+    return False

@@ -17,12 +17,15 @@ from typing import Final
 
 import grpc
 
-from sparkopt.coordinator.authentication import TokenInterceptor
+from sparkopt.coordinator.authentication import Grant, TokenInterceptor
 from sparkopt.coordinator.blobs import BlobStore
+from sparkopt.coordinator.calls import CallsInterceptor
 from sparkopt.coordinator.certificates import new_certificate
 from sparkopt.coordinator.channel import Crowding, Recorder, Reported, Request, Started, StudyChannel
 from sparkopt.coordinator.clock import FairClock
+from sparkopt.coordinator.identities import Identities
 from sparkopt.coordinator.observer import Observer
+from sparkopt.coordinator.peers import Peers
 from sparkopt.coordinator.requests import Requests, refusal
 from sparkopt.coordinator.service import WorkerService, WorkerStream
 from sparkopt.coordinator.studies import Arrived, Studies, StudyEnd, Values
@@ -32,7 +35,8 @@ from sparkopt.core.machine import Machine
 from sparkopt.core.records import Policy
 from sparkopt.core.states import Lease, TrialKey
 from sparkopt.errors import PoolClosedError, PoolError, PoolLostError
-from sparkopt.wire.limits import HEARTBEAT_SECONDS, server_options
+from sparkopt.wire import addresses
+from sparkopt.wire.limits import HEARTBEAT_SECONDS, WORKER_STREAMS, server_options
 from sparkopt.wire.report_kinds import ReportKind
 from sparkopt.wire.tokens import new_token
 from sparkopt.wire.v1 import trial_pb2, worker_pb2_grpc
@@ -81,7 +85,9 @@ class Coordinator:
         observer: looks at the pool from outside.
 
     Attributes:
+        host: the address that workers reach the driver by.
         machine: who runs what. To be looked at from the coordinator's thread only.
+        identities: which worker is which.
         blobs: what travels in chunks.
         studies: those that go on.
     """
@@ -100,8 +106,9 @@ class Coordinator:
         self.studies = Studies(self.blobs)
         self._requests = Requests(self.blobs)
         self.machine = Machine(limit, policy)
+        self.identities = Identities(self.machine)
         self._observer = observer
-        self._host = host
+        self.host = host
         self._relaunch = relaunch
         self._explain = explain
         self._any_joined = False
@@ -124,7 +131,8 @@ class Coordinator:
             Where workers find it.
 
         Raises:
-            OSError: if no port can be had.
+            RuntimeError: if no port can be had.
+            RefusedError: if the observer cannot be served.
         """
         self._thread.start()
         return asyncio.run_coroutine_threadsafe(self._listen(), self._loop).result()
@@ -188,8 +196,15 @@ class Coordinator:
         def cancel(tid: int | None, reason: str) -> None:
             self.tell(events.CancelRequested(name, tid, reason))
 
+        def cancel_waiting(reason: str) -> None:
+            self.post(lambda: self.cancel_waiting(name, reason))
+
+        def end() -> None:
+            self.close_study(name)
+            channel.put_end()
+
         def close() -> None:
-            self.post(lambda: self.close_study(name))
+            self.post(end)
 
         def answer(request: Request, body: bytes | Path, failure: str | None) -> None:
             lease = Lease(TrialKey(name, request.tid), request.attempt)
@@ -198,7 +213,7 @@ class Coordinator:
             ):
                 body.unlink(missing_ok=True)
 
-        channel = StudyChannel(submit, end_submissions, cancel, close, answer, recorder)
+        channel = StudyChannel(submit, end_submissions, cancel, cancel_waiting, close, answer, recorder)
         if not self.post(lambda: self.add_study(name, channel, objective, max_attempts, trial_timeout)):
             channel.put_failure(PoolClosedError("the pool was closed before the study began"))
         return channel
@@ -211,6 +226,7 @@ class Coordinator:
             self._loop.run_until_complete(self._stopping.wait())
             self._loop.run_until_complete(self._wind_up())
             self._loop.run_until_complete(self._loop.shutdown_asyncgens())
+            self._loop.run_until_complete(self._loop.shutdown_default_executor())
         finally:
             asyncio.set_event_loop(None)
             self._loop.close()
@@ -218,26 +234,28 @@ class Coordinator:
     async def _listen(self) -> Endpoint:
         token = new_token()
         options = server_options(self.machine.policy.grace)
-        self._server = grpc.aio.server(interceptors=[TokenInterceptor(token)], options=options)
+        peers = Peers(WORKER_STREAMS)
+        interceptors = [TokenInterceptor([Grant(token)], peers), CallsInterceptor(peers)]
+        self._server = grpc.aio.server(interceptors=interceptors, options=options)
         worker_pb2_grpc.add_WorkerServiceServicer_to_server(WorkerService(self), self._server)
-        if _is_loopback(self._host):
-            port = self._server.add_insecure_port(f"{self._host}:0")
-            certificate = None
+        if addresses.is_loopback(self.host):
+            port = self._server.add_insecure_port(addresses.join(self.host, 0))
+            trusted = None
         else:
             own = new_certificate()
-            certificate = own.certificate
-            credentials = grpc.ssl_server_credentials([(own.key, own.certificate)])
+            trusted = own.trusted
+            credentials = grpc.ssl_server_credentials([(own.key, own.chain)])
             port = self._server.add_secure_port("0.0.0.0:0", credentials)
-        if port == 0:
-            raise OSError(f"no port to listen on at {self._host}")
         await self._server.start()
         self._clock.start()
         if self._observer is not None:
             await self._observer.start(self)
-        return Endpoint(f"{self._host}:{port}", token, certificate)
+        return Endpoint(addresses.join(self.host, port), token, trusted)
 
     def _expel_all(self, error: PoolError) -> None:
         self._closing = True
+        if self._observer is not None:
+            self._observer.closing()
         self.studies.fail(error)
         for study in self.studies:
             self.step(events.CancelRequested(study, None, "the pool is closing"))
@@ -272,7 +290,10 @@ class Coordinator:
         """
         machine = self.machine
         try:
-            for command in machine.step(event, self._clock.now()):
+            decided = machine.step(event, self._clock.now())
+            if self._observer is not None and isinstance(event, _LIMITS_CHANGE):
+                self._observer.limits_changed()  # before what comes of it
+            for command in decided:
                 if isinstance(command, commands.DeliverReport):
                     assert told is not None
                     if isinstance(told, _Told):
@@ -286,6 +307,8 @@ class Coordinator:
             why = f"the coordinator met a bug ({type(error).__name__}: {error}). Please report it."
             self.studies.fail(PoolLostError(f"{why} Finished trials are kept."))
             raise
+        if isinstance(event, events.GangEnded | events.WorkerGone):
+            self.blobs.drop_all_but(self.machine.present())
         if self._observer is not None:
             self._observe(self._observer, event)
         if machine.next_deadline is None:
@@ -301,9 +324,7 @@ class Coordinator:
         if isinstance(event, _WORKER_CHANGES):
             observer.workers_changed(event.worker)
         elif isinstance(event, _WORKERS_CHANGE):
-            observer.workers_changed()
-        elif isinstance(event, _LIMITS_CHANGE):
-            observer.limits_changed()
+            observer.workers_changed(reason=getattr(event, "reason", ""))
 
     def _tick(self) -> None:
         self._timer = None
@@ -323,12 +344,12 @@ class Coordinator:
                 if self._observer is not None:
                     self._observer.trial_settled(command.trial.study, settled)
             case commands.Expel(worker, reason, again):
-                self.blobs.drop_all_of(worker)
+                self.blobs.drop_all_but(self.machine.present())
                 stream = self._streams.get(worker)
                 if stream is not None:
                     stream.expel(reason, again)
                 if self._observer is not None:
-                    self._observer.workers_changed(worker)
+                    self._observer.workers_changed(worker, reason)
             case commands.RelaunchGang(gang, generation, size):
                 self._relaunch(gang, generation, size)
             case commands.ShutDown(reason, failed):
@@ -421,6 +442,11 @@ class Coordinator:
             self._observer.trials_submitted(name, event.tids, values)
         self.step(event)
 
+    def cancel_waiting(self, name: str, reason: str) -> None:
+        """Cancel those trials of a study that wait for a worker."""
+        for key in list(self.machine.queues.get(name, ())):
+            self.step(events.CancelRequested(name, key.tid, reason))
+
     def close_study(self, name: str) -> None:
         """Forget a study, and cancel what it has not heard of. Idempotent."""
         if self.studies.close(name):
@@ -448,6 +474,7 @@ class Coordinator:
         if self._observer is not None:
             self._observer.worker_joined(stream.hello)
         self.step(joined)
+        self.identities.bind(stream.hello)
         if joined.holding is not None:
             reply = self._requests.reply_to(joined.holding, stream.worker)
             if reply is not None:
@@ -474,7 +501,7 @@ class Coordinator:
         crowding = self._crowding(stream, message.threads)
         lease = event.lease
         self.step(event, Arrived(lease.trial, lease.attempt, message, stream.host, crowding))
-        self._drop_unclaimed(message.result, message.failure.exception)
+        self._drop_unclaimed(stream.worker, message.result, message.failure.exception)
 
     def report_arrived(
         self,
@@ -486,7 +513,7 @@ class Coordinator:
         """A worker says something in the middle of an attempt."""
         stream.acknowledged = max(stream.acknowledged, event.sequence)
         self.step(event, told=_Told(kind, message))
-        self._drop_unclaimed(message.body)
+        self._drop_unclaimed(stream.worker, message.body)
         if not self._untaken.holds(event.worker, event.sequence):
             stream.taken([event.sequence])  # no study wants it, or one has had it before a cut
 
@@ -496,16 +523,12 @@ class Coordinator:
         """A worker asks for something in the middle of an attempt."""
         stream.acknowledged = max(stream.acknowledged, event.sequence)
         self.step(event, told=message)
-        self._drop_unclaimed(message.body)
+        self._drop_unclaimed(stream.worker, message.body)
         if not self._requests.knows(event.lease, stream.worker, message.id):
             stream.reply(refusal(message.attempt, message.id))
 
-    def _drop_unclaimed(self, *payloads: trial_pb2.Payload) -> None:
+    def _drop_unclaimed(self, worker: str, *payloads: trial_pb2.Payload) -> None:
         """Remove what a message brought with it, unless a study has claimed it by now."""
         for payload in payloads:
             if payload.HasField("blob"):
-                self.blobs.drop(payload.blob.id)
-
-
-def _is_loopback(host: str) -> bool:
-    return host in ("localhost", "::1") or host.startswith("127.")
+                self.blobs.drop(payload.blob.id, worker)

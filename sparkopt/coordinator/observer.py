@@ -21,8 +21,11 @@ class Observer(Protocol):
         """The coordinator's loop runs; whatever is to be served on it may begin.
 
         Raises:
-            OSError: if no port can be had.
+            RefusedError: if it cannot be.
         """
+
+    def closing(self) -> None:
+        """The pool is about to close: its workers are being sent away. May be said again."""
 
     async def stop(self) -> None:
         """The pool is closing, and its workers have left: end what is served."""
@@ -48,8 +51,8 @@ class Observer(Protocol):
     def worker_joined(self, hello: worker_pb2.Hello) -> None:
         """A worker has said hello, for the first time or again."""
 
-    def workers_changed(self, worker: str | None = None) -> None:
-        """This worker, or any, may have left, have come out of reach or be back."""
+    def workers_changed(self, worker: str | None = None, reason: str = "") -> None:
+        """This worker, or any, may have left, have come out of reach or be back; and why, if it is known."""
 
     def limits_changed(self) -> None:
         """Something may have changed in how many trials may run."""

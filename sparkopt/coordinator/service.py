@@ -9,10 +9,11 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Iterable
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import grpc
 
+from sparkopt.coordinator.calls import first_of
 from sparkopt.core import events
 from sparkopt.core.states import Lease
 from sparkopt.errors import ProtocolError
@@ -22,6 +23,8 @@ from sparkopt.wire.v1 import trial_pb2, worker_pb2, worker_pb2_grpc
 
 if TYPE_CHECKING:
     from sparkopt.coordinator.coordinator import Coordinator
+
+_NAME_CHARACTERS: Final = 200
 
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 
@@ -104,9 +107,8 @@ class WorkerService(worker_pb2_grpc.WorkerServiceServicer):
         """Converse with one worker; see worker.proto."""
         tasks: list[asyncio.Task[None]] = []
         try:
-            first = await anext(aiter(requests), None)
-            if first is None or not first.HasField("hello") or not first.hello.worker:
-                raise ProtocolError("the first message of a stream must be a hello with the worker's name")
+            first = await self._first(requests)
+            self._coordinator.identities.check(first.hello)
             stream = WorkerStream(first.hello)
             holding = to_lease(first.hello.holding) if first.hello.HasField("holding") else None
             tasks = [
@@ -125,13 +127,34 @@ class WorkerService(worker_pb2_grpc.WorkerServiceServicer):
             # The status goes out behind what was sent: grpc refuses one that meets a write under way.
             stream.end()
             await asyncio.wait(tasks[:1])
-            for task in done:
-                task.result()
+            try:
+                for task in done:
+                    task.result()
+            except ProtocolError as error:
+                # Nothing that it says from now on could be relied on: its trial is another worker's at once.
+                gone = f"{stream.worker} sent what makes no sense ({error})"
+                self._coordinator.step(events.WorkerGone(stream.worker, gone))
+                raise
         except Exception as error:  # noqa: BLE001 - every exception has its status
             await context.abort(*status_of(error))
         finally:
             for task in tasks:
                 task.cancel()
+
+    @staticmethod
+    async def _first(requests: AsyncIterator[worker_pb2.WorkerMessage]) -> worker_pb2.WorkerMessage:
+        """The hello that a stream begins with.
+
+        Raises:
+            LimitExceededError: if it does not come in time (NOTHING_SENT).
+            ProtocolError: if it is none.
+        """
+        first = await first_of(requests, "hello")
+        if first is None or not first.HasField("hello") or not first.hello.worker:
+            raise ProtocolError("the first message of a stream must be a hello with the worker's name")
+        if max(len(first.hello.worker), len(first.hello.formerly), len(first.hello.key)) > _NAME_CHARACTERS:
+            raise ProtocolError(f"a worker's name and key have at most {_NAME_CHARACTERS} characters")
+        return first
 
     async def _read(self, stream: WorkerStream, requests: AsyncIterator[worker_pb2.WorkerMessage]) -> None:
         async for message in requests:
@@ -141,19 +164,44 @@ class WorkerService(worker_pb2_grpc.WorkerServiceServicer):
                 event = events.OutcomeArrived(
                     stream.worker, to_lease(outcome.attempt), to_outcome(outcome.kind), message.sequence
                 )
+                fresh = self._is_fresh(event, outcome.result, outcome.failure.exception)
                 self._coordinator.outcome_arrived(stream, event, outcome)
+                if fresh:
+                    self._coordinator.blobs.drop_rest_of(stream.worker)
             elif body == "report":
                 report = message.report
                 reported = events.ReportArrived(stream.worker, to_lease(report.attempt), message.sequence)
+                self._is_fresh(reported, report.body)
                 self._coordinator.report_arrived(stream, reported, to_report_kind(report.kind), report)
             elif body == "request":
                 request = message.request
                 asked = events.ReportArrived(stream.worker, to_lease(request.attempt), message.sequence)
+                self._is_fresh(asked, request.body)
                 self._coordinator.request_arrived(stream, asked, request)
             elif body == "heartbeat":
                 self._coordinator.heartbeat_arrived(stream)
             else:
                 raise ProtocolError(f"{body or 'an empty message'} has no place in the middle of a stream")
+
+    def _is_fresh(
+        self, event: events.OutcomeArrived | events.ReportArrived, *payloads: trial_pb2.Payload
+    ) -> bool:
+        """Whether a message is about the worker's live attempt, and not one that was sent again.
+
+        Raises:
+            ProtocolError: if no worker of ours would send it. Its stream ends, and the trial runs again.
+        """
+        worker = self._coordinator.machine.workers.get(event.worker)
+        last = 0 if worker is None else worker.sequence
+        # A worker that comes under another name goes on with the numbers that it had.
+        if event.sequence == 0 or (last and event.sequence > last + 1):
+            raise ProtocolError(f"message {event.sequence} is not the one behind {last}")
+        if worker is None or event.sequence <= last or event.lease != worker.lease:
+            return False
+        for payload in payloads:
+            if payload.HasField("blob") and not self._coordinator.blobs.is_of(payload.blob.id, event.worker):
+                raise ProtocolError(f"{event.worker} has pushed no blob {payload.blob.id[:100]!r}")
+        return True
 
     async def Fetch(
         self, request: worker_pb2.FetchRequest, context: Context
@@ -168,8 +216,10 @@ class WorkerService(worker_pb2_grpc.WorkerServiceServicer):
     async def Push(self, requests: AsyncIterator[worker_pb2.Chunk], context: Context) -> trial_pb2.Blob:
         """Take in what is too large for a message; see worker.proto."""
         metadata = dict(context.invocation_metadata() or ())
+        worker = str(metadata.get("sparkopt-worker", ""))
         try:
-            return await self._coordinator.blobs.receive(str(metadata.get("sparkopt-worker", "")), requests)
+            self._coordinator.identities.check_call(worker, str(metadata.get("sparkopt-key", "")))
+            return await self._coordinator.blobs.receive(worker, requests)
         except Exception as error:
             await context.abort(*status_of(error))
             raise

@@ -113,6 +113,10 @@ class Machine:
             lost_attempts=self.lost_attempts,
         )
 
+    def present(self) -> set[str]:
+        """The names of the workers that are not gone."""
+        return {name for name, worker in self.workers.items() if worker.state is not WorkerState.GONE}
+
     def story(self, about: TrialKey | str | None = None) -> list[str]:
         """What happened, a line for each event and command: all of it, or a trial's or a worker's part."""
         return self._story.tell(about)

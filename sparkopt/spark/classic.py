@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Final
 
 from py4j.protocol import Py4JError
@@ -27,6 +28,11 @@ def is_stopped(session: SparkSession) -> bool:
         return java is None or bool(java.sc().isStopped())
     except (Py4JError, OSError):
         return True
+
+
+def ship_module(session: SparkSession, path: Path) -> None:
+    """Bring a Python module, or an archive of packages, to executors."""
+    session.sparkContext.addPyFile(str(path))
 
 
 def default_parallelism(session: SparkSession) -> int:

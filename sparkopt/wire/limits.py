@@ -15,6 +15,12 @@ INLINE_BYTES: Final = 1024 * 1024
 CHUNK_BYTES: Final = 1024 * 1024
 """The size of one such chunk."""
 
+RESULT_BYTES: Final = 14 * 1024 * 1024
+"""The largest result of an objective that is evaluated from outside: its JSON is one field of a message."""
+
+POINT_BYTES: Final = 256 * 1024
+"""The largest point from outside: its answer repeats it beside the result, in up to six times the room."""
+
 TEXT_CHARACTERS: Final = 64 * 1024
 """The longest text of a failure that is told whole; it must fit a message whatever its characters are."""
 
@@ -24,8 +30,43 @@ HEARTBEAT_SECONDS: Final = 1.0
 GRACE_SECONDS: Final = 30.0
 """How long a worker may be out of reach before its attempt is given to another."""
 
+FIRST_MESSAGE_SECONDS: Final = 10.0
+"""How long a worker's stream may stay without its hello."""
+
+UNCLAIMED_BYTES: Final = 16 * 1024**3
+"""How much a worker may have pushed that none of its messages has named yet."""
+
+UNCLAIMED_BLOBS: Final = 16
+"""How many pieces that may be, with those that are under way. One trial pushes one or two at a time."""
+
+WORKER_STREAMS: Final = 512
+"""How many streams a peer may have open at WorkerService at once. All workers may share one address."""
+
+CONTROL_STREAMS: Final = 64
+"""The same at ControlService."""
+
+CONTROL_CONNECTIONS: Final = 256
+"""How many connections ControlService has open at once."""
+
+FAILED_CALLS: Final = 20
+"""How many calls without a right token a peer may make within :data:`FAILED_CALLS_SECONDS`."""
+
+FAILED_CALLS_SECONDS: Final = 60.0
+
+STREAMS_A_CONNECTION: Final = 100
+"""How many calls one connection may have under way; what is more waits in the client."""
+
+HANDSHAKE_SECONDS: Final = 10.0
+"""How long a connection may take until it speaks HTTP/2."""
+
+IDLE_SECONDS: Final = 60.0
+"""A connection without any call is closed after this; clients open another by themselves."""
+
 CERTIFICATE_NAME: Final = "sparkopt-pool"
 """The name in a pool's certificate, whatever address the pool is reached by."""
+
+AUTHORITY_NAME: Final = f"{CERTIFICATE_NAME} authority"
+"""The name of what has signed it, which is made for the pool too, and signs nothing else."""
 
 Options = list[tuple[str, int]]
 
@@ -53,11 +94,24 @@ def _shared(grace: float) -> Options:
     ]
 
 
-def server_options(grace: float = GRACE_SECONDS) -> Options:
-    """Options for the server's end."""
+def server_options(grace: float = GRACE_SECONDS, connections: int = WORKER_STREAMS) -> Options:
+    """Options for the server's end.
+
+    Args:
+        grace: see :func:`keepalive`.
+        connections: how many there may be at once. Each takes one of the driver's file descriptors.
+    """
     # A server that is not told to expect the probes of its clients answers them with GOAWAY.
     probes = ("grpc.http2.min_ping_interval_without_data_ms", int(keepalive(grace) * 1000) // 2)
-    return [*_shared(grace), probes, ("grpc.so_reuseport", 0)]
+    return [
+        *_shared(grace),
+        probes,
+        ("grpc.so_reuseport", 0),
+        ("grpc.max_concurrent_streams", STREAMS_A_CONNECTION),
+        ("grpc.max_connection_idle_ms", int(IDLE_SECONDS * 1000)),
+        ("grpc.server_handshake_timeout_ms", int(HANDSHAKE_SECONDS * 1000)),
+        ("grpc.max_allowed_incoming_connections", connections),
+    ]
 
 
 def channel_options(grace: float = GRACE_SECONDS) -> Options:

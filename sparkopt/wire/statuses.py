@@ -1,18 +1,89 @@
-"""Exceptions to gRPC status codes, for every service of ours."""
+"""Exceptions and gRPC statuses: which is which, both ways, for every service of ours.
+
+    server   exception ──▶ status_of ──▶ code, message, details in the trailing metadata
+    client   control_error_of ◀── grpc.RpcError
+
+What a control service does not do is a :class:`~sparkopt.errors.ControlError` on both ends. Its reason
+travels as google.rpc.ErrorInfo, the field at fault as google.rpc.BadRequest, when to try again as
+google.rpc.RetryInfo. A status without them is from a proxy, or from gRPC itself.
+"""
 
 from __future__ import annotations
 
-from typing import Final
+import datetime
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from typing import Any, Final, NamedTuple, TypeAlias, TypeVar, cast
 
 import grpc
+from google.protobuf.message import DecodeError, Message
+from google.rpc import error_details_pb2, status_pb2
+from grpc_status import rpc_status
 
-from sparkopt.errors import BlobNotFoundError, PoolClosedError, ProtocolError, StorageError
+from sparkopt.errors import (
+    BadRequestError,
+    BlobNotFoundError,
+    ControlError,
+    EventsForgottenError,
+    ImpostorError,
+    LimitExceededError,
+    NotAuthorizedError,
+    NotFoundError,
+    PoolClosedError,
+    ProtocolError,
+    StorageError,
+    StudyStoppedError,
+    UnknownWorkerError,
+    UnreachableError,
+    WrongStateError,
+)
+
+M = TypeVar("M", bound=Message)
+Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
+Metadata: TypeAlias = tuple[tuple[str, str | bytes], ...]
+
+DOMAIN: Final = "sparkopt"
+"""Of our ErrorInfo: reasons are unique within it."""
+
+READ_ONLY: Final = "READ_ONLY"
+"""The reason for who may look and not touch: PERMISSION_DENIED, where a wrong token is UNAUTHENTICATED."""
+
+NOTHING_SENT: Final = "NOTHING_SENT"
+"""The reason for a stream that says nothing: DEADLINE_EXCEEDED, where other limits are RESOURCE_EXHAUSTED."""
+
+_CONTROL: Final[tuple[tuple[type[ControlError], grpc.StatusCode], ...]] = (
+    (BadRequestError, grpc.StatusCode.INVALID_ARGUMENT),
+    (NotFoundError, grpc.StatusCode.NOT_FOUND),
+    (WrongStateError, grpc.StatusCode.FAILED_PRECONDITION),
+    (NotAuthorizedError, grpc.StatusCode.UNAUTHENTICATED),
+    (LimitExceededError, grpc.StatusCode.RESOURCE_EXHAUSTED),
+    (EventsForgottenError, grpc.StatusCode.OUT_OF_RANGE),
+    (StudyStoppedError, grpc.StatusCode.ABORTED),
+    (UnreachableError, grpc.StatusCode.UNAVAILABLE),
+)
+
+_REASONS: Final[dict[str, tuple[type[ControlError], grpc.StatusCode]]] = {
+    READ_ONLY: (NotAuthorizedError, grpc.StatusCode.PERMISSION_DENIED),
+    NOTHING_SENT: (LimitExceededError, grpc.StatusCode.DEADLINE_EXCEEDED),
+}
+"""Where the reason decides, rather than the class or the code."""
+
+_FOREIGN: Final[dict[grpc.StatusCode, type[ControlError]]] = {
+    **{code: kind for kind, code in _CONTROL},
+    grpc.StatusCode.PERMISSION_DENIED: NotAuthorizedError,
+    grpc.StatusCode.DEADLINE_EXCEEDED: UnreachableError,
+    grpc.StatusCode.CANCELLED: UnreachableError,
+}
+"""What a client makes of a code alone; of any other a :class:`ControlError`."""
 
 _CODES: Final[tuple[tuple[type[Exception], grpc.StatusCode], ...]] = (
     (ProtocolError, grpc.StatusCode.INVALID_ARGUMENT),
     (BlobNotFoundError, grpc.StatusCode.NOT_FOUND),
     (PoolClosedError, grpc.StatusCode.UNAVAILABLE),
+    (UnknownWorkerError, grpc.StatusCode.FAILED_PRECONDITION),
+    (ImpostorError, grpc.StatusCode.PERMISSION_DENIED),
     (StorageError, grpc.StatusCode.RESOURCE_EXHAUSTED),
+    *_CONTROL,
 )
 
 FINAL_CODES: Final = frozenset(
@@ -26,9 +97,95 @@ FINAL_CODES: Final = frozenset(
 """Codes that mean that trying again is of no use."""
 
 
-def status_of(error: Exception) -> tuple[grpc.StatusCode, str]:
-    """The code and the details that a caller gets for an exception."""
+class Status(NamedTuple):
+    """What a caller gets for an exception: the arguments of ``grpc.aio``'s ``context.abort``."""
+
+    code: grpc.StatusCode
+    message: str
+    metadata: Metadata = ()
+
+
+def status_of(error: Exception) -> Status:
+    """The status that a caller gets for an exception."""
+    if isinstance(error, ControlError) and error.reason in _REASONS:
+        return _with_details(_REASONS[error.reason][1], error)
     for kind, code in _CODES:
         if isinstance(error, kind):
-            return code, str(error)
-    return grpc.StatusCode.INTERNAL, f"{type(error).__name__}: {error}"
+            return _with_details(code, error) if isinstance(error, ControlError) else Status(code, str(error))
+    return Status(grpc.StatusCode.INTERNAL, f"{type(error).__name__}: {error}")
+
+
+def _with_details(code: grpc.StatusCode, error: ControlError) -> Status:
+    number: int = code.value[0]
+    whole = status_pb2.Status(code=number, message=str(error))
+    whole.details.add().Pack(error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN))
+    if isinstance(error, BadRequestError) and error.field:
+        violation = error_details_pb2.BadRequest.FieldViolation(field=error.field, description=str(error))
+        whole.details.add().Pack(error_details_pb2.BadRequest(field_violations=[violation]))
+    if isinstance(error, LimitExceededError) and error.retry_after is not None:
+        retry = error_details_pb2.RetryInfo()
+        retry.retry_delay.FromTimedelta(datetime.timedelta(seconds=error.retry_after))
+        whole.details.add().Pack(retry)
+    status = rpc_status.to_status(whole)
+    return Status(code, str(error), tuple(status.trailing_metadata or ()))
+
+
+@asynccontextmanager
+async def answering(context: Context) -> AsyncIterator[None]:
+    """End a call with the status of whatever exception leaves the block.
+
+    Example:
+        >>> async def Pause(self, request, context):
+        ...     async with answering(context):
+        ...         return self._paused(request)
+    """
+    try:
+        yield
+    except grpc.aio.AbortError:
+        raise
+    except Exception as error:  # noqa: BLE001 - every exception has its status
+        await context.abort(*status_of(error))
+
+
+def control_error_of(error: grpc.RpcError) -> ControlError:
+    """What a client raises for an error of a call to a control service, synchronous or not."""
+    call = cast("grpc.Call", error)  # as errors of calls are, whatever the types say
+    code, message = call.code(), call.details() or ""
+    info: error_details_pb2.ErrorInfo | None = None
+    field, retry_after = "", None
+    for detail in _details(call):
+        if (found := _unpacked(detail, error_details_pb2.ErrorInfo)) is not None and found.domain == DOMAIN:
+            info = found
+        elif (bad := _unpacked(detail, error_details_pb2.BadRequest)) is not None and bad.field_violations:
+            field = bad.field_violations[0].field
+        elif (retry := _unpacked(detail, error_details_pb2.RetryInfo)) is not None:
+            retry_after = retry.retry_delay.ToTimedelta().total_seconds()
+    kind = _FOREIGN.get(code, ControlError)
+    reason = ""
+    if info is not None:
+        reason = info.reason
+        kind = _REASONS[reason][0] if reason in _REASONS else kind
+    else:
+        message = f"{message or 'no reason was given'} ({code.name})"
+    if issubclass(kind, BadRequestError):
+        return kind(message, reason, field)
+    if issubclass(kind, LimitExceededError):
+        return kind(message, reason, retry_after)
+    return kind(message, reason)
+
+
+def _details(call: grpc.Call) -> Iterable[Any]:
+    """The details of the google.rpc.Status that a call ended with; none if there is none that can be read."""
+    try:
+        whole = rpc_status.from_call(call)
+    except (ValueError, DecodeError):  # it says something else than the status that it came with
+        return ()
+    return () if whole is None else whole.details
+
+
+def _unpacked(detail: Any, kind: type[M]) -> M | None:
+    message = kind()
+    try:
+        return message if detail.Unpack(message) else None
+    except DecodeError:
+        return None

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import secrets
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
@@ -74,6 +75,7 @@ class Agent:
         self._life = 1
         self._greeted = False
         self._name = spec.name(slot)
+        self._key = secrets.token_hex(16)
         self._directory = directory
         self._supervisor = Supervisor(nursery)
         self._link = Link(spec, self._greet, self._receive, self._start_over)
@@ -115,6 +117,7 @@ class Agent:
             pid=os.getpid(),
             cores=_cores(),
             formerly=self._spec.name(self._slot, self._life - 1) if self._life > 1 else "",
+            key=self._key,
         )
         if self._attempt is not None:
             hello.holding.CopyFrom(self._attempt.assignment.attempt)
@@ -359,12 +362,20 @@ class Agent:
         if file is None:
             return trial_pb2.Payload(inline=answer.payload)
         path = Path(file)
-        metadata = (*self._link.metadata, ("sparkopt-worker", self._name))
         try:
-            blob = await self._retrying(lambda: self._link.stub.Push(_chunks(path), metadata=metadata))
+            blob = await self._retrying(lambda: self._push(path))
         finally:
             path.unlink()
         return trial_pb2.Payload(blob=blob)
+
+    async def _push(self, path: Path) -> trial_pb2.Blob:
+        # The name may have changed since the last try.
+        metadata = (
+            *self._link.metadata,
+            ("sparkopt-worker", self._name),
+            ("sparkopt-key", self._key),
+        )
+        return await self._link.stub.Push(_chunks(path), metadata=metadata)
 
     async def _retrying(self, call: Callable[[], Awaitable[T]]) -> T:
         """Make a call until it gets through: a cut must not cost what was computed."""

@@ -25,12 +25,13 @@ from sparkopt.errors import StorageError
 from sparkopt.wire import codec
 from sparkopt.wire.limits import INLINE_BYTES, TEXT_CHARACTERS
 from sparkopt.worker.frames import Frame, Kind, receive
+from sparkopt.worker.outside import OutsideObjective
 from sparkopt.worker.reports import Reporter, ReportingObjective
 from sparkopt.worker.streams import Streams
 from sparkopt.worker.surroundings import Surroundings, renew_randomness
 from sparkopt.worker.thread_pools import ThreadPools
 
-_OURS: Final = (__name__, "sparkopt.ctrl", "sparkopt.tracking.trial.objective")
+_OURS: Final = (__name__, "sparkopt.ctrl", "sparkopt.tracking.trial.objective", "sparkopt.worker.outside")
 """Modules whose frames come before the objective's own."""
 
 Objective: TypeAlias = "Callable[[Any], Any] | ReportingObjective"
@@ -76,6 +77,8 @@ class Evaluator:
             finally:
                 self._surroundings.restore()
             header = {"seconds": seconds, "threads": threads, "loss": _loss(result)}
+            if isinstance(objective, OutsideObjective):
+                return self._framed(Kind.RESULT, header, objective.told(result))
             return self._packed(Kind.RESULT, header, result)
         except BaseException as error:
             return self._failure(error, time.monotonic() - started)

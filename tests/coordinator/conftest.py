@@ -2,30 +2,17 @@
 
 from __future__ import annotations
 
-import tempfile
-
 import pytest
-from rig import Rig
+from rig import Rig, rigs
 
 from benchmarks.proxy import Proxy
 
 
 @pytest.fixture
-def make_rig(tmp_path, monkeypatch):
+def make_rig(tmp_path):
     """Makes a rig; the first argument of :class:`rig.Rig` is given."""
-    driver = tmp_path / "driver"
-    driver.mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", str(driver))
-    rigs = []
-
-    def make(**settings) -> Rig:
-        rigs.append(Rig(tmp_path, **settings))
-        return rigs[-1]
-
-    yield make
-    for rig in rigs:
-        rig.close()
-    assert list(driver.iterdir()) == [], "files of the coordinator are left"
+    with rigs(tmp_path) as make:
+        yield make
 
 
 @pytest.fixture

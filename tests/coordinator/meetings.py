@@ -13,6 +13,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -33,6 +34,20 @@ def meet(post, word=""):
 def wait(argument):
     """Meet the test: the argument is its post and a word."""
     return meet(*argument)
+
+
+def note_and_wait(argument):
+    """Meet the test, and write down when it begins and ends to run, on the clock of all processes."""
+    post, record, number = argument
+    _note(record, "start", number)
+    meet(post, str(number))
+    _note(record, "end", number)
+    return number
+
+
+def _note(record, what, number):
+    with Path(record).open("a") as file:
+        file.write(f"{time.monotonic()} {what} {number}\n")
 
 
 def say_and_wait(argument):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import pickle
@@ -9,15 +10,19 @@ import queue
 import select
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import cloudpickle
 import grpc
 import psutil
+import pytest
 from post import SECONDS, Post
 
 from sparkopt.coordinator import Coordinator
+from sparkopt.coordinator.observer import Observer
 from sparkopt.core import events
 from sparkopt.core.records import Policy
 from sparkopt.errors import PoolLostError
@@ -78,13 +83,18 @@ class Rig:
     """Everything together; ends what it started."""
 
     def __init__(
-        self, directory: Path, limit: int = 2, host: str = "127.0.0.1", policy: Policy | None = None
+        self,
+        directory: Path,
+        limit: int = 2,
+        host: str = "127.0.0.1",
+        policy: Policy | None = None,
+        observer: Observer | None = None,
     ) -> None:
         self.directory = directory
         (directory / "workers").mkdir()
         self.post = Post(directory / "post")
         self.coordinator = Coordinator(
-            limit, host, lambda *_: None, lambda reason, _: PoolLostError(reason), policy, HEARTBEAT
+            limit, host, lambda *_: None, lambda reason, _: PoolLostError(reason), policy, HEARTBEAT, observer
         )
         self.fetched: list[str] = []
         self._heard: queue.SimpleQueue[events.Event] = queue.SimpleQueue()
@@ -197,7 +207,7 @@ class Rig:
     def study(self, objective, max_attempts: int = 3, trial_timeout: float | None = None) -> Study:
         """Open a study of an objective."""
         name, data = next(self._names), cloudpickle.dumps(objective)
-        return Study(self.coordinator.open_study(name, data, max_attempts, trial_timeout))
+        return Study(name, self.coordinator.open_study(name, data, max_attempts, trial_timeout))
 
     def close(self) -> None:
         """Send everybody away and wait until they are gone. Idempotent."""
@@ -224,10 +234,32 @@ class Rig:
         assert left == [], "files of workers are left"
 
 
+@contextlib.contextmanager
+def rigs(directory: Path) -> Iterator[Callable[..., Rig]]:
+    """Makes rigs, with a directory of its own for the coordinator; ends them, and looks for what is left."""
+    driver = directory / "driver"
+    driver.mkdir()
+    made: list[Rig] = []
+
+    def make(**settings) -> Rig:
+        made.append(Rig(directory, **settings))
+        return made[-1]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tempfile, "tempdir", str(driver))
+        try:
+            yield make
+        finally:
+            for rig in made:
+                rig.close()
+        assert list(driver.iterdir()) == [], "files of the coordinator are left"
+
+
 class Study:
     """A study's channel, in short words."""
 
-    def __init__(self, channel) -> None:
+    def __init__(self, name: str, channel) -> None:
+        self.name = name
         self.channel = channel
         self.reported = []
         channel.on_report = self.reported.append

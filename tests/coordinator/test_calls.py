@@ -234,18 +234,36 @@ def test_what_is_pushed_for_an_outcome_goes_with_its_reader(rig, assigned, tmp_p
     metadata = (*bearer(rig.endpoint.token), ("sparkopt-worker", "gang0.1/worker0"))
     chunks = [worker_pb2.Chunk(data=data[start : start + 10**6]) for start in range(0, len(data), 10**6)]
     stub = worker_pb2_grpc.WorkerServiceStub(channel)
-    blob, unwanted = (stub.Push(iter(chunks), metadata=metadata, timeout=SECONDS) for _ in range(2))
+    blob, _ = (stub.Push(iter(chunks), metadata=metadata, timeout=SECONDS) for _ in range(2))
     assert blob.size == len(data)
     peer.outcome(assignment.attempt, 1, kind=OK, result=trial_pb2.Payload(blob=blob))
     result = study.settled().result
-    assert len(list((tmp_path / "driver").glob("*/*"))) == 2
+    # Nobody refers to the other one: it goes with the outcome.
+    peer.say(heartbeat=worker_pb2.Heartbeat())
+    assert next(peer.call).HasField("heartbeat")
+    assert [path.name for path in (tmp_path / "driver").glob("*/*")] == [blob.id]
     assert result.load() == b"x" * 3_000_000
-    (left,) = (tmp_path / "driver").glob("*/*")
-    assert left.name == unwanted.id
-    # Nobody refers to the other one: it goes with the worker.
-    rig.coordinator.tell(events.DrainRequested("gang0.1/worker0", "enough"))
-    peer.hear("expulsion")
-    assert not left.exists()
+    assert list((tmp_path / "driver").glob("*/*")) == []
+
+
+@pytest.mark.parametrize("ending", ["drained", "lost with its gang"])
+def test_what_is_pushed_for_nothing_goes_with_the_worker(rig, assigned, ending, tmp_path):
+    study, peer, assignment = assigned
+    metadata = (*bearer(rig.endpoint.token), ("sparkopt-worker", "gang0.1/worker0"))
+    stub = worker_pb2_grpc.WorkerServiceStub(rig.channel())
+    unwanted = stub.Push(iter([worker_pb2.Chunk(data=b"x")]), metadata=metadata, timeout=SECONDS)
+    assert [path.name for path in (tmp_path / "driver").glob("*/*")] == [unwanted.id]
+    if ending == "drained":
+        rig.coordinator.tell(events.DrainRequested("gang0.1/worker0", "enough"))
+        rig.coordinator.tell(events.CancelRequested(assignment.attempt.study, None, "enough"))
+        peer.hear("cancellation")
+        peer.outcome(assignment.attempt, 1, kind=CANCELLED)
+        peer.hear("expulsion")
+    else:
+        rig.coordinator.tell(events.GangEnded(0, 1, "enough"))
+        study.channel.cancel(None, "enough")
+    assert study.settled().outcome is Outcome.CANCELLED
+    assert list((tmp_path / "driver").glob("*/*")) == []
 
 
 def test_a_pushed_result_of_a_stale_outcome_is_dropped(rig, assigned, tmp_path):

@@ -58,7 +58,7 @@ def test_only_the_pools_certificate_will_do(far):
     assert fetch_status(right, "wrong") is grpc.StatusCode.UNAUTHENTICATED
     unnamed = secure(address, endpoint.certificate)
     assert fetch_status(unnamed, token) is grpc.StatusCode.UNAVAILABLE
-    another = secure(address, new_certificate().certificate, NAMED)
+    another = secure(address, new_certificate().trusted, NAMED)
     assert fetch_status(another, token) is grpc.StatusCode.UNAVAILABLE
     assert fetch_status(grpc.insecure_channel(address), token) is grpc.StatusCode.UNAVAILABLE
 
@@ -66,7 +66,7 @@ def test_only_the_pools_certificate_will_do(far):
 @pytest.mark.parametrize("certificate", ["none", "another"])
 def test_a_worker_without_the_certificate_gives_up(far, certificate):
     rig, endpoint = far
-    instead = None if certificate == "none" else new_certificate().certificate
+    instead = None if certificate == "none" else new_certificate().trusted
     (worker,) = rig.work(0, endpoint=dataclasses.replace(endpoint, certificate=instead), grace=0.3)
     code, words = rig.how_it_ended(worker)
     assert code == 1
@@ -81,4 +81,4 @@ def test_secrets_are_not_in_a_repr(far):
     _, endpoint = far
     assert endpoint.token not in repr(endpoint)
     assert "CERTIFICATE" not in repr(endpoint)
-    assert "PRIVATE" not in repr(new_certificate())
+    assert repr(new_certificate()) == "Certificate()"

@@ -50,6 +50,13 @@ def test_the_package_alone_loads_nothing_heavy():
     assert loaded_by("sparkopt", ["hyperopt", "pyspark", "mlflow", "grpc"]) == []
 
 
+def test_a_client_loads_grpc_and_protobuf_and_nothing_of_the_search_or_of_spark():
+    # A scheduler elsewhere may have neither, and a shell's prompt waits for the command line's import.
+    heavy = ["hyperopt", "pyspark", "mlflow", "numpy", "pandas", "cloudpickle", "cryptography", "rich"]
+    assert loaded_by("sparkopt.client", heavy) == []
+    assert loaded_by("sparkopt.cli", heavy[:-1]) == []
+
+
 def test_a_module_that_is_loaded_is_seen():
     assert loaded_by("json", ["json", "grpc"]) == ["json"]
 

@@ -6,7 +6,6 @@ Started by conftest.py in a process of its own, as a nursery must be forked befo
 from __future__ import annotations
 
 import asyncio
-import os
 import pickle
 import sys
 from dataclasses import dataclass, field
@@ -105,7 +104,7 @@ if __name__ == "__main__":
     handle = NurseryHandle(directory)
     answers = asyncio.run(evaluations.main(handle, directory, requests))
     handle.bury()
-    left = {name: os.readlink(f"/proc/self/fd/{name}") for name in open_descriptors() - descriptors}
+    left = {name: Path("/proc/self/fd", name).readlink() for name in open_descriptors() - descriptors}
     assert open_descriptors() == descriptors, left
     assert "grpc" not in sys.modules
     sys.stdout.buffer.write(pickle.dumps(answers))

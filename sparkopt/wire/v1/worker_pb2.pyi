@@ -115,6 +115,7 @@ class Hello(google.protobuf.message.Message):
     HOLDING_FIELD_NUMBER: builtins.int
     CORES_FIELD_NUMBER: builtins.int
     FORMERLY_FIELD_NUMBER: builtins.int
+    KEY_FIELD_NUMBER: builtins.int
     worker: builtins.str
     """Unique: gang, generation and slot, and another one each time that it comes again."""
     gang: builtins.int
@@ -127,6 +128,8 @@ class Hello(google.protobuf.message.Message):
     """How many CPUs the worker may use, along with all others on that host."""
     formerly: builtins.str
     """Its name until it was given up, or gave itself up, because it could not be reached; empty if it never was."""
+    key: builtins.str
+    """Made at random by the worker, for its whole life. The first hello under a name binds the name to it."""
     @property
     def holding(self) -> sparkopt.wire.v1.trial_pb2.Attempt:
         """The attempt that the worker runs or has an unacknowledged outcome of."""
@@ -142,9 +145,10 @@ class Hello(google.protobuf.message.Message):
         holding: sparkopt.wire.v1.trial_pb2.Attempt | None = ...,
         cores: builtins.int = ...,
         formerly: builtins.str = ...,
+        key: builtins.str = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["holding", b"holding"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["cores", b"cores", "formerly", b"formerly", "gang", b"gang", "generation", b"generation", "holding", b"holding", "host", b"host", "pid", b"pid", "worker", b"worker"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["cores", b"cores", "formerly", b"formerly", "gang", b"gang", "generation", b"generation", "holding", b"holding", "host", b"host", "key", b"key", "pid", b"pid", "worker", b"worker"]) -> None: ...
 
 global___Hello = Hello
 

@@ -74,7 +74,9 @@ class WorkerServiceServicer(object):
         6. An expulsion ends the worker: it kills its evaluator and leaves the barrier task. If it says so, the
         worker instead comes again under another name, with empty hands.
         7. A worker without contact for the grace period does the same of itself.
-        INVALID_ARGUMENT if the first message is no hello, or a later one is.
+        INVALID_ARGUMENT if the first message is no hello, or a later one is; for a sequence number that skips one; and
+        for a live attempt's message with a blob that its worker has not pushed. PERMISSION_DENIED for a hello in the
+        name of a worker that had another key. DEADLINE_EXCEEDED if no hello comes within ten seconds.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -89,8 +91,11 @@ class WorkerServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def Push(self, request_iterator, context):
-        """Bytes too large for one message, in chunks, in order; answered with the blob to refer to. The bytes
-        are dropped if nothing refers to them before the worker is gone.
+        """Bytes too large for one message, in chunks, in order; answered with the blob to refer to. The metadata have
+        the worker's name and key (`sparkopt-worker`, `sparkopt-key`). The bytes are dropped if nothing has referred to
+        them by the outcome of the worker's attempt, or before the worker is gone.
+        FAILED_PRECONDITION if there is no such worker (any more). RESOURCE_EXHAUSTED if they do not fit the disk, or
+        are more than a worker may have there that nothing refers to.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -42,7 +42,9 @@ class WorkerServiceStub:
       6. An expulsion ends the worker: it kills its evaluator and leaves the barrier task. If it says so, the
          worker instead comes again under another name, with empty hands.
       7. A worker without contact for the grace period does the same of itself.
-    INVALID_ARGUMENT if the first message is no hello, or a later one is.
+    INVALID_ARGUMENT if the first message is no hello, or a later one is; for a sequence number that skips one; and
+    for a live attempt's message with a blob that its worker has not pushed. PERMISSION_DENIED for a hello in the
+    name of a worker that had another key. DEADLINE_EXCEEDED if no hello comes within ten seconds.
     """
 
     Fetch: grpc.UnaryStreamMultiCallable[
@@ -57,8 +59,11 @@ class WorkerServiceStub:
         sparkopt.wire.v1.worker_pb2.Chunk,
         sparkopt.wire.v1.trial_pb2.Blob,
     ]
-    """Bytes too large for one message, in chunks, in order; answered with the blob to refer to. The bytes
-    are dropped if nothing refers to them before the worker is gone.
+    """Bytes too large for one message, in chunks, in order; answered with the blob to refer to. The metadata have
+    the worker's name and key (`sparkopt-worker`, `sparkopt-key`). The bytes are dropped if nothing has referred to
+    them by the outcome of the worker's attempt, or before the worker is gone.
+    FAILED_PRECONDITION if there is no such worker (any more). RESOURCE_EXHAUSTED if they do not fit the disk, or
+    are more than a worker may have there that nothing refers to.
     """
 
 class WorkerServiceAsyncStub:
@@ -84,7 +89,9 @@ class WorkerServiceAsyncStub:
       6. An expulsion ends the worker: it kills its evaluator and leaves the barrier task. If it says so, the
          worker instead comes again under another name, with empty hands.
       7. A worker without contact for the grace period does the same of itself.
-    INVALID_ARGUMENT if the first message is no hello, or a later one is.
+    INVALID_ARGUMENT if the first message is no hello, or a later one is; for a sequence number that skips one; and
+    for a live attempt's message with a blob that its worker has not pushed. PERMISSION_DENIED for a hello in the
+    name of a worker that had another key. DEADLINE_EXCEEDED if no hello comes within ten seconds.
     """
 
     Fetch: grpc.aio.UnaryStreamMultiCallable[
@@ -99,8 +106,11 @@ class WorkerServiceAsyncStub:
         sparkopt.wire.v1.worker_pb2.Chunk,
         sparkopt.wire.v1.trial_pb2.Blob,
     ]
-    """Bytes too large for one message, in chunks, in order; answered with the blob to refer to. The bytes
-    are dropped if nothing refers to them before the worker is gone.
+    """Bytes too large for one message, in chunks, in order; answered with the blob to refer to. The metadata have
+    the worker's name and key (`sparkopt-worker`, `sparkopt-key`). The bytes are dropped if nothing has referred to
+    them by the outcome of the worker's attempt, or before the worker is gone.
+    FAILED_PRECONDITION if there is no such worker (any more). RESOURCE_EXHAUSTED if they do not fit the disk, or
+    are more than a worker may have there that nothing refers to.
     """
 
 class WorkerServiceServicer(metaclass=abc.ABCMeta):
@@ -128,7 +138,9 @@ class WorkerServiceServicer(metaclass=abc.ABCMeta):
           6. An expulsion ends the worker: it kills its evaluator and leaves the barrier task. If it says so, the
              worker instead comes again under another name, with empty hands.
           7. A worker without contact for the grace period does the same of itself.
-        INVALID_ARGUMENT if the first message is no hello, or a later one is.
+        INVALID_ARGUMENT if the first message is no hello, or a later one is; for a sequence number that skips one; and
+        for a live attempt's message with a blob that its worker has not pushed. PERMISSION_DENIED for a hello in the
+        name of a worker that had another key. DEADLINE_EXCEEDED if no hello comes within ten seconds.
         """
 
     @abc.abstractmethod
@@ -147,8 +159,11 @@ class WorkerServiceServicer(metaclass=abc.ABCMeta):
         request_iterator: _MaybeAsyncIterator[sparkopt.wire.v1.worker_pb2.Chunk],
         context: _ServicerContext,
     ) -> typing.Union[sparkopt.wire.v1.trial_pb2.Blob, collections.abc.Awaitable[sparkopt.wire.v1.trial_pb2.Blob]]:
-        """Bytes too large for one message, in chunks, in order; answered with the blob to refer to. The bytes
-        are dropped if nothing refers to them before the worker is gone.
+        """Bytes too large for one message, in chunks, in order; answered with the blob to refer to. The metadata have
+        the worker's name and key (`sparkopt-worker`, `sparkopt-key`). The bytes are dropped if nothing has referred to
+        them by the outcome of the worker's attempt, or before the worker is gone.
+        FAILED_PRECONDITION if there is no such worker (any more). RESOURCE_EXHAUSTED if they do not fit the disk, or
+        are more than a worker may have there that nothing refers to.
         """
 
 def add_WorkerServiceServicer_to_server(servicer: WorkerServiceServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...

@@ -1,25 +1,17 @@
-"""The command line: ``sparkopt``."""
+"""``sparkopt demo``."""
 
 from __future__ import annotations
 
 import os
 import sys
-from pathlib import Path
 
 import click
 from rich.console import Console
 
-from sparkopt import __version__
 from sparkopt.errors import SparkoptError
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, prog_name="sparkopt")
-def main() -> None:
-    """Hyperparameter search with hyperopt on Spark, without a Spark job for every trial."""
-
-
-@main.command()
+@click.command()
 @click.option("--trials", default=60, show_default=True, type=click.IntRange(min=1), help="Settings to try.")
 @click.option(
     "--parallelism", default=2, show_default=True, type=click.IntRange(min=1), help="How many to try at once."
@@ -77,24 +69,6 @@ def demo(
     except KeyboardInterrupt:
         click.echo("interrupted", err=True)
         sys.exit(130)
-
-
-@main.command()
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--tracking-uri", help="Where the store is now.  [default: where it was]")
-def replay(file: Path, tracking_uri: str | None) -> None:
-    """Write to MLflow what a search could not, because the tracking store was out of reach.
-
-    FILE is the one that the search's warning named (sparkopt-mlflow-RUN.jsonl). It is removed once everything
-    in it is written; if the store fails again it keeps the rest.
-    """
-    from sparkopt.tracking.file import replay as write
-
-    try:
-        written = write(file, tracking_uri)
-    except SparkoptError as error:
-        raise click.ClickException(str(error)) from error
-    click.echo(f"{written} records written")
 
 
 def _need(module: str, package: str, extra: str) -> None:

@@ -1,0 +1,133 @@
+"""The live table of ``sparkopt watch``.
+
+watch   ──▶ main thread: the last events, since when a trial runs ──┐
+status, workers ──▶ a thread that asks once a second ───────────────┴──▶ Screen.draw ◀── rich's thread
+"""
+
+from __future__ import annotations
+
+import datetime
+import threading
+from collections import deque
+from typing import Final
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.text import Text
+
+from sparkopt.cli.calling import number
+from sparkopt.cli.lists import summary, worker_row, workers_table
+from sparkopt.cli.watch import line
+from sparkopt.client import ControlClient, Event, EventKind, PoolStatus, TrialInfo, TrialState, WorkerInfo
+from sparkopt.errors import ControlError
+
+_ASK_SECONDS: Final = 1.0
+_DRAWN_A_SECOND: Final = 4
+_EVENTS: Final = 8
+
+
+def show(client: ControlClient, study: str | None, after: int | None, console: Console) -> None:
+    """Draw until the pool closes."""
+    screen = Screen()
+    with client.watch(after, study) as events:
+        screen.ask(client)
+        for trial in client.trials(states=[TrialState.LEASED, TrialState.CANCELLING]):
+            screen.runs(trial)
+        over = threading.Event()
+        asking = threading.Thread(
+            target=_ask_again_and_again, args=(screen, client, over), name="sparkopt-watch", daemon=True
+        )
+        asking.start()
+        try:
+            with Live(
+                get_renderable=screen.draw,
+                console=console,
+                refresh_per_second=_DRAWN_A_SECOND,
+                vertical_overflow="crop",
+            ):
+                for event in events:
+                    screen.add(event)
+        finally:
+            over.set()
+            client.close()  # ends what the thread waits for
+            asking.join()
+    console.print("the pool has closed")
+
+
+def _ask_again_and_again(screen: Screen, client: ControlClient, over: threading.Event) -> None:
+    while not over.wait(_ASK_SECONDS):
+        try:
+            screen.ask(client)
+        except ControlError as error:
+            screen.trouble = str(error)
+
+
+class Screen:
+    """What is shown.
+
+    Attributes:
+        trouble: why the table is not what it should be; empty if all is well.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._status: PoolStatus | None = None
+        self._workers: list[WorkerInfo] = []
+        self._events: deque[str] = deque(maxlen=_EVENTS)
+        self._since: dict[tuple[str, int], datetime.datetime] = {}
+        self.trouble = ""
+
+    def ask(self, client: ControlClient) -> None:
+        """Have what the service says now."""
+        status, workers = client.status(), client.workers()
+        with self._lock:
+            self._status, self._workers, self.trouble = status, workers, ""
+
+    def runs(self, trial: TrialInfo) -> None:
+        """This trial runs, since when it says."""
+        if trial.started is not None:
+            with self._lock:
+                self._since[trial.study, trial.tid] = trial.started
+
+    def add(self, event: Event) -> None:
+        """This has happened."""
+        if event.trial is not None:
+            if event.kind is EventKind.STARTED:
+                self.runs(event.trial)
+            elif event.kind in (EventKind.SETTLED, EventKind.REQUEUED):
+                with self._lock:
+                    self._since.pop((event.trial.study, event.trial.tid), None)
+        with self._lock:
+            self._events.append(line(event))
+
+    def draw(self) -> RenderableType:
+        """All of it."""
+        with self._lock:
+            parts: list[RenderableType] = []
+            if self._status is not None:
+                parts += [Text(text) for text in summary(self._status)]
+                parts += [Text(text) for text in best_losses(self._status)]
+            if self.trouble:
+                parts.append(Text(self.trouble, style="red"))
+            table = workers_table("for")
+            for worker in self._workers:
+                table.add_row(*worker_row(worker, self._for(worker)))
+            return Group(*parts, table, *(Text(text, no_wrap=True, style="dim") for text in self._events))
+
+    def _for(self, worker: WorkerInfo) -> str:
+        """How long a worker has run what it runs."""
+        since = None if worker.tid is None else self._since.get((worker.study, worker.tid))
+        if since is None:
+            return ""
+        seconds = (datetime.datetime.now(datetime.timezone.utc) - since).total_seconds()
+        return f"{max(0.0, seconds):.1f} s"
+
+
+def best_losses(status: PoolStatus) -> list[str]:
+    """The best of each study that goes on, or of all if none does."""
+    studies = [study for study in status.studies if study.ended is None] or status.studies
+    return [
+        f"best loss of {study.name}: {number(study.best_loss)} (trial {study.best_tid})"
+        for study in studies
+        if study.best_loss is not None
+    ]

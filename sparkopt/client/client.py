@@ -1,0 +1,260 @@
+"""ControlClient: the calls of a control service in Python."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import AsyncIterable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final
+
+from sparkopt.client.evaluating import Evaluations, Point
+from sparkopt.client.link import Link
+from sparkopt.client.messages import from_point, from_state, to_status, to_study, to_trial, to_worker
+from sparkopt.client.stream import EvaluationStream
+from sparkopt.client.views import PoolStatus, StudyInfo, TrialInfo, TrialState, WorkerInfo
+from sparkopt.client.watching import Watch
+from sparkopt.errors import RefusedError
+from sparkopt.wire.v1 import control_pb2
+
+_PAGE: Final = 500
+
+
+class ControlClient:
+    """Watches, steers and drives a pool that was opened to control, from anywhere.
+
+    Safe to use from several threads; also a context manager that closes it. Every method may raise
+    :class:`~sparkopt.errors.UnreachableError` (nobody answers, or the pool is closing) and
+    :class:`~sparkopt.errors.NotAuthorizedError` (the token is wrong, or good for reading only). Where a study
+    may be named, None means the pool's only study that has not ended:
+    :class:`~sparkopt.errors.WrongStateError` if there are several, :class:`~sparkopt.errors.NotFoundError` if
+    there is none, or none of that name.
+
+    Example:
+        >>> with ControlClient("127.0.0.1:7727", token=Path("sparkopt.token").read_text().strip()) as client:
+        ...     for evaluation in client.evaluate([{"x": 1.0}, {"x": 2.0}]):
+        ...         print(evaluation.point, evaluation.loss)
+
+    Args:
+        address: ``host:port`` of the service.
+        token: what it asks of its callers.
+        ca_cert: who is believed to be the service: its certificate or that of the authority that signed it,
+            PEM or a file of that. Off loopback it is needed, because the connection has to be TLS there.
+        timeout: seconds that a call may take.
+        reconnect: seconds that a watch or an evaluation tries to get its connection back when it was lost.
+
+    Raises:
+        RefusedError: if an argument makes no sense, or the token would travel in the clear.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        *,
+        token: str,
+        ca_cert: str | Path | bytes | None = None,
+        timeout: float = 30.0,
+        reconnect: float = 60.0,
+    ) -> None:
+        if not reconnect >= 0:
+            raise RefusedError(f"reconnect must be a number of seconds from 0, got {reconnect}")
+        self._link = Link(address, token, ca_cert, timeout)
+        self._reconnect = reconnect
+
+    def status(self) -> PoolStatus:
+        """What the pool and its studies are doing."""
+        return to_status(self._link.call(self._link.stub.GetStatus, control_pb2.GetStatusRequest()))
+
+    def workers(self) -> list[WorkerInfo]:
+        """The workers that are not gone."""
+        response = self._link.call(self._link.stub.ListWorkers, control_pb2.ListWorkersRequest())
+        return [to_worker(worker) for worker in response.workers]
+
+    def trials(
+        self, study: str | None = None, *, states: Iterable[TrialState | str] = ()
+    ) -> Iterator[TrialInfo]:
+        """Trials, in the order in which they were submitted, asked for page by page.
+
+        Args:
+            study: whose; None for those of all studies.
+            states: only those that are in one of these; all by default.
+
+        Raises:
+            RefusedError: if there is no such state.
+        """
+        try:
+            wanted = [from_state(state) for state in states]
+        except ValueError as error:
+            raise RefusedError(f"{error}; there are {', '.join(list(TrialState)[:-1])}") from None
+        return self._pages(control_pb2.ListTrialsRequest(study=study or "", states=wanted, page_size=_PAGE))
+
+    def _pages(self, request: control_pb2.ListTrialsRequest) -> Iterator[TrialInfo]:
+        while True:
+            response = self._link.call(self._link.stub.ListTrials, request)
+            yield from (to_trial(trial) for trial in response.trials)
+            if not response.next_page_token:
+                return
+            request.page_token = response.next_page_token
+
+    def watch(self, after: int | None = None, study: str | None = None) -> Watch:
+        """What happens, as it happens: every event once, in order, until the pool closes.
+
+        It has begun when this returns. A connection that is lost is made again by itself.
+
+        Args:
+            after: begin behind the event of this number, with 0 at the first one; by default now.
+            study: whose events; None for those of all studies. Those of the pool and its workers always come.
+
+        Raises:
+            EventsForgottenError: if the events behind ``after`` are not kept any more.
+            LimitExceededError: if this host has too many streams open.
+        """
+        return Watch(self._link, after, study or "", self._reconnect)
+
+    def pause(self) -> PoolStatus:
+        """Have no trial leased to a worker until :meth:`resume`; what runs goes on. Idempotent."""
+        return to_status(self._link.call(self._link.stub.Pause, control_pb2.PauseRequest()))
+
+    def resume(self) -> PoolStatus:
+        """Have trials leased again. Idempotent."""
+        return to_status(self._link.call(self._link.stub.Resume, control_pb2.ResumeRequest()))
+
+    def set_parallelism(self, parallelism: int) -> PoolStatus:
+        """Have so many trials run at once, over all studies of the pool.
+
+        It holds when this returns: a smaller number lets what runs finish, and starts nothing until there is
+        room.
+
+        Args:
+            parallelism: from 1 to the status' ``max_parallelism``.
+
+        Raises:
+            BadRequestError: if it is not in that range.
+        """
+        request = control_pb2.SetParallelismRequest(parallelism=_whole("parallelism", parallelism, 32))
+        return to_status(self._link.call(self._link.stub.SetParallelism, request))
+
+    def cancel_trial(self, tid: int, study: str | None = None, reason: str = "") -> TrialInfo:
+        """End one trial, waiting or running; it settles as cancelled, unless it ends by itself before that.
+
+        Args:
+            tid: its number.
+            study: its study.
+            reason: goes into the trial's record; at most 1,000 characters.
+
+        Returns:
+            The trial as it is now: of one that has settled nothing changes.
+
+        Raises:
+            NotFoundError: if the study has no such trial.
+        """
+        request = control_pb2.CancelTrialRequest(study=study or "", tid=_whole("tid", tid, 64), reason=reason)
+        return to_trial(self._link.call(self._link.stub.CancelTrial, request))
+
+    def stop(self, study: str | None = None, finish_running: bool = False) -> StudyInfo:
+        """End a study: what waits is cancelled, what has finished is kept, and its ``fmin`` returns the best.
+
+        Args:
+            study: which.
+            finish_running: let what runs finish first; otherwise it is cancelled too.
+        """
+        request = control_pb2.StopStudyRequest(study=study or "", finish_running=finish_running)
+        return to_study(self._link.call(self._link.stub.StopStudy, request))
+
+    def drain_worker(self, worker: str) -> WorkerInfo:
+        """Give a worker nothing more; it leaves when its trial has ended.
+
+        Args:
+            worker: its name.
+
+        Raises:
+            NotFoundError: if there is none of that name.
+        """
+        request = control_pb2.DrainWorkerRequest(worker=worker)
+        return to_worker(self._link.call(self._link.stub.DrainWorker, request))
+
+    def submit(self, points: Sequence[Mapping[str, Any]], study: str | None = None) -> list[int]:
+        """Have a running search evaluate these points next, before what its algorithm proposes.
+
+        Args:
+            points: 1 to 1,000; a value for each label of the space that is active, and of ``hp.choice`` the
+                index.
+            study: which search.
+
+        Returns:
+            The numbers of their trials, in the order of the points.
+
+        Raises:
+            RefusedError: if JSON cannot say a point.
+            BadRequestError: if one is no point of the space: then none is submitted.
+            WrongStateError: if the study is evaluated from outside, or is ending.
+        """
+        request = control_pb2.SubmitTrialsRequest(study=study or "", points=map(from_point, points))
+        return list(self._link.call(self._link.stub.SubmitTrials, request).tids)
+
+    def evaluate(
+        self,
+        points: Iterable[Point] | AsyncIterable[Point],
+        *,
+        study: str | None = None,
+        in_flight: int | None = None,
+    ) -> Evaluations:
+        """Have points evaluated by the pool's workers; their outcomes, in the order in which they complete.
+
+        The points may come from a generator that looks at the outcomes so far: the next one is asked for when
+        fewer than ``in_flight`` are without an outcome that was taken. A connection that is lost is made
+        again by itself; no point is run twice for that, and no outcome lost. The result is an iterator and an
+        async iterator.
+
+        Args:
+            points: each a value for each hyperparameter, or a pair of an id and that; an iterable or an async
+                one. An id is unique within the study: one that the service has seen is answered and not run
+                again.
+            study: one that is evaluated from outside.
+            in_flight: how many points may be without an outcome. By default, for a list what the service
+                takes in at once; for anything else one more than the trials that can run at once, so that
+                proposals know as much as they can and no worker waits.
+
+        Raises:
+            RefusedError: if an argument makes no sense.
+        """
+        return Evaluations(
+            self.evaluation(study), points, in_flight, lambda: self.status().max_parallelism + 1
+        )
+
+    def evaluation(self, study: str | None = None) -> EvaluationStream:
+        """The same for who would rather call than be asked: points go in and outcomes come out as you like.
+
+        Args:
+            study: one that is evaluated from outside.
+        """
+        return EvaluationStream(self._link, study or "", self._reconnect)
+
+    def close(self) -> None:
+        """End all calls, watches and evaluations, and the connection. Idempotent."""
+        self._link.close()
+
+    def __enter__(self) -> ControlClient:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"ControlClient({self._link.address!r})"
+
+
+def _whole(name: str, value: int, bits: int) -> int:
+    """A whole number, as far as the wire can carry it."""
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise RefusedError(f"{name} must be a whole number, got {value!r}") from None
+    if not -(2 ** (bits - 1)) <= number < 2 ** (bits - 1):
+        raise RefusedError(f"{name} must be a whole number of {bits} bits, got {value}")
+    return number

@@ -1,0 +1,130 @@
+"""The channel to a control service: where it leads, what encrypts it, and what each call carries."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import grpc
+
+from sparkopt.errors import ControlError, RefusedError, UnreachableError
+from sparkopt.wire import addresses
+from sparkopt.wire.limits import AUTHORITY_NAME, CERTIFICATE_NAME, channel_options
+from sparkopt.wire.statuses import control_error_of
+from sparkopt.wire.tokens import bearer, is_token
+from sparkopt.wire.v1 import control_pb2_grpc
+
+M = TypeVar("M")
+
+_TOO_OLD: Final = grpc.StatusCode.UNIMPLEMENTED
+
+
+class Link:
+    """A channel, and the calls on it.
+
+    Args:
+        address: ``host:port``.
+        token: what each call carries.
+        ca_cert: who is believed to be the service: PEM, or its file.
+        timeout: seconds that a call may take.
+
+    Attributes:
+        address: as given.
+        timeout: as given.
+        stub: the calls.
+        metadata: what each of them carries.
+
+    Raises:
+        RefusedError: if an argument makes no sense, or the token would travel in the clear.
+    """
+
+    def __init__(self, address: str, token: str, ca_cert: str | Path | bytes | None, timeout: float) -> None:
+        if not timeout > 0:
+            raise RefusedError(f"timeout must be a positive number of seconds, got {timeout}")
+        self.address = address
+        self.timeout = timeout
+        self.metadata = bearer(_checked_token(token))
+        self._channel = _open_channel(address, ca_cert)
+        self.stub = control_pb2_grpc.ControlServiceStub(self._channel)
+
+    def call(self, method: Callable[..., M], request: Any) -> M:
+        """Make a call that is answered once.
+
+        Raises:
+            ControlError: if it was refused, or nobody answers.
+        """
+        try:
+            return method(request, metadata=self.metadata, timeout=self.timeout)
+        except grpc.RpcError as error:
+            raise self.error(error) from None
+        except ValueError as error:
+            raise self.closed() from error
+
+    def error(self, error: grpc.RpcError) -> ControlError:
+        """What a failed call means."""
+        meant = control_error_of(error)
+        if isinstance(meant, UnreachableError) and not meant.reason:
+            return UnreachableError(
+                f"nobody answers at {self.address}: {meant}. Is a pool open to control there, or a `sparkopt"
+                " serve`? Off loopback it speaks TLS: is ca_cert the file that it names?"
+            )
+        if error.code() is _TOO_OLD:
+            return ControlError(f"what answers at {self.address} does not know this call: {meant}")
+        return meant
+
+    def closed(self) -> UnreachableError:
+        """What a call on a closed client means."""
+        return UnreachableError(f"this client of {self.address} is closed", "CLIENT_CLOSED")
+
+    def close(self) -> None:
+        """End all calls and the connection. Idempotent."""
+        self._channel.close()
+
+
+def _checked_token(token: str) -> str:
+    # The message must not show it.
+    if not is_token(token):
+        raise RefusedError(
+            "token must be 1 to 1,024 visible ASCII characters without a space: strip what you have read"
+        )
+    return token
+
+
+def _open_channel(address: str, ca_cert: str | Path | bytes | None) -> grpc.Channel:
+    try:
+        host, _ = addresses.split(address)
+    except ValueError as error:
+        raise RefusedError(f"there is no service at {address!r}: {error}") from None
+    if ca_cert is None:
+        if not addresses.is_loopback(host):
+            raise RefusedError(
+                f"without ca_cert the token would travel to {host} in the clear, for others to read: name"
+                " the certificate that the service shows, or the authority that signed it (ca_cert=...)"
+            )
+        # Whatever proxy the environment names, this host is reached without it.
+        return grpc.insecure_channel(address, [*channel_options(), ("grpc.enable_http_proxy", 0)])
+    pem = ca_cert if isinstance(ca_cert, bytes) else _read(Path(ca_cert))
+    options: list[tuple[str, Any]] = [*channel_options()]
+    if _is_pools_own(pem):
+        options.append(("grpc.ssl_target_name_override", CERTIFICATE_NAME))
+    return grpc.secure_channel(address, grpc.ssl_channel_credentials(pem), options)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise RefusedError(f"ca_cert {path} cannot be read: {error.strerror or error}") from error
+
+
+def _is_pools_own(pem: bytes) -> bool:
+    """Whether a pool has made this for itself; the pool's name is then good at any address."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    try:
+        context.load_verify_locations(cadata=pem.decode("ascii"))
+    except (ssl.SSLError, ValueError) as error:
+        raise RefusedError(f"ca_cert holds no certificates in PEM: {error}") from error
+    subjects = [known["subject"] for known in context.get_ca_certs()]
+    return subjects == [((("commonName", AUTHORITY_NAME),),)]

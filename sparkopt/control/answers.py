@@ -1,0 +1,61 @@
+"""What became of a trial, as an answer to who asked for it."""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import TYPE_CHECKING, Final
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from sparkopt.core.states import Outcome
+from sparkopt.wire.v1 import control_pb2
+
+if TYPE_CHECKING:
+    from sparkopt.control.kept import Point
+    from sparkopt.coordinator import Settled
+
+_STATES: Final = {
+    Outcome.OK: control_pb2.TRIAL_STATE_OK,
+    Outcome.FAILED: control_pb2.TRIAL_STATE_FAILED,
+    Outcome.CANCELLED: control_pb2.TRIAL_STATE_CANCELLED,
+    Outcome.LOST: control_pb2.TRIAL_STATE_LOST,
+}
+
+
+def answer_of(study: str, point: Point, settled: Settled) -> control_pb2.EvaluateResponse:
+    """The answer to a point whose trial has settled; a result in a file is left out."""
+    answer = control_pb2.EvaluateResponse(id=point.id)
+    evaluation = answer.evaluation
+    trial = evaluation.trial
+    trial.study = study
+    trial.tid = settled.tid
+    trial.state = _STATES[settled.outcome]
+    if point.struct is not None:
+        trial.values.CopyFrom(point.struct)
+    trial.attempt = settled.attempt
+    trial.worker = settled.worker or ""
+    trial.host = settled.host
+    _tell(trial.submitted, point.submitted)
+    if point.started:
+        _tell(trial.started, point.started)
+    _tell(trial.settled, time.time())
+    trial.seconds = settled.seconds
+    if settled.loss is not None:
+        trial.loss = settled.loss
+    trial.reason = settled.reason
+    trial.request_id = point.id
+    if settled.result is not None and isinstance(settled.result.body, bytes):
+        evaluation.result = settled.result.body.decode("ascii", "replace")
+    if settled.failure is not None:
+        failure = settled.failure
+        evaluation.failure.type = failure.type
+        evaluation.failure.message = failure.message
+        evaluation.failure.traceback = failure.traceback
+        trial.reason = f"{failure.type}: {failure.message}".splitlines()[0]
+    return answer
+
+
+def _tell(timestamp: Timestamp, seconds: float) -> None:
+    rest, whole = math.modf(seconds)
+    timestamp.seconds, timestamp.nanos = int(whole), int(rest * 1e9)

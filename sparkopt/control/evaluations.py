@@ -1,0 +1,386 @@
+"""Studies that are evaluated from outside: what they were asked, by which stream, and what became of it.
+
+    Asker ──▶ ask ──▶ its own queue ──▶ in turns, as many as keep the workers busy ──▶ coordinator
+    Asker ◀── answer ◀────────────────────── put_settled ◀─────────────────────────────────┘
+      └──▶ sent ──▶ Kept, for who asks again
+
+Everything here runs on the coordinator's loop: a point takes no hop to another thread. Points wait here
+rather than in the core, which knows studies only, so that streams take turns.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import itertools
+import json
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from sparkopt.control.answers import answer_of
+from sparkopt.control.kept import Kept, Point
+from sparkopt.control.values import struct_of, values_of
+from sparkopt.core import events
+from sparkopt.core.states import TrialKey, TrialState
+from sparkopt.errors import (
+    BadRequestError,
+    NotFoundError,
+    PoolClosedError,
+    RefusedError,
+    SparkoptError,
+    StudyStoppedError,
+    UnreachableError,
+    WrongStateError,
+)
+from sparkopt.wire.v1 import control_pb2
+
+if TYPE_CHECKING:
+    from sparkopt.control.evaluating import Asker
+    from sparkopt.coordinator import Coordinator, Payload, Reported, Request, Settled, Started
+
+SILENCE_SECONDS: Final = 30.0
+"""How long a stream may say nothing at all."""
+
+_ID_CHARACTERS: Final = 200
+
+_canonical: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
+
+Argument = Callable[[Mapping[str, Any]], bytes]
+"""Makes the objective's pickled argument of a point; raises RefusedError if it is none of the space."""
+
+Ended = Callable[[SparkoptError | None], None]
+"""Told once that nothing of a study runs any more, and why, if it was not stopped."""
+
+
+class Evaluations:
+    """Those of a pool, by name. On the coordinator's loop only.
+
+    Attributes:
+        parallelism: how many trials may ever run at once.
+        silence: seconds that a stream may take to send its first point.
+
+    Args:
+        coordinator: runs their trials.
+    """
+
+    def __init__(self, coordinator: Coordinator) -> None:
+        self._coordinator = coordinator
+        self.silence = SILENCE_SECONDS
+        self.parallelism = coordinator.machine.limit
+        self._studies: dict[str, EvaluatedStudy] = {}
+
+    def open(
+        self,
+        name: str,
+        objective: bytes,
+        argument: Argument,
+        max_attempts: int,
+        trial_timeout: float | None,
+        on_end: Ended,
+    ) -> EvaluatedStudy:
+        """Begin a study.
+
+        Args:
+            name: unique within the pool.
+            objective: pickled, and such that its results come home as JSON.
+            argument: makes its argument of a point.
+            max_attempts: how many workers a trial may take down before it settles as lost.
+            trial_timeout: seconds that a trial may take; None for any.
+            on_end: told of its end.
+        """
+        study = EvaluatedStudy(self._coordinator, name, argument, self.parallelism, on_end)
+        self._studies[name] = study
+        self._coordinator.add_study(name, study, objective, max_attempts, trial_timeout)
+        return study
+
+    def get(self, name: str) -> EvaluatedStudy | None:
+        """The study of this name, whether or not it goes on; None if it is no evaluation."""
+        return self._studies.get(name)
+
+    def to_ask(self, name: str) -> EvaluatedStudy:
+        """The study that a client means.
+
+        Args:
+            name: empty for the only study that goes on.
+
+        Raises:
+            NotFoundError: if there is none.
+            WrongStateError: if there are several, or this one is a search.
+            StudyStoppedError: if it was stopped.
+            UnreachableError: if the pool is closing.
+        """
+        if self._coordinator.studies.failure is not None:
+            raise unreachable(self._coordinator.studies.failure)
+        open_ = list(self._coordinator.studies)
+        if not name:
+            if not open_:
+                raise NotFoundError("no study goes on in this pool", "NO_STUDY")
+            if len(open_) > 1:
+                raise WrongStateError(f"name one of the studies: {', '.join(open_)}", "STUDY_NOT_NAMED")
+            (name,) = open_
+        study = self._studies.get(name)
+        if study is None and name in open_:
+            raise WrongStateError(
+                f"{name} is a search, whose algorithm proposes: have it evaluate points with SubmitTrials",
+                "NOT_EVALUATED",
+            )
+        if study is None:
+            raise NotFoundError(f"there is no study {name[:_ID_CHARACTERS]!r} in this pool", "NO_STUDY")
+        if study.stopping:
+            raise study.stopped()
+        return study
+
+
+class EvaluatedStudy:
+    """A study whose points come from outside, as the coordinator's end of it.
+
+    Attributes:
+        name: unique within the pool.
+        stopping: whether it takes no more points.
+
+    Args:
+        coordinator: runs its trials.
+        name: of the study.
+        argument: makes the objective's argument of a point.
+        parallelism: how many of its trials may ever run at once.
+        on_end: told of its end.
+    """
+
+    def __init__(
+        self, coordinator: Coordinator, name: str, argument: Argument, parallelism: int, on_end: Ended
+    ) -> None:
+        self.name = name
+        self.stopping = False
+        self._coordinator = coordinator
+        self._argument = argument
+        # Behind each that runs there is one more, so that a worker that becomes free has its next at once.
+        self._most = 2 * parallelism
+        self._on_end = on_end
+        self._tids = itertools.count()
+        self._points: dict[str, Point] = {}
+        self._turns: deque[deque[Point]] = deque()
+        self._trials: dict[int, Point] = {}
+        self._askers: dict[Asker, None] = {}
+        self._kept = Kept(self._forget)
+        self._loop = asyncio.get_running_loop()
+        self._going_on = False
+        self._patience: asyncio.TimerHandle | None = None
+        self._ended = False
+
+    def request_id(self, tid: int) -> str:
+        """The client's id of a trial that has not settled; empty if there is no such trial."""
+        point = self._trials.get(tid)
+        return "" if point is None else point.id
+
+    # Streams.
+
+    def join(self, asker: Asker) -> None:
+        """A stream has begun."""
+        self._askers[asker] = None
+
+    def leave(self, asker: Asker) -> None:
+        """A stream has ended. Its points go on."""
+        self._askers.pop(asker, None)
+        for point in asker.owed:
+            point.asker = None
+        for point in asker.unsent():
+            self.sent(point)
+
+    def ask(self, asker: Asker, request: control_pb2.EvaluateRequest) -> None:
+        """A stream wants to know what a point comes to."""
+        try:
+            point = self._point(request)
+        except BadRequestError as error:
+            rejection = control_pb2.Rejection(reason=error.reason, message=str(error))
+            asker.reject(control_pb2.EvaluateResponse(id=request.id, rejected=rejection))
+            return
+        if point.answer is not None:
+            self._kept.take(point)
+            point.unsent += 1
+            asker.answer(point)
+        elif point.asker is not asker:
+            if point.asker is not None:
+                point.asker.release(point)
+            point.asker = asker
+            asker.owe(point)
+            if point.id not in self._points:
+                self._points[point.id] = point
+                if not asker.waiting:
+                    self._turns.append(asker.waiting)
+                asker.waiting.append(point)
+                self._feed()
+
+    def sent(self, point: Point) -> None:
+        """An answer is out, or its stream has ended."""
+        point.unsent -= 1
+        if not point.unsent:
+            self._keep(point)
+
+    def _point(self, request: control_pb2.EvaluateRequest) -> Point:
+        """The point of a request, known or new.
+
+        Raises:
+            BadRequestError: if it is none, or another of the same id.
+        """
+        name = request.id
+        if not 0 < len(name) <= _ID_CHARACTERS:
+            raise BadRequestError(f"an id has 1 to {_ID_CHARACTERS} characters, not {len(name)}", "BAD_ID")
+        values = values_of(request.point)
+        digest = hashlib.blake2b(_canonical(values).encode(), digest_size=16).digest()
+        known = self._points.get(name)
+        if known is None:
+            struct = struct_of(values)
+            try:
+                argument = self._argument(values)
+            except RefusedError as error:
+                raise BadRequestError(f"the point {error}", "BAD_POINT") from error
+            return Point(name, digest, request.ByteSize(), values, struct, argument)
+        if known.digest != digest:
+            raise BadRequestError(f"{name!r} is the id of another point", "ID_REUSED")
+        return known
+
+    # The coordinator.
+
+    def _feed(self) -> None:
+        """Make trials of the points that have waited longest, a stream's after another's."""
+        fed: list[Point] = []
+        while self._turns and len(self._trials) < self._most:
+            waiting = self._turns.popleft()
+            point = waiting.popleft()
+            if waiting:
+                self._turns.append(waiting)
+            point.tid, point.submitted = next(self._tids), time.time()
+            self._trials[point.tid] = point
+            fed.append(point)
+        if fed:
+            proposals = [(point.tid, point.argument or b"") for point in fed]
+            self._coordinator.submit(self.name, proposals, [point.values or {} for point in fed])
+
+    def put_started(self, started: Started) -> None:
+        """An attempt was sent to a worker."""
+        point = self._trials.get(started.tid)
+        if point is not None:
+            point.started = started.time
+
+    def put_report(self, reported: Reported, taken: Callable[[], None]) -> None:
+        """Nobody listens to what an objective says while it runs."""
+        if reported.body is not None:
+            _remove(reported.body)
+        taken()
+
+    def take_request(self, request: Request) -> bool:
+        """Nobody answers what an objective asks for."""
+        return False
+
+    def put_settled(self, settled: Settled) -> None:
+        """A trial has its final state."""
+        point = self._trials.pop(settled.tid)
+        asker = point.asker
+        if settled.exception is not None:
+            _remove(settled.exception)  # its text is what can be told
+        result = None if settled.result is None else settled.result.body
+        point.settled(answer_of(self.name, point, settled), result if isinstance(result, Path) else None)
+        if asker is None:
+            self._keep(point)
+        else:
+            point.unsent += 1
+            asker.settle(point)
+        if not self._going_on:
+            # The machine is in the middle of a step.
+            self._going_on = True
+            self._loop.call_soon(self._go_on)
+
+    def put_failure(self, error: SparkoptError) -> None:
+        """Nothing will settle any more."""
+        self.stopping = True
+        for asker in self._askers:
+            asker.fail(unreachable(error))
+        self._end(error)
+
+    def _go_on(self) -> None:
+        self._going_on = False
+        if not self.stopping:
+            self._feed()
+        elif not self._trials and not self._ended:
+            self._coordinator.close_study(self.name)
+            self._end(None)
+
+    # The end.
+
+    def stop(self, finish_running: bool = False, grace: float | None = None) -> None:
+        """Take no more points, and end once nothing runs. May be called again, with less patience.
+
+        Args:
+            finish_running: whether what runs may finish; else it is cancelled.
+            grace: seconds that it may take for that; None for as long as it takes.
+        """
+        if self._ended:
+            return
+        self.stopping = True
+        self._drop_waiting()
+        for asker in list(self._askers):
+            asker.fail(self.stopped(), when_answered=True)
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
+        reason = "the study was stopped"
+        if not finish_running:
+            self._coordinator.step(events.CancelRequested(self.name, None, reason))
+        else:
+            for tid in list(self._trials):
+                trial = self._coordinator.machine.trials.get(TrialKey(self.name, tid))
+                if trial is not None and trial.state is TrialState.PENDING:
+                    self._coordinator.step(events.CancelRequested(self.name, tid, reason))
+            if grace is not None:
+                self._patience = self._loop.call_later(grace, self.stop)
+        self._go_on()
+
+    def stopped(self) -> StudyStoppedError:
+        """What clients are told once it stops."""
+        return StudyStoppedError(f"{self.name} was stopped: it takes no more points", "STUDY_STOPPED")
+
+    def _drop_waiting(self) -> None:
+        for waiting in self._turns:
+            for point in waiting:
+                del self._points[point.id]
+                if point.asker is not None:
+                    point.asker.release(point, dropped=True)
+            waiting.clear()
+        self._turns.clear()
+
+    def _end(self, error: SparkoptError | None) -> None:
+        if self._ended:
+            return
+        self._ended = True
+        if self._patience is not None:
+            self._patience.cancel()
+        self._drop_waiting()
+        self._kept.clear()
+        self._points.clear()
+        self._on_end(error)
+
+    def _keep(self, point: Point) -> None:
+        if self._ended:
+            point.remove_file()
+        else:
+            self._kept.add(point)
+
+    def _forget(self, point: Point) -> None:
+        del self._points[point.id]
+
+
+def _remove(payload: Payload) -> None:
+    """Leave a payload unread."""
+    if isinstance(payload.body, Path):
+        with contextlib.suppress(OSError):
+            payload.body.unlink()
+
+
+def unreachable(error: SparkoptError) -> UnreachableError:
+    """What clients are told when a pool has closed or lost its workers."""
+    why = "the pool is closing" if isinstance(error, PoolClosedError) else str(error)
+    return UnreachableError(why, "POOL_CLOSED")

@@ -1,0 +1,183 @@
+"""What happens in a pool, numbered, for who watches.
+
+    happened ──▶ kept, the last 100,000, each with its number ◀── Watcher, at its own place
+
+Nobody gets a queue of its own: a watcher is a place in what is kept. One that reads so slowly that a quarter
+of that piles up in front of it is told so and dropped; what it has missed is kept for a while yet. Whoever
+makes events waits for nobody, and messages are made by who sends them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from sparkopt.errors import EventsForgottenError, LimitExceededError
+from sparkopt.wire.v1 import control_pb2
+
+KEPT: Final = 100_000
+"""How many events are kept."""
+
+_TAKEN: Final = 256
+"""How many events a watcher takes at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Happened:
+    """An event.
+
+    Attributes:
+        time: when, in seconds since the epoch.
+        study: whose; empty if it is the pool's or a worker's.
+        fill: makes its message, with what was so then.
+    """
+
+    time: float
+    study: str
+    fill: Callable[[control_pb2.Event], None]
+
+
+class Feed:
+    """The events of a pool. On the coordinator's loop only.
+
+    Attributes:
+        last: the number of the last event; they are numbered from 1.
+        closed: whether nothing more will come.
+
+    Args:
+        kept: how many events are kept.
+    """
+
+    def __init__(self, kept: int = KEPT) -> None:
+        self.last = 0
+        self.closed = False
+        self._kept: deque[Happened] = deque(maxlen=kept)
+        self._sleepers: asyncio.Future[None] | None = None
+        self._watchers: set[Watcher] = set()
+        self._pile = kept // 4
+        self._due = 0
+
+    def add(self, happened: Happened) -> None:
+        """Number an event, and wake who waits for one."""
+        self._kept.append(happened)
+        self.last += 1
+        if self._watchers:
+            self._wake()
+            if self.last >= self._due:
+                self._drop_slow()
+
+    def close(self) -> None:
+        """Nothing more will come: who watches reads what there is, and is done. Idempotent."""
+        self.closed = True
+        self._wake()
+
+    def watch(self, after: int | None = None) -> Watcher:
+        """A watcher that begins behind an event; None for the last. To be closed when it is done with.
+
+        Raises:
+            EventsForgottenError: if what follows that event is not kept any more, or there was no such event.
+        """
+        after = self.last if after is None else after
+        if after > self.last:
+            raise EventsForgottenError(
+                f"there was no event {after} in this pool, the last one is {self.last}: the number is from"
+                " another pool. Ask for the status, and watch from its last_event.",
+                "EVENTS_FORGOTTEN",
+            )
+        if after < self._forgotten:
+            raise EventsForgottenError(
+                f"the events behind {after} are not kept any more, only those behind {self._forgotten}: ask"
+                " for the status, and watch from its last_event.",
+                "EVENTS_FORGOTTEN",
+            )
+        watcher = Watcher(self, after, self.last)
+        self._watchers.add(watcher)
+        self._due = min(self._due, self.last + self._pile + 1)
+        return watcher
+
+    @property
+    def _forgotten(self) -> int:
+        """The number of the last event that is not kept."""
+        return self.last - len(self._kept)
+
+    def _drop_slow(self) -> None:
+        """Drop who is due, and note when the next one could be."""
+        self._due = self.last + self._pile + 1
+        for watcher in self._watchers:
+            # What there was when it began does not count, as long as it has not read it.
+            limit = max(watcher.place, watcher.began) + self._pile
+            if self.last > limit:
+                watcher.drop()
+            else:
+                self._due = min(self._due, limit + 1)
+
+    def _wake(self) -> None:
+        if self._sleepers is not None:
+            self._sleepers.set_result(None)
+            self._sleepers = None
+
+    async def _sleep(self) -> None:
+        """Wait for the next event."""
+        if self._sleepers is None:
+            self._sleepers = asyncio.get_running_loop().create_future()
+        await asyncio.shield(self._sleepers)
+
+    def _behind(self, place: int) -> list[Happened]:
+        """The next few events behind a place."""
+        start = place - self._forgotten
+        return list(itertools.islice(self._kept, start, start + _TAKEN))
+
+
+class Watcher:
+    """Somebody's place among the events.
+
+    Attributes:
+        place: the number of the last event that was taken.
+        began: the number of the last event when it began.
+        dropped: done once it has read too slowly.
+    """
+
+    def __init__(self, feed: Feed, place: int, began: int) -> None:
+        self.place = place
+        self.began = began
+        self.dropped: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._feed = feed
+
+    async def take(self) -> list[tuple[int, Happened]]:
+        """Wait for the next events, and take them with their numbers; none once the pool has closed.
+
+        Raises:
+            LimitExceededError: if it was too slow.
+        """
+        feed = self._feed
+        while self.place == feed.last and not feed.closed:
+            await feed._sleep()
+        if self.dropped.done() or self.place < feed._forgotten:
+            raise too_slow()
+        happened = feed._behind(self.place)
+        numbered = list(enumerate(happened, self.place + 1))
+        self.place += len(happened)
+        return numbered
+
+    def drop(self) -> None:
+        """It was too slow."""
+        if not self.dropped.done():
+            self.dropped.set_result(None)
+
+    def close(self) -> None:
+        """Watch no more."""
+        self._feed._watchers.discard(self)
+        self.dropped.cancel()
+
+
+def too_slow() -> LimitExceededError:
+    """What a watcher is told that has read too slowly."""
+    return LimitExceededError(
+        "events came faster than this watch read them: read faster, and come back with the last number that"
+        " was read",
+        "TOO_SLOW",
+    )

@@ -1,0 +1,219 @@
+"""Records as messages: made when somebody asks, or is sent an event."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping
+from numbers import Real
+from typing import TYPE_CHECKING, Any, Final
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from sparkopt.control.values import struct_of
+from sparkopt.core.states import Outcome, TrialKey, TrialState, WorkerState
+from sparkopt.wire.report_kinds import ReportKind
+from sparkopt.wire.v1 import control_pb2
+
+if TYPE_CHECKING:
+    from sparkopt.control.book import Book
+    from sparkopt.control.feed import Happened
+    from sparkopt.control.records import Attempt, StudyRecord, TrialRecord, WorkerRecord
+    from sparkopt.core.machine import Machine
+
+STATES: Final = {
+    TrialState.PENDING: control_pb2.TRIAL_STATE_PENDING,
+    TrialState.LEASED: control_pb2.TRIAL_STATE_LEASED,
+    TrialState.CANCELLING: control_pb2.TRIAL_STATE_CANCELLING,
+    Outcome.OK: control_pb2.TRIAL_STATE_OK,
+    Outcome.FAILED: control_pb2.TRIAL_STATE_FAILED,
+    Outcome.CANCELLED: control_pb2.TRIAL_STATE_CANCELLED,
+    Outcome.LOST: control_pb2.TRIAL_STATE_LOST,
+}
+"""A trial's state as it is told outside."""
+
+UNSETTLED: Final = frozenset({STATES[state] for state in TrialState if state in STATES})
+"""Those of them that are not final."""
+
+
+def tell(timestamp: Timestamp, seconds: float) -> None:
+    """Write a time since the epoch."""
+    rest, whole = math.modf(seconds)
+    timestamp.seconds, timestamp.nanos = int(whole), int(rest * 1e9)
+
+
+# What there is.
+
+
+def trial_of(book: Book, trial: TrialRecord) -> control_pb2.Trial:
+    """A trial as it is now."""
+    message = control_pb2.Trial()
+    _fill_trial(message, trial)
+    message.state = STATES[book.state_of(trial)]
+    if trial.attempt is not None:
+        _fill_attempt(message, trial.attempt)
+    if trial.outcome is not None:
+        _fill_settlement(message, trial)
+    return message
+
+
+def study_of(book: Book, study: StudyRecord) -> control_pb2.Study:
+    """A study as it is now."""
+    message = control_pb2.Study(
+        name=study.name,
+        kind=control_pb2.STUDY_KIND_SEARCH if study.is_search else control_pb2.STUDY_KIND_EVALUATION,
+        trials=_counts(len(study.trials), book.leased_of(study.name), study.outcomes),
+    )
+    tell(message.opened, study.opened)
+    if study.ended is not None:
+        tell(message.ended, study.ended)
+    if study.best is not None and study.best.loss is not None:
+        message.best_loss, message.best_tid = study.best.loss, study.best.tid
+    return message
+
+
+def status_of(book: Book, machine: Machine, version: str, last_event: int) -> control_pb2.PoolStatus:
+    """The pool as it is now."""
+    message = control_pb2.PoolStatus(
+        pool=book.pool,
+        version=version,
+        parallelism=machine.limit,
+        max_parallelism=book.max_parallelism,
+        paused=machine.paused,
+        workers=book.reachable_workers(),
+        trials=_counts(machine.submitted, machine.leased, machine.settled),
+        idle_share=book.idle_share(),
+        trials_per_second=book.trials_per_second(),
+        last_event=last_event,
+        studies=[study_of(book, study) for study in book.studies.values()],
+    )
+    tell(message.opened, book.opened)
+    return message
+
+
+def worker_of(book: Book, worker: WorkerRecord) -> control_pb2.Worker:
+    """A worker as it is now, or was when it left."""
+    hello = worker.hello
+    message = control_pb2.Worker(
+        name=hello.worker,
+        state=_worker_state(book, worker),
+        host=hello.host,
+        pid=hello.pid,
+        gang=hello.gang,
+        generation=hello.generation,
+        trials=worker.trials,
+        busy_seconds=worker.busy_by(time.monotonic()),
+    )
+    tell(message.joined, worker.joined)
+    if worker.lease is not None:
+        message.study, message.tid = worker.lease.trial
+    return message
+
+
+def _worker_state(book: Book, worker: WorkerRecord) -> control_pb2.WorkerState.ValueType:
+    known = book.known_worker(worker)
+    if known is None:
+        return control_pb2.WORKER_STATE_GONE
+    if known.state is not WorkerState.READY:
+        return control_pb2.WORKER_STATE_UNREACHABLE
+    if known.draining is not None:
+        return control_pb2.WORKER_STATE_DRAINING
+    return control_pb2.WORKER_STATE_IDLE if known.lease is None else control_pb2.WORKER_STATE_BUSY
+
+
+def _counts(submitted: int, leased: int, outcomes: Mapping[Outcome, int]) -> control_pb2.TrialCounts:
+    ok, failed = outcomes.get(Outcome.OK, 0), outcomes.get(Outcome.FAILED, 0)
+    cancelled, lost = outcomes.get(Outcome.CANCELLED, 0), outcomes.get(Outcome.LOST, 0)
+    return control_pb2.TrialCounts(
+        submitted=submitted,
+        pending=submitted - leased - ok - failed - cancelled - lost,
+        leased=leased,
+        ok=ok,
+        failed=failed,
+        cancelled=cancelled,
+        lost=lost,
+    )
+
+
+# What has happened: with what was so then.
+
+
+def event_of(happened: Happened) -> control_pb2.Event:
+    """An event as a message."""
+    event = control_pb2.Event()
+    tell(event.time, happened.time)
+    happened.fill(event)
+    return event
+
+
+def fill_submitted(trial: TrialRecord, event: control_pb2.Event) -> None:
+    """A trial was submitted."""
+    _fill_trial(event.submitted, trial)
+    event.submitted.state = control_pb2.TRIAL_STATE_PENDING
+
+
+def fill_started(trial: TrialRecord, attempt: Attempt, event: control_pb2.Event) -> None:
+    """An attempt was sent to a worker."""
+    _fill_trial(event.started, trial)
+    event.started.state = control_pb2.TRIAL_STATE_LEASED
+    _fill_attempt(event.started, attempt)
+
+
+def fill_requeued(trial: TrialRecord, attempt: Attempt, event: control_pb2.Event) -> None:
+    """An attempt was lost, and its trial waits for another worker."""
+    _fill_trial(event.requeued, trial)
+    event.requeued.state = control_pb2.TRIAL_STATE_PENDING
+    _fill_attempt(event.requeued, attempt)
+
+
+def fill_settled(trial: TrialRecord, event: control_pb2.Event) -> None:
+    """A trial has its final state."""
+    message = event.settled
+    _fill_trial(message, trial)
+    if trial.attempt is not None:
+        _fill_attempt(message, trial.attempt)
+    _fill_settlement(message, trial)
+
+
+def fill_reported(key: TrialKey, kind: ReportKind, name: str, event: control_pb2.Event) -> None:
+    """A trial that runs has said something."""
+    reported = event.reported
+    reported.study, reported.tid, reported.kind, reported.name = key.study, key.tid, kind.value, name
+
+
+def _fill_trial(message: control_pb2.Trial, trial: TrialRecord) -> None:
+    message.study, message.tid, message.request_id = trial.study.name, trial.tid, trial.request_id
+    values = proposed(trial.values) if trial.study.is_search else trial.values
+    message.values.CopyFrom(struct_of(values))
+    tell(message.submitted, trial.submitted)
+
+
+def _fill_attempt(message: control_pb2.Trial, attempt: Attempt) -> None:
+    message.attempt = attempt.number
+    message.worker, message.host = attempt.worker.hello.worker, attempt.worker.hello.host
+    tell(message.started, attempt.started)
+
+
+def _fill_settlement(message: control_pb2.Trial, trial: TrialRecord) -> None:
+    assert trial.outcome is not None
+    message.state = STATES[trial.outcome]
+    message.seconds, message.reason = trial.seconds, trial.reason
+    tell(message.settled, trial.settled)
+    if trial.loss is not None:
+        message.loss = trial.loss
+
+
+def proposed(values: Mapping[str, Any]) -> dict[str, Any]:
+    """A value for each label that is active, of hyperopt's lists of one or none."""
+    return {label: _plain(found[0]) for label, found in values.items() if len(found)}
+
+
+def _plain(value: Any) -> Any:
+    """What a message can hold of a value of whatever algorithm."""
+    if value is None or isinstance(value, (bool, str, Real)):
+        return value
+    if not isinstance(value, type) and callable(getattr(value, "tolist", None)):
+        return _plain(value.tolist())
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return str(value)

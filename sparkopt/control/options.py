@@ -1,0 +1,69 @@
+"""What a pool is told of its control service."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+
+from sparkopt.errors import RefusedError
+from sparkopt.wire import addresses
+from sparkopt.wire.tokens import is_token
+
+FilePath = str | os.PathLike[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Control:
+    """Opens a pool to control over gRPC.
+
+    Attributes:
+        listen: ``host:port`` to listen at, an IPv6 host in brackets; port 0 takes a free one, and 0.0.0.0 and
+            [::] every interface. Off loopback it speaks TLS only.
+        token: what a call must carry that may do anything; by default a new one.
+        read_only_token: what a call must carry that may look only; by default a new one.
+        token_file: holds the token instead. A file that does not exist is made, with a new token, readable by
+            its owner only; one that others can read is refused.
+        read_only_token_file: the same for the read-only token.
+        tls_cert: a file with the certificate to use (PEM; with the chain behind it, if there is one), by
+            default one that is made for the pool. With it, it speaks TLS on loopback too.
+        tls_key: the file with its private key (PEM, not encrypted).
+
+    Raises:
+        RefusedError: if an argument makes no sense. Files are looked at when the pool is made.
+    """
+
+    listen: str = "127.0.0.1:0"
+    token: str | None = field(default=None, repr=False)
+    read_only_token: str | None = field(default=None, repr=False)
+    token_file: FilePath | None = None
+    read_only_token_file: FilePath | None = None
+    tls_cert: FilePath | None = None
+    tls_key: FilePath | None = None
+
+    def __post_init__(self) -> None:
+        try:
+            addresses.split(self.listen)
+        except ValueError as error:
+            raise RefusedError(f"cannot listen at {self.listen!r}: {error}") from None
+        for name in ("token", "read_only_token"):
+            token = getattr(self, name)
+            if token is None:
+                continue
+            if getattr(self, f"{name}_file") is not None:
+                raise RefusedError(f"{name} and {name}_file were both given: give one of them")
+            if not is_token(token):
+                raise RefusedError(
+                    f"{name} must be 1 to 1,024 visible ASCII characters without a space: it travels in a"
+                    " header"
+                )
+        if (self.tls_cert is None) != (self.tls_key is None):
+            raise RefusedError("tls_cert and tls_key belong together: give both, or none")
+
+    @classmethod
+    def of(cls, value: bool | str | Control | None) -> Control | None:
+        """What ``control=`` says: whether, or where to listen, or all of it."""
+        if isinstance(value, Control):
+            return value
+        if isinstance(value, str):
+            return cls(listen=value)
+        return cls() if value else None

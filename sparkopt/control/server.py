@@ -1,0 +1,201 @@
+"""The server of a pool's ControlService, on the coordinator's loop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+import grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from sparkopt.control import reach
+from sparkopt.control.book import Book
+from sparkopt.control.credentials import Tokens, users_certificate
+from sparkopt.control.evaluations import Evaluations
+from sparkopt.control.feed import Feed
+from sparkopt.control.options import Control
+from sparkopt.control.service import ControlService
+from sparkopt.control.steering import Steering
+from sparkopt.control.watching import Looking
+from sparkopt.coordinator.authentication import Grant, TokenInterceptor
+from sparkopt.coordinator.calls import CallsInterceptor
+from sparkopt.coordinator.certificates import new_certificate
+from sparkopt.coordinator.channel import StudyChannel
+from sparkopt.coordinator.peers import Peers
+from sparkopt.core.states import Lease, TrialKey
+from sparkopt.errors import RefusedError
+from sparkopt.wire import addresses
+from sparkopt.wire.limits import CONTROL_CONNECTIONS, CONTROL_STREAMS, server_options
+from sparkopt.wire.report_kinds import ReportKind
+from sparkopt.wire.v1 import control_pb2, control_pb2_grpc, worker_pb2
+
+if TYPE_CHECKING:
+    from sparkopt.coordinator import Coordinator, Settled
+
+_READ_ONLY_CALLS: Final = frozenset(
+    {
+        "/sparkopt.v1.ControlService/GetStatus",
+        "/sparkopt.v1.ControlService/ListTrials",
+        "/sparkopt.v1.ControlService/ListWorkers",
+        "/sparkopt.v1.ControlService/WatchEvents",
+        "/grpc.health.v1.Health/",
+        "/grpc.reflection.v1.ServerReflection/",
+        "/grpc.reflection.v1alpha.ServerReflection/",
+    }
+)
+"""What the read-only token is good for."""
+
+_CUT_SECONDS: Final = 0.5
+"""How long calls may take to end when the server stops."""
+
+_SERVICE: Final = control_pb2.DESCRIPTOR.services_by_name["ControlService"].full_name
+
+
+class ControlServer:
+    """Serves a pool's ControlService, as its coordinator's observer.
+
+    Args:
+        control: where to listen, and who may call.
+
+    Attributes:
+        address: ``host:port`` that it listens at, once it has started.
+        token: what a call must carry that may do anything.
+        read_only_token: what a call must carry that may look only.
+        evaluations: the studies that are evaluated from outside, once it has started.
+        book: what there is in the pool, once it has started.
+        feed: what happens in it.
+        certificate: what a client has to trust, PEM; None where there is no TLS.
+
+    Raises:
+        RefusedError: if a file of ``control`` will not do.
+    """
+
+    def __init__(self, control: Control) -> None:
+        self._control = control
+        self._server: grpc.aio.Server | None = None
+        self.address = ""
+        tokens = Tokens.of(control)
+        self.token, self.read_only_token = tokens.control, tokens.read_only
+        self.feed = Feed()
+        self._own = users_certificate(control)
+        self.certificate = None if self._own is None else self._own.trusted
+
+    async def start(self, coordinator: Coordinator) -> None:
+        """Listen.
+
+        Raises:
+            RefusedError: if it cannot listen there.
+        """
+        self._coordinator = coordinator
+        self.evaluations = Evaluations(coordinator)
+        self.book = Book(coordinator.machine, self.feed)
+        looking = Looking(self.book, self.feed, coordinator.machine)
+        steering = Steering(coordinator, self.book, looking, self.evaluations)
+        peers = Peers(CONTROL_STREAMS)
+        grants = [Grant(self.token), Grant(self.read_only_token, _READ_ONLY_CALLS)]
+        interceptors = [TokenInterceptor(grants, peers), CallsInterceptor(peers)]
+        server = grpc.aio.server(
+            interceptors=interceptors, options=server_options(connections=CONTROL_CONNECTIONS)
+        )
+        control_pb2_grpc.add_ControlServiceServicer_to_server(
+            ControlService(looking, steering, self.evaluations), server
+        )
+        await self._serve_beside(server)
+        host, port = self._listen(server, coordinator.host)
+        await server.start()
+        self._server = server
+        self.address = addresses.join(host, port)
+
+    def _listen(self, server: grpc.aio.Server, driver: str) -> tuple[str, int]:
+        """Take the port, with TLS or without; says how others reach it.
+
+        Args:
+            server: that is to listen.
+            driver: the address that workers reach this host by.
+        """
+        listen = self._control.listen
+        host, _ = addresses.split(listen)
+        certificate = self._own
+        if certificate is None and not addresses.is_loopback(host):
+            certificate = new_certificate([host, driver, *reach.names()])
+        try:
+            if certificate is None:
+                port = server.add_insecure_port(listen)
+            else:
+                credentials = grpc.ssl_server_credentials([(certificate.key, certificate.chain)])
+                port = server.add_secure_port(listen, credentials)
+                self.certificate = certificate.trusted
+        except RuntimeError:
+            raise RefusedError(
+                f"cannot listen at {listen}: the port is taken, or the host is not this one"
+            ) from None
+        return (reach.outside(driver) if addresses.is_unspecified(host) else host), port
+
+    async def _serve_beside(self, server: grpc.aio.Server) -> None:
+        """Health checking and reflection, as everybody has them."""
+        self._health = health.aio.HealthServicer()
+        await self._health.set(_SERVICE, health_pb2.HealthCheckResponse.SERVING)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
+        names = [_SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME]
+        reflection.enable_server_reflection(names, server)
+
+    def closing(self) -> None:
+        """The pool is closing: say so to who checks its health."""
+        self._ill = asyncio.ensure_future(self._health.enter_graceful_shutdown())
+
+    async def stop(self) -> None:
+        """End what is served; who watches is sent the rest of the events first."""
+        self.feed.close()
+        await self._health.enter_graceful_shutdown()
+        if self._server is not None:
+            await self._server.stop(_CUT_SECONDS)
+            self._server = None
+
+    # What the coordinator tells.
+
+    def study_opened(self, study: str) -> None:
+        """Trials of this study may come."""
+        is_search = isinstance(self._coordinator.studies.end_of(study), StudyChannel)
+        self.book.study_opened(study, is_search)
+
+    def study_closed(self, study: str) -> None:
+        """No more of them will."""
+        self.book.study_closed(study)
+
+    def trials_submitted(self, study: str, tids: Sequence[int], values: Sequence[Mapping[str, Any]]) -> None:
+        """These wait for a worker."""
+        evaluated = self.evaluations.get(study)
+        self.book.trials_submitted(
+            study, tids, values, _no_request if evaluated is None else evaluated.request_id
+        )
+
+    def attempt_started(self, lease: Lease, worker: str) -> None:
+        """This attempt was sent to this worker."""
+        self.book.attempt_started(lease, worker)
+
+    def reported(self, trial: TrialKey, kind: ReportKind, name: str) -> None:
+        """A trial that runs has said something."""
+        self.book.reported(trial, kind, name)
+
+    def trial_settled(self, study: str, settled: Settled) -> None:
+        """A trial has its final state."""
+        self.book.trial_settled(study, settled)
+
+    def worker_joined(self, hello: worker_pb2.Hello) -> None:
+        """A worker has said hello."""
+        self.book.worker_joined(hello)
+
+    def workers_changed(self, worker: str | None = None, reason: str = "") -> None:
+        """This worker, or any, may have left, have come out of reach or be back."""
+        self.book.workers_changed(worker, reason)
+
+    def limits_changed(self) -> None:
+        """Something may have changed in how many trials may run."""
+        self.book.limits_changed()
+
+
+def _no_request(tid: int) -> str:
+    """Trials of a search come from no client."""
+    return ""

@@ -1,0 +1,58 @@
+"""Pools that clients drive, and the line between them."""
+
+from __future__ import annotations
+
+import cloudpickle
+import driven
+import pytest
+from post import Post
+
+from benchmarks.proxy import Proxy
+from sparkopt import ControlClient, WorkerPool
+
+# pytest imports it by its file's name, which workers cannot.
+cloudpickle.register_pickle_by_value(driven)
+
+
+@pytest.fixture
+def pool(spark):
+    """Two workers, open to control."""
+    with WorkerPool(2, spark_session=spark, control=True) as opened:
+        yield opened
+
+
+@pytest.fixture
+def evaluation(pool):
+    """A study of the pool's that is evaluated from outside: ``driven.square``."""
+    with pool.open_evaluation(driven.square) as opened:
+        yield opened
+
+
+@pytest.fixture
+def client(pool):
+    """A client of the pool."""
+    with ControlClient(pool.control_address, token=pool.control_token) as opened:
+        yield opened
+
+
+@pytest.fixture
+def line(pool):
+    """A line to the pool that can be cut."""
+    proxy = Proxy(pool.control_address)
+    yield proxy
+    proxy.close()
+
+
+@pytest.fixture
+def distant(pool, line):
+    """A client at the other end of that line."""
+    with ControlClient(line.address, token=pool.control_token) as opened:
+        yield opened
+
+
+@pytest.fixture
+def post(tmp_path):
+    """Where objectives meet the test."""
+    opened = Post(tmp_path / "post")
+    yield opened
+    opened.close()

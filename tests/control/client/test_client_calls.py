@@ -1,0 +1,320 @@
+"""The client's calls against a search and an evaluation in one pool, and what it refuses before it calls."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import json
+import threading
+
+import driven
+import pytest
+from click.testing import CliRunner
+from hyperopt import hp, rand
+
+from sparkopt import ControlClient, SparkTrials, WorkerPool, fmin
+from sparkopt.cli import main
+from sparkopt.client import EventKind, StudyKind, TrialState, WorkerState
+from sparkopt.errors import (
+    BadRequestError,
+    LimitExceededError,
+    NotAuthorizedError,
+    NotFoundError,
+    RefusedError,
+    UnreachableError,
+    WrongStateError,
+)
+
+
+class Searching:
+    """A search in a thread of its own, whose objective meets the test."""
+
+    def __init__(self, pool, post, max_evals=4):
+        path = post.path
+        self.trials = SparkTrials(pool=pool)
+        self.best = None
+        self._thread = threading.Thread(target=self._search, args=[path, max_evals])
+        self._thread.start()
+
+    def _search(self, path, max_evals):
+        def objective(x):
+            driven.meet(path, str(x))
+            return x
+
+        self.best = fmin(
+            objective,
+            hp.uniform("x", 0, 1),
+            algo=rand.suggest,
+            max_evals=max_evals,
+            trials=self.trials,
+            show_progressbar=False,
+        )
+
+    def wait(self):
+        self._thread.join(60)
+        assert not self._thread.is_alive()
+
+
+def test_a_search_is_looked_at_and_steered(pool, client, post):
+    searching = Searching(pool, post)
+    visits = post.visits(2)
+    status = client.status()
+    (study,) = status.studies
+    assert (study.kind, study.ended, study.best_loss) == (StudyKind.SEARCH, None, None)
+    assert status.trials.leased == 2
+    assert status.opened.tzinfo is datetime.timezone.utc
+    assert [worker.state for worker in client.workers()] == [WorkerState.BUSY] * 2
+    leased = list(client.trials(states=[TrialState.LEASED]))
+    assert {str(trial.values["x"]) for trial in leased} == set(visits)
+    assert {worker.tid for worker in client.workers()} == {trial.tid for trial in leased}
+
+    # One is cancelled, one finishes, a third is a point of ours, and what is left is stopped.
+    cancelled = client.cancel_trial(leased[0].tid, reason="for a test")
+    assert cancelled.tid == leased[0].tid
+    visits[str(leased[0].values["x"])].wait_for_the_end()
+    (tid,) = client.submit([{"x": 0.125}])
+    visits[str(leased[1].values["x"])].answer()
+    while (visit := post.visit()).word != "0.125":
+        visit.answer()
+    visit.answer()
+    searching_study = client.stop(study.name)
+    assert searching_study.name == study.name
+    searching.wait()
+    after = {trial.tid: trial for trial in client.trials(study.name)}
+    assert after[leased[0].tid].state is TrialState.CANCELLED
+    assert "for a test" in after[leased[0].tid].reason
+    assert after[tid].values == {"x": 0.125}
+    assert client.status().studies[0].ended is not None
+
+
+def test_points_are_submitted_to_a_search_from_a_shell(pool, post, tmp_path):
+    searching = Searching(pool, post, max_evals=2)
+    visits = post.visits(2)
+    token, points = tmp_path / "token", tmp_path / "points"
+    token.touch(mode=0o600)
+    token.write_text(pool.control_token)
+    points.write_text('{"x": 0.25}\n\n{"x": 0.5}\n')
+    command = ["submit", str(points), "--address", pool.control_address, "--token-file", str(token)]
+    result = CliRunner().invoke(main, [*command, "--json"])
+    assert result.exit_code == 0, result.output
+    tids = json.loads(result.output)["tids"]
+    points.write_text('{"x": 0.5}\n{"y": 1}\n')
+    refused = CliRunner().invoke(main, command)
+    assert refused.exit_code == 1
+    for visit in visits.values():
+        visit.answer()
+    for visit in post.visits(2).values():
+        visit.answer()
+    searching.wait()
+    losses = dict(zip(searching.trials.tids, searching.trials.losses(), strict=True))
+    assert sorted(losses[tid] for tid in tids) == [0.25, 0.5]
+    assert len(losses) == 4
+
+
+def test_a_study_is_named_where_there_are_several(pool, client):
+    with pool.open_evaluation(abs, name="first"), pool.open_evaluation(abs, name="second"):
+        with pytest.raises(WrongStateError) as caught:
+            client.stop()
+        assert caught.value.reason == "STUDY_NOT_NAMED"
+        assert client.stop("first").name == "first"
+        assert client.stop("second", finish_running=True).name == "second"
+    with pytest.raises(NotFoundError) as caught:
+        client.stop()
+    assert caught.value.reason == "NO_STUDY"
+
+
+def test_trials_come_over_several_pages(pool, evaluation, client, monkeypatch):
+    monkeypatch.setattr("sparkopt.client.client._PAGE", 7)
+    list(client.evaluate([{"x": x} for x in range(30)]))
+    assert [trial.tid for trial in client.trials()] == list(range(30))
+    assert [trial.tid for trial in client.trials(evaluation.name, states=["ok"])] == list(range(30))
+    assert list(client.trials(states=["failed", TrialState.LOST])) == []
+
+
+def test_what_the_service_refuses_has_its_reason(pool, evaluation, client):
+    for call, error, reason in [
+        (lambda: client.set_parallelism(3), BadRequestError, "BAD_PARALLELISM"),
+        (lambda: client.set_parallelism(-1), BadRequestError, "BAD_PARALLELISM"),
+        (lambda: client.cancel_trial(77), NotFoundError, "NO_TRIAL"),
+        (lambda: client.drain_worker("nobody"), NotFoundError, "NO_WORKER"),
+        (lambda: client.submit([{"x": 1}]), WrongStateError, "NOT_A_SEARCH"),
+        (lambda: client.stop("nothing"), NotFoundError, "NO_STUDY"),
+    ]:
+        with pytest.raises(error) as caught:
+            call()
+        assert caught.value.reason == reason
+
+
+def test_a_token_that_is_good_for_looking_is_good_for_looking(pool, evaluation):
+    with ControlClient(pool.control_address, token=pool.control_read_only_token) as looking:
+        assert looking.status().parallelism == 2
+        assert len(looking.workers()) <= 2
+        assert list(looking.trials()) == []
+        with looking.watch() as events:
+            assert events.last == looking.status().last_event
+        for call in (looking.pause, looking.stop, lambda: next(looking.evaluate([{"x": 1}], in_flight=1))):
+            with pytest.raises(NotAuthorizedError):
+                call()
+
+
+def test_a_wrong_token_is_refused_and_not_shown(pool, client):
+    with ControlClient(pool.control_address, token="not-the-token") as stranger:
+        for call in (stranger.status, stranger.watch, lambda: next(stranger.evaluate([{"x": 1}]))):
+            with pytest.raises((NotAuthorizedError, LimitExceededError)) as caught:
+                call()
+            assert "not-the-token" not in str(caught.value)
+
+
+def test_parallelism_that_is_no_number_is_refused_before_it_is_sent(client):
+    for value in ("2", 2.5, None, 2**31):
+        with pytest.raises(RefusedError, match="whole number"):
+            client.set_parallelism(value)
+    with pytest.raises(RefusedError, match="there are pending, leased"):
+        client.trials(states=["running"])
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"token": ""},
+        {"token": "two words"},
+        {"token": "line\n"},
+        {"token": "t", "timeout": 0},
+        {"token": "t", "reconnect": -1},
+        {"token": "t", "ca_cert": "no-such-file.pem"},
+        {"token": "t", "ca_cert": b"no certificate"},
+    ],
+)
+def test_a_client_that_makes_no_sense_is_refused(arguments):
+    with pytest.raises(RefusedError):
+        ControlClient("127.0.0.1:7727", **arguments)
+
+
+@pytest.mark.parametrize("address", ["nowhere", "127.0.0.1", "::1:7727", "host:port", ":7727"])
+def test_an_address_that_makes_no_sense_is_refused(address):
+    with pytest.raises(RefusedError, match="no service at"):
+        ControlClient(address, token="t")
+
+
+@pytest.mark.parametrize(
+    "address", ["192.0.2.1:7727", "example.org:7727", "127.example.org:7727", "0.0.0.0:7727"]
+)
+def test_a_token_does_not_travel_in_the_clear(address):
+    with pytest.raises(RefusedError, match="in the clear"):
+        ControlClient(address, token="secret-token")
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "localhost:1", "[::1]:1", "127.3.2.1:1"])
+def test_this_host_needs_no_certificate(address):
+    with ControlClient(address, token="t", timeout=5) as client, pytest.raises(UnreachableError):
+        client.status()
+
+
+def test_every_value_is_frozen(evaluation, client):
+    (outcome,) = client.evaluate([{"x": 1}])
+    for value in (outcome, outcome.trial, client.status(), *client.workers()):
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            setattr(value, next(iter(dataclasses.fields(value))).name, 1)
+
+
+# Watching.
+
+
+def kinds_until_settled(events, number=1):
+    """The events up to so many settled trials."""
+    found = []
+    while number:
+        found.append(next(events))
+        number -= found[-1].kind is EventKind.SETTLED
+    return found
+
+
+def test_a_watch_begins_when_it_is_asked_for(evaluation, client):
+    list(client.evaluate([{"x": 1}]))
+    events = client.watch()
+    list(client.evaluate([{"x": 2}]))
+    found = kinds_until_settled(events)
+    assert [event.kind for event in found] == ["submitted", "started", "settled"]
+    assert {event.trial.values["x"] for event in found} == {2}
+    assert [event.sequence for event in found] == list(range(found[0].sequence, found[0].sequence + 3))
+    assert found[-1].trial.loss == 4.0
+    events.close()
+    assert list(events) == []
+
+
+def test_limits_and_pauses_are_events(evaluation, client):
+    with client.watch() as events:
+        client.set_parallelism(1)
+        client.pause()
+        client.resume()
+        found = [next(events) for _ in range(3)]
+    assert [(event.kind, event.parallelism) for event in found] == [
+        ("limit_changed", 1),
+        ("paused", None),
+        ("resumed", None),
+    ]
+
+
+def test_a_watch_outlives_cuts_and_misses_nothing(evaluation, client, distant, line):
+    seen = []
+    with distant.watch(after=0) as events:
+        for round_ in range(4):
+            list(client.evaluate([{"x": x} for x in range(5)]))
+            seen += kinds_until_settled(events, 2)
+            line.cut()
+            list(client.evaluate([{"x": x} for x in range(5)]))
+            line.mend()
+            seen += kinds_until_settled(events, 2 + round_)
+        last = client.status().last_event
+        while seen[-1].sequence < last:
+            seen.append(next(events))
+    assert [event.sequence for event in seen] == list(range(1, last + 1))
+    assert sum(event.kind is EventKind.SETTLED for event in seen) == 40
+
+
+def test_a_watch_ends_with_its_pool(spark, post):
+    with WorkerPool(2, spark_session=spark, control=True) as pool:
+        client = ControlClient(pool.control_address, token=pool.control_token)
+        events = client.watch(after=0)
+        closing = threading.Thread(target=pool.close)
+        closing.start()
+        kinds = [event.kind for event in events]
+        closing.join()
+    client.close()
+    assert set(kinds) <= {"worker_joined", "worker_left"}
+
+
+def test_a_watch_that_cannot_come_back_is_an_error_in_the_end(pool, line):
+    with (
+        ControlClient(line.address, token=pool.control_token, reconnect=0.5) as distant,
+        distant.watch(after=0) as events,
+    ):
+        line.cut()
+        with pytest.raises(UnreachableError):
+            list(events)
+
+
+def test_another_pool_at_the_same_address_is_noticed(spark, tmp_path):
+    from sparkopt import Control
+    from sparkopt.errors import EventsForgottenError
+
+    with WorkerPool(2, spark_session=spark, control=Control(token="t" * 40)) as first:
+        address = first.control_address
+        client = ControlClient(address, token="t" * 40)
+        events = client.watch()
+        events._call.cancel()  # as if the line was lost just before the pool ended
+    with (
+        WorkerPool(2, spark_session=spark, control=Control(listen=address, token="t" * 40)),
+        pytest.raises(EventsForgottenError),
+    ):
+        next(events)
+    client.close()
+
+
+def test_a_closed_watch_ends_whoever_waits(pool, client):
+    client.pause()  # so that nothing happens
+    events = client.watch()
+    closing = threading.Timer(0.1, events.close)
+    closing.start()
+    assert all(event.kind in ("worker_joined",) for event in events)
+    closing.join()
