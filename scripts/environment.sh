@@ -69,3 +69,18 @@ environment_with_java() {
     have_java || set -- "$@" java
     environment "$@"
 }
+
+# Installs what the example in JavaScript (docs/control-api.md) needs into .venv/node, unless it is there. The npm is that of
+# the test extra.
+node_packages() {
+    local wanted=tests/control/schedulers/package.json there=.venv/node
+    if cmp -s "$wanted" "$there/installed.json"; then
+        return
+    fi
+    echo "setting up $there ..." >&2
+    mkdir -p "$there"
+    cp "$wanted" "$there/package.json"
+    PATH="$(pwd)/.venv/bin:$PATH" npm install --prefix "$there" --silent --no-package-lock --ignore-scripts \
+        --no-audit --no-fund
+    cp "$wanted" "$there/installed.json"
+}
