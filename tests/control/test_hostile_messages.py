@@ -7,7 +7,7 @@ import socket
 
 import grpc
 import pytest
-from hostile import FETCH, NOTHING, PAUSE, WATCH, WORK, refusal
+from hostile import EVALUATE, FETCH, NOTHING, PAUSE, WATCH, WORK, refusal
 
 from sparkopt.core import events
 from sparkopt.wire import limits
@@ -30,8 +30,7 @@ def token(attacked, call):
 
 @pytest.mark.parametrize("message", MALFORMED.values(), ids=MALFORMED)
 def test_what_cannot_be_read_is_refused(attacked, message):
-    # "cut" and the like are read as something by messages without fields: these can be asked nothing wrong.
-    for call in (WORK, FETCH, "/sparkopt.v1.ControlService/CancelTrial"):
+    for call in (WORK, FETCH, EVALUATE, "/sparkopt.v1.ControlService/CancelTrial"):
         refused = refusal(attacked.call(call, message, token=token(attacked, call)))
         assert refused[0] is grpc.StatusCode.INVALID_ARGUMENT
 
@@ -42,7 +41,7 @@ def test_what_cannot_be_read_in_the_middle_of_a_stream_is_refused(attacked):
     assert refusal(call)[0] is grpc.StatusCode.INVALID_ARGUMENT
 
 
-@pytest.mark.parametrize("call", [WORK, FETCH, PAUSE])
+@pytest.mark.parametrize("call", [WORK, FETCH, EVALUATE, PAUSE])
 def test_an_oversized_message_is_refused(attacked, call):
     refused = refusal(attacked.call(call, bytes(TOO_LARGE), token=token(attacked, call)))
     assert refused[0] is grpc.StatusCode.RESOURCE_EXHAUSTED

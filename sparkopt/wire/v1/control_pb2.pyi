@@ -4,10 +4,12 @@ isort:skip_file
 How schedulers and people outside of the driver watch, steer and drive a pool and its studies.
 
 Every call carries a control token in its metadata (`authorization: Bearer TOKEN`), else it is
-UNAUTHENTICATED. A read-only token is good for the calls that say so; others answer it with
-PERMISSION_DENIED. Whoever fails too often is answered with RESOURCE_EXHAUSTED for a while. Errors carry
-google.rpc.ErrorInfo (domain `sparkopt`; its reason is a name in capitals, listed with each call), and
-google.rpc.BadRequest where a field is at fault.
+UNAUTHENTICATED (NO_TOKEN, WRONG_TOKEN). A read-only token is good for the calls that say so; others answer it with
+PERMISSION_DENIED (READ_ONLY). Whoever fails too often is answered with RESOURCE_EXHAUSTED (TOO_MANY_FAILURES) for
+a while, and with google.rpc.RetryInfo; calls with a right token are not held up by that. A call without its
+request after ten seconds is DEADLINE_EXCEEDED (NOTHING_SENT), and a message that cannot be read is
+INVALID_ARGUMENT. Errors carry google.rpc.ErrorInfo (domain `sparkopt`; its reason is a name in capitals, listed
+with each call), and google.rpc.BadRequest where a field is at fault.
 
 Within sparkopt.v1 fields and calls are added, and never renumbered, renamed or given another meaning.
 """
