@@ -12,6 +12,7 @@ from study_tools import in_order
 from watched_rig import Client
 
 from sparkopt import SparkTrials, WorkerPool, fmin
+from sparkopt.control import Control
 from sparkopt.errors import BadRequestError, PoolClosedError, RefusedError, WrongStateError
 from sparkopt.wire.v1 import control_pb2 as pb
 
@@ -385,11 +386,12 @@ class TestItsOwnControl:
         with pytest.raises(RefusedError, match="give it to WorkerPool"):
             SparkTrials(pool=pool, control=True)
 
-    def test_trials_pickle_without_it(self, search, new_trials):
-        running, _, first = search(1)
+    def test_trials_pickle_without_it(self, search, spark):
+        control = Control(token="told-to-nobody")
+        running, _, first = search(1, trials=SparkTrials(1, spark_session=spark, control=control))
         during = pickle.loads(pickle.dumps(running.trials))
-        token = running.trials.control_token
-        assert token.encode() not in pickle.dumps(running.trials)
+        assert running.trials.control_token == "told-to-nobody"
+        assert b"told-to-nobody" not in pickle.dumps(running.trials)
         first.answer()
         running.result.result(SECONDS)
         for trials in (during, pickle.loads(pickle.dumps(running.trials))):

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from coordinator import meetings
+from post import SECONDS
 from watched_rig import CANCELLED, attempt_of, ok
 
 from sparkopt.core.states import Outcome
-from sparkopt.errors import BadRequestError, NotFoundError
+from sparkopt.errors import BadRequestError, NotFoundError, WrongStateError
 from sparkopt.wire.v1 import control_pb2 as pb
 
 
@@ -186,3 +189,20 @@ class TestStopping:
         peer.outcome(attempt, 1, **ok())
         assert rig.call("StopStudy", finish_running=True).trials.leased == 0
         assert rig.call("GetStatus").studies[0].trials == pb.TrialCounts(submitted=3, ok=1, cancelled=2)
+
+
+def test_points_that_a_search_has_not_looked_at_when_it_ends_are_refused(rig):
+    study = rig.study(meetings.double)
+    there = threading.Event()
+    put = study.channel.put_points
+
+    def noted(points):
+        put(points)
+        there.set()
+
+    study.channel.put_points = noted
+    with ThreadPoolExecutor(1) as threads:
+        asked = threads.submit(rig.refusal, "SubmitTrials", points=[pb.Point(json='{"x": 1}')])
+        assert there.wait(SECONDS)
+        study.channel.close()
+        assert asked.result(SECONDS) == (WrongStateError, "STUDY_ENDED")
