@@ -115,14 +115,14 @@ def _picture(record: Record) -> Picture:
 )
 @click.option("--trials", default=TRIALS, show_default=True, type=click.IntRange(min=2 * _STRETCHES))
 @click.option("--parallelism", default=2, show_default=True, type=click.IntRange(min=1))
-@click.option("--rounds", "number", default=2, show_default=True, type=click.IntRange(min=1))
-def growth(trials: int, parallelism: int, number: int, against: list[Peer]) -> Figures:
+@click.option("--rounds", default=2, show_default=True, type=click.IntRange(min=1))
+def growth(trials: int, parallelism: int, rounds: int, against: list[Peer]) -> Figures:
     """Milliseconds that the k-th trial costs, with an objective that does nothing but note that it ran."""
     contestants = [SPARKOPT, *against]
     figures: dict[str, list[list[float]]] = {peer.name: [] for peer in contestants}
     session = local_session(parallelism)
     try:
-        for each, peer in turns(contestants, number, Search(parallelism, parallelism, 1, session, seed=0)):
+        for each, peer in turns(contestants, rounds, Search(parallelism, parallelism, 1, session, seed=0)):
             with notebook() as notes:
                 peer.run(Search(trials, parallelism, 1, session, each, Noting(notes.place)))
                 ends = [ended for _, ended in notes.spans()]

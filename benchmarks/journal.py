@@ -21,7 +21,7 @@ import click
 from benchmarks.peers import Search, local_session, run_sparkopt
 from benchmarks.question import Figures, Form, Settings, question
 from benchmarks.record import Limit, Record
-from benchmarks.statistics import Spread, rounds
+from benchmarks.statistics import Spread, in_rounds
 from benchmarks.tables import Table, spread_cells
 from sparkopt import search
 from sparkopt.journal import Journal as RealJournal
@@ -67,7 +67,7 @@ _ROWS: Final = {
 
 def _tables(record: Record) -> list[Table]:
     figures, settings = record.figures["ms_per_trial"], record.settings
-    title = f"journal: no-op objective, random search, {settings['number']} x {settings['trials']:,} trials"
+    title = f"journal: no-op objective, random search, {settings['rounds']} x {settings['trials']:,} trials"
     rows = [(name, *spread_cells(Spread.of(figures[key]))) for key, name in _ROWS.items()]
     return [Table(title, ("", "ms a trial, median", "min", "max"), rows)]
 
@@ -80,8 +80,8 @@ def _limits(settings: Settings, figures: Figures) -> list[Limit]:
 @question(Form("What does a journal add to a trial?", _tables, _limits))
 @click.option("--trials", default=2000, show_default=True, type=click.IntRange(min=1), help="Of each search.")
 @click.option("--parallelism", default=2, show_default=True, type=click.IntRange(min=1))
-@click.option("--rounds", "number", default=5, show_default=True, type=click.IntRange(min=1))
-def journal(trials: int, parallelism: int, number: int) -> Figures:
+@click.option("--rounds", default=5, show_default=True, type=click.IntRange(min=1))
+def journal(trials: int, parallelism: int, rounds: int) -> Figures:
     """Milliseconds a trial with a journal and without, with an objective that does nothing."""
     session = local_session(parallelism)
     figures: dict[str, list[float]] = {"without": [], "with": [], "writes": []}
@@ -92,7 +92,7 @@ def journal(trials: int, parallelism: int, number: int) -> Figures:
             tempfile.TemporaryDirectory(prefix="sparkopt-benchmark-") as directory,
             mock.patch.object(search, "Journal", Journal),
         ):
-            for each, kind in rounds(("without", "with"), number):
+            for each, kind in in_rounds(("without", "with"), rounds):
                 asked = Search(trials, parallelism, 1, session, seed=each)
                 Journal.seconds = 0.0
                 file = Path(directory, f"{each}.journal") if kind == "with" else None

@@ -71,12 +71,12 @@ def _picture(record: Record) -> Picture:
 )
 @click.option("--parallelism", default=2, show_default=True, type=click.IntRange(min=1))
 @click.option("--max-queue-len", default=1, show_default=True, type=click.IntRange(min=1), help="Sparkopt's.")
-@click.option("--rounds", "number", default=3, show_default=True, type=click.IntRange(min=1))
+@click.option("--rounds", default=3, show_default=True, type=click.IntRange(min=1))
 @click.option(
     "--baseline-trials", default=20, show_default=True, type=click.IntRange(min=1), help="For other peers."
 )
 def overhead(
-    trials: int, parallelism: int, max_queue_len: int, number: int, baseline_trials: int, against: list[Peer]
+    trials: int, parallelism: int, max_queue_len: int, rounds: int, baseline_trials: int, against: list[Peer]
 ) -> Figures:
     """Milliseconds a trial, with an objective that does nothing."""
     contestants = [SPARKOPT, *against]
@@ -84,7 +84,7 @@ def overhead(
     spent: dict[str, list[float]] = {peer.name: [] for peer in contestants}
     session = local_session(parallelism)
     try:
-        for each, peer in turns(contestants, number, Search(parallelism, parallelism, 1, session, seed=0)):
+        for each, peer in turns(contestants, rounds, Search(parallelism, parallelism, 1, session, seed=0)):
             search = Search(sizes[peer.name], parallelism, max_queue_len, session, seed=each)
             spent[peer.name].append(1000 * peer.run(search).seconds / search.trials)
     finally:

@@ -71,16 +71,16 @@ def _picture(record: Record) -> Picture:
 )
 @click.option("--trials", default=20, show_default=True, type=click.IntRange(min=1))
 @click.option("--parallelism", default=2, show_default=True, type=click.IntRange(min=1))
-@click.option("--rounds", "number", default=2, show_default=True, type=click.IntRange(min=1))
+@click.option("--rounds", default=2, show_default=True, type=click.IntRange(min=1))
 @click.option("--megabytes", default=100, show_default=True, type=click.IntRange(min=1))
-def payload(trials: int, parallelism: int, number: int, megabytes: int, against: list[Peer]) -> Figures:
+def payload(trials: int, parallelism: int, rounds: int, megabytes: int, against: list[Peer]) -> Figures:
     """Seconds for a search whose objective carries data."""
     contestants = [SPARKOPT, *against]
     spent: dict[str, list[float]] = {peer.name: [] for peer in contestants}
     objective = Carrying(megabytes * _MB)
     session = local_session(parallelism)
     try:
-        for each, peer in turns(contestants, number, Search(parallelism, parallelism, 1, session, seed=0)):
+        for each, peer in turns(contestants, rounds, Search(parallelism, parallelism, 1, session, seed=0)):
             search = Search(trials, parallelism, 1, session, each, objective)
             spent[peer.name].append(peer.run(search).seconds)
     finally:

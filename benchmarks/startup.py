@@ -18,7 +18,7 @@ from benchmarks.peers import SPARKOPT, Peer, title_of
 from benchmarks.plots import Bars, Picture
 from benchmarks.question import Figures, Form, Settings, question
 from benchmarks.record import Limit, Record
-from benchmarks.statistics import Spread, rounds
+from benchmarks.statistics import Spread, in_rounds
 from benchmarks.tables import Table, spread_cells
 
 WARM: Final = 1.0
@@ -94,17 +94,17 @@ def _picture(record: Record) -> Picture:
     )
 )
 @click.option("--parallelism", default=2, show_default=True, type=click.IntRange(min=1))
-@click.option("--rounds", "number", default=3, show_default=True, type=click.IntRange(min=1))
+@click.option("--rounds", default=3, show_default=True, type=click.IntRange(min=1))
 @click.option(
     "--again", default=3, show_default=True, type=click.IntRange(min=1), help="Warm searches in each round."
 )
-def startup(parallelism: int, number: int, again: int, against: list[Peer]) -> Figures:
+def startup(parallelism: int, rounds: int, again: int, against: list[Peer]) -> Figures:
     """Seconds from the call of fmin until the first trial runs."""
     contestants = [SPARKOPT, *against]
     seconds: dict[str, dict[str, list[float]]] = {
         peer.name: {kind: [] for kind in _KINDS} for peer in contestants
     }
-    for _, peer in rounds(contestants, number):
+    for _, peer in in_rounds(contestants, rounds):
         for kind, values in _measure(peer, parallelism, again).items():
             # One figure for a round, so that each counts as much as any other.
             if values:

@@ -78,7 +78,7 @@ def covered(spans: Sequence[tuple[float, float]], begin: float, end: float) -> f
     return sum(max(0.0, min(last, end) - max(first, begin)) for first, last in spans)
 
 
-def rounds(contestants: Sequence[T], number: int, seed: int = 0) -> Iterator[tuple[int, T]]:
+def in_rounds(contestants: Sequence[T], number: int, seed: int = 0) -> Iterator[tuple[int, T]]:
     """Everybody's turns: in each round each has one, in an order that is drawn anew.
 
     Args:

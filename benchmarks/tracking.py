@@ -31,7 +31,7 @@ from benchmarks.objectives import thousand_metrics
 from benchmarks.peers import SPACE, Search, local_session, run_sparkopt
 from benchmarks.question import Figures, Form, Settings, question
 from benchmarks.record import Limit, Record
-from benchmarks.statistics import Spread, ratio, rounds
+from benchmarks.statistics import Spread, in_rounds, ratio
 from benchmarks.tables import Table, ratio_cell, spread_cells
 from sparkopt import SparkTrials, fmin
 from sparkopt.tracking.store import Store
@@ -140,7 +140,7 @@ def _tables(record: Record) -> list[Table]:
         compared = f"{ratio_cell(found[key])} x {_COMPARED[key]}" if key in found else ""
         rows.append((name, *spread_cells(Spread.of(figures[key])), compared))
     title = (
-        f"tracking: to SQLite, no-op objective, random search, {settings['number']} x"
+        f"tracking: to SQLite, no-op objective, random search, {settings['rounds']} x"
         f" {settings['trials']:,} trials"
     )
     thousand = Spread.of(figures["thousand"])
@@ -169,8 +169,8 @@ def _limits(settings: Settings, figures: Figures) -> list[Limit]:
 @question(Form("What does MLflow tracking cost?", _tables, _limits))
 @click.option("--trials", default=200, show_default=True, type=click.IntRange(min=1), help="Of each search.")
 @click.option("--parallelism", default=2, show_default=True, type=click.IntRange(min=1))
-@click.option("--rounds", "number", default=5, show_default=True, type=click.IntRange(min=1))
-def tracking(trials: int, parallelism: int, number: int) -> Figures:
+@click.option("--rounds", default=5, show_default=True, type=click.IntRange(min=1))
+def tracking(trials: int, parallelism: int, rounds: int) -> Figures:
     """Milliseconds a trial with MLflow tracking and without, with an objective that does nothing."""
     session = local_session(parallelism)
     figures: dict[str, list[float]] = {"without": [], "with": [], "own": [], "client": []}
@@ -180,7 +180,7 @@ def tracking(trials: int, parallelism: int, number: int) -> Figures:
             mock.patch("sparkopt.tracking.tracker.Store", TimedStore),
         ):
             _search(Search(parallelism, parallelism, 1, session, seed=0), Path(directory, "first"))
-            for each, kind in rounds(("without", "with", "client"), number):
+            for each, kind in in_rounds(("without", "with", "client"), rounds):
                 asked = Search(trials, parallelism, 1, session, seed=each)
                 if kind == "without":
                     seconds = run_sparkopt(asked).seconds

@@ -89,7 +89,7 @@ def _picture(record: Record) -> Picture:
     help="For sparkopt, and for peers whose trials take milliseconds beside their objectives.",
 )
 @click.option("--parallelism", default=8, show_default=True, type=click.IntRange(min=1))
-@click.option("--rounds", "number", default=2, show_default=True, type=click.IntRange(min=1))
+@click.option("--rounds", default=2, show_default=True, type=click.IntRange(min=1))
 @click.option(
     "--baseline-trials", default=32, show_default=True, type=click.IntRange(min=1), help="For other peers."
 )
@@ -98,7 +98,7 @@ def _picture(record: Record) -> Picture:
 def utilisation(
     trials: int,
     parallelism: int,
-    number: int,
+    rounds: int,
     baseline_trials: int,
     least: float,
     most: float,
@@ -112,7 +112,7 @@ def utilisation(
     }
     session = local_session(parallelism)
     try:
-        for each, peer in turns(contestants, number, Search(parallelism, parallelism, 1, session, seed=0)):
+        for each, peer in turns(contestants, rounds, Search(parallelism, parallelism, 1, session, seed=0)):
             with notebook() as notes:
                 objective = Noting(notes.place, least, most)
                 search = Search(sizes[peer.name], parallelism, 1, session, each, objective)

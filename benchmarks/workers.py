@@ -225,7 +225,7 @@ def _picture(record: Record) -> Picture:
     callback=lambda ctx, param, value: [int(number) for number in value.split(",")],
 )
 @click.option("--trials", default=2000, show_default=True, type=click.IntRange(min=10), help="For each pool.")
-@click.option("--rounds", "number", default=1, show_default=True, type=click.IntRange(min=1))
+@click.option("--rounds", default=1, show_default=True, type=click.IntRange(min=1))
 @click.option(
     "--streams",
     default="128,1000",
@@ -236,7 +236,7 @@ def _picture(record: Record) -> Picture:
 @click.option(
     "--seconds", default=20.0, show_default=True, type=click.FloatRange(min=1), help="Of each simulation."
 )
-def workers(numbers: list[int], trials: int, number: int, streams: list[int], seconds: float) -> Figures:
+def workers(numbers: list[int], trials: int, rounds: int, streams: list[int], seconds: float) -> Figures:
     """What trials cost with many workers, and how fast many are served."""
     warnings.simplefilter("ignore")
     # First, while the driver has not grown: what it holds counts against the streams otherwise.
@@ -245,7 +245,7 @@ def workers(numbers: list[int], trials: int, number: int, streams: list[int], se
     session = local_session(max(numbers))
     try:
         _real(session, 2, 10)
-        for _ in range(number):
+        for _ in range(rounds):
             for each in numbers:
                 real[str(each)].append(_real(session, each, trials))
     finally:

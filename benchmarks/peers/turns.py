@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from benchmarks.peers.peer import Peer, Search
-from benchmarks.statistics import rounds
+from benchmarks.statistics import in_rounds
 
 
 def turns(contestants: Sequence[Peer], number: int, first: Search) -> Iterator[tuple[int, Peer]]:
@@ -18,7 +18,7 @@ def turns(contestants: Sequence[Peer], number: int, first: Search) -> Iterator[t
             had to be started for it.
     """
     warm: set[str] = set()
-    for each, peer in rounds(contestants, number):
+    for each, peer in in_rounds(contestants, number):
         with peer.opened(first.parallelism):
             if peer.starts or peer.name not in warm:
                 peer.run(first)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from benchmarks.growth import stretches
-from benchmarks.statistics import Spread, covered, percentile, ratio, ratios, rounds
+from benchmarks.statistics import Spread, covered, in_rounds, percentile, ratio, ratios
 from benchmarks.utilisation import shares
 
 
@@ -52,12 +52,12 @@ def test_spans_count_as_far_as_they_lie_within():
 
 
 def test_everybody_has_one_turn_in_each_round_in_an_order_of_its_own():
-    turns = list(rounds("abcdef", number=20, seed=1))
+    turns = list(in_rounds("abcdef", number=20, seed=1))
     by_round = ["".join(name for each, name in turns if each == number) for number in range(20)]
     assert all(sorted(order) == list("abcdef") for order in by_round)
     assert len(set(by_round)) > 15
     assert {order[0] for order in by_round} == set("abcdef")
-    assert turns == list(rounds("abcdef", number=20, seed=1))
+    assert turns == list(in_rounds("abcdef", number=20, seed=1))
 
 
 def test_a_stretch_costs_what_passes_between_ends():
