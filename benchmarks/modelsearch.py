@@ -55,9 +55,9 @@ def _picture(record: Record) -> Picture:
         suits=lambda peer: peer.hyperopt,
     )
 )
-@click.option("--trials", default=30, show_default=True, type=click.IntRange(min=1))
+@click.option("--trials", default=24, show_default=True, type=click.IntRange(min=1))
 @click.option("--parallelism", default=2, show_default=True, type=click.IntRange(min=1))
-@click.option("--seeds", default=3, show_default=True, type=click.IntRange(min=1), help="A round for each.")
+@click.option("--seeds", default=2, show_default=True, type=click.IntRange(min=1), help="A round for each.")
 def modelsearch(trials: int, parallelism: int, seeds: int, against: list[Peer]) -> Figures:
     """Seconds for the demo's search, and the best loss."""
     contestants = [SPARKOPT, *against]

@@ -73,7 +73,7 @@ def _picture(record: Record) -> Picture:
 @click.option("--max-queue-len", default=1, show_default=True, type=click.IntRange(min=1), help="Sparkopt's.")
 @click.option("--rounds", default=3, show_default=True, type=click.IntRange(min=1))
 @click.option(
-    "--baseline-trials", default=20, show_default=True, type=click.IntRange(min=1), help="For other peers."
+    "--baseline-trials", default=10, show_default=True, type=click.IntRange(min=1), help="For other peers."
 )
 def overhead(
     trials: int, parallelism: int, max_queue_len: int, rounds: int, baseline_trials: int, against: list[Peer]

@@ -71,7 +71,7 @@ def _picture(record: Record) -> Picture:
 )
 @click.option("--trials", default=20, show_default=True, type=click.IntRange(min=1))
 @click.option("--parallelism", default=2, show_default=True, type=click.IntRange(min=1))
-@click.option("--rounds", default=2, show_default=True, type=click.IntRange(min=1))
+@click.option("--rounds", default=1, show_default=True, type=click.IntRange(min=1))
 @click.option("--megabytes", default=100, show_default=True, type=click.IntRange(min=1))
 def payload(trials: int, parallelism: int, rounds: int, megabytes: int, against: list[Peer]) -> Figures:
     """Seconds for a search whose objective carries data."""

@@ -94,9 +94,9 @@ def _picture(record: Record) -> Picture:
     )
 )
 @click.option("--parallelism", default=2, show_default=True, type=click.IntRange(min=1))
-@click.option("--rounds", default=3, show_default=True, type=click.IntRange(min=1))
+@click.option("--rounds", default=2, show_default=True, type=click.IntRange(min=1))
 @click.option(
-    "--again", default=3, show_default=True, type=click.IntRange(min=1), help="Warm searches in each round."
+    "--again", default=2, show_default=True, type=click.IntRange(min=1), help="Warm searches in each round."
 )
 def startup(parallelism: int, rounds: int, again: int, against: list[Peer]) -> Figures:
     """Seconds from the call of fmin until the first trial runs."""

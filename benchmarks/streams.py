@@ -9,6 +9,7 @@ whose objective only waits. It notes how long it had nothing to do: from an outc
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import random
 import resource
@@ -75,6 +76,7 @@ class _Worker:
         self._sequence = 0
         self._since: float | None = None
         self._result = trial_pb2.Payload(inline=codec.dumps(0.0))
+        self._turn = asyncio.Lock()
 
     async def run(self) -> None:
         """Work until it is sent away."""
@@ -86,27 +88,34 @@ class _Worker:
             hello = worker_pb2.Hello(worker=name, gang=0, generation=1, host="simulated", cores=2)
             await call.write(worker_pb2.WorkerMessage(hello=hello))
             beating: asyncio.Task[None] | None = None
-            running: set[asyncio.Task[None]] = set()
-            try:
-                async for message in call:
-                    kind = message.WhichOneof("body")
-                    if kind == "welcome":
-                        beating = asyncio.create_task(self._beat(call, message.welcome.heartbeat))
-                    elif kind == "assignment":
-                        task = asyncio.create_task(self._evaluate(call, message.assignment.attempt))
-                        running.add(task)
-                        task.add_done_callback(running.discard)
-                    elif kind == "expulsion":
-                        break
-            finally:
-                if beating is not None:
-                    beating.cancel()
-                await call.done_writing()
+            running: asyncio.Task[None] | None = None
+            async for message in call:
+                kind = message.WhichOneof("body")
+                if kind == "welcome":
+                    beating = asyncio.create_task(self._beat(call, message.welcome.heartbeat))
+                elif kind == "assignment":
+                    if running is not None:
+                        await running
+                    running = asyncio.create_task(self._evaluate(call, message.assignment.attempt))
+                elif kind == "expulsion":
+                    break
+            for task in (beating, running):
+                if task is None:
+                    continue
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await task  # it may have failed
+            await call.done_writing()
+
+    async def _write(self, call: Any, message: worker_pb2.WorkerMessage) -> None:
+        # A stream takes one message at a time.
+        async with self._turn:
+            await call.write(message)
 
     async def _beat(self, call: Any, heartbeat: float) -> None:
         while True:
             await asyncio.sleep(heartbeat)
-            await call.write(worker_pb2.WorkerMessage(heartbeat=worker_pb2.Heartbeat()))
+            await self._write(call, worker_pb2.WorkerMessage(heartbeat=worker_pb2.Heartbeat()))
 
     async def _evaluate(self, call: Any, attempt: trial_pb2.Attempt) -> None:
         if self._since is not None:
@@ -121,7 +130,7 @@ class _Worker:
             seconds=seconds,
         )
         self._since = time.monotonic()
-        await call.write(worker_pb2.WorkerMessage(sequence=self._sequence, outcome=outcome))
+        await self._write(call, worker_pb2.WorkerMessage(sequence=self._sequence, outcome=outcome))
 
 
 async def _work(spec: Spec) -> Seen:

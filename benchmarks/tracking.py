@@ -169,7 +169,7 @@ def _limits(settings: Settings, figures: Figures) -> list[Limit]:
 @question(Form("What does MLflow tracking cost?", _tables, _limits))
 @click.option("--trials", default=200, show_default=True, type=click.IntRange(min=1), help="Of each search.")
 @click.option("--parallelism", default=2, show_default=True, type=click.IntRange(min=1))
-@click.option("--rounds", default=5, show_default=True, type=click.IntRange(min=1))
+@click.option("--rounds", default=3, show_default=True, type=click.IntRange(min=1))
 def tracking(trials: int, parallelism: int, rounds: int) -> Figures:
     """Milliseconds a trial with MLflow tracking and without, with an objective that does nothing."""
     session = local_session(parallelism)

@@ -83,15 +83,15 @@ def _picture(record: Record) -> Picture:
 )
 @click.option(
     "--trials",
-    default=480,
+    default=320,
     show_default=True,
     type=click.IntRange(min=1),
     help="For sparkopt, and for peers whose trials take milliseconds beside their objectives.",
 )
 @click.option("--parallelism", default=8, show_default=True, type=click.IntRange(min=1))
-@click.option("--rounds", default=2, show_default=True, type=click.IntRange(min=1))
+@click.option("--rounds", default=1, show_default=True, type=click.IntRange(min=1))
 @click.option(
-    "--baseline-trials", default=32, show_default=True, type=click.IntRange(min=1), help="For other peers."
+    "--baseline-trials", default=24, show_default=True, type=click.IntRange(min=1), help="For other peers."
 )
 @click.option("--least", default=0.2, show_default=True, help="Seconds that an objective takes at least.")
 @click.option("--most", default=0.8, show_default=True, help="Seconds that it takes at most.")

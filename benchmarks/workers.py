@@ -129,6 +129,8 @@ def _simulated(streams: int, seconds: float) -> dict[str, Any]:
         coordinator.expel_all()
         said = [simulator.communicate(timeout=_SECONDS)[0] for simulator in simulators]
         coordinator.close()
+    if any(simulator.returncode for simulator in simulators):
+        raise AssertionError("a process that simulates workers has failed; see above")
     waits = [1000 * wait for text in said for at, wait in json.loads(text)["waits"] if at >= began]
     return {
         "streams": streams,
@@ -234,7 +236,7 @@ def _picture(record: Record) -> Picture:
     callback=lambda ctx, param, value: [int(number) for number in value.split(",")],
 )
 @click.option(
-    "--seconds", default=20.0, show_default=True, type=click.FloatRange(min=1), help="Of each simulation."
+    "--seconds", default=10.0, show_default=True, type=click.FloatRange(min=1), help="Of each simulation."
 )
 def workers(numbers: list[int], trials: int, rounds: int, streams: list[int], seconds: float) -> Figures:
     """What trials cost with many workers, and how fast many are served."""
