@@ -75,7 +75,7 @@ def _limits(records: Mapping[str, Record], questions: Mapping[str, Question]) ->
         lines += [f"**Missed: {len(missed)}**", "", *(_line(name, limit) for name, limit in missed), ""]
     elif met and not (unmeasured or unasked):
         lines += ["All limits are met.", ""]
-    else:
+    elif met:
         lines += ["No limit that was measured is missed.", ""]
     if unasked:
         lines += [f"**Without a record**, because it was not asked or failed: {', '.join(unasked)}", ""]
