@@ -296,8 +296,8 @@ def _time_to_settle(
     return [] if struck else [max(0.0, at - fault)]
 
 
-def _rows(figures: Figures) -> dict[Fault, Row]:
-    return {kind: Row(**figures["faults"][kind.value]) for kind in Fault}
+def _rows(figures: Figures) -> dict[Fault | None, Row]:
+    return {kind: Row(**figures["faults"]["none" if kind is None else kind.value]) for kind in (*Fault, None)}
 
 
 def _tables(record: Record) -> list[Table]:
@@ -306,7 +306,7 @@ def _tables(record: Record) -> list[Table]:
     rows = _rows(record.figures)
     counts = ("injected", "settled", "again", "lost", "twice")
     total = Row(*(sum(getattr(row, name) for row in rows.values()) for name in counts))
-    cells = [(TITLES[kind], *_cells(row)) for kind, row in rows.items()]
+    cells = [(TITLES[kind], *_cells(row)) for kind, row in rows.items() if kind is not None]
     own = [second for kind in OWN for second in rows[kind].seconds]
     notes = [
         "median, max: until the gangs that were struck have settled a trial again; for a trial's own fault,"
@@ -329,11 +329,7 @@ def _tables(record: Record) -> list[Table]:
 
 def _limits(settings: Settings, figures: Figures) -> list[Limit]:
     rows = _rows(figures)
-    unsound = (
-        len(figures["missing"])
-        + figures["faults"]["none"]["again"]
-        + sum(row.lost + row.twice for row in rows.values())
-    )
+    unsound = len(figures["missing"]) + rows[None].again + sum(row.lost + row.twice for row in rows.values())
     own = [second for kind in OWN for second in rows[kind].seconds]
     return [
         Limit("trials that have not settled once and as planned", 0, unsound),
