@@ -236,7 +236,7 @@ def _picture(record: Record) -> Picture:
     callback=lambda ctx, param, value: [int(number) for number in value.split(",")],
 )
 @click.option(
-    "--seconds", default=10.0, show_default=True, type=click.FloatRange(min=1), help="Of each simulation."
+    "--seconds", default=10.0, show_default=True, type=click.FloatRange(min=6), help="Of each simulation."
 )
 def workers(numbers: list[int], trials: int, rounds: int, streams: list[int], seconds: float) -> Figures:
     """What trials cost with many workers, and how fast many are served."""
