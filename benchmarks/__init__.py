@@ -1,13 +1,28 @@
 """Measurements. One question a file; ``python -m benchmarks`` asks them.
 
-overhead.py   what a trial costs beside its objective
-journal.py    what a journal adds to that
-tracking.py   what MLflow adds to it
-faults.py     what a fault costs
-peers.py      what users could pick instead, each as a small adapter
-record.py     a measurement with the machine and the versions that it was made on
-cluster.py    a standalone cluster on loopback, for tests too
-proxy.py      a line that can be cut, for tests too
-strikes.py    faults drawn from a seed
-usage.py      what the driver uses meanwhile
+question.py     what all questions have in common: options, record, tables, limits, exit status
+overhead.py     what a trial costs beside its objective
+growth.py       what the k-th trial costs, as the history grows
+utilisation.py  the share of the workers' time that is spent in objectives
+payload.py      what an objective costs that carries data
+startup.py      how long until the first trial runs (first_trial.py: in a process of its own)
+workers.py      how many workers a driver can serve (streams.py: simulated ones)
+modelsearch.py  the demo's search, end to end
+journal.py      what a journal adds to a trial
+tracking.py     what MLflow adds to it
+faults.py       what a fault costs (strikes.py: faults drawn from a seed)
+
+everything.py   all questions, with every peer; their records and pictures
+report.py       RESULTS.md, from the records alone
+
+peers/          what users could pick instead, each as a small adapter
+statistics.py   medians, spreads, ratios, and the order in which rounds go
+record.py       a measurement with the machine and the versions that it was made on, and its limits
+tables.py       figures for people
+plots.py        pictures of them
+objectives.py   objectives to be measured with
+notes.py        what trials noted of themselves
+cluster.py      a standalone cluster on loopback, for tests too
+proxy.py        a line that can be cut, for tests too
+usage.py        what the driver uses meanwhile
 """

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import click
 
-from benchmarks.control import control
-from benchmarks.faults import faults
-from benchmarks.journal import journal
-from benchmarks.overhead import overhead
-from benchmarks.suggest import suggest
-from benchmarks.tracking import tracking
+from benchmarks.everything import everything
+from benchmarks.questions import QUESTIONS
+from benchmarks.report import report
 
 
 @click.group()
@@ -17,12 +14,8 @@ def main() -> None:
     """Measure sparkopt, and what could be used instead."""
 
 
-main.add_command(control)
-main.add_command(faults)
-main.add_command(journal)
-main.add_command(overhead)
-main.add_command(suggest)
-main.add_command(tracking)
+for _command in (*QUESTIONS.values(), everything, report):
+    main.add_command(_command)
 
 if __name__ == "__main__":
     main(prog_name="python -m benchmarks")

@@ -2,7 +2,7 @@
 
 The client streams its points over Evaluate and reads the outcomes as they come, on this machine, beside the
 driver and its workers. What is reported is the time from its first point to its last outcome, per point: the
-median over the rounds, each with a stream of its own. The exit code is 1 if that is more than LIMIT.
+median over the rounds, each with a stream of its own.
 """
 
 from __future__ import annotations
@@ -11,18 +11,17 @@ import json
 import subprocess
 import sys
 import time
-from pathlib import Path
-from statistics import median
 from typing import Final
 
 import click
-from rich.console import Console
-from rich.table import Table
 
 from benchmarks.objectives import no_op
-from benchmarks.record import Record
+from benchmarks.peers import local_session
+from benchmarks.question import Figures, Form, Settings, question
+from benchmarks.record import Limit, Record
+from benchmarks.statistics import Spread
+from benchmarks.tables import Table, spread_cells
 from sparkopt import WorkerPool
-from sparkopt.spark.session import get_session
 
 LIMIT: Final = 1.0
 """Milliseconds that a point may cost."""
@@ -30,20 +29,27 @@ LIMIT: Final = 1.0
 _SECONDS: Final = 300
 
 
-@click.command()
+def _tables(record: Record) -> list[Table]:
+    settings, spread = record.settings, Spread.of(record.figures["ms_per_point"])
+    title = (
+        f"control: no-op objective, points from one client in another process, {settings['rounds']} x"
+        f" {settings['points']:,} points, {settings['parallelism']} workers"
+    )
+    columns = ("", "ms a point, median", "min", "max")
+    return [Table(title, columns, [("Evaluate", *spread_cells(spread))])]
+
+
+def _limits(settings: Settings, figures: Figures) -> list[Limit]:
+    return [Limit("a point from outside", LIMIT, Spread.of(figures["ms_per_point"]).median, unit="ms")]
+
+
+@question(Form("What does a point cost that comes from outside, over gRPC?", _tables, _limits))
 @click.option("--points", default=2000, show_default=True, type=click.IntRange(min=1))
 @click.option("--parallelism", default=2, show_default=True, type=click.IntRange(min=1))
 @click.option("--rounds", default=3, show_default=True, type=click.IntRange(min=1))
-@click.option("--json", "path", type=click.Path(path_type=Path), help="Write the record here as well.")
-def control(points: int, parallelism: int, rounds: int, path: Path | None) -> None:
+def control(points: int, parallelism: int, rounds: int) -> Figures:
     """Milliseconds a point that a client has evaluated over gRPC, with an objective that does nothing."""
-    session = get_session(
-        settings={
-            "spark.master": f"local[{parallelism}]",
-            "spark.ui.enabled": "false",
-            "spark.log.level": "ERROR",
-        }
-    )
+    session = local_session(parallelism)
     try:
         with (
             WorkerPool(parallelism, spark_session=session, control=True) as pool,
@@ -53,13 +59,7 @@ def control(points: int, parallelism: int, rounds: int, path: Path | None) -> No
             seconds = _measure(pool, points, rounds)
     finally:
         session.stop()
-    figures = [1000 * each / points for each in seconds]
-    _print(figures, points, parallelism)
-    if path is not None:
-        settings = {"points": points, "parallelism": parallelism}
-        Record("control", settings, {"ms_per_point": figures, "limit": LIMIT}).write(path)
-    if median(figures) > LIMIT:
-        raise SystemExit(1)
+    return {"ms_per_point": [1000 * each / points for each in seconds]}
 
 
 def _measure(pool: WorkerPool, points: int, rounds: int) -> list[float]:
@@ -75,21 +75,6 @@ def _measure(pool: WorkerPool, points: int, rounds: int) -> list[float]:
     )
     seconds: list[float] = json.loads(done.stdout)
     return seconds
-
-
-def _print(figures: list[float], points: int, parallelism: int) -> None:
-    table = Table(title="a point from outside: no-op objective, one client in another process")
-    for column in ("points", "workers", "ms a point, median", "min", "max", "limit"):
-        table.add_column(column, justify="right")
-    table.add_row(
-        f"{len(figures)} x {points}",
-        str(parallelism),
-        f"{median(figures):,.3f}",
-        f"{min(figures):,.3f}",
-        f"{max(figures):,.3f}",
-        f"{LIMIT:,.3f}",
-    )
-    Console().print(table)
 
 
 def client() -> None:

@@ -27,14 +27,12 @@ from typing import Any
 
 import click
 from hyperopt import hp, rand
-from rich.console import Console
-from rich.table import Table
 
 from benchmarks.cluster import Cluster
 from benchmarks.objectives import Faulty
-from benchmarks.record import Record
+from benchmarks.question import Figures, Form, Settings, question
+from benchmarks.record import Limit, Record
 from benchmarks.strikes import (
-    OUTSIDE,
     OWN,
     Fault,
     Injector,
@@ -45,6 +43,7 @@ from benchmarks.strikes import (
     gang_of,
     runs_of,
 )
+from benchmarks.tables import Table
 from benchmarks.usage import Sample, Sampler
 from sparkopt import SparkTrials, fmin
 from sparkopt.coordinator.channel import Settled
@@ -58,9 +57,6 @@ SPARE_ATTEMPTS = 10
 
 BOUND = 2.0
 """Seconds within which the failure of a trial is to be known on the driver."""
-
-_WIDTH = 100
-"""Characters that the table needs."""
 
 _SHARE = 0.15
 """How many of the trials harm themselves."""
@@ -165,13 +161,6 @@ class Result:
     samples: list[Sample]
     strikes: list[Strike]
 
-    @property
-    def sound(self) -> bool:
-        """Whether every trial has settled once, as planned, and none ran again without a cause."""
-        rows = self.rows.values()
-        unexplained = self.rows[None].again
-        return not (self.missing or unexplained or any(row.lost or row.twice for row in rows))
-
     def figures(self) -> dict[str, Any]:
         """All of it, for a record."""
         fields = ("injected", "settled", "again", "lost", "twice", "seconds")
@@ -190,7 +179,6 @@ class Result:
                 for each in self.strikes
             ],
             "missing": self.missing,
-            "sound": self.sound,
             "seconds": self.seconds,
             "samples": [
                 {name: getattr(sample, name) for name in Sample.__slots__} for sample in self.samples
@@ -308,7 +296,48 @@ def _time_to_settle(
     return [] if struck else [max(0.0, at - fault)]
 
 
-@click.command()
+def _rows(figures: Figures) -> dict[Fault | None, Row]:
+    return {kind: Row(**figures["faults"]["none" if kind is None else kind.value]) for kind in (*Fault, None)}
+
+
+def _tables(record: Record) -> list[Table]:
+    settings = record.settings
+    setup = Setup(*(settings[name] for name in ("seed", "trials", "seconds", "gang_size")))
+    rows = _rows(record.figures)
+    counts = ("injected", "settled", "again", "lost", "twice")
+    total = Row(*(sum(getattr(row, name) for row in rows.values()) for name in counts))
+    cells = [(TITLES[kind], *_cells(row)) for kind, row in rows.items() if kind is not None]
+    own = [second for kind in OWN for second in rows[kind].seconds]
+    notes = [
+        "median, max: until the gangs that were struck have settled a trial again; for a trial's own fault,"
+        " until its failure is settled on the driver."
+    ]
+    if own:
+        notes.append(f"For a trial that is {median(own):.3f} s, {max(own):.3f} s at most.")
+    return [
+        Table(
+            f"faults, seed {setup.seed}: {setup.trials} trials of {setup.work:.2f} s on"
+            f" {setup.daemons * setup.cores} workers in gangs of {setup.gang_size},"
+            f" {record.figures['seconds']:.0f} s in all",
+            ("fault", "faults", "settled", "run again", "lost", "twice", "median", "max"),
+            [*cells, ("all", *_cells(total))],
+            notes,
+            sections=(len(OWN), len(Fault)),
+        )
+    ]
+
+
+def _limits(settings: Settings, figures: Figures) -> list[Limit]:
+    rows = _rows(figures)
+    unsound = len(figures["missing"]) + rows[None].again + sum(row.lost + row.twice for row in rows.values())
+    own = [second for kind in OWN for second in rows[kind].seconds]
+    return [
+        Limit("trials that have not settled once and as planned", 0, unsound),
+        Limit("until a trial's own fault is known on the driver", BOUND, max(own, default=None), unit="s"),
+    ]
+
+
+@question(Form("What does a fault cost?", _tables, _limits))
 @click.option("--seed", default=0, show_default=True, help="What the faults are drawn from.")
 @click.option("--trials", default=200, show_default=True, type=click.IntRange(min=20))
 @click.option(
@@ -317,50 +346,9 @@ def _time_to_settle(
 @click.option(
     "--gang-size", default=1, show_default=True, type=click.IntRange(min=1), help="Workers in a gang."
 )
-@click.option("--json", "path", type=click.Path(path_type=Path), help="Write the record here as well.")
-def faults(seed: int, trials: int, seconds: float, gang_size: int, path: Path | None) -> None:
+def faults(seed: int, trials: int, seconds: float, gang_size: int) -> Figures:
     """What a fault costs: on a cluster of two executors, with faults of every kind."""
-    setup = Setup(seed, trials, seconds, gang_size)
-    result = disturb(setup)
-    _print(setup, result)
-    if path is not None:
-        settings = {"seed": seed, "trials": trials, "seconds": seconds, "gang_size": gang_size}
-        Record("faults", settings, result.figures()).write(path)
-    if not result.sound:
-        raise SystemExit("not every trial has settled once and as planned")
-
-
-def _print(setup: Setup, result: Result) -> None:
-    table = Table(
-        title=f"faults, seed {setup.seed}: {setup.trials} trials of {setup.work:.2f} s on"
-        f" {setup.daemons * setup.cores} workers in gangs of {setup.gang_size}, {result.seconds:.0f} s in all"
-    )
-    columns = ("fault", "faults", "settled", "run again", "lost", "twice", "median", "max")
-    for column in columns:
-        table.add_column(column, justify="left" if column == "fault" else "right", no_wrap=True)
-    for kind, row in result.rows.items():
-        if kind is None:
-            continue
-        table.add_row(TITLES[kind], *_cells(row), end_section=kind in (OWN[-1], OUTSIDE[-1]))
-    rows = list(result.rows.values())
-    total = Row(
-        *(
-            sum(getattr(row, name) for row in rows)
-            for name in ("injected", "settled", "again", "lost", "twice")
-        )
-    )
-    table.add_row("all", *_cells(total))
-    console = Console()
-    if console.width < _WIDTH:
-        console = Console(width=_WIDTH)
-    console.print(table)
-    own = [second for kind in OWN for second in result.rows[kind].seconds]
-    if own:
-        console.print(
-            "median, max: until the gangs that were struck have settled a trial again. For a trial, until"
-            f"\nits failure is settled on the driver: {median(own):.3f} s, {max(own):.3f} s at most;"
-            f" {BOUND:g} s are allowed."
-        )
+    return disturb(Setup(seed, trials, seconds, gang_size)).figures()
 
 
 def _cells(row: Row) -> list[str]:

@@ -81,3 +81,71 @@ def thousand_metrics(x: float) -> float:
     for step in range(1000):
         mlflow.log_metric("value", x, step=step)
     return x
+
+
+class Noting:
+    """An objective that notes in a file when it began and when it ended, whoever runs it and wherever.
+
+    Args:
+        place: the file: append-only, a line for each trial.
+        least: seconds that a trial takes at least; at x = -1.
+        most: seconds that it takes at most; at x = 1.
+    """
+
+    def __init__(self, place: str, least: float = 0.0, most: float = 0.0) -> None:
+        self.place, self.least, self.most = place, least, most
+
+    def __call__(self, x: float) -> float:
+        """Take some time."""
+        began = time.time()
+        if self.most:
+            time.sleep(self.least + (self.most - self.least) * (x + 1) / 2)
+        line = f"{began} {time.time()}\n".encode()
+        file = os.open(self.place, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+        os.write(file, line)
+        os.close(file)
+        return x
+
+
+class Meeting:
+    """An objective that ends when so many of its trials run at once.
+
+    Args:
+        place: a directory that is empty.
+        number: how many.
+        seconds: that it waits for the others, at most.
+    """
+
+    def __init__(self, place: str, number: int, seconds: float) -> None:
+        self.place, self.number, self.seconds = place, number, seconds
+
+    def __call__(self, x: float) -> float:
+        """Come, and wait for the others."""
+        import uuid
+
+        deadline = time.monotonic() + self.seconds
+        with open(os.path.join(self.place, uuid.uuid4().hex), "w"):  # noqa: PTH118, PTH123
+            pass
+        while len(os.listdir(self.place)) < self.number:  # noqa: PTH208
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{self.number} trials do not run at once")
+            time.sleep(0.02)
+        return x
+
+
+class Carrying:
+    """An objective that has a lot with it.
+
+    Args:
+        size: in bytes, of data that does not get smaller when it is compressed.
+    """
+
+    def __init__(self, size: int) -> None:
+        self.data = os.urandom(size)
+        self.size = size
+
+    def __call__(self, x: float) -> float:
+        """Look whether it is all there."""
+        if len(self.data) != self.size:
+            raise ValueError(f"{len(self.data)} of {self.size} bytes are here")
+        return x

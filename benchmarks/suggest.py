@@ -13,23 +13,21 @@ has other things to do.
 
 from __future__ import annotations
 
-import logging
 import random
-import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
 from statistics import median
 from typing import Any, Final
 
 import click
 import numpy as np
 from hyperopt import Trials, base, hp, rand, tpe
-from rich.console import Console
-from rich.table import Table
 
-from benchmarks.record import Record
+from benchmarks.plots import Lines, Picture
+from benchmarks.question import Figures, Form, Settings, question
+from benchmarks.record import Limit, Record
+from benchmarks.tables import Table
 from sparkopt.suggest import accelerated
 
 ALGORITHMS: Final = {"random": rand.suggest, "tpe": tpe.suggest}
@@ -43,6 +41,9 @@ LIMITS: Final = {
 """Milliseconds that a suggestion may cost, by algorithm, dimensions and trials."""
 
 _LEAST: Final = 3
+
+_PICTURED: Final = 10
+"""The space of which there is a picture, in dimensions."""
 
 Suggest = Callable[..., list[dict[str, Any]]]
 
@@ -70,19 +71,16 @@ class Cell:
     differences: int
 
     @property
-    def limit(self) -> float | None:
-        """Milliseconds that a suggestion may cost; None if nobody has said so."""
-        return LIMITS.get((self.algorithm, self.dimensions, self.trials))
-
-    @property
-    def is_slow(self) -> bool:
-        """Whether it has missed its limit."""
-        return self.limit is not None and median(self.ours) > self.limit
-
-    @property
-    def ratios(self) -> list[float]:
-        """How many times as long hyperopt takes, round by round."""
-        return [theirs / ours for ours, theirs in zip(self.ours, self.theirs, strict=False)]
+    def figures(self) -> Figures:
+        """The same for a record."""
+        return {
+            "algorithm": self.algorithm,
+            "dimensions": self.dimensions,
+            "trials": self.trials,
+            "ms": {"sparkopt": self.ours, "hyperopt": self.theirs},
+            "passed_ms": {"sparkopt": self.passed},
+            "differences": self.differences,
+        }
 
 
 class History:
@@ -169,7 +167,70 @@ class History:
         return 1000 * needed, 1000 * passed, repr(documents)
 
 
-@click.command()
+def _ratios(cell: Figures) -> list[float]:
+    """How many times as long hyperopt takes, round by round."""
+    return [
+        theirs / ours for ours, theirs in zip(cell["ms"]["sparkopt"], cell["ms"]["hyperopt"], strict=False)
+    ]
+
+
+def _tables(record: Record) -> list[Table]:
+    cells = record.figures["suggestions"]
+    rows = [
+        (
+            f"{cell['algorithm']}, {cell['dimensions']} dimensions, {cell['trials']:,} trials",
+            _spread(cell["ms"]["sparkopt"], 3),
+            _spread(cell["ms"]["hyperopt"], 2),
+            f"{len(cell['ms']['sparkopt'])}, {len(cell['ms']['hyperopt'])}",
+            _spread(_ratios(cell), 1),
+        )
+        for cell in cells
+    ]
+    compared = sum(len(cell["ms"]["hyperopt"]) for cell in cells)
+    different = sum(cell["differences"] for cell in cells)
+    said = (
+        f"Of {compared:,} suggestions that were compared, {different:,} are not hyperopt's."
+        if different
+        else f"All {compared:,} suggestions that were compared are hyperopt's, value for value."
+    )
+    title = "suggest: milliseconds of the processor that a suggestion takes, median (least to most)"
+    return [Table(title, ("", "sparkopt", "hyperopt", "of so many", "ratio"), rows, [said])]
+
+
+def _limits(settings: Settings, figures: Figures) -> list[Limit]:
+    cells = {
+        (cell["algorithm"], cell["dimensions"], cell["trials"]): median(cell["ms"]["sparkopt"])
+        for cell in figures["suggestions"]
+    }
+    limits = [
+        Limit(
+            f"a suggestion, {algorithm}, {dimensions} dimensions, {trials:,} trials",
+            bound,
+            cells.get((algorithm, dimensions, trials)),
+            unit="ms",
+        )
+        for (algorithm, dimensions, trials), bound in LIMITS.items()
+    ]
+    different = sum(cell["differences"] for cell in figures["suggestions"])
+    return [*limits, Limit("suggestions that are not hyperopt's", 0, different)]
+
+
+def _picture(record: Record) -> Picture:
+    cells = [cell for cell in record.figures["suggestions"] if cell["algorithm"] == "tpe"]
+    dimensions = (
+        _PICTURED if any(cell["dimensions"] == _PICTURED for cell in cells) else cells[0]["dimensions"]
+    )
+    lines = {
+        name: [
+            (cell["trials"], median(cell["ms"][name])) for cell in cells if cell["dimensions"] == dimensions
+        ]
+        for name in ("sparkopt", "hyperopt")
+    }
+    title = f"what a suggestion of TPE takes, {dimensions} dimensions"
+    return Lines(title, "trials so far", "milliseconds of the processor", lines, logarithmic=True)
+
+
+@question(Form("What does a suggestion cost, as the history and the space grow?", _tables, _limits, _picture))
 @click.option(
     "--dimensions", default=(1, 10, 50), show_default=True, type=click.IntRange(min=1), multiple=True
 )
@@ -184,19 +245,10 @@ class History:
 )
 @click.option("--rounds", default=31, show_default=True, type=click.IntRange(min=_LEAST), help="Suggestions.")
 @click.option("--seconds", default=1.0, show_default=True, help="For hyperopt's, of each kind.")
-@click.option("--json", "path", type=click.Path(path_type=Path), help="Write the record here as well.")
-def suggest(
-    dimensions: tuple[int, ...], counts: tuple[int, ...], rounds: int, seconds: float, path: Path | None
-) -> None:
+def suggest(dimensions: tuple[int, ...], counts: tuple[int, ...], rounds: int, seconds: float) -> Figures:
     """Milliseconds a suggestion of random search and TPE, and whether it is hyperopt's."""
-    logging.getLogger("hyperopt").setLevel(logging.ERROR)
-    cells = list(_measure(sorted(dimensions), sorted(counts), rounds, seconds))
-    _print(cells)
-    if path is not None:
-        settings = {"dimensions": dimensions, "trials": counts, "rounds": rounds, "seconds": seconds}
-        Record("suggest", settings, _figures(cells)).write(path)
-    if any(cell.is_slow or cell.differences for cell in cells):
-        sys.exit(1)
+    cells = _measure(sorted(dimensions), sorted(counts), rounds, seconds)
+    return {"suggestions": [cell.figures for cell in cells]}
 
 
 def _measure(dimensions: list[int], counts: list[int], rounds: int, seconds: float) -> Iterator[Cell]:
@@ -206,60 +258,6 @@ def _measure(dimensions: list[int], counts: list[int], rounds: int, seconds: flo
         for count in counts:
             for name in ALGORITHMS:
                 yield history.measure(name, count, rounds, seconds, order)
-
-
-def _figures(cells: list[Cell]) -> dict[str, Any]:
-    return {
-        "suggestions": [
-            {
-                "algorithm": cell.algorithm,
-                "dimensions": cell.dimensions,
-                "trials": cell.trials,
-                "ms": {"sparkopt": cell.ours, "hyperopt": cell.theirs},
-                "passed_ms": {"sparkopt": cell.passed},
-                "ratio": {"median": median(cell.ratios), "least": min(cell.ratios), "most": max(cell.ratios)},
-                "differences": cell.differences,
-                "limit": cell.limit,
-            }
-            for cell in cells
-        ],
-        "same_as_hyperopt": not any(cell.differences for cell in cells),
-        "limits_met": not any(cell.is_slow for cell in cells),
-    }
-
-
-def _print(cells: list[Cell]) -> None:
-    table = Table(title="milliseconds of the processor that a suggestion takes: median (least to most)")
-    for column in ("", "dimensions", "trials", "sparkopt", "hyperopt", "of so many", "ratio", "limit"):
-        table.add_column(column, justify="left" if not column else "right")
-    for cell in cells:
-        limit = "" if cell.limit is None else f"{cell.limit:g} {'missed' if cell.is_slow else 'met'}"
-        table.add_row(
-            cell.algorithm,
-            f"{cell.dimensions}",
-            f"{cell.trials:,}",
-            _spread(cell.ours, 3),
-            _spread(cell.theirs, 2),
-            f"{len(cell.ours)}, {len(cell.theirs)}",
-            _spread(cell.ratios, 1),
-            limit,
-        )
-    console = Console(width=150)
-    console.print(table)
-    compared = sum(len(cell.theirs) for cell in cells)
-    different = sum(cell.differences for cell in cells)
-    if different:
-        console.print(f"Of {compared:,} suggestions that were compared, {different:,} are not hyperopt's.")
-    else:
-        console.print(f"All {compared:,} suggestions that were compared are hyperopt's, value for value.")
-    missed = [cell for cell in cells if cell.is_slow]
-    for cell in missed:
-        console.print(
-            f"{cell.algorithm} with {cell.dimensions} dimensions and {cell.trials:,} trials takes"
-            f" {median(cell.ours):.2f} ms: its limit of {cell.limit:g} ms is missed."
-        )
-    if not missed and any(cell.limit is not None for cell in cells):
-        console.print("Every limit is met.")
 
 
 def _spread(values: list[float], digits: int) -> str:

@@ -8,12 +8,10 @@ of a few trials, all of whose time counts.
 
 from __future__ import annotations
 
-import logging
 import os
 import tempfile
 import time
 from pathlib import Path
-from statistics import median
 from typing import Any, Final
 from unittest import mock
 
@@ -28,14 +26,24 @@ from mlflow.utils.mlflow_tags import (
     MLFLOW_USER,
 )
 from pyspark.sql import SparkSession
-from rich.console import Console
-from rich.table import Table
 
 from benchmarks.objectives import thousand_metrics
 from benchmarks.peers import SPACE, Search, local_session, run_sparkopt
-from benchmarks.record import Record
+from benchmarks.question import Figures, Form, Settings, question
+from benchmarks.record import Limit, Record
+from benchmarks.statistics import Spread, in_rounds, ratio
+from benchmarks.tables import Table, ratio_cell, spread_cells
 from sparkopt import SparkTrials, fmin
 from sparkopt.tracking.store import Store
+
+BESIDE: Final = 1.5
+"""So many times an untracked search, a tracked one may take outside of the store's writer."""
+
+IN_ALL: Final = 1.2
+"""So many times as long as MlflowClient alone, it may take in all."""
+
+THOUSAND: Final = 500.0
+"""Milliseconds that a trial may take that logs a thousand metrics."""
 
 _LOGGING_TRIALS: Final = 6
 
@@ -54,46 +62,10 @@ class TimedStore(Store):
             TimedStore.seconds += time.perf_counter() - began
 
 
-@click.command()
-@click.option("--trials", default=200, show_default=True, type=click.IntRange(min=1), help="Of each search.")
-@click.option("--parallelism", default=2, show_default=True, type=click.IntRange(min=1))
-@click.option("--rounds", default=5, show_default=True, type=click.IntRange(min=1))
-@click.option("--json", "path", type=click.Path(path_type=Path), help="Write the record here as well.")
-def tracking(trials: int, parallelism: int, rounds: int, path: Path | None) -> None:
-    """Milliseconds a trial with MLflow tracking and without, with an objective that does nothing."""
-    for name in ("hyperopt", "alembic", "mlflow"):
-        logging.getLogger(name).setLevel(logging.ERROR)
-    session = local_session(parallelism)
-    figures: dict[str, list[float]] = {"without": [], "with": [], "own": [], "client": []}
-    try:
-        with (
-            tempfile.TemporaryDirectory(prefix="sparkopt-benchmark-") as directory,
-            mock.patch("sparkopt.tracking.tracker.Store", TimedStore),
-        ):
-            _search(Search(parallelism, parallelism, 1, session, seed=0), Path(directory, "first"))
-            for number in range(rounds):
-                asked = Search(trials, parallelism, 1, session, seed=number)
-                figures["without"].append(1000 * run_sparkopt(asked) / trials)
-                TimedStore.seconds = 0.0
-                seconds = _search(asked, Path(directory, f"search-{number}"))
-                figures["with"].append(1000 * seconds / trials)
-                figures["own"].append(1000 * (seconds - TimedStore.seconds) / trials)
-                figures["client"].append(
-                    1000 * _client_alone(trials, Path(directory, f"client-{number}")) / trials
-                )
-            figures["thousand"] = _thousand_metrics(session, Path(directory, "thousand"))
-    finally:
-        session.stop()
-    _print(figures, trials)
-    if path is not None:
-        settings = {"trials": trials, "parallelism": parallelism, "rounds": rounds}
-        Record("tracking", settings, {"ms_per_trial": figures, "ratio": _ratios(figures)}).write(path)
-
-
 def _search(asked: Search, place: Path) -> float:
     _new_store(place)
     with mock.patch.dict(os.environ, {"MLFLOW_TRACKING_URI": _uri(place)}):
-        return run_sparkopt(asked, tracking=True)
+        return run_sparkopt(asked, tracking=True).seconds
 
 
 def _thousand_metrics(session: SparkSession, place: Path) -> list[float]:
@@ -143,30 +115,83 @@ def _uri(place: Path) -> str:
     return f"sqlite:///{place}/mlflow.db"
 
 
-def _ratios(figures: dict[str, list[float]]) -> dict[str, float]:
-    def ratio(mine: str, other: str) -> float:
-        return median(one / two for one, two in zip(figures[mine], figures[other], strict=True))
-
-    return {"own": ratio("own", "without"), "with": ratio("with", "client")}
-
-
-def _print(figures: dict[str, list[float]], trials: int) -> None:
-    rounds, ratios = len(figures["with"]), _ratios(figures)
-    table = Table(title=f"tracking to SQLite: no-op objective, random search, {rounds} x {trials} trials")
-    for column in ("", "ms a trial, median", "min", "max", "ratio"):
-        table.add_column(column, justify="left" if not column else "right")
-    rows = {
-        "without": ("not tracked", ""),
-        "own": ("tracked, outside of the store's writer", f"{ratios['own']:.2f} x not tracked (limit 1.5)"),
-        "client": ("the same runs by MlflowClient alone", ""),
-        "with": ("tracked, in all", f"{ratios['with']:.2f} x MlflowClient alone (limit 1.2)"),
+def _ratios(figures: dict[str, list[float]]) -> dict[str, Spread]:
+    return {
+        "own": ratio(figures["own"], figures["without"]),
+        "with": ratio(figures["with"], figures["client"]),
     }
-    for key, (name, ratio) in rows.items():
-        values = figures[key]
-        table.add_row(name, *(f"{value:,.3f}" for value in (median(values), min(values), max(values))), ratio)
-    Console().print(table)
-    thousand = figures["thousand"]
-    Console().print(
-        f"A trial that logs 1,000 metrics takes {median(thousand):,.0f} ms ({min(thousand):,.0f} to"
-        f" {max(thousand):,.0f}; limit 500)."
+
+
+_ROWS: Final = {
+    "without": "not tracked",
+    "own": "tracked, outside of the store's writer",
+    "client": "the same runs by MlflowClient alone",
+    "with": "tracked, in all",
+}
+
+_COMPARED: Final = {"own": "not tracked", "with": "MlflowClient alone"}
+
+
+def _tables(record: Record) -> list[Table]:
+    figures, settings = record.figures["ms_per_trial"], record.settings
+    found = _ratios(figures)
+    rows = []
+    for key, name in _ROWS.items():
+        compared = f"{ratio_cell(found[key])} x {_COMPARED[key]}" if key in found else ""
+        rows.append((name, *spread_cells(Spread.of(figures[key])), compared))
+    title = (
+        f"tracking: to SQLite, no-op objective, random search, {settings['rounds']} x"
+        f" {settings['trials']:,} trials"
     )
+    thousand = Spread.of(figures["thousand"])
+    note = (
+        f"A trial that logs 1,000 metrics takes {thousand.median:,.0f} ms ({thousand.low:,.0f} to"
+        f" {thousand.high:,.0f})."
+    )
+    return [Table(title, ("", "ms a trial, median", "min", "max", "ratio (min to max)"), rows, [note])]
+
+
+def _limits(settings: Settings, figures: Figures) -> list[Limit]:
+    spent = figures["ms_per_trial"]
+    found = _ratios(spent)
+    return [
+        Limit(
+            "a tracked search outside of the store's writer, times one that is not",
+            BESIDE,
+            found["own"].median,
+            unit="x",
+        ),
+        Limit("a tracked search in all, times MlflowClient alone", IN_ALL, found["with"].median, unit="x"),
+        Limit("a trial that logs 1,000 metrics", THOUSAND, Spread.of(spent["thousand"]).median, unit="ms"),
+    ]
+
+
+@question(Form("What does MLflow tracking cost?", _tables, _limits))
+@click.option("--trials", default=200, show_default=True, type=click.IntRange(min=1), help="Of each search.")
+@click.option("--parallelism", default=2, show_default=True, type=click.IntRange(min=1))
+@click.option("--rounds", default=3, show_default=True, type=click.IntRange(min=1))
+def tracking(trials: int, parallelism: int, rounds: int) -> Figures:
+    """Milliseconds a trial with MLflow tracking and without, with an objective that does nothing."""
+    session = local_session(parallelism)
+    figures: dict[str, list[float]] = {"without": [], "with": [], "own": [], "client": []}
+    try:
+        with (
+            tempfile.TemporaryDirectory(prefix="sparkopt-benchmark-") as directory,
+            mock.patch("sparkopt.tracking.tracker.Store", TimedStore),
+        ):
+            _search(Search(parallelism, parallelism, 1, session, seed=0), Path(directory, "first"))
+            for each, kind in in_rounds(("without", "with", "client"), rounds):
+                asked = Search(trials, parallelism, 1, session, seed=each)
+                if kind == "without":
+                    seconds = run_sparkopt(asked).seconds
+                elif kind == "client":
+                    seconds = _client_alone(trials, Path(directory, f"client-{each}"))
+                else:
+                    TimedStore.seconds = 0.0
+                    seconds = _search(asked, Path(directory, f"search-{each}"))
+                    figures["own"].append(1000 * (seconds - TimedStore.seconds) / trials)
+                figures[kind].append(1000 * seconds / trials)
+            figures["thousand"] = _thousand_metrics(session, Path(directory, "thousand"))
+    finally:
+        session.stop()
+    return {"ms_per_trial": figures}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from pathlib import Path
@@ -63,18 +62,3 @@ def test_the_demo_searches_over_models_and_says_where_the_time_went_and_where_it
     experiment = client.get_experiment_by_name("sparkopt demo")
     assert experiment is not None
     assert len(client.search_runs([experiment.experiment_id])) == 9
-
-
-def test_the_benchmark_prints_a_ratio_and_writes_a_record(tmp_path: Path) -> None:
-    record = tmp_path / "overhead.json"
-    result = run(
-        *("-m", "benchmarks", "overhead", "--trials", "20", "--rounds", "1", "--json", str(record)),
-        *("--against", "sparktrials", "--baseline-trials", "2"),
-    )
-    assert result.returncode == 0, result.stderr
-    assert "ratio" in result.stdout
-    written = json.loads(record.read_text())
-    figures = written["figures"]["ms_per_trial"]
-    assert {name: len(values) for name, values in figures.items()} == {"sparkopt": 1, "sparktrials": 1}
-    assert written["settings"]["trials"] == 20
-    assert written["versions"]["pyspark"]

@@ -1,0 +1,35 @@
+"""All questions, in the order in which they are asked and shown."""
+
+from __future__ import annotations
+
+from benchmarks.control import control
+from benchmarks.faults import faults
+from benchmarks.growth import growth
+from benchmarks.journal import journal
+from benchmarks.modelsearch import modelsearch
+from benchmarks.overhead import overhead
+from benchmarks.payload import payload
+from benchmarks.question import Question
+from benchmarks.startup import startup
+from benchmarks.suggest import suggest
+from benchmarks.tracking import tracking
+from benchmarks.utilisation import utilisation
+from benchmarks.workers import workers
+
+_ALL: tuple[Question, ...] = (
+    overhead,
+    growth,
+    utilisation,
+    payload,
+    startup,
+    suggest,
+    workers,
+    modelsearch,
+    journal,
+    tracking,
+    control,
+    faults,
+)
+
+QUESTIONS: dict[str, Question] = {str(each.name): each for each in _ALL}
+"""By name."""
