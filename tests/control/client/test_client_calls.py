@@ -74,9 +74,12 @@ def test_a_search_is_looked_at_and_steered(pool, client, post):
     visits[str(leased[0].values["x"])].wait_for_the_end()
     (tid,) = client.submit([{"x": 0.125}])
     visits[str(leased[1].values["x"])].answer()
-    while (visit := post.visit()).word != "0.125":
+    with client.watch() as events:
+        while (visit := post.visit()).word != "0.125":
+            visit.answer()
         visit.answer()
-    visit.answer()
+        settled = next(each for each in events if each.kind is EventKind.SETTLED and each.trial.tid == tid)
+    assert settled.trial.loss == 0.125
     searching_study = client.stop(study.name)
     assert searching_study.name == study.name
     searching.wait()
