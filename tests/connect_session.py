@@ -15,6 +15,9 @@ from leftovers import MARK, descendants_of_workers, processes_of
 
 from sparkopt.spark.java import ensure_java
 
+FREE_PORT = {"SPARK_TESTING": "1"}
+"""In the environment, it has PySpark's own server listen at a free port: two may run at once."""
+
 OFF = {
     "spark.ui.enabled": "false",
     "spark.log.level": "OFF",
@@ -35,6 +38,7 @@ def run_script(script: Path, directory: Path, *arguments: str, seconds: float = 
         "PYSPARK_PYTHON": sys.executable,
         "TMPDIR": str(directory),
         "SPARK_LOCAL_IP": "127.0.0.1",
+        **FREE_PORT,
     }
     command = [sys.executable, str(script), *arguments]
     done = subprocess.run(

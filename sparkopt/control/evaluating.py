@@ -15,7 +15,6 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any, Final, TypeAlias
 
 import grpc
-from google.protobuf.message import DecodeError
 
 from sparkopt.control.evaluations import EvaluatedStudy, Evaluations
 from sparkopt.control.kept import Point
@@ -70,15 +69,8 @@ async def evaluate(evaluations: Evaluations, requests: Requests, context: Contex
 
 
 async def _next(incoming: Requests) -> control_pb2.EvaluateRequest | None:
-    """The next request; None if the client has closed its side.
-
-    Raises:
-        BadRequestError: if it is none.
-    """
-    try:
-        return await anext(incoming, None)
-    except DecodeError:
-        raise BadRequestError("what came is no EvaluateRequest", "BAD_MESSAGE") from None
+    """The next request; None if the client has closed its side."""
+    return await anext(incoming, None)
 
 
 class Asker:

@@ -23,6 +23,7 @@ from sparkopt.coordinator.authentication import Grant, TokenInterceptor
 from sparkopt.coordinator.calls import CallsInterceptor
 from sparkopt.coordinator.certificates import new_certificate
 from sparkopt.coordinator.channel import StudyChannel
+from sparkopt.coordinator.observer import Observer
 from sparkopt.coordinator.peers import Peers
 from sparkopt.core.states import Lease, TrialKey
 from sparkopt.errors import RefusedError
@@ -53,7 +54,7 @@ _CUT_SECONDS: Final = 0.5
 _SERVICE: Final = control_pb2.DESCRIPTOR.services_by_name["ControlService"].full_name
 
 
-class ControlServer:
+class ControlServer(Observer):
     """Serves a pool's ControlService, as its coordinator's observer.
 
     Args:

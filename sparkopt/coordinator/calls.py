@@ -18,7 +18,7 @@ import grpc
 from google.protobuf.message import DecodeError
 
 from sparkopt.coordinator.peers import Peers
-from sparkopt.errors import LimitExceededError, ProtocolError
+from sparkopt.errors import BadRequestError, LimitExceededError
 from sparkopt.wire import limits
 from sparkopt.wire.statuses import NOTHING_SENT, status_of
 
@@ -27,7 +27,7 @@ T = TypeVar("T")
 _Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 _Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 
-_REFUSALS: Final = (LimitExceededError, ProtocolError)
+_REFUSALS: Final = (LimitExceededError, BadRequestError)
 
 
 async def first_of(requests: AsyncIterator[T], what: str) -> T | None:
@@ -91,7 +91,7 @@ class CallsInterceptor(grpc.aio.ServerInterceptor):
                 return requests
             request = await first_of(requests, "request")
             if request is None:
-                raise ProtocolError("the call has no request")
+                raise BadRequestError("the call has no request", "BAD_MESSAGE")
             return request
 
         if inspect.isasyncgenfunction(behaviour):
@@ -122,6 +122,6 @@ def _reading(deserialize: Callable[[bytes], T] | None) -> Callable[[bytes], T] |
         try:
             return deserialize(data)
         except DecodeError as error:
-            raise ProtocolError(f"the message cannot be read: {error}") from None
+            raise BadRequestError(f"the message cannot be read: {error}", "BAD_MESSAGE") from None
 
     return read

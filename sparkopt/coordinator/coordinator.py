@@ -24,7 +24,7 @@ from sparkopt.coordinator.certificates import new_certificate
 from sparkopt.coordinator.channel import Crowding, Recorder, Reported, Request, Started, StudyChannel
 from sparkopt.coordinator.clock import FairClock
 from sparkopt.coordinator.identities import Identities
-from sparkopt.coordinator.observer import Observer
+from sparkopt.coordinator.observer import Observer, look_at_limits, look_at_workers
 from sparkopt.coordinator.peers import Peers
 from sparkopt.coordinator.requests import Requests, refusal
 from sparkopt.coordinator.service import WorkerService, WorkerStream
@@ -44,22 +44,6 @@ from sparkopt.worker.spec import Endpoint
 
 _CUT_SECONDS: Final = 0.5
 """How long streams may take to end when the server stops."""
-
-
-_WORKER_CHANGES: Final = (events.StreamLost, events.Heartbeat, events.OutcomeArrived, events.ReportArrived)
-"""What may change whether one worker is in reach."""
-
-_WORKERS_CHANGE: Final = (
-    events.GangEnded,
-    events.WorkerGone,
-    events.WorkerJoined,
-    events.DrainRequested,
-    events.Tick,
-)
-"""What may change which workers there are."""
-
-_LIMITS_CHANGE: Final = (events.LimitChanged, events.Paused, events.Resumed)
-"""What may change how many trials may run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +91,7 @@ class Coordinator:
         self._requests = Requests(self.blobs)
         self.machine = Machine(limit, policy)
         self.identities = Identities(self.machine)
-        self._observer = observer
+        self._observer = observer or Observer()
         self.host = host
         self._relaunch = relaunch
         self._explain = explain
@@ -248,14 +232,12 @@ class Coordinator:
             port = self._server.add_secure_port("0.0.0.0:0", credentials)
         await self._server.start()
         self._clock.start()
-        if self._observer is not None:
-            await self._observer.start(self)
+        await self._observer.start(self)
         return Endpoint(addresses.join(self.host, port), token, trusted)
 
     def _expel_all(self, error: PoolError) -> None:
         self._closing = True
-        if self._observer is not None:
-            self._observer.closing()
+        self._observer.closing()
         self.studies.fail(error)
         for study in self.studies:
             self.step(events.CancelRequested(study, None, "the pool is closing"))
@@ -264,8 +246,7 @@ class Coordinator:
             stream.expel("the pool is closing")
 
     async def _wind_up(self) -> None:
-        if self._observer is not None:
-            await self._observer.stop()
+        await self._observer.stop()
         # Streams that have ended need a moment to be told so; what is still open then is cut.
         await self._server.stop(_CUT_SECONDS)
         del self._server
@@ -291,8 +272,7 @@ class Coordinator:
         machine = self.machine
         try:
             decided = machine.step(event, self._clock.now())
-            if self._observer is not None and isinstance(event, _LIMITS_CHANGE):
-                self._observer.limits_changed()  # before what comes of it
+            look_at_limits(self._observer, event)  # before what comes of it
             for command in decided:
                 if isinstance(command, commands.DeliverReport):
                     assert told is not None
@@ -309,8 +289,7 @@ class Coordinator:
             raise
         if isinstance(event, events.GangEnded | events.WorkerGone):
             self.blobs.drop_all_but(self.machine.present())
-        if self._observer is not None:
-            self._observe(self._observer, event)
+        look_at_workers(self._observer, event)
         if machine.next_deadline is None:
             return
         deadline = self._clock.loop_time(machine.next_deadline)
@@ -318,13 +297,6 @@ class Coordinator:
             if self._timer is not None:
                 self._timer.cancel()
             self._timer = self._loop.call_at(deadline, self._tick)
-
-    @staticmethod
-    def _observe(observer: Observer, event: events.Event) -> None:
-        if isinstance(event, _WORKER_CHANGES):
-            observer.workers_changed(event.worker)
-        elif isinstance(event, _WORKERS_CHANGE):
-            observer.workers_changed(reason=getattr(event, "reason", ""))
 
     def _tick(self) -> None:
         self._timer = None
@@ -341,15 +313,13 @@ class Coordinator:
             case commands.Settle():
                 self._requests.forget(command.trial)
                 settled = self.studies.settle(command, arrived)
-                if self._observer is not None:
-                    self._observer.trial_settled(command.trial.study, settled)
+                self._observer.trial_settled(command.trial.study, settled)
             case commands.Expel(worker, reason, again):
                 self.blobs.drop_all_but(self.machine.present())
                 stream = self._streams.get(worker)
                 if stream is not None:
                     stream.expel(reason, again)
-                if self._observer is not None:
-                    self._observer.workers_changed(worker, reason)
+                self._observer.workers_changed(worker, reason)
             case commands.RelaunchGang(gang, generation, size):
                 self._relaunch(gang, generation, size)
             case commands.ShutDown(reason, failed):
@@ -366,8 +336,7 @@ class Coordinator:
         if end is not None:
             now, monotonic = time.time(), time.monotonic()
             end.put_started(Started(lease.trial.tid, lease.attempt, now, monotonic, waited))
-        if self._observer is not None:
-            self._observer.attempt_started(lease, worker)
+        self._observer.attempt_started(lease, worker)
 
     def _deliver(self, command: commands.DeliverReport, told: _Told) -> None:
         end = self.studies.end_of(command.lease.trial.study)
@@ -381,8 +350,7 @@ class Coordinator:
         self._untaken.add(worker, sequence, trial.study)
         body = self.studies.claimed(told.message.body)
         end.put_report(Reported(trial.tid, told.kind, told.message.name, body), taken)
-        if self._observer is not None:
-            self._observer.reported(trial, told.kind, told.message.name)
+        self._observer.reported(trial, told.kind, told.message.name)
 
     def _report_taken(self, worker: str, sequence: int) -> None:
         self._untaken.remove(worker, sequence)
@@ -432,14 +400,12 @@ class Coordinator:
     ) -> None:
         """Make a study known; see :meth:`open_study`."""
         self.studies.open(name, end, objective, max_attempts, trial_timeout)
-        if self._observer is not None:
-            self._observer.study_opened(name)
+        self._observer.study_opened(name)
 
     def submit(self, name: str, proposals: Sequence[tuple[int, bytes]], values: Sequence[Values]) -> None:
         """Have a study's trials run; see :attr:`StudyChannel.submit`."""
         event = self.studies.submitted(name, proposals)
-        if self._observer is not None:
-            self._observer.trials_submitted(name, event.tids, values)
+        self._observer.trials_submitted(name, event.tids, values)
         self.step(event)
 
     def cancel_waiting(self, name: str, reason: str) -> None:
@@ -453,8 +419,7 @@ class Coordinator:
             self.step(events.CancelRequested(name, None, "its study has ended"))
             for worker, sequences in self._untaken.remove_all_of(name).items():
                 self._make_room(worker, sequences)
-            if self._observer is not None:
-                self._observer.study_closed(name)
+            self._observer.study_closed(name)
 
     # Streams; called by the service.
 
@@ -471,8 +436,7 @@ class Coordinator:
         self._any_joined = True
         untaken = self._untaken.of_worker(stream.worker)
         stream.welcome(self._heartbeat, self.machine.policy.grace, untaken)
-        if self._observer is not None:
-            self._observer.worker_joined(stream.hello)
+        self._observer.worker_joined(stream.hello)
         self.step(joined)
         self.identities.bind(stream.hello)
         if joined.holding is not None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
+from sparkopt.core import events
 from sparkopt.core.states import Lease, TrialKey
 from sparkopt.wire.report_kinds import ReportKind
 from sparkopt.wire.v1 import worker_pb2
@@ -14,8 +15,27 @@ if TYPE_CHECKING:
     from sparkopt.coordinator.coordinator import Coordinator
 
 
-class Observer(Protocol):
-    """Hears of what happens, in the coordinator's thread, where it must neither wait nor raise."""
+_WORKER_CHANGES: Final = (events.StreamLost, events.Heartbeat, events.OutcomeArrived, events.ReportArrived)
+"""What may change whether one worker is in reach."""
+
+_WORKERS_CHANGE: Final = (
+    events.GangEnded,
+    events.WorkerGone,
+    events.WorkerJoined,
+    events.DrainRequested,
+    events.Tick,
+)
+"""What may change which workers there are."""
+
+_LIMITS_CHANGE: Final = (events.LimitChanged, events.Paused, events.Resumed)
+"""What may change how many trials may run."""
+
+
+class Observer:
+    """Hears of what happens, in the coordinator's thread, where it must neither wait nor raise.
+
+    This one does nothing with it.
+    """
 
     async def start(self, coordinator: Coordinator) -> None:
         """The coordinator's loop runs; whatever is to be served on it may begin.
@@ -56,3 +76,17 @@ class Observer(Protocol):
 
     def limits_changed(self) -> None:
         """Something may have changed in how many trials may run."""
+
+
+def look_at_limits(observer: Observer, event: events.Event) -> None:
+    """Tell of what may have come of an event that is about limits."""
+    if isinstance(event, _LIMITS_CHANGE):
+        observer.limits_changed()
+
+
+def look_at_workers(observer: Observer, event: events.Event) -> None:
+    """Tell of what may have become of workers with an event."""
+    if isinstance(event, _WORKER_CHANGES):
+        observer.workers_changed(event.worker)
+    elif isinstance(event, _WORKERS_CHANGE):
+        observer.workers_changed(reason=getattr(event, "reason", ""))

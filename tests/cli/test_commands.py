@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from connect_session import FREE_PORT
 from mlflow import MlflowClient
 
 from sparkopt.cli import main
@@ -17,7 +19,13 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def run(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, *arguments], cwd=cwd, capture_output=True, text=True, timeout=150, check=False
+        [sys.executable, *arguments],
+        cwd=cwd,
+        env={**os.environ, **FREE_PORT},
+        capture_output=True,
+        text=True,
+        timeout=150,
+        check=False,
     )
 
 

@@ -87,9 +87,9 @@ class Terminal:
         self.shown = ""
 
     def wait_for(self, *texts):
-        """Wait until all of these have been shown, without what steers the terminal."""
+        """Wait until all of these have been shown, however lines were wrapped."""
         deadline = time.monotonic() + SECONDS
-        while not all(text in ESCAPE.sub("", self.shown) for text in texts):
+        while not all(text in " ".join(ESCAPE.sub("", self.shown).split()) for text in texts):
             ready, _, _ = select.select([self._master], [], [], max(0, deadline - time.monotonic()))
             assert ready, f"{texts} are not all in {self.shown!r}"
             self.shown += os.read(self._master, 65536).decode(errors="replace")

@@ -8,7 +8,7 @@ UNAUTHENTICATED (NO_TOKEN, WRONG_TOKEN). A read-only token is good for the calls
 PERMISSION_DENIED (READ_ONLY). Whoever fails too often is answered with RESOURCE_EXHAUSTED (TOO_MANY_FAILURES) for
 a while, and with google.rpc.RetryInfo; calls with a right token are not held up by that. A call without its
 request after ten seconds is DEADLINE_EXCEEDED (NOTHING_SENT), and a message that cannot be read is
-INVALID_ARGUMENT. Errors carry google.rpc.ErrorInfo (domain `sparkopt`; its reason is a name in capitals, listed
+INVALID_ARGUMENT (BAD_MESSAGE). Errors carry google.rpc.ErrorInfo (domain `sparkopt`; its reason is a name in capitals, listed
 with each call), and google.rpc.BadRequest where a field is at fault.
 
 Within sparkopt.v1 fields and calls are added, and never renumbered, renamed or given another meaning.

@@ -1,4 +1,4 @@
-"""A pool that is open to control, a search on it that goes on beside the test, and who attacks both."""
+"""A pool open to control: a coordinator with its control service, real workers, and clients; no Spark."""
 
 from __future__ import annotations
 
@@ -6,38 +6,6 @@ import tempfile
 
 import pytest
 from evaluation_rig import EvaluationRig
-from hostile import Attacked
-from rig import rigs
-
-from sparkopt import Control
-from sparkopt.control import ControlServer
-from sparkopt.core.records import Policy
-
-
-@pytest.fixture
-def make_attacked(tmp_path):
-    """Makes an attacked pool; takes the arguments of :class:`~sparkopt.Control`, and the driver's host."""
-    with rigs(tmp_path) as make:
-        made = []
-
-        def attacked(host: str = "127.0.0.1", policy: Policy | None = None, **control) -> Attacked:
-            server = ControlServer(Control(**control))
-            made.append(Attacked(make(host=host, policy=policy, observer=server), server))
-            return made[-1]
-
-        try:
-            yield attacked
-        finally:
-            for each in made:
-                each.close()
-
-
-@pytest.fixture
-def attacked(make_attacked) -> Attacked:
-    """One whose search runs, whatever the test does; when it has ended, each trial has its own result."""
-    each = make_attacked()
-    each.search()
-    return each
 
 
 @pytest.fixture

@@ -255,7 +255,9 @@ class TestStopping:
         assert best["case"] == int(first.word)
         trials = running.trials
         assert trials.fmin_cancelled_reason == "fmin run cancelled by user"
-        assert (trials.losses(), trials.count_cancelled_trials()) == ([3.0], 2)
+        assert trials.losses() == [3.0]
+        # Two that ran, and the next one, if it was proposed before the study heard of its end.
+        assert trials.count_cancelled_trials() in (2, 3)
 
     def test_what_runs_may_finish(self, search, post):
         running, client, first = search(50, parallelism=2, max_queue_len=3)

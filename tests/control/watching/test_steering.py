@@ -11,6 +11,7 @@ from coordinator import meetings
 from post import SECONDS
 from watched_rig import CANCELLED, attempt_of, ok
 
+from sparkopt.core import events
 from sparkopt.core.states import Outcome
 from sparkopt.errors import BadRequestError, NotFoundError, WrongStateError
 from sparkopt.wire.v1 import control_pb2 as pb
@@ -187,6 +188,7 @@ class TestStopping:
         told = rig.call("StopStudy", finish_running=True)
         assert told.trials == pb.TrialCounts(submitted=3, leased=1, cancelled=2)
         peer.outcome(attempt, 1, **ok())
+        rig.heard(events.OutcomeArrived)
         assert rig.call("StopStudy", finish_running=True).trials.leased == 0
         assert rig.call("GetStatus").studies[0].trials == pb.TrialCounts(submitted=3, ok=1, cancelled=2)
 
