@@ -16,7 +16,10 @@ from leftovers import MARK, descendants_of_workers, processes_of
 from sparkopt.spark.java import ensure_java
 
 FREE_PORT = {"SPARK_TESTING": "1"}
-"""In the environment, it has PySpark's own server listen at a free port: two may run at once."""
+"""In the environment, it has PySpark's own server listen at a free port, so that several may run at once.
+
+Spark takes it for more than that: it then pretends to be able to schedule by profiles, for one.
+"""
 
 OFF = {
     "spark.ui.enabled": "false",
@@ -26,23 +29,29 @@ OFF = {
 """Spark's settings for the scripts."""
 
 
-def run_script(script: Path, directory: Path, *arguments: str, seconds: float = 280) -> dict[str, object]:
+def run_script(
+    script: Path,
+    directory: Path,
+    *arguments: str,
+    seconds: float = 280,
+    environment: dict[str, str] | None = None,
+) -> dict[str, object]:
     """What a script has said, as a line of JSON; no process and no file of it is left."""
     ensure_java()
     tests, mark = Path(__file__).parent, f"connect-{directory}"
     places = [str(script.parent), str(tests), str(tests.parent), os.environ.get("PYTHONPATH", "")]
-    environment = {
+    variables = {
         **os.environ,
         MARK: mark,
         "PYTHONPATH": os.pathsep.join(filter(None, places)),
         "PYSPARK_PYTHON": sys.executable,
         "TMPDIR": str(directory),
         "SPARK_LOCAL_IP": "127.0.0.1",
-        **FREE_PORT,
+        **(environment or {}),
     }
     command = [sys.executable, str(script), *arguments]
     done = subprocess.run(
-        command, cwd=directory, env=environment, capture_output=True, text=True, timeout=seconds
+        command, cwd=directory, env=variables, capture_output=True, text=True, timeout=seconds
     )
     assert done.returncode == 0, done.stderr
     assert descendants_of_workers(mark) == processes_of(mark) == []

@@ -130,6 +130,7 @@ def test_a_peer_that_cannot_answer_is_refused():
     assert "hyperopt" in done.output
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(420)
 def test_the_overhead_is_measured_against_a_peer(tmp_path):
     sizes = ["--trials", "20", "--rounds", "1", "--baseline-trials", "2"]

@@ -6,15 +6,16 @@ from pathlib import Path
 
 import connect_contract
 import pytest
-from connect_session import run_script
+from connect_session import FREE_PORT, run_script
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.timeout(300), pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")
 def differences(tmp_path_factory):
     """What differs, by scenario."""
-    return run_script(Path(connect_contract.__file__), tmp_path_factory.mktemp("connect"))
+    directory = tmp_path_factory.mktemp("connect")
+    return run_script(Path(connect_contract.__file__), directory, environment=FREE_PORT)
 
 
 def test_the_session_is_one_of_spark_connect(differences):

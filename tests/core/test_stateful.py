@@ -205,6 +205,8 @@ class Events(RuleBasedStateMachine):
         if self.generations.get(gang) != generation:
             shadow = Shadow(f"{gang}.{generation}.{len(self.shadows)}", gang, generation)
             assert [type(command) for command in self.hello(shadow, None)] == [c.Expel]
+            if generation > self.generations.get(gang, 0):
+                del self.shadows[shadow.name]  # there is none yet, and when there is, its name is free
 
     def hello(self, shadow: Shadow, holding: Lease | None) -> list[c.Command]:
         """A worker comes up on a new stream and tells the truth, which is ``holding``."""

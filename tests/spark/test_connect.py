@@ -122,6 +122,7 @@ def test_a_session_that_was_stopped_is_refused(said):
 # On a cluster.
 
 
+@pytest.mark.slow
 def test_a_gang_that_loses_an_executor_goes_on_with_what_is_left(tmp_path, monkeypatch):
     monkeypatch.setenv("SPARK_API_MODE", "connect")
     with Cluster(daemons=2, cores=2) as cluster:
