@@ -217,8 +217,10 @@ class Coordinator:
 
     async def _listen(self) -> Endpoint:
         token = new_token()
-        options = server_options(self.machine.policy.grace)
-        peers = Peers(WORKER_STREAMS)
+        # All workers may share one address, and each may have calls beside its stream.
+        streams = max(WORKER_STREAMS, 4 * self.machine.policy.cap)
+        options = server_options(self.machine.policy.grace, streams)
+        peers = Peers(streams)
         interceptors = [TokenInterceptor([Grant(token)], peers), CallsInterceptor(peers)]
         self._server = grpc.aio.server(interceptors=interceptors, options=options)
         worker_pb2_grpc.add_WorkerServiceServicer_to_server(WorkerService(self), self._server)
