@@ -8,6 +8,7 @@ a message comes or the machine's earliest deadline is due.
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -217,8 +218,8 @@ class Coordinator:
 
     async def _listen(self) -> Endpoint:
         token = new_token()
-        # All workers may share one address, and each may have calls beside its stream.
-        streams = max(WORKER_STREAMS, 4 * self.machine.policy.cap)
+        # The limit is made for as many workers as there are at most, unless somebody has lifted that.
+        streams = WORKER_STREAMS * math.ceil(self.machine.policy.cap / Policy().cap)
         options = server_options(self.machine.policy.grace, streams)
         peers = Peers(streams)
         interceptors = [TokenInterceptor([Grant(token)], peers), CallsInterceptor(peers)]
