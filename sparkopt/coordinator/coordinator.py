@@ -37,7 +37,7 @@ from sparkopt.core.records import Policy
 from sparkopt.core.states import Lease, TrialKey
 from sparkopt.errors import PoolClosedError, PoolError, PoolLostError
 from sparkopt.wire import addresses
-from sparkopt.wire.limits import HEARTBEAT_SECONDS, WORKER_STREAMS, server_options
+from sparkopt.wire.limits import HEARTBEAT_SECONDS, WORKER_CONNECTIONS, WORKER_STREAMS, server_options
 from sparkopt.wire.report_kinds import ReportKind
 from sparkopt.wire.tokens import new_token
 from sparkopt.wire.v1 import trial_pb2, worker_pb2_grpc
@@ -218,10 +218,10 @@ class Coordinator:
 
     async def _listen(self) -> Endpoint:
         token = new_token()
-        # The limit is made for as many workers as there are at most, unless somebody has lifted that.
-        streams = WORKER_STREAMS * math.ceil(self.machine.policy.cap / Policy().cap)
-        options = server_options(self.machine.policy.grace, streams)
-        peers = Peers(streams)
+        # The limits are made for as many workers as there are at most, unless somebody has lifted that.
+        lifted = math.ceil(self.machine.policy.cap / Policy().cap)
+        options = server_options(self.machine.policy.grace, lifted * WORKER_CONNECTIONS)
+        peers = Peers(lifted * WORKER_STREAMS)
         interceptors = [TokenInterceptor([Grant(token)], peers), CallsInterceptor(peers)]
         self._server = grpc.aio.server(interceptors=interceptors, options=options)
         worker_pb2_grpc.add_WorkerServiceServicer_to_server(WorkerService(self), self._server)

@@ -42,6 +42,9 @@ UNCLAIMED_BLOBS: Final = 16
 WORKER_STREAMS: Final = 512
 """How many streams a peer may have open at WorkerService at once. All workers may share one address."""
 
+WORKER_CONNECTIONS: Final = 512
+"""How many connections WorkerService has open at once."""
+
 CONTROL_STREAMS: Final = 64
 """The same at ControlService."""
 
@@ -94,7 +97,7 @@ def _shared(grace: float) -> Options:
     ]
 
 
-def server_options(grace: float = GRACE_SECONDS, connections: int = WORKER_STREAMS) -> Options:
+def server_options(grace: float = GRACE_SECONDS, connections: int = WORKER_CONNECTIONS) -> Options:
     """Options for the server's end.
 
     Args:
