@@ -99,7 +99,7 @@ class Looking:
         for trial in self._behind(place, study, wanted):
             looked_at += 1
             if looked_at % _LOOKED_AT == 0:
-                await asyncio.sleep(0)
+                await asyncio.sleep(0)  # no wait: workers get their turn on this loop in between
             if wanted and messages.STATES[self._book.state_of(trial)] not in wanted:
                 continue
             if len(response.trials) == size:
