@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import grpc
+import uvloop
 
 from sparkopt.core.states import Lease
 from sparkopt.errors import EvaluatorDiedError, StorageError, TrialError, TrialTimeoutError
@@ -440,4 +441,4 @@ def main(spec: WorkerSpec, slot: int, directory: Path, nursery: NurseryHandle, l
         await agent.run(leash)
         return agent.trials
 
-    return {"trials": asyncio.run(run())}
+    return {"trials": uvloop.run(run())}

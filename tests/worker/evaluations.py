@@ -13,6 +13,7 @@ from pathlib import Path
 
 # Loaded before evaluators are forked, as it may be in Spark's Python worker.
 import numpy.random  # noqa: F401
+import uvloop
 
 from sparkopt.wire import codec
 from sparkopt.worker.frames import Frame, Kind
@@ -100,9 +101,12 @@ if __name__ == "__main__":
     import evaluations  # by this name, the one that the test knows it by, not as __main__
 
     directory, requests = pickle.load(sys.stdin.buffer)
-    descriptors = open_descriptors()
+    before = open_descriptors()
     handle = NurseryHandle(directory)
-    answers = asyncio.run(evaluations.main(handle, directory, requests))
+    handles = open_descriptors() - before
+    uvloop.new_event_loop().close()  # the first loop of a process opens a pipe that stays
+    descriptors = open_descriptors() - handles
+    answers = uvloop.run(evaluations.main(handle, directory, requests))
     handle.bury()
     left = {name: Path("/proc/self/fd", name).readlink() for name in open_descriptors() - descriptors}
     assert open_descriptors() == descriptors, left

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 
 import grpc
 import pytest
+import uvloop
 
 from sparkopt.wire.limits import server_options
 from sparkopt.wire.v1 import worker_pb2, worker_pb2_grpc
@@ -97,7 +98,7 @@ def run(service):
         async with link_to(service) as link:
             await asyncio.wait_for(link.run(), SECONDS)
 
-    asyncio.run(main())
+    uvloop.run(main())
 
 
 @pytest.mark.parametrize("deed", [fall_silent, end, fail])
@@ -138,4 +139,4 @@ def test_what_it_is_told_to_fail_with_is_raised():
             await asyncio.wait_for(running, SECONDS)
 
     with pytest.raises(KeyError, match="mine"):
-        asyncio.run(main())
+        uvloop.run(main())

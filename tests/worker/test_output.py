@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager, suppress
 
 import pytest
 import talk
+import uvloop
 
 from sparkopt.worker.output import LINE_BYTES, Lines, Output
 
@@ -160,7 +161,7 @@ async def pipes():
 
 
 def run(main):
-    asyncio.run(asyncio.wait_for(main(), SECONDS))
+    uvloop.run(asyncio.wait_for(main(), SECONDS))
 
 
 def test_a_change_of_trial_parts_what_is_in_the_pipe():
