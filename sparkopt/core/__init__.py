@@ -11,7 +11,9 @@ sees no payload: an event and the time go in, commands come out, and the shell a
     events.py        what can happen
     commands.py      what there is to do about it
     records.py       what it keeps of each trial, worker and gang
-    machine.py       the decisions
+    machine.py       the decisions: who runs what
+    gangs.py         those over the lives of gangs
+    surplus.py       which workers may leave when nothing more is to come
     story.py         what happened, for whoever has to find out why
     rules.py         what must hold after every event
 """

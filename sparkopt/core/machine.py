@@ -1,11 +1,12 @@
-"""The decisions: which worker runs which trial, and what a failure costs.
+"""Who runs what: which worker runs which trial, and what a failure costs.
 
 :class:`Machine` takes one event at a time and answers with commands. It holds four kinds of record:
 
     trials    pending in a queue for each study, or leased; forgotten (but counted) once settled
     workers   ready or unreachable, with at most one lease each; gone ones are remembered for as long as
               their generation lasts, so that none comes back under its name
-    gangs     the barrier jobs that the workers belong to, and how often each was launched
+    gangs     the barrier jobs that the workers belong to; :class:`~sparkopt.core.gangs.Gangs` decides over
+              their lives, and the machine does what follows for workers and trials
     limits    parallelism, pause, drain
 
 After every event the machine leases what it may: studies take turns, workers are taken longest idle first,
@@ -22,21 +23,12 @@ from collections.abc import Iterable
 
 from sparkopt.core import commands as c
 from sparkopt.core import events as e
-from sparkopt.core.records import Counts, Gang, Policy, Trial, Worker
-from sparkopt.core.states import (
-    GangInput,
-    GangState,
-    Lease,
-    Outcome,
-    TrialInput,
-    TrialKey,
-    TrialState,
-    WorkerInput,
-    WorkerState,
-)
+from sparkopt.core.gangs import Gangs
+from sparkopt.core.records import Counts, Policy, Trial, Worker
+from sparkopt.core.states import Lease, Outcome, TrialInput, TrialKey, TrialState, WorkerInput, WorkerState
 from sparkopt.core.story import Story
 from sparkopt.core.surplus import RELEASED, surplus
-from sparkopt.core.transitions import GANG, TRIAL, WORKER, InvalidTransition, move
+from sparkopt.core.transitions import TRIAL, WORKER, InvalidTransition, move
 
 
 class Machine:
@@ -53,7 +45,7 @@ class Machine:
         self.policy = policy or Policy()
         self.trials: dict[TrialKey, Trial] = {}
         self.workers: dict[str, Worker] = {}
-        self.gangs: dict[int, Gang] = {}
+        self.gangs = Gangs(self.policy)
         self.queues: dict[str, deque[TrialKey]] = {}
         self.idle: dict[str, None] = {}
         self.leased = 0
@@ -100,7 +92,9 @@ class Machine:
 
         Never later than the earliest deadline; it may be earlier, and that tick then does nothing.
         """
-        return None if math.isinf(self._deadline) else self._deadline
+        workers, gangs = self._deadline, self.gangs.deadline
+        deadline = workers if workers < gangs else gangs  # Not min(): the shell asks after every event.
+        return deadline if deadline < math.inf else None
 
     def counts(self) -> Counts:
         """How many trials are where."""
@@ -251,7 +245,8 @@ class Machine:
         self.submitted += len(keys)
         if keys:
             self.all_submitted = False
-            self._wake_gangs(now, out)
+            if not self.shut_down and self.draining is None:
+                self.gangs.wake(now, None, out)
             self._enqueue(keys, event.study)
 
     def _submissions_ended(self, event: e.SubmissionsEnded, now: float, out: list[c.Command]) -> None:
@@ -267,7 +262,7 @@ class Machine:
         key = self._release(event.worker, worker)
         trial = self.trials[key]
         if event.outcome in (Outcome.OK, Outcome.FAILED):
-            self.gangs[worker.gang].relaunches = 0
+            self.gangs.settled(worker.gang)
             self._settle(key, event.lease.attempt, event.outcome, event.worker, "", out)
         elif trial.state is TrialState.CANCELLING and event.outcome is Outcome.CANCELLED:
             self._settle(key, event.lease.attempt, Outcome.CANCELLED, event.worker, trial.cancel_reason, out)
@@ -323,14 +318,11 @@ class Machine:
     # Workers.
 
     def _worker_joined(self, event: e.WorkerJoined, now: float, out: list[c.Command]) -> None:
-        gang = self.gangs.get(event.gang)
+        refusal = "the pool is closed" if self.shut_down else self.gangs.refusal(event.gang, event.generation)
+        if refusal is not None:
+            out.append(c.Expel(event.worker, refusal))
+            return
         known = self.workers.get(event.worker)
-        if self.shut_down or gang is None or gang.state is GangState.CLOSED:
-            out.append(c.Expel(event.worker, "the pool is closed"))
-            return
-        if gang.state is GangState.DOWN or event.generation != gang.generation:
-            out.append(c.Expel(event.worker, f"generation {event.generation} of gang {event.gang} has ended"))
-            return
         if known is not None and known.state is WorkerState.GONE:
             why = "it was given up after it could not be reached"
             out.append(c.Expel(event.worker, why, again=known.draining is None))
@@ -344,7 +336,7 @@ class Machine:
             if former.draining is not None:
                 out.append(c.Expel(event.worker, former.draining))
                 return
-        gang.state = move(GANG, gang.state, GangInput.JOIN)
+        self.gangs.joined(event.gang)
         if known is None:
             known = self.workers[event.worker] = Worker(WorkerState.READY, event.gang, now)
             self._wake_at(now + self.policy.silence)
@@ -418,80 +410,30 @@ class Machine:
     # Gangs.
 
     def _gang_launched(self, event: e.GangLaunched, now: float, out: list[c.Command]) -> None:
-        if event.gang in self.gangs:
-            raise ValueError(f"gang {event.gang} was launched before")
-        self.gangs[event.gang] = Gang(GangState.LAUNCHING, event.size, launched=now)
-        self._wake_at(now + self.policy.start)
+        self.gangs.launched(event.gang, event.size, now)
 
     def _gang_ended(self, event: e.GangEnded, now: float, out: list[c.Command]) -> None:
-        gang = self.gangs.get(event.gang)
-        if gang is None:
-            raise ValueError(f"gang {event.gang} was never launched")
-        if event.generation != gang.generation or gang.state in (GangState.DOWN, GangState.CLOSED):
+        if not self.gangs.is_current(event.gang, event.generation):
             return
         members = [(name, worker) for name, worker in self.workers.items() if worker.gang == event.gang]
         sent_away = bool(members) and all(worker.draining is not None for _, worker in members)
         for name, worker in members:
             if worker.state is not WorkerState.GONE:
                 self._leave(name, worker, event.reason, out)
-        self._forget_gone(event.gang)
-        if self.shut_down or self.draining is not None:
-            gang.state = move(GANG, gang.state, GangInput.CLOSE)
-        elif self.all_submitted and not (self.trials and self._is_needed(event.gang, sent_away)):
-            gang.state = move(GANG, gang.state, GangInput.END)  # and no relaunch is due
-        elif gang.state is GangState.LAUNCHING and gang.generation == 1:
-            # What has never worked is a mistake to be told at once, not a fault to be sat out.
-            self._give_up(gang, event.reason, now, out)
-        elif gang.relaunches >= self.policy.max_relaunches:
-            launches = gang.relaunches + 1
-            reason = f"{event.reason} (launched {launches} times in a row without a trial settled)"
-            self._give_up(gang, reason, now, out)
-        else:
-            gang.state = move(GANG, gang.state, GangInput.END)
-            backoff = self.policy.relaunch_backoff * 2**gang.relaunches
-            gang.due = now + min(backoff, self.policy.relaunch_backoff_limit)
-            self._wake_at(gang.due)
+        # The names of those that are gone are refused by their generation from now on.
+        self.workers = {name: worker for name, worker in self.workers.items() if worker.gang != event.gang}
+        ending, left = self._ending(), self._left()
+        lost = self.gangs.ended(event.gang, event.reason, now, ending, left, sent_away, out)
+        if lost is not None:
+            self._shut_down(lost, failed=True, out=out)
 
-    def _is_needed(self, number: int, sent_away: bool) -> bool:
-        """Whether a gang that ended has to be launched again for the trials that are left.
+    def _ending(self) -> bool:
+        """Whether nothing more will be leased."""
+        return self.shut_down or self.draining is not None
 
-        Args:
-            number: the gang's.
-            sent_away: whether it ended because all of its workers were told to leave.
-        """
-        others = [gang for other, gang in self.gangs.items() if other != number]
-        return not (sent_away and any(gang.goes_on for gang in others))
-
-    def _wake_gangs(self, now: float, out: list[c.Command]) -> None:
-        """Launch those gangs again that were not needed any more."""
-        if self.shut_down or self.draining is not None:
-            return
-        for number, gang in self.gangs.items():
-            if gang.sleeps:
-                self._relaunch(number, gang, now, out)
-
-    def _give_up(self, gang: Gang, reason: str, now: float, out: list[c.Command]) -> None:
-        """This gang is not launched again; with the last one the pool is lost."""
-        gang.state = move(GANG, gang.state, GangInput.CLOSE)
-        if not any(other.goes_on for other in self.gangs.values()):
-            self._wake_gangs(now, out)
-        if all(other.state is GangState.CLOSED for other in self.gangs.values()):
-            self._shut_down(reason, failed=True, out=out)
-
-    def _relaunch(self, number: int, gang: Gang, now: float, out: list[c.Command]) -> None:
-        gang.state = move(GANG, gang.state, GangInput.RELAUNCH)
-        gang.generation += 1
-        gang.relaunches += 1
-        gang.launched = now
-        gang.due = math.inf
-        self._wake_at(now + self.policy.start)
-        # When nothing more is to come, as many as there are trials are enough.
-        size = min(gang.size, max(1, len(self.trials))) if self.all_submitted else gang.size
-        out.append(c.RelaunchGang(number, gang.generation, size))
-
-    def _forget_gone(self, gang: int) -> None:
-        """A generation is over: the names of its workers are refused by their generation from now on."""
-        self.workers = {name: worker for name, worker in self.workers.items() if worker.gang != gang}
+    def _left(self) -> int | None:
+        """How many trials are left; None as long as more may be submitted."""
+        return len(self.trials) if self.all_submitted else None
 
     # Limits.
 
@@ -544,17 +486,6 @@ class Machine:
                     self._expel(name, worker, reason, out, again=worker.draining is None)
                 else:
                     self._wake_at(worker.unreachable_since + self.policy.grace)
-        if self.shut_down or self.draining is not None:
-            return  # Nothing more is leased, so no gang is waited for or launched.
-        for number, gang in self.gangs.items():
-            if gang.state is GangState.DOWN:
-                if now >= gang.due:
-                    self._relaunch(number, gang, now, out)
-                else:
-                    self._wake_at(gang.due)
-            elif gang.state is GangState.LAUNCHING:
-                if now >= gang.launched + self.policy.start:
-                    waited = now - gang.launched
-                    self._give_up(gang, f"no worker came up within {waited:.0f} s", now, out)
-                else:
-                    self._wake_at(gang.launched + self.policy.start)
+        lost = self.gangs.tick(now, self._ending(), self._left(), out)
+        if lost is not None:
+            self._shut_down(lost, failed=True, out=out)

@@ -12,6 +12,7 @@ from sparkopt.core.machine import Machine
 from sparkopt.core.records import Policy
 from sparkopt.core.rules import Watch
 from sparkopt.core.states import GangState, Lease, Outcome, TrialKey, WorkerState
+from sparkopt.core.surplus import RELEASED
 
 STUDY = "blue"
 
@@ -40,6 +41,10 @@ def settle(
     return c.Settle(key(tid, study), attempt, outcome, worker, reason)
 
 
+def released(*workers: str) -> list[c.Command]:
+    return [c.Expel(worker, RELEASED) for worker in workers]
+
+
 def kinds(commands: list[c.Command]) -> list[type]:
     return [type(command) for command in commands]
 
@@ -54,7 +59,7 @@ def picture(machine: Machine) -> dict[str, Any]:
             for name, worker in machine.workers.items()
         },
         "idle": list(machine.idle),
-        "gangs": repr(machine.gangs),
+        "gangs": {number: repr(gang) for number, gang in machine.gangs.items()},
         "counts": machine.counts(),
         "settled": dict(machine.settled),
         "limits": (machine.limit, machine.paused, machine.draining, machine.shut_down),

@@ -2,22 +2,10 @@
 
 from __future__ import annotations
 
-from core_pool import Pool, assign, lease, settle
+from core_pool import Pool, assign, lease, released, settle
 
-from sparkopt.core import commands as c
 from sparkopt.core import events as e
-from sparkopt.core.records import Policy
-from sparkopt.core.states import GangState, Outcome
-from sparkopt.core.surplus import RELEASED
-
-
-def released(*workers: str) -> list[c.Command]:
-    return [c.Expel(worker, RELEASED) for worker in workers]
-
-
-def gang_state(pool, gang=1):
-    return pool.machine.gangs[gang].state
-
+from sparkopt.core.states import Outcome
 
 # Who leaves.
 
@@ -119,62 +107,6 @@ def test_a_released_worker_stays_away_under_any_name():
     assert pool.join("w2.2", formerly="w2") == released("w2.2")
 
 
-# Gangs.
-
-
-def test_a_gang_is_launched_again_with_as_many_workers_as_there_are_trials():
-    pool = Pool("w1", "w2", "w3")
-    pool.submit(0, 1)
-    pool.end_submissions()
-    pool.end_gang()
-    assert pool.wait_for_deadline() == [c.RelaunchGang(1, generation=2, size=2)]
-    assert pool.join("v1", generation=2) == [assign("v1", 1, attempt=2)]
-    assert pool.join("v2", generation=2) == [assign("v2", 0, attempt=2)]
-
-
-def test_a_gang_whose_work_is_done_is_not_launched_again():
-    pool = Pool("w1")
-    pool.submit(0)
-    pool.end_submissions()
-    assert pool.end("w1", 0) == [settle(0, "w1"), *released("w1")]
-    assert pool.end_gang(reason="its barrier job ended") == []
-    assert pool.wait(1000) == []
-    assert not pool.machine.shut_down
-
-
-def test_a_gang_whose_workers_were_all_released_is_not_launched_again():
-    pool = Pool("w1")
-    pool.launch(2)
-    pool.join("x1", gang=2)
-    pool.submit(0)
-    assert pool.end_submissions() == released("x1")
-    assert pool.end_gang(2) == []
-    assert pool.wait(9) == []
-    assert gang_state(pool, 2) is GangState.DOWN
-    pool.end_gang(1)
-    assert pool.wait_for_deadline() == [c.RelaunchGang(1, generation=2, size=1)]
-
-
-def test_it_is_when_the_other_gang_is_given_up():
-    pool = Pool("w1", policy=Policy(max_relaunches=0))
-    pool.launch(2)
-    pool.join("x1", gang=2)
-    pool.submit(0)
-    pool.end_submissions()
-    pool.end_gang(2)
-    assert pool.end_gang(1) == [c.RelaunchGang(2, generation=2, size=1)]
-    assert pool.join("x2", gang=2, generation=2) == [assign("x2", 0, attempt=2)]
-
-
-def test_a_gang_whose_workers_were_sent_away_is_launched_again_if_there_is_no_other():
-    pool = Pool("w1")
-    pool.submit(0)
-    pool.end_submissions()
-    pool.drain("w1")
-    assert pool.end_gang() == []
-    assert pool.wait_for_deadline() == [c.RelaunchGang(1, generation=2, size=1)]
-
-
 # What comes after all.
 
 
@@ -185,19 +117,3 @@ def test_a_submission_undoes_it():
     assert pool.submit(1) == []
     assert pool.end("w1", 0) == [settle(0, "w1"), assign("w1", 1)]
     assert pool.end("w1", 1) == [settle(1, "w1")]
-
-
-def test_a_submission_launches_a_gang_again_that_was_not_needed_any_more():
-    pool = Pool("w1", "w2")
-    pool.end_submissions()
-    pool.end_gang()
-    assert pool.submit(0, 1) == [c.RelaunchGang(1, generation=2, size=2)]
-    assert pool.join("v1", generation=2) == [assign("v1", 0)]
-
-
-def test_nothing_is_launched_by_a_pool_that_has_shut_down():
-    pool = Pool("w1")
-    pool.end_submissions()
-    pool.end_gang()
-    assert isinstance(pool.drain()[-1], c.ShutDown)
-    assert pool.submit(0) == []

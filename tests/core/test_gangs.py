@@ -1,11 +1,14 @@
-"""Gangs: who may join, relaunches with their backoff, giving up, and a pool that is lost."""
+"""Gangs: who may join, relaunches with their backoff, giving up, sleeping, and a pool that is lost."""
 
 from __future__ import annotations
 
+import math
+
 import pytest
-from core_pool import Pool, assign, kinds, lease, settle
+from core_pool import Pool, assign, kinds, lease, released, settle
 
 from sparkopt.core import commands as c
+from sparkopt.core.gangs import Gangs
 from sparkopt.core.records import Policy
 from sparkopt.core.states import GangState, Outcome
 
@@ -207,6 +210,12 @@ def test_a_relaunched_gang_without_a_worker_is_given_up_after_the_start_time_too
     assert kinds(pool.wait(0.1)) == [c.ShutDown]
 
 
+def test_gangs_without_a_worker_are_given_up_in_one_tick_and_the_pool_with_them():
+    pool = Pool()
+    pool.launch(2)
+    assert kinds(pool.wait(60)) == [c.ShutDown]
+
+
 def test_a_gang_that_is_up_is_not_given_up():
     pool = Pool("w1")
     for _ in range(20):
@@ -243,6 +252,117 @@ def test_a_pool_that_waits_for_a_relaunch_is_not_lost():
     pool.end_gang(1)
     assert pool.end_gang(2) == []
     assert kinds(pool.wait(1)) == [c.RelaunchGang]
+
+
+# When nothing more is to come.
+
+
+def test_a_gang_is_launched_again_with_as_many_workers_as_there_are_trials():
+    pool = Pool("w1", "w2", "w3")
+    pool.submit(0, 1)
+    pool.end_submissions()
+    pool.end_gang()
+    assert pool.wait_for_deadline() == [c.RelaunchGang(1, generation=2, size=2)]
+    assert pool.join("v1", generation=2) == [assign("v1", 1, attempt=2)]
+    assert pool.join("v2", generation=2) == [assign("v2", 0, attempt=2)]
+
+
+def test_a_gang_that_was_lost_is_launched_again_though_there_is_another():
+    pool = Pool("w1")
+    pool.launch(2)
+    pool.join("x1", gang=2)
+    pool.submit(0, 1)
+    pool.end_submissions()
+    assert pool.end_gang() == []
+    assert pool.wait_for_deadline() == [c.RelaunchGang(1, generation=2, size=1)]
+
+
+def test_a_gang_whose_work_is_done_is_not_launched_again():
+    pool = Pool("w1")
+    pool.submit(0)
+    pool.end_submissions()
+    assert pool.end("w1", 0) == [settle(0, "w1"), *released("w1")]
+    assert pool.end_gang(reason="its barrier job ended") == []
+    assert pool.wait(1000) == []
+    assert not pool.machine.shut_down
+
+
+def test_a_gang_that_was_launched_again_is_not_either():
+    pool = Pool("w1")
+    pool.end_gang()
+    relaunch(pool, "v1", 2)
+    pool.end_submissions()
+    assert pool.end_gang(generation=2) == []
+    assert pool.wait(1000) == []
+
+
+def test_a_gang_whose_workers_were_all_released_is_not_launched_again():
+    pool = Pool("w1")
+    pool.launch(2)
+    pool.join("x1", gang=2)
+    pool.submit(0)
+    assert pool.end_submissions() == released("x1")
+    assert pool.end_gang(2) == []
+    assert pool.wait(9) == []
+    assert gang_state(pool, 2) is GangState.DOWN
+    pool.end_gang(1)
+    assert pool.wait_for_deadline() == [c.RelaunchGang(1, generation=2, size=1)]
+
+
+def test_it_is_when_the_other_gang_is_given_up():
+    pool = Pool("w1", policy=Policy(max_relaunches=0))
+    pool.launch(2)
+    pool.join("x1", gang=2)
+    pool.submit(0)
+    pool.end_submissions()
+    pool.end_gang(2)
+    assert pool.end_gang(1) == [c.RelaunchGang(2, generation=2, size=1)]
+    assert pool.join("x2", gang=2, generation=2) == [assign("x2", 0, attempt=2)]
+
+
+def test_it_is_not_as_long_as_a_third_one_goes_on():
+    pool = Pool("w1", policy=Policy(max_relaunches=0))
+    pool.launch(2)
+    pool.join("x1", gang=2)
+    pool.launch(3, size=5)
+    pool.join("y1", gang=3)
+    pool.submit(0, 1)
+    assert pool.end_submissions() == released("y1")
+    assert pool.end_gang(3) == []
+    assert pool.end_gang(2) == []
+    assert pool.end_gang(1) == [c.RelaunchGang(3, generation=2, size=2)]
+
+
+def test_a_gang_whose_workers_were_sent_away_is_launched_again_if_there_is_no_other():
+    pool = Pool("w1")
+    pool.submit(0)
+    pool.end_submissions()
+    pool.drain("w1")
+    assert pool.end_gang() == []
+    assert pool.wait_for_deadline() == [c.RelaunchGang(1, generation=2, size=1)]
+
+
+def test_a_submission_launches_a_gang_again_that_was_not_needed_any_more():
+    pool = Pool("w1", "w2")
+    pool.end_submissions()
+    pool.end_gang()
+    assert pool.submit(0, 1) == [c.RelaunchGang(1, generation=2, size=2)]
+    assert pool.join("v1", generation=2) == [assign("v1", 0)]
+
+
+def test_a_submission_does_not_hurry_a_gang_that_waits_for_its_relaunch():
+    pool = Pool("w1")
+    pool.end_gang()
+    assert pool.submit(0) == []
+    assert kinds(pool.wait(1)) == [c.RelaunchGang]
+
+
+def test_nothing_is_launched_by_a_pool_that_has_shut_down():
+    pool = Pool("w1")
+    pool.end_submissions()
+    pool.end_gang()
+    assert isinstance(pool.drain()[-1], c.ShutDown)
+    assert pool.submit(0) == []
 
 
 # Drain and shutdown.
@@ -282,3 +402,58 @@ def test_a_gang_that_is_still_launching_when_the_pool_shuts_down_does_not_shut_i
     assert kinds(pool.drain()) == [c.ShutDown]
     assert pool.wait(100) == []
     assert pool.end_gang() == []
+
+
+# Gangs alone, where the deadlines and trials of a machine would be in the way.
+
+
+class Alone:
+    """The gangs of a pool that does not end, and what they ask for."""
+
+    def __init__(self) -> None:
+        self.gangs = Gangs(Policy(start=60, relaunch_backoff=5))
+        self.out: list[c.Command] = []
+
+    def end(self, number, now, left=None):
+        assert self.gangs.ended(number, "lost", now, False, left, False, self.out) is None
+
+    def tick(self, now, left=None):
+        """The relaunches of a tick, and when the next one is due."""
+        self.out.clear()
+        assert self.gangs.tick(now, False, left, self.out) is None
+        return self.out, self.gangs.deadline
+
+
+def test_the_deadline_is_that_of_the_gang_that_is_the_next_to_wait_for_time():
+    alone = Alone()
+    alone.gangs.launched(1, 1, now=0)
+    alone.gangs.launched(2, 1, now=10)
+    assert alone.gangs.deadline == 60
+    alone.gangs.joined(1)
+    assert alone.tick(20) == ([], 70)
+    alone.end(1, now=30)
+    assert alone.gangs.deadline == 35
+    assert alone.tick(34) == ([], 35)
+    alone.gangs.joined(2)
+    assert alone.tick(35) == ([c.RelaunchGang(1, 2, 1)], 95)
+    alone.gangs.joined(1)
+    assert alone.tick(36) == ([], math.inf)
+
+
+def test_a_gang_that_sleeps_does_not_wait_for_time_until_it_is_launched_again():
+    alone = Alone()
+    alone.gangs.launched(1, 1, now=0)
+    alone.gangs.joined(1)
+    alone.end(1, now=10, left=0)
+    assert alone.tick(20) == ([], math.inf)
+    alone.gangs.wake(30, None, alone.out)
+    assert (alone.out, alone.gangs.deadline) == ([c.RelaunchGang(1, 2, 1)], 90)
+
+
+@pytest.mark.parametrize(("left", "size"), [(None, 4), (9, 4), (3, 3), (0, 1)])
+def test_a_gang_is_launched_again_with_a_worker_for_each_trial_that_is_left_and_one_at_least(left, size):
+    alone = Alone()
+    alone.gangs.launched(1, 4, now=0)
+    alone.gangs.joined(1)
+    alone.end(1, now=10)
+    assert alone.tick(15, left) == ([c.RelaunchGang(1, 2, size)], 75)
