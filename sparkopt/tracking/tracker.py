@@ -151,7 +151,7 @@ class Tracker:
             channel.reply(request, self._relay.answer(request))
 
         def take(request: Request) -> None:
-            self._writer.call(request.tid, lambda: answer(request))
+            self._writer.call(request.tid, lambda: answer(request), awaited=True)
 
         channel.on_request = take
 
@@ -241,8 +241,9 @@ class Tracker:
         if ending.best is not None:
             metrics.append((self._name("best_trial_loss"), float(ending.best["result"]["loss"]), now, 0))
             tags[self._name("best_trial_tid")] = str(ending.best["tid"])
-            self._put("best_trial.json", self._best_as_json(ending))
         self._writer.put(Log(None, metrics=metrics, tags=tags))
+        if ending.best is not None:
+            self._put("best_trial.json", self._best_as_json(ending))
         if points := _points(ending.finished):
             from sparkopt.tracking.pictures import loss_by_parameter, loss_over_trials
 

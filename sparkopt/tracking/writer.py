@@ -9,6 +9,11 @@
 Records are written in their order. Only that a run begins and what is logged to it may wait for more of the
 same run: until the run ends, there is nothing else to do, or a while has passed. A run that has ended by then
 is written in three calls. A backlog that is full holds up whoever puts more.
+
+The search goes first: both want the interpreter, and a search whose trials take next to no time would take
+several times as long, and its writer too, if each took it away from the other all the time. So a writer that
+has caught up begins anew when nothing more has come for a moment, when something has waited for a while, or
+when somebody waits for its answer.
 """
 
 from __future__ import annotations
@@ -21,7 +26,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from sparkopt.errors import TrackingWarning, warn
 from sparkopt.tracking.file import RecordFile
@@ -40,6 +45,9 @@ _LONGEST_PAUSE: Final = 5.0
 
 _HOLDING_SECONDS: Final = 1.0
 """How long something is held back while other things are written."""
+
+_LULL_SECONDS: Final = 0.02
+"""After so long without another record, a search has something else to do."""
 
 _WAITING_SECONDS: Final = 1.0
 """How often whoever waits for the end hears of what is left."""
@@ -62,6 +70,8 @@ class _Held:
 
 Call = Callable[[], None]
 
+T = TypeVar("T")
+
 
 class Writer:
     """Writes records to a store, one after another.
@@ -79,6 +89,8 @@ class Writer:
         self._held: dict[Run, _Held] = {}
         self._file: RecordFile | None = None
         self._given_up = threading.Event()
+        self._awaited = 0
+        self._hurry = threading.Condition()
         self._dropped = 0
         self._first_error: Exception | None = None
         self._thread = threading.Thread(target=self._run, name="sparkopt-tracking", daemon=True)
@@ -89,7 +101,7 @@ class Writer:
         self._room.acquire()
         self._queue.put(record)
 
-    def call(self, run: int, function: Call) -> None:
+    def call(self, run: int, function: Call, awaited: bool = False) -> None:
         """Have a function called in the writer's thread, once what is logged to a run by now is written.
 
         Does not wait: who has something to be called has only a few of them.
@@ -97,8 +109,24 @@ class Writer:
         Args:
             run: the trial's id.
             function: may not raise.
+            awaited: whether somebody waits for what it does.
         """
-        self._queue.put((run, function))
+        if not awaited:
+            self._queue.put((run, function))
+            return
+
+        def answer() -> None:
+            function()
+            with self._hurry:
+                self._awaited -= 1
+
+        self._queue.put((run, answer))
+        self._make_haste()
+
+    def _make_haste(self) -> None:
+        with self._hurry:
+            self._awaited += 1
+            self._hurry.notify()
 
     def write(self, record: Log | Put) -> None:
         """Write a record out of turn, from within what :meth:`call` has called."""
@@ -119,6 +147,7 @@ class Writer:
             waiting: called about once a second with how many records are left.
         """
         self._queue.put(None)
+        self._make_haste()
         try:
             while self._thread.is_alive():
                 self._thread.join(_WAITING_SECONDS)
@@ -178,9 +207,18 @@ class Writer:
         if None in self._held:
             # Each trial has something to say of the study's own run: that is gathered also if there is time.
             with contextlib.suppress(queue.Empty):
-                return self._queue.get(timeout=max(0.0, self._due(None)))
+                return self._after_a_lull(self._queue.get(timeout=max(0.0, self._due(None))))
             self._flush(None)
-        return self._queue.get()
+        return self._after_a_lull(self._queue.get())
+
+    def _after_a_lull(self, item: T) -> T:
+        """Wait while more records come, but not for long, nor while somebody waits."""
+        until, before = time.monotonic() + _HOLDING_SECONDS, -1
+        with self._hurry:
+            while not self._awaited and self._queue.qsize() != before and time.monotonic() < until:
+                before = self._queue.qsize()
+                self._hurry.wait(_LULL_SECONDS)
+        return item
 
     def _held_of(self, run: Run) -> _Held:
         if run not in self._held:

@@ -133,6 +133,50 @@ def test_what_is_logged_is_written_when_there_is_nothing_else_to_do(target, tmp_
     writer.close(lambda left: None)
 
 
+@pytest.fixture
+def patient(monkeypatch):
+    """A writer that lets a search go first for longer than any test takes; set once it does."""
+    waits, after_a_lull = threading.Event(), Writer._after_a_lull
+
+    def noted(writer, item):
+        waits.set()
+        return after_a_lull(writer, item)
+
+    monkeypatch.setattr(Writer, "_after_a_lull", noted)
+    monkeypatch.setattr(room, "_HOLDING_SECONDS", 3600.0)
+    monkeypatch.setattr(room, "_LULL_SECONDS", 3600.0)
+    return waits
+
+
+def test_a_busy_search_goes_first_until_somebody_waits_for_an_answer(target, tmp_path, patient):
+    written, answered = [], threading.Event()
+
+    def answer():
+        written.extend(target.written)
+        answered.set()
+
+    writer = Writer(target, tmp_path / "kept.jsonl")
+    writer.put(RECORDS[0])
+    assert patient.wait(60)
+    writer.put(RECORDS[1])
+    writer.call(8, lambda: None)
+    writer.call(8, answer, awaited=True)
+    assert answered.wait(60)
+    assert written == []
+    writer.close(lambda left: None)
+    assert [type(record) for record, _ in target.written] == [Create, Log]
+
+
+def test_the_end_of_a_search_waits_for_no_lull(target, store, tmp_path, patient):
+    writer = Writer(target, tmp_path / "kept.jsonl")
+    writer.put(RECORDS[0])
+    assert patient.wait(60)
+    for record in RECORDS[1:]:
+        writer.put(record)
+    writer.close(lambda left: None)
+    check_run(store)
+
+
 def test_many_parameters_and_metrics_go_in_batches(target, store, tmp_path):
     many = Log(
         7,
