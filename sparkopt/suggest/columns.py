@@ -39,11 +39,11 @@ class Column:
 
     def clear(self) -> None:
         """Forget every value."""
-        self._values = np.empty(0)
+        self._values: Floats = np.empty(0)
         self._is_partial = False
         self._count = 0
-        self._order = np.empty(0, np.intp)
-        self._ordered = np.empty(0)
+        self._order: NDArray[np.intp] = np.empty(0, np.intp)
+        self._ordered: Floats = np.empty(0)
 
     def add(self, first: int, found: Sequence[Any]) -> None:
         """Take values in.

@@ -84,10 +84,10 @@ class History:
         self._shared: dict[int, list[int]] = {}
         self._size = 0
         self._gone = 0
-        self._keys = np.empty(0, np.int64)  # the trial that a row counts for
-        self._tids = np.empty(0, np.int64)  # the trial that it comes from
-        self._losses = np.empty(0)
-        self._counts = np.empty(0, np.bool_)
+        self._keys: NDArray[np.int64] = np.empty(0, np.int64)  # the trial that a row counts for
+        self._tids: NDArray[np.int64] = np.empty(0, np.int64)  # the trial that it comes from
+        self._losses: NDArray[np.float64] = np.empty(0)
+        self._counts: NDArray[np.bool_] = np.empty(0, np.bool_)
         self._row_of_key: dict[int, int] = {}
         self._by_key: Rows | None = None  # None if the rows are in that order
         self._is_foreign = False
