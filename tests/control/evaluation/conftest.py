@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import tempfile
 
+import cloudpickle
+import evaluated
 import pytest
 from evaluation_rig import EvaluationRig
+
+# pytest imports it by its file's name, which workers cannot.
+cloudpickle.register_pickle_by_value(evaluated)
 
 
 @pytest.fixture

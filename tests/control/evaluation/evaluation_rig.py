@@ -20,9 +20,12 @@ from sparkopt.control import Control, ControlServer
 from sparkopt.evaluation import Evaluation, Prepared
 from sparkopt.wire import codec
 from sparkopt.wire.limits import channel_options
+from sparkopt.wire.statuses import control_error_of
 from sparkopt.wire.tokens import bearer
 from sparkopt.wire.v1 import control_pb2, control_pb2_grpc
 from sparkopt.worker.outside import OutsideObjective
+
+MIB = 2**20
 
 
 class EvaluationRig(Rig):
@@ -164,3 +167,8 @@ class Stream:
         """Be gone, as far as the server knows."""
         self._said.put(None)
         self.call.cancel()
+
+
+def reason_of(error: grpc.RpcError) -> tuple[grpc.StatusCode, str]:
+    """What a stream has ended with: its status, and the service's reason."""
+    return error.code(), control_error_of(error).reason
