@@ -9,12 +9,13 @@ from pathlib import Path
 
 import grpc
 from evaluated import double, meet
-from evaluation_rig import MIB
 
 from sparkopt.control import kept as kept_room
 from sparkopt.control.kept import Kept
 from sparkopt.control.values import struct_of
 from sparkopt.wire.v1 import control_pb2
+
+MIB = 2**20
 
 
 def test_an_id_is_answered_again_and_runs_once(rig):

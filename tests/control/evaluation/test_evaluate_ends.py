@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import grpc
 import pytest
+from control_clients import reason_of
 from evaluated import meet
-from evaluation_rig import reason_of
 from post import SECONDS
 
 from sparkopt.core import events
 from sparkopt.core.records import Policy
 from sparkopt.errors import PoolClosedError, PoolLostError
-from sparkopt.wire.tokens import bearer
-from sparkopt.wire.v1 import control_pb2, control_pb2_grpc
+from sparkopt.wire.v1 import control_pb2
 
 
 def test_stopping_cancels_what_runs_and_takes_no_more(rig):
@@ -88,20 +87,19 @@ def test_who_looks_sees_the_clients_ids_and_may_stop_the_study(rig):
         stream.ask(name, post=rig.post.path, word=name)
     visit = rig.post.visit()
     rig.until(lambda: rig.coordinator.machine.submitted == 2)
-    stub, token = control_pb2_grpc.ControlServiceStub(rig.channel_to_control()), bearer(rig.server.token)
-    listed = stub.ListTrials(control_pb2.ListTrialsRequest(), metadata=token, timeout=SECONDS)
+    listed = rig.call("ListTrials")
     assert [(trial.study, trial.tid, trial.request_id) for trial in listed.trials] == [
         (evaluation.name, 0, "runs"),
         (evaluation.name, 1, "waits"),
     ]
-    study = stub.StopStudy(control_pb2.StopStudyRequest(finish_running=True), metadata=token, timeout=SECONDS)
+    study = rig.call("StopStudy", finish_running=True)
     assert study.kind == control_pb2.STUDY_KIND_EVALUATION
     assert stream.outcome().trial.state == control_pb2.TRIAL_STATE_CANCELLED
     visit.answer("finished")
     assert stream.results(1) == {"runs": "finished"}
     assert reason_of(stream.error()) == (grpc.StatusCode.ABORTED, "STUDY_STOPPED")
     assert evaluation.wait(SECONDS)
-    stub.StopStudy(control_pb2.StopStudyRequest(study=study.name), metadata=token, timeout=SECONDS)
+    rig.call("StopStudy", study=study.name)
 
 
 def test_when_the_pool_closes_streams_are_told(rig):

@@ -7,13 +7,14 @@ import math
 
 import pytest
 from evaluated import double, meet
-from evaluation_rig import MIB
 from google.protobuf import struct_pb2
 
 from sparkopt.control.values import struct_of
 from sparkopt.core import events
 from sparkopt.wire.limits import RESULT_BYTES
 from sparkopt.wire.v1 import control_pb2
+
+MIB = 2**20
 
 
 def test_points_are_answered_with_their_outcomes(rig):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import grpc
 import pytest
+from control_clients import reason_of
 from evaluated import double, meet
-from evaluation_rig import MIB, reason_of
 from post import SECONDS
 
 from sparkopt.errors import RefusedError
@@ -13,6 +13,8 @@ from sparkopt.wire import codec
 from sparkopt.wire.limits import POINT_BYTES
 from sparkopt.wire.tokens import bearer
 from sparkopt.wire.v1 import control_pb2
+
+MIB = 2**20
 
 
 def test_which_study_is_meant(rig):
@@ -94,7 +96,7 @@ def test_what_is_no_request_ends_its_stream_alone(rig):
     stream = rig.stream()
     stream.ask("p", x=1)
     stream.outcome()
-    call = rig.channel_to_control().stream_stream("/sparkopt.v1.ControlService/Evaluate")
+    call = rig.new_client().channel.stream_stream("/sparkopt.v1.ControlService/Evaluate")
     garbage = call(iter([b"\xff\xff\xff"]), metadata=bearer(rig.server.token), timeout=SECONDS)
     with pytest.raises(grpc.RpcError) as raised:
         next(garbage)
