@@ -14,6 +14,11 @@ from leftovers import MARK, descendants_of_workers, is_worker, processes_of
 # Searches are tracked by default, which costs seconds; those tests that are about it ask for it.
 os.environ["PYSPARK_SUBMIT_ARGS"] = "--conf spark.databricks.mlflow.trackHyperopt.enabled=false pyspark-shell"
 
+# Each of these JVMs lives for seconds: the second compiler costs more than it is worth to them.
+os.environ["SPARK_SUBMIT_OPTS"] = os.environ["SPARK_LAUNCHER_OPTS"] = (
+    "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
+)
+
 SLOTS = 2
 OUR_MARK = str(os.getpid())
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import operator
 from collections.abc import AsyncIterable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Final
 
+from sparkopt.client.closing import Closing
 from sparkopt.client.evaluating import Evaluations, Point
 from sparkopt.client.link import Link
 from sparkopt.client.messages import from_point, from_state, to_status, to_study, to_trial, to_worker
@@ -20,7 +20,7 @@ from sparkopt.wire.v1 import control_pb2
 _PAGE: Final = 500
 
 
-class ControlClient:
+class ControlClient(Closing):
     """Watches, steers and drives a pool that was opened to control, from anywhere.
 
     Safe to use from several threads; also a context manager that closes it. Every method may raise
@@ -233,17 +233,6 @@ class ControlClient:
     def close(self) -> None:
         """End all calls, watches and evaluations, and the connection. Idempotent."""
         self._link.close()
-
-    def __enter__(self) -> ControlClient:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def __repr__(self) -> str:
         return f"ControlClient({self._link.address!r})"

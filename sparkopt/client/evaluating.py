@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterable, Callable, Iterable, Iterator, Mapping, Sequence
-from types import TracebackType
 from typing import Any, TypeAlias
 
+from sparkopt.client.closing import Closing
 from sparkopt.client.stream import EvaluationStream
 from sparkopt.client.views import Evaluation
 from sparkopt.errors import RefusedError
@@ -16,7 +16,7 @@ Point: TypeAlias = "Mapping[str, Any] | tuple[str, Mapping[str, Any]]"
 """A value for each label; an id of the caller's own may stand before it."""
 
 
-class Evaluations:
+class Evaluations(Closing):
     """The outcomes of points, in the order in which they complete: an iterator, and an async iterator.
 
     Points are taken from the iterable in the consumer's thread, and one only when fewer than ``in_flight``
@@ -127,26 +127,10 @@ class Evaluations:
                 self._pulling.cancel()
         self._stream.close()
 
-    def __enter__(self) -> Evaluations:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
-
     async def __aenter__(self) -> Evaluations:
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *error: object) -> None:
         self.close()
 
     def __del__(self) -> None:

@@ -18,12 +18,12 @@ import time
 import uuid
 from collections import deque
 from collections.abc import Callable, Mapping
-from types import TracebackType
 from typing import Any, Final
 
 import grpc
 
 from sparkopt.client.backoff import Backoff, passes
+from sparkopt.client.closing import Closing
 from sparkopt.client.link import Link
 from sparkopt.client.messages import from_point, to_evaluation
 from sparkopt.client.views import Evaluation
@@ -34,7 +34,7 @@ _WINDOW: Final = "sparkopt-window"
 _JOIN_SECONDS: Final = 5.0
 
 
-class EvaluationStream:
+class EvaluationStream(Closing):
     """Points in, outcomes out, in the order in which they complete. Safe to use from several threads.
 
     Made by :meth:`~sparkopt.ControlClient.evaluation`; a context manager that closes it.
@@ -176,17 +176,6 @@ class EvaluationStream:
         # Garbage may be collected in any thread, the reader's too.
         if self._reader is not None and self._reader is not threading.current_thread():
             self._reader.join(_JOIN_SECONDS)
-
-    def __enter__(self) -> EvaluationStream:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def __repr__(self) -> str:
         return f"<EvaluationStream to {self._link.address}, {self.outstanding} points outstanding>"

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import threading
-from types import TracebackType
 from typing import Any, Final
 
 import grpc
 
 from sparkopt.client.backoff import Backoff, passes
+from sparkopt.client.closing import Closing
 from sparkopt.client.link import Link
 from sparkopt.client.messages import to_event
 from sparkopt.client.views import Event
@@ -18,7 +18,7 @@ from sparkopt.wire.v1 import control_pb2
 _POOL_CLOSED: Final = "POOL_CLOSED"
 
 
-class Watch:
+class Watch(Closing):
     """The events of a pool, in order and each once, until the pool closes.
 
     A connection that is lost is made again, and goes on behind the last event that was taken. Made by
@@ -113,17 +113,6 @@ class Watch:
         """End the watch, from any thread. Idempotent."""
         self._closed.set()
         self._call.cancel()
-
-    def __enter__(self) -> Watch:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def __repr__(self) -> str:
         return f"<Watch of {self._link.address} behind event {self.last}>"

@@ -1,10 +1,11 @@
-"""A pool that is open to control, a search on it that goes on beside the test, and who attacks both."""
+"""A pool that is open to control, with its clients, or with a search beside the test and who attacks both."""
 
 from __future__ import annotations
 
 import pytest
+from controlled_rig import ControlledRig
 from hostile import Attacked
-from rig import rigs
+from rig import Rig, rigs
 
 from sparkopt import Control
 from sparkopt.control import ControlServer
@@ -12,9 +13,22 @@ from sparkopt.core.records import Policy
 
 
 @pytest.fixture
+def make_rig(tmp_path):
+    """Makes a rig; the first argument of :class:`ControlledRig` is given."""
+    with rigs(tmp_path, ControlledRig) as make:
+        yield make
+
+
+@pytest.fixture
+def rig(make_rig) -> ControlledRig:
+    """A rig for up to two trials at once."""
+    return make_rig()
+
+
+@pytest.fixture
 def make_attacked(tmp_path):
     """Makes an attacked pool; takes the arguments of :class:`~sparkopt.Control`, and the driver's host."""
-    with rigs(tmp_path) as make:
+    with rigs(tmp_path, Rig) as make:
         made = []
 
         def attacked(host: str = "127.0.0.1", policy: Policy | None = None, **control) -> Attacked:

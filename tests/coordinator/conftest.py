@@ -11,7 +11,7 @@ from benchmarks.proxy import Proxy
 @pytest.fixture
 def make_rig(tmp_path):
     """Makes a rig; the first argument of :class:`rig.Rig` is given."""
-    with rigs(tmp_path) as make:
+    with rigs(tmp_path, Rig) as make:
         yield make
 
 

@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import cloudpickle
 import grpc
@@ -234,15 +235,18 @@ class Rig:
         assert left == [], "files of workers are left"
 
 
+R = TypeVar("R", bound=Rig)
+
+
 @contextlib.contextmanager
-def rigs(directory: Path) -> Iterator[Callable[..., Rig]]:
+def rigs(directory: Path, kind: type[R]) -> Iterator[Callable[..., R]]:
     """Makes rigs, with a directory of its own for the coordinator; ends them, and looks for what is left."""
     driver = directory / "driver"
     driver.mkdir()
-    made: list[Rig] = []
+    made: list[R] = []
 
-    def make(**settings) -> Rig:
-        made.append(Rig(directory, **settings))
+    def make(**settings) -> R:
+        made.append(kind(directory, **settings))
         return made[-1]
 
     with pytest.MonkeyPatch.context() as patch:

@@ -21,15 +21,13 @@ from typing import Any
 import grpc
 import psutil
 import pytest
-from evaluation_rig import Stream
+from control_clients import Client, Stream
 from post import SECONDS, Post
 
 from benchmarks.cluster import Cluster
 from sparkopt import serve
 from sparkopt.errors import RefusedError
-from sparkopt.wire.limits import channel_options
-from sparkopt.wire.tokens import bearer
-from sparkopt.wire.v1 import control_pb2, control_pb2_grpc
+from sparkopt.wire.v1 import control_pb2
 
 START_SECONDS = 120
 
@@ -70,7 +68,7 @@ class Served:
             text=True,
         )
         self._directory = directory
-        self._channels: list[grpc.Channel] = []
+        self._clients: list[Client] = []
 
     def says(self, text: str) -> None:
         """Wait until it has said something."""
@@ -86,15 +84,14 @@ class Served:
     def token(self) -> str:
         return (self._directory / "sparkopt.token").read_text().strip()
 
-    def channel(self) -> grpc.Channel:
+    def client(self) -> Client:
         self.says("Ready for points")
         (address,) = re.findall(r"Listening at (\S+),", self.said)
-        channel = grpc.insecure_channel(address, channel_options())
-        self._channels.append(channel)
-        return channel
+        self._clients.append(Client(address, self.token))
+        return self._clients[-1]
 
     def stream(self) -> Stream:
-        return Stream(self.channel(), self.token)
+        return self.client().evaluate()
 
     def signal(self, number: int) -> None:
         self.process.send_signal(number)
@@ -108,8 +105,8 @@ class Served:
         return self.process.returncode, self.said + out, err
 
     def close(self) -> None:
-        for channel in self._channels:
-            channel.close()
+        for client in self._clients:
+            client.close()
         if self.process.poll() is None:
             self.process.terminate()
             try:
@@ -200,8 +197,7 @@ def test_points_of_a_space_and_a_client_that_stops_the_study(start):
     answers = {answer.id: answer for answer in (stream.hear(), stream.hear())}
     assert json.loads(answers["p"].evaluation.result) == "b"
     assert answers["q"].rejected.reason == "BAD_POINT"
-    stub = control_pb2_grpc.ControlServiceStub(served.channel())
-    study = stub.StopStudy(control_pb2.StopStudyRequest(), metadata=bearer(served.token), timeout=SECONDS)
+    study = served.client().call("StopStudy")
     assert study.kind == control_pb2.STUDY_KIND_EVALUATION
     assert stream.error().code() is grpc.StatusCode.ABORTED
     code, out, err = served.ends()

@@ -6,13 +6,13 @@ import asyncio
 import signal
 import subprocess
 import sys
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from control_clients import NARROW, Client, kinds
 from coordinator import meetings
+from played import CANCELLED, attempt_of, ok
 from post import SECONDS
-from watched_rig import CANCELLED, NARROW, Client, attempt_of, kinds, ok
 
 from sparkopt.control.feed import Feed, Happened
 from sparkopt.core import events
@@ -245,9 +245,7 @@ def test_a_slow_one_is_dropped_and_others_do_not_notice(make_rig):
         while quick.next().sequence < 50 * batch:
             pass
     # It has not read a word, and the server has done with it.
-    deadline = time.monotonic() + SECONDS
-    while rig.on_loop(lambda: len(rig.server.feed._watchers)) > 1:
-        assert time.monotonic() < deadline
+    rig.until(lambda: len(rig.server.feed._watchers) == 1)
     heard, error = slow.to_the_end()
     assert (type(error), error.reason) == (LimitExceededError, "TOO_SLOW")
     assert heard == list(range(1, len(heard) + 1))
@@ -295,6 +293,6 @@ def test_when_the_pool_closes_the_stream_ends_well(rig):
         reading = threads.submit(watch.rest)
         rig.close()
         heard = reading.result(SECONDS)
-    client.channel.close()
+    client.close()
     assert kinds(heard)[:4] == ["worker_joined", "study_opened", "submitted", "started"]
     assert [each.sequence for each in heard] == list(range(1, len(heard) + 1))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from coordinator import meetings
-from watched_rig import attempt_of, ok
+from played import attempt_of, ok
 
 from sparkopt.core import events
 from sparkopt.core.records import Policy

@@ -6,10 +6,10 @@ import pickle
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
+from control_clients import Client
 from hyperopt import hp, rand
 from post import SECONDS, Post
 from study_tools import in_order
-from watched_rig import Client
 
 from sparkopt import SparkTrials, WorkerPool, fmin
 from sparkopt.control import Control
@@ -85,7 +85,7 @@ def search(threads, post, new_trials):
 
     yield begin
     for client in clients:
-        client.channel.close()
+        client.close()
 
 
 def struct(**values):
@@ -200,7 +200,7 @@ class TestPoints:
             visit.answer()
             running.result.result(SECONDS)
             assert client.refusal("SubmitTrials", study=study, points=points) == ended
-            client.channel.close()
+            client.close()
 
     def test_one_that_asks_while_the_search_ends_is_answered(self, search, post, threads):
         """It has stopped by itself, and waits for the last trial: the inbox is not read any more."""
@@ -315,7 +315,7 @@ class TestStopping:
             think_on.set()
             first.answer("3")
             result.result(SECONDS)
-            client.channel.close()
+            client.close()
         assert post.nobody_waits()
         assert cases(trials) == [0]
         assert trials.fmin_cancelled_reason == "fmin run cancelled by user"
@@ -329,7 +329,7 @@ class TestStopping:
             told = client.call("StopStudy", study=study.name)
             assert told.ended == study.ended
             assert (told.trials.ok, told.best_loss, told.best_tid) == (3, 0.0, 0)
-            client.channel.close()
+            client.close()
         assert trials.fmin_cancelled_reason is None
 
 
@@ -353,7 +353,7 @@ def test_an_evaluation_is_no_search(spark):
             assert refusal == (WrongStateError, "NOT_A_SEARCH")
             client.call("StopStudy")
             assert client.call("GetStatus").studies[0].HasField("ended")
-        client.channel.close()
+        client.close()
 
 
 class TestItsOwnControl:
@@ -408,7 +408,7 @@ class TestItsOwnControl:
             trials = SparkTrials(pool=pool)
             fmin(lambda point: point["case"], SPACE, rand.suggest, 3, trials=trials, verbose=False)
             listed = client.call("ListTrials").trials
-            client.channel.close()
+            client.close()
         assert [dict(trial.values) for trial in listed] == [
             {label: found[0] for label, found in document["misc"]["vals"].items()}
             for document in trials.trials

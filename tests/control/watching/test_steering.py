@@ -8,8 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from coordinator import meetings
+from played import CANCELLED, attempt_of, ok
 from post import SECONDS
-from watched_rig import CANCELLED, attempt_of, ok
 
 from sparkopt.core import events
 from sparkopt.core.states import Outcome

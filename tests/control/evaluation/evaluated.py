@@ -1,0 +1,15 @@
+"""Objectives that are evaluated from outside. Workers get them by value: they have no such module."""
+
+from __future__ import annotations
+
+
+def double(point):
+    """Twice x."""
+    return 2 * point["x"]
+
+
+def meet(point):
+    """Meet the test at its post, and return its word."""
+    from meetings import meet
+
+    return meet(point["post"], point["word"])
