@@ -54,6 +54,16 @@ def spark(workers_directory):
     session.stop()
 
 
+@pytest.fixture(scope="session")
+def empty_store(tmp_path_factory):
+    """A database of MLflow's with nothing in it, to be copied: making one takes seconds."""
+    from mlflow import MlflowClient
+
+    path = tmp_path_factory.mktemp("store") / "mlflow.db"
+    MlflowClient(tracking_uri=f"sqlite:///{path}").search_experiments()
+    return path
+
+
 @pytest.fixture(autouse=True)
 def nothing_left_behind(request):
     """No thread, listening port, process, file or Spark job of ours outlives a test."""

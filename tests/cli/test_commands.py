@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -52,10 +53,20 @@ def test_nonsense_is_refused_before_anything_starts(arguments: list[str]) -> Non
     assert arguments[0] in result.output
 
 
-@pytest.mark.parametrize("where", [[], ["--remote", "local[2]"]], ids=["classic", "connect"])
 def test_the_demo_searches_over_models_and_says_where_the_time_went_and_where_it_is_logged(
-    tmp_path: Path, where: list[str]
+    tmp_path: Path,
 ) -> None:
+    check_the_demo(tmp_path)
+
+
+def test_the_demo_on_spark_connect_logs_to_the_database_that_is_there(
+    tmp_path: Path, empty_store: Path
+) -> None:
+    shutil.copy(empty_store, tmp_path / "mlflow.db")
+    check_the_demo(tmp_path, "--remote", "local[2]")
+
+
+def check_the_demo(tmp_path: Path, *where: str) -> None:
     result = run("-m", "sparkopt", "demo", "--trials", "8", "--seed", "3", *where, cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     assert "best of each model" in result.stdout

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import connect_contract
 import pytest
-from connect_session import FREE_PORT, run_script
+from connect_session import FREE_PORT
+
+from scripts import run_script
 
 pytestmark = [pytest.mark.timeout(300), pytest.mark.slow]
 

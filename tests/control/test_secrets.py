@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 
@@ -14,10 +15,11 @@ from sparkopt.spark.java import ensure_java
 
 
 @pytest.mark.timeout(300)
-def test_no_token_is_to_be_seen_anywhere(tmp_path):
+def test_no_token_is_to_be_seen_anywhere(tmp_path, empty_store):
     ensure_java()
     left, tokens_file = tmp_path / "left", tmp_path / "token"
     left.mkdir()
+    shutil.copy(empty_store, left / "mlflow.db")
     environment = {
         **os.environ,
         "TMPDIR": str(left),

@@ -13,6 +13,7 @@ import warnings
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
+from unittest.mock import patch
 
 import cloudpickle
 import leftovers
@@ -30,6 +31,13 @@ from sparkopt.spark.session import default_parallelism, driver_host, get_session
 cloudpickle.register_pickle_by_value(study_tools)
 
 SECONDS = 60
+SETTINGS = {
+    **OFF,
+    "spark.connect.progress.reportInterval": "100ms",
+    "spark.python.task.killTimeout": "100ms",
+}
+"""A client hears soon how many of its tasks run, and tasks that were killed give their slots back soon."""
+
 QUICK = partial(fmin, space=CASE, algo=in_order, verbose=False)
 
 
@@ -138,7 +146,8 @@ def hold_a_slot(session, place):
 
 
 def use_impatiently(session, start=1.0):
-    with WorkerPool(2, policy=Policy(start=start)) as pool:
+    # Workers that never came need no time to leave.
+    with patch("sparkopt.pool._LEAVE_SECONDS", 0.1), WorkerPool(2, policy=Policy(start=start)) as pool:
         QUICK(square, max_evals=2, trials=SparkTrials(pool=pool))
 
 
@@ -146,7 +155,7 @@ def an_address_that_leads_nowhere(session, place):
     """Of those that are set aside for documentation. The tasks run, and nobody gets through."""
     session.conf.set("spark.sparkopt.driver.host", "192.0.2.77")
     try:
-        return failure(lambda: use_impatiently(session, start=6.0))
+        return failure(lambda: use_impatiently(session, start=3.0))
     finally:
         session.conf.unset("spark.sparkopt.driver.host")
 
@@ -259,7 +268,7 @@ SCENARIOS = (
 
 def main():
     """All of them, on one session."""
-    session = get_session(settings=OFF, remote="local[2]")
+    session = get_session(settings=SETTINGS, remote="local[2]")
     said = {}
     for scenario in SCENARIOS:
         place = Path(scenario.__name__).absolute()

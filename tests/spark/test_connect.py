@@ -9,9 +9,10 @@ from pathlib import Path
 import connect_cluster
 import connect_scenarios
 import pytest
-from connect_session import OFF, run_script
+from connect_session import OFF
 
 from benchmarks.cluster import Cluster
+from scripts import run_script
 from sparkopt.errors import RefusedError
 from sparkopt.spark import connect
 

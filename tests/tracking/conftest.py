@@ -14,14 +14,6 @@ cloudpickle.register_pickle_by_value(study_tools)
 cloudpickle.register_pickle_by_value(logged)
 
 
-@pytest.fixture(scope="session")
-def empty_store(tmp_path_factory):
-    """A database of MLflow's with nothing in it, to be copied: making one takes seconds."""
-    path = tmp_path_factory.mktemp("store") / "mlflow.db"
-    MlflowClient(tracking_uri=f"sqlite:///{path}").search_experiments()
-    return path
-
-
 def make_store(empty_store, directory, patch):
     """A client of a new store that is MLflow's current one; artifacts go beside it."""
     patch.chdir(directory)
