@@ -131,7 +131,9 @@ class Watch:
             self._released.add(worker)
             left, trials = reachable(machine.workers), len(machine.trials)
             self._hold(machine.all_submitted, 7, f"{worker} released, and there may be more to come")
-            self._hold(left >= trials, 7, f"{worker} released, and {left} workers left for {trials} trials")
+            # The same step may have ended the pool, and no trial is run by anybody then.
+            enough = left >= trials or machine.shut_down
+            self._hold(enough, 7, f"{worker} released, and {left} workers left for {trials} trials")
 
     def _check_surplus(self) -> None:
         machine = self._machine

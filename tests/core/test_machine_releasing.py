@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from core_pool import Pool, assign, lease, released, settle
 
+from sparkopt.core import commands as c
 from sparkopt.core import events as e
 from sparkopt.core.states import Outcome
 
@@ -64,6 +65,19 @@ def test_workers_stay_for_trials_that_are_pending():
     pool.submit(0, 1)
     assert pool.end_submissions() == released("w2")
     assert pool.end("w1", 0) == [settle(0, "w1"), assign("w3", 1), *released("w1")]
+
+
+def test_the_last_outcome_of_a_draining_pool_sends_all_away_whatever_is_pending():
+    pool = Pool("w1", "w2", "w3", limit=1)
+    pool.submit(0, 1)
+    pool.end_submissions()
+    assert pool.step(e.DrainRequested(None, "enough")) == []
+    assert pool.end("w1", 0) == [
+        settle(0, "w1"),
+        *released("w3"),
+        c.Expel("w1", "enough"),
+        c.ShutDown("enough", failed=False),
+    ]
 
 
 def test_workers_stay_for_a_paused_pool():
