@@ -46,7 +46,7 @@ _LONGEST_PAUSE: Final = 5.0
 _HOLDING_SECONDS: Final = 1.0
 """How long something is held back while other things are written."""
 
-_LULL_SECONDS: Final = 0.02
+_LULL_SECONDS: Final = 0.005
 """After so long without another record, a search has something else to do."""
 
 _WAITING_SECONDS: Final = 1.0
