@@ -16,6 +16,7 @@ import pyarrow as pa
 from pyspark import TaskContext
 from pyspark.resource import ResourceProfile
 from pyspark.sql import SparkSession
+from pyspark.sql.types import LongType, StructField, StructType
 
 from sparkopt.errors import NoSlotsError
 from sparkopt.spark.endings import Ending, ending_of
@@ -29,7 +30,8 @@ from sparkopt.spark.session import (
 )
 from sparkopt.worker.spec import WorkerSpec
 
-_SCHEMA: Final = "slot bigint, trials bigint"
+# Not as text, which Spark would have to parse.
+_SCHEMA: Final = StructType([StructField("slot", LongType()), StructField("trials", LongType())])
 
 
 class Gang:

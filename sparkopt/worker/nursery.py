@@ -55,7 +55,9 @@ class Nursery:
             while self._serve():
                 pass
         finally:
-            processes.bury_children(first=self._evaluator)
+            if self._evaluator is not None:
+                processes.end_child(self._evaluator)
+            processes.bury_children()
 
     def _serve(self) -> bool:
         readable, _, _ = select.select([self._control.fileno(), self._wakeup], [], [])
@@ -108,6 +110,7 @@ class Nursery:
                 return
             if pid == self._evaluator:
                 self._evaluator = None
-                processes.bury_children(first=pid)
+                processes.kill_group(pid)
+                processes.bury_children()
                 with contextlib.suppress(BrokenPipeError):  # A may have gone meanwhile
                     self._control.sendall(REPORT.pack(ENDED, pid, status, usage.ru_maxrss))

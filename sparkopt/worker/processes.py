@@ -69,14 +69,15 @@ def _prctl(option: int, value: int) -> None:
         raise OSError(error, f"prctl({option}): {os.strerror(error)}")
 
 
-def bury_children(*, first: int | None = None) -> None:
-    """Kill and reap every descendant of this process.
+def end_child(pid: int) -> None:
+    """Kill a child that has not been reaped, with its process group, and reap it."""
+    kill_group(pid)
+    os.kill(pid, signal.SIGKILL)  # it may have left its group
+    os.waitpid(pid, 0)
 
-    Args:
-        first: the leader of a process group to be killed whole before that.
-    """
-    if first is not None:
-        kill_group(first)
+
+def bury_children() -> None:
+    """Kill and reap every descendant of this process."""
     while True:
         try:
             pid, _ = os.waitpid(-1, os.WNOHANG)
