@@ -42,6 +42,7 @@ class Form:
         limits: those that have to be met.
         picture: of them, where one helps.
         suits: which peers can be asked; None if there is nothing to compare with.
+        tried: what was done and measured to meet the limits, and is to be known where one is missed.
     """
 
     asks: str
@@ -49,6 +50,7 @@ class Form:
     limits: Callable[[Settings, Figures], list[Limit]] = lambda settings, figures: []
     picture: Callable[[Record], Picture] | None = None
     suits: Callable[[Peer], bool] | None = None
+    tried: Sequence[str] = ()
 
 
 class Question(click.Command):

@@ -120,6 +120,8 @@ def _answer(record: Record, asked: Question, plot: str | None) -> str:
     for name, why in record.missing.items():
         title = PEERS[name].title if name in PEERS else name
         lines += [f"Missing: {title}: {why}.", ""]
+    if asked.form.tried and any(limit.met is False for limit in record.limits):
+        lines += ["A limit is missed. What was tried:", "", *(f"- {each}" for each in asked.form.tried), ""]
     if plot is not None:
         lines += [f"![{asked.form.asks}]({plot})", ""]
     took = "" if record.seconds is None else f", took {record.seconds:,.0f} s"

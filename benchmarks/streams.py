@@ -19,6 +19,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import grpc
+import uvloop
 
 from sparkopt.wire import codec
 from sparkopt.wire.limits import channel_options
@@ -144,7 +145,7 @@ def main() -> None:
     """Simulate what the standard input says."""
     spec = Spec(**json.load(sys.stdin))
     allow_files(4 * spec.streams + 1000)
-    print(json.dumps(asdict(asyncio.run(_work(spec)))))
+    print(json.dumps(asdict(uvloop.run(_work(spec)))))
 
 
 if __name__ == "__main__":

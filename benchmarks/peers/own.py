@@ -9,12 +9,21 @@ import sparkopt
 from benchmarks.peers.peer import Peer, Ran, Search, timed
 
 
-def run_sparkopt(search: Search, journal: Path | None = None, tracking: bool = False) -> Ran:
-    """Sparkopt, the pool's start and end included."""
+def run_sparkopt(
+    search: Search,
+    journal: Path | None = None,
+    tracking: bool = False,
+    pool: sparkopt.WorkerPool | None = None,
+) -> Ran:
+    """Sparkopt, the pool's start and end included, unless it has one already."""
 
     def run() -> tuple[int, float]:
-        trials = sparkopt.SparkTrials(
-            search.parallelism, spark_session=search.session, journal=journal, tracking=tracking
+        trials = (
+            sparkopt.SparkTrials(
+                search.parallelism, spark_session=search.session, journal=journal, tracking=tracking
+            )
+            if pool is None
+            else sparkopt.SparkTrials(pool=pool, journal=journal, tracking=tracking)
         )
         sparkopt.fmin(trials=trials, **search.arguments())
         return len(trials.trials), trials.best_trial["result"]["loss"]

@@ -24,7 +24,8 @@ def a_question(name):
         raise AssertionError("a report measures nothing")
 
     measure.__name__ = name
-    return question(Form(f"What is {name}?", tables, suits=lambda peer: True))(measure)
+    form = Form(f"What is {name}?", tables, suits=lambda peer: True, tried=[f"another {name}: no better"])
+    return question(form)(measure)
 
 
 ASKED = {name: a_question(name) for name in ("speed", "memory")}
@@ -60,6 +61,16 @@ def test_missed_limits_come_first_with_by_how_much():
     unmeasured, met = text.index("the third speed"), text.index("the speed: at most 1 ms")
     assert missed < line < unmeasured < met < text.index("## Machine") < text.index("## speed")
     assert "All limits are met" not in text
+
+
+def test_what_was_tried_is_told_of_those_questions_that_miss_a_limit():
+    records = {
+        "speed": a_record(limits=[MET, UNMEASURED]),
+        "memory": a_record("memory", limits=[MET, MISSED]),
+    }
+    text = results(records, ASKED, {})
+    assert "\n- another memory: no better\n" in text
+    assert "another speed" not in text
 
 
 def test_that_all_limits_are_met_is_said_when_all_were_measured():
