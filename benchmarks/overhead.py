@@ -45,8 +45,8 @@ _TRIED: Final = (
     "Process A is at its floor: three quarters of its time are system calls, gRPC and the event loop, a tenth"
     " is code of ours.",
     "1,500 times less than a SparkTrials that proposes as many trials in each of its one-second turns as can"
-    " run would be 0.4 ms here. The start and the end of workers are a tenth of a millisecond of each of 2,000"
-    " trials, and two cores need three tenths for a trial if neither ever waits for the other.",
+    " run would be 0.4 ms here. The start and the end of workers are a tenth of a millisecond of each of"
+    " 2,000 trials, and two cores need three tenths for a trial if neither ever waits for the other.",
 )
 
 
