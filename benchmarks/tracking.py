@@ -54,7 +54,7 @@ _TRIED: Final = (
     " yet; the study's own run; and its two pictures, 50 ms of drawing. With fewer marks they take a fifth"
     " less: kept. As SVG, or in less compressed PNG: no better.",
     "Without garbage collection: no better. Objectives of 10 ms: no better.",
-    "A writer in a process of its own: not tried, since importing MLflow there takes longer than all of this.",
+    "A writer in a process of its own was not tried: importing MLflow there takes longer than all of this.",
 )
 
 
