@@ -15,7 +15,18 @@ from typing import Any
 import psutil
 
 _PACKAGES = (
-    *("sparkopt", "pyspark", "hyperopt", "grpcio", "protobuf", "numpy", "scipy", "mlflow", "scikit-learn"),
+    *(
+        "sparkopt",
+        "pyspark",
+        "hyperopt",
+        "grpcio",
+        "uvloop",
+        "protobuf",
+        "numpy",
+        "scipy",
+        "mlflow",
+        "scikit-learn",
+    ),
     *("optuna", "ray"),
 )
 

@@ -8,6 +8,7 @@ of a few trials, all of whose time counts.
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import tempfile
 import time
@@ -31,7 +32,7 @@ from benchmarks.record import Limit
 from benchmarks.record import Record as Measured
 from benchmarks.statistics import Spread, in_rounds, ratio
 from benchmarks.tables import Table, ratio_cell, spread_cells
-from sparkopt import SparkTrials, fmin
+from sparkopt import SparkTrials, WorkerPool, fmin
 from sparkopt.tracking.records import Create, End, Log, Put, Record
 from sparkopt.tracking.store import Store
 
@@ -51,8 +52,8 @@ _TRIED: Final = (
     "Letting a busy search go first, as both together took several times as long: from 1.3 times to 1.2, and"
     " the search takes as long as one that is not tracked. Kept.",
     "What remains is the start of the workers, a tenth of such a search, in which there is nothing to write"
-    " yet; the study's own run; and its two pictures, 50 ms of drawing. With fewer marks they take a fifth"
-    " less: kept. As SVG, or in less compressed PNG: no better.",
+    " yet (the last row is without it); the study's own run; and its two pictures, 50 ms of drawing. With"
+    " fewer marks they take a fifth less: kept. As SVG, or in less compressed PNG: no better.",
     "Without garbage collection: no better. Objectives of 10 ms: no better.",
     "A writer in a process of its own was not tried: importing MLflow there takes longer than all of this.",
 )
@@ -78,10 +79,17 @@ def _part(record: Record) -> str:
     return {Create: "create", Log: "log", Put: "put", End: "end"}[type(record)]
 
 
-def _search(asked: Search, place: Path) -> float:
+def _search(asked: Search, place: Path, pool: WorkerPool | None = None) -> float:
     _new_store(place)
     with mock.patch.dict(os.environ, {"MLFLOW_TRACKING_URI": _uri(place)}):
-        return run_sparkopt(asked, tracking=True).seconds
+        return run_sparkopt(asked, tracking=True, pool=pool).seconds
+
+
+def _search_on_a_pool(asked: Search, place: Path) -> float:
+    """The same without the start and the end of workers."""
+    with WorkerPool(asked.parallelism, spark_session=asked.session) as pool:
+        run_sparkopt(dataclasses.replace(asked, trials=asked.parallelism), pool=pool)
+        return _search(asked, place, pool)
 
 
 def _thousand_metrics(session: SparkSession, place: Path) -> list[float]:
@@ -144,6 +152,7 @@ def _ratios(figures: dict[str, list[float]]) -> dict[str, Spread]:
     return {
         "own": ratio(figures["own"], figures["without"]),
         "with": ratio(figures["with"], figures["client"]),
+        "pooled": ratio(figures["pooled"], figures["client"]),
     }
 
 
@@ -152,6 +161,7 @@ _ROWS: Final = {
     "own": "tracked, outside of the store's writer",
     "client": "the same runs by MlflowClient alone",
     "with": "tracked, in all",
+    "pooled": "tracked, in all, on workers that are up",
 }
 
 _PARTS: Final = {
@@ -163,7 +173,7 @@ _PARTS: Final = {
     "rest": "the writer has nothing to write",
 }
 
-_COMPARED: Final = {"own": "not tracked", "with": "MlflowClient alone"}
+_COMPARED: Final = {"own": "not tracked", "with": "MlflowClient alone", "pooled": "MlflowClient alone"}
 
 
 def _tables(record: Measured) -> list[Table]:
@@ -216,11 +226,11 @@ def _limits(settings: Settings, figures: Figures) -> list[Limit]:
 @question(Form("What does MLflow tracking cost?", _tables, _limits, tried=_TRIED))
 @click.option("--trials", default=200, show_default=True, type=click.IntRange(min=1), help="Of each search.")
 @click.option("--parallelism", default=2, show_default=True, type=click.IntRange(min=1))
-@click.option("--rounds", default=3, show_default=True, type=click.IntRange(min=1))
+@click.option("--rounds", default=5, show_default=True, type=click.IntRange(min=1))
 def tracking(trials: int, parallelism: int, rounds: int) -> Figures:
     """Milliseconds a trial with MLflow tracking and without, with an objective that does nothing."""
     session = local_session(parallelism)
-    figures: dict[str, list[float]] = {"without": [], "with": [], "own": [], "client": []}
+    figures: dict[str, list[float]] = {kind: [] for kind in ("without", "with", "own", "client", "pooled")}
     parts: dict[str, list[dict[str, float]]] = {"with": [], "client": []}
     try:
         with (
@@ -230,7 +240,7 @@ def tracking(trials: int, parallelism: int, rounds: int) -> Figures:
             first = Path(directory, "first")
             _search(Search(parallelism, parallelism, 1, session, seed=0), first)
             like = _a_run_of(first)
-            for each, kind in in_rounds(("without", "with", "client"), rounds):
+            for each, kind in in_rounds(("without", "with", "client", "pooled"), rounds):
                 asked = Search(trials, parallelism, 1, session, seed=each)
                 if kind == "without":
                     seconds = run_sparkopt(asked).seconds
@@ -238,6 +248,8 @@ def tracking(trials: int, parallelism: int, rounds: int) -> Figures:
                     spent = _client_alone(trials, like, Path(directory, f"client-{each}"))
                     seconds = sum(spent.values())
                     parts["client"].append(_per_trial(spent, trials))
+                elif kind == "pooled":
+                    seconds = _search_on_a_pool(asked, Path(directory, f"pooled-{each}"))
                 else:
                     TimedStore.seconds.clear()
                     seconds = _search(asked, Path(directory, f"search-{each}"))
