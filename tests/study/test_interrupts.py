@@ -104,7 +104,8 @@ def run_cell(client, code):
 def test_interrupting_a_cell_of_a_notebook(kernel, tmp_path):
     manager, client = kernel
     run_cell(client, "import json, interrupted\ntrials = interrupted.begin()")
-    asked = client.execute("interrupted.search(trials)")
+    # Or the kernel may refuse the next cell, as one that was waiting for this one to end well.
+    asked = client.execute("interrupted.search(trials)", stop_on_error=False)
     assert hear(tmp_path / "there", START_SECONDS)
     manager.interrupt_kernel()
     reply = client.get_shell_msg(timeout=DEADLINE_SECONDS)
