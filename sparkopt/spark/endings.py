@@ -12,7 +12,6 @@ from pyspark import SparkContext
 from pyspark.sql import SparkSession
 
 from sparkopt.spark.session import is_connect, is_stopped, name
-from sparkopt.spark.settings import setting
 
 _JOB_CANCELLED: Final = "SPARK_JOB_CANCELLED"
 """Spark's error condition for a job that somebody wanted to end: by the kill link of the job or its stage in
@@ -42,12 +41,10 @@ class Ending:
 def ending_of(session: SparkSession, error: Exception) -> Ending:
     """What it means that the action which ran the job has raised this."""
     text = str(error)
-    cancelled = is_connect(session) and _CANCELLED_ON_CONNECT.search(text) is not None
-    # A session that is being stopped ends what it runs first.
-    if is_stopped(session) or _SESSION_GONE.search(text) or (cancelled and _is_gone(session)):
+    if is_stopped(session) or _SESSION_GONE.search(text):
         # Spark's own words for it differ with the moment, and some of them are py4j's.
         return Ending(f"the Spark session {name(session)!r} was stopped", wanted=True)
-    if cancelled:
+    if is_connect(session) and _CANCELLED_ON_CONNECT.search(text):
         return Ending("its Spark job was cancelled", wanted=True)
     if isinstance(error, Py4JJavaError):
         java = error.java_exception
@@ -57,15 +54,6 @@ def ending_of(session: SparkSession, error: Exception) -> Ending:
             reason = f" ({about['reason']})" if about["reason"] else ""
             return Ending(f"Spark job {about['jobId']} was cancelled{reason}", wanted=True)
     return Ending(explain(error))
-
-
-def _is_gone(session: SparkSession) -> bool:
-    """Whether the server of Spark Connect has let go of a session."""
-    try:
-        setting(session, "spark.app.name")  # any request would do
-    except Exception as error:  # noqa: BLE001 - whatever it is, it tells what the server says
-        return _SESSION_GONE.search(str(error)) is not None or is_stopped(session)
-    return False
 
 
 def explain(error: Exception) -> str:

@@ -220,7 +220,7 @@ def ended_by(session, place, end):
         return wait_at(f"{path}/never")
 
     with ThreadPoolExecutor(1) as threads:
-        trials = SparkTrials(1, spark_session=session)
+        trials = SparkTrials(1)
         search = threads.submit(failure, lambda: QUICK(objective, max_evals=9, trials=trials))
         wait_at(place / "there")
         end()
@@ -230,12 +230,6 @@ def ended_by(session, place, end):
 
 def interrupted(session, place):
     return ended_by(session, place, session.interruptAll)
-
-
-def released(session, place):
-    """A session is gone for its server before it is for its user: in the middle of its stop."""
-    other = session.newSession()
-    return ended_by(other, place, other.client.release_session)
 
 
 def stopped(session, place):
@@ -268,7 +262,6 @@ SCENARIOS = (
     a_worker_that_is_killed,
     workers_that_are_not_needed_any_more,
     interrupted,
-    released,
     stopped,
 )
 
