@@ -9,6 +9,7 @@ from post import Post
 
 from benchmarks.proxy import Proxy
 from sparkopt import ControlClient, WorkerPool
+from sparkopt.client import EventKind
 
 # pytest imports it by its file's name, which workers cannot.
 cloudpickle.register_pickle_by_value(driven)
@@ -16,8 +17,15 @@ cloudpickle.register_pickle_by_value(driven)
 
 @pytest.fixture
 def pool(spark):
-    """Two workers, open to control."""
+    """Two workers, open to control, who are both there: one that comes late would be an event."""
     with WorkerPool(2, spark_session=spark, control=True) as opened:
+        with (
+            ControlClient(opened.control_address, token=opened.control_token) as client,
+            client.watch(after=0) as events,
+        ):
+            missing = 2
+            while missing:
+                missing -= next(events).kind is EventKind.WORKER_JOINED
         yield opened
 
 
