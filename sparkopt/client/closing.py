@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import TypeVar
 
 S = TypeVar("S", bound="Closing")
 
 
-class Closing:
+class Closing(ABC):
     """A context manager that is closed when its block is left."""
 
+    @abstractmethod
     def close(self) -> None:
         """End it. Idempotent."""
-        raise NotImplementedError
 
     def __enter__(self: S) -> S:
         return self

@@ -45,6 +45,13 @@ def is_stopped(session: SparkSession) -> bool:
     return bool(its.is_stopped)
 
 
+def is_stopped_by_now(session: SparkSession) -> bool:
+    """The same, once nobody is in the middle of stopping one: a stop first ends what the session runs."""
+    its: Any = session
+    with its._lock:  # PySpark holds it from the first step of a stop to the last
+        return is_stopped(session)
+
+
 def default_parallelism(session: SparkSession) -> int:
     """Spark's default parallelism: what the plan of a range says that it would be split into."""
     plan: Any = session.range(1)

@@ -11,6 +11,7 @@ from py4j.protocol import Py4JJavaError
 from pyspark import SparkContext
 from pyspark.sql import SparkSession
 
+from sparkopt.spark import connect
 from sparkopt.spark.session import is_connect, is_stopped, name
 
 _JOB_CANCELLED: Final = "SPARK_JOB_CANCELLED"
@@ -43,8 +44,10 @@ def ending_of(session: SparkSession, error: Exception) -> Ending:
     text = str(error)
     if is_stopped(session) or _SESSION_GONE.search(text):
         # Spark's own words for it differ with the moment, and some of them are py4j's.
-        return Ending(f"the Spark session {name(session)!r} was stopped", wanted=True)
+        return _stopped(session)
     if is_connect(session) and _CANCELLED_ON_CONNECT.search(text):
+        if connect.is_stopped_by_now(session):
+            return _stopped(session)
         return Ending("its Spark job was cancelled", wanted=True)
     if isinstance(error, Py4JJavaError):
         java = error.java_exception
@@ -54,6 +57,10 @@ def ending_of(session: SparkSession, error: Exception) -> Ending:
             reason = f" ({about['reason']})" if about["reason"] else ""
             return Ending(f"Spark job {about['jobId']} was cancelled{reason}", wanted=True)
     return Ending(explain(error))
+
+
+def _stopped(session: SparkSession) -> Ending:
+    return Ending(f"the Spark session {name(session)!r} was stopped", wanted=True)
 
 
 def explain(error: Exception) -> str:
