@@ -152,6 +152,7 @@ class WorkerPool:
             policy=self._policy,
             heartbeat=self._heartbeat,
             observer=self._control,
+            listen=spark.bind_address(self.session),
         )
         try:
             self._endpoint = coordinator.start()

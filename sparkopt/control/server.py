@@ -25,6 +25,7 @@ from sparkopt.coordinator.certificates import new_certificate
 from sparkopt.coordinator.channel import StudyChannel
 from sparkopt.coordinator.observer import Observer
 from sparkopt.coordinator.peers import Peers
+from sparkopt.coordinator.ports import take_port
 from sparkopt.core.states import Lease, TrialKey
 from sparkopt.errors import RefusedError
 from sparkopt.wire import addresses
@@ -122,16 +123,12 @@ class ControlServer(Observer):
         if certificate is None and not addresses.is_loopback(host):
             certificate = new_certificate([host, driver, *reach.names()])
         try:
-            if certificate is None:
-                port = server.add_insecure_port(listen)
-            else:
-                credentials = grpc.ssl_server_credentials([(certificate.key, certificate.chain)])
-                port = server.add_secure_port(listen, credentials)
-                self.certificate = certificate.trusted
+            port = take_port(server, listen, certificate)
         except RuntimeError:
             raise RefusedError(
                 f"cannot listen at {listen}: the port is taken, or the host is not this one"
             ) from None
+        self.certificate = None if certificate is None else certificate.trusted
         return (reach.outside(driver) if addresses.is_unspecified(host) else host), port
 
     async def _serve_beside(self, server: grpc.aio.Server) -> None:

@@ -29,6 +29,7 @@ from sparkopt.coordinator.clock import FairClock
 from sparkopt.coordinator.identities import Identities
 from sparkopt.coordinator.observer import Observer, look_at_limits, look_at_workers
 from sparkopt.coordinator.peers import Peers
+from sparkopt.coordinator.ports import take_port
 from sparkopt.coordinator.requests import Requests, refusal
 from sparkopt.coordinator.service import WorkerService, WorkerStream
 from sparkopt.coordinator.studies import Arrived, Studies, StudyEnd, Values
@@ -37,7 +38,7 @@ from sparkopt.core import commands, events
 from sparkopt.core.machine import Machine
 from sparkopt.core.records import Policy
 from sparkopt.core.states import Lease, TrialKey
-from sparkopt.errors import PoolClosedError, PoolError, PoolLostError
+from sparkopt.errors import PoolClosedError, PoolError, PoolLostError, RefusedError
 from sparkopt.wire import addresses
 from sparkopt.wire.limits import HEARTBEAT_SECONDS, WORKER_CONNECTIONS, WORKER_STREAMS, server_options
 from sparkopt.wire.report_kinds import ReportKind
@@ -62,14 +63,15 @@ class Coordinator:
 
     Args:
         limit: how many trials may run at once.
-        host: the address that workers reach the driver by. Loopback means that nobody else can, and that
-            no TLS is needed; on any other the coordinator listens on every interface and speaks TLS only.
+        host: the address that workers reach the driver by.
         relaunch: called from the coordinator's thread to launch a gang again: gang, generation, size.
         explain: called from there to word the failure of the pool: the machine's reason, and whether any
             worker ever joined.
         policy: the machine's other limits.
         heartbeat: seconds between the heartbeats of a worker.
         observer: looks at the pool from outside.
+        listen: the address or name of this machine to listen at; by default the host. Where both are of
+            loopback nobody else can get there, and no TLS is needed; else the coordinator speaks TLS only.
 
     Attributes:
         host: the address that workers reach the driver by.
@@ -88,6 +90,7 @@ class Coordinator:
         policy: Policy | None = None,
         heartbeat: float = HEARTBEAT_SECONDS,
         observer: Observer | None = None,
+        listen: str | None = None,
     ) -> None:
         self.blobs = BlobStore()
         self.studies = Studies(self.blobs)
@@ -96,6 +99,7 @@ class Coordinator:
         self.identities = Identities(self.machine)
         self._observer = observer or Observer()
         self.host = host
+        self._listen_at = listen or host
         self._relaunch = relaunch
         self._explain = explain
         self._any_joined = False
@@ -118,8 +122,7 @@ class Coordinator:
             Where workers find it.
 
         Raises:
-            RuntimeError: if no port can be had.
-            RefusedError: if the observer cannot be served.
+            RefusedError: if it cannot listen there, or the observer cannot be served.
         """
         self._thread.start()
         return asyncio.run_coroutine_threadsafe(self._listen(), self._loop).result()
@@ -227,17 +230,19 @@ class Coordinator:
         interceptors = [TokenInterceptor([Grant(token)], peers), CallsInterceptor(peers)]
         self._server = grpc.aio.server(interceptors=interceptors, options=options)
         worker_pb2_grpc.add_WorkerServiceServicer_to_server(WorkerService(self), self._server)
-        if addresses.is_loopback(self.host):
-            port = self._server.add_insecure_port(addresses.join(self.host, 0))
-            trusted = None
-        else:
-            own = new_certificate()
-            trusted = own.trusted
-            credentials = grpc.ssl_server_credentials([(own.key, own.chain)])
-            port = self._server.add_secure_port("0.0.0.0:0", credentials)
+        reachable = not all(addresses.is_loopback(place) for place in (self.host, self._listen_at))
+        certificate = new_certificate() if reachable else None
+        try:
+            port = take_port(self._server, addresses.join(self._listen_at, 0), certificate)
+        except RuntimeError:
+            raise RefusedError(
+                f"cannot listen for workers at {self._listen_at!r}: it is no address or name of this machine,"
+                " or no port of it is free"
+            ) from None
         await self._server.start()
         self._clock.start()
         await self._observer.start(self)
+        trusted = None if certificate is None else certificate.trusted
         return Endpoint(addresses.join(self.host, port), token, trusted)
 
     def _expel_all(self, error: PoolError) -> None:

@@ -15,6 +15,9 @@ from sparkopt.spark.settings import is_local, setting
 
 LOOPBACK: Final = "127.0.0.1"
 
+BIND_SETTING: Final = "spark.driver.bindAddress"
+"""The Spark setting that names the address that Spark's driver listens at."""
+
 
 def name(session: SparkSession) -> str:
     """The application's name."""
@@ -94,6 +97,11 @@ def running_tasks(session: SparkSession) -> int:
 def driver_host(session: SparkSession) -> str:
     """The address that executors reach this process by."""
     return LOOPBACK if is_local(session) else setting(session, "spark.driver.host", LOOPBACK)
+
+
+def bind_address(session: SparkSession) -> str:
+    """The address of this machine that Spark's driver listens at."""
+    return LOOPBACK if is_local(session) else setting(session, BIND_SETTING) or driver_host(session)
 
 
 def need_broadcast(session: SparkSession, variable: Any) -> None:

@@ -24,6 +24,9 @@ from sparkopt.spark.settings import is_local, setting
 HOST_SETTING: Final = "spark.sparkopt.driver.host"
 """The Spark setting that names the address by which executors reach this process."""
 
+BIND_SETTING: Final = "spark.sparkopt.driver.bindAddress"
+"""The Spark setting that names the address to listen at, where this machine does not have the other one."""
+
 _LOOPBACK: Final = "127.0.0.1"
 _SPLITS: Final = re.compile(r"\bRange \(.*\bsplits=(\d+)\)")
 _LOCAL: Final = re.compile(r"local(?:\[(\d+)(?:,\d+)?\])?")
@@ -110,14 +113,32 @@ def driver_host(session: SparkSession) -> str:
     Raises:
         RefusedError: if nothing tells.
     """
-    given = setting(session, HOST_SETTING)
-    if given:
-        return given
+    return setting(session, HOST_SETTING) or _own_address(session, "spark.driver.host")
+
+
+def bind_address(session: SparkSession) -> str:
+    """The address to listen at for executors.
+
+    Raises:
+        RefusedError: if nothing tells.
+    """
+    given = setting(session, BIND_SETTING) or setting(session, HOST_SETTING)
+    return given or _own_address(session, "spark.driver.bindAddress", "spark.driver.host")
+
+
+def _own_address(session: SparkSession, *settings: str) -> str:
+    """This process's address, as far as the session tells.
+
+    Args:
+        session: of Spark Connect.
+        settings: have it if the server is on this machine; the first that is set counts.
+    """
     ours = _address_towards(str(_client(session).host))
     if not ours.startswith("127."):
         return ours
     # The server is on this machine; so are its executors, or else they know it by its driver's address.
-    return _LOOPBACK if is_local(session) else setting(session, "spark.driver.host", _LOOPBACK)
+    found = () if is_local(session) else (setting(session, key) for key in settings)
+    return next(filter(None, found), _LOOPBACK)
 
 
 def _address_towards(host: str) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import math
 import os
+import socket
 import sys
 import threading
 import time
@@ -263,7 +264,42 @@ def running_tasks(session: Session) -> int | None:
 
 def driver_host(session: Session) -> str:
     """The address that executors reach this process by."""
-    return connect.driver_host(session) if is_connect(session) else classic.driver_host(session)
+    host = connect.driver_host(session) if is_connect(session) else classic.driver_host(session)
+    return host.strip("[]")
+
+
+def bind_address(session: Session) -> str:
+    """The address of this machine to listen at for executors; in a container it may differ from the host.
+
+    Raises:
+        RefusedError: if it is none of this machine.
+    """
+    on_connect = is_connect(session)
+    host = (connect if on_connect else classic).bind_address(session).strip("[]")
+    if not _is_of_this_machine(host):
+        raise RefusedError(
+            f"cannot listen for workers at {host!r}: it is no address or name of this machine. Executors are"
+            f" told to reach this process at {driver_host(session)!r}; if that leads here by way of a gateway,"
+            f" as into a container, set {connect.BIND_SETTING if on_connect else classic.BIND_SETTING} to the"
+            " address to listen at: one of this machine, or 0.0.0.0 for all of them"
+        )
+    return host
+
+
+def _is_of_this_machine(host: str) -> bool:
+    """Whether a process can listen at an address, or at one that a name stands for."""
+    try:
+        found = socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except (OSError, UnicodeError):
+        return False
+    for family, kind, protocol, _, address in found:
+        try:
+            with socket.socket(family, kind, protocol) as probe:
+                probe.bind(address)
+                return True
+        except OSError:
+            continue
+    return False
 
 
 def need_broadcasts(session: Session, variables: tuple[Any, ...]) -> None:

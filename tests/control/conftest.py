@@ -27,13 +27,15 @@ def rig(make_rig) -> ControlledRig:
 
 @pytest.fixture
 def make_attacked(tmp_path):
-    """Makes an attacked pool; takes the arguments of :class:`~sparkopt.Control`, and the driver's host."""
+    """Makes an attacked pool; takes the arguments of :class:`~sparkopt.Control`, and where the driver is."""
     with rigs(tmp_path, Rig) as make:
         made = []
 
-        def attacked(host: str = "127.0.0.1", policy: Policy | None = None, **control) -> Attacked:
+        def attacked(
+            host: str = "127.0.0.1", bound: str | None = None, policy: Policy | None = None, **control
+        ) -> Attacked:
             server = ControlServer(Control(**control))
-            made.append(Attacked(make(host=host, policy=policy, observer=server), server))
+            made.append(Attacked(make(host=host, listen=bound, policy=policy, observer=server), server))
             return made[-1]
 
         try:

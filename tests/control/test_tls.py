@@ -51,12 +51,12 @@ def test_every_interface_is_reached_by_names_and_addresses_of_this_host(make_att
 
 
 def test_the_address_that_workers_know_is_the_one_that_is_named(make_attacked):
-    attacked = make_attacked(host="driver.invalid", listen="0.0.0.0:0")
+    attacked = make_attacked(host="driver.invalid", bound="0.0.0.0", listen="0.0.0.0:0")
     assert addresses.split(attacked.server.address)[0] == "driver.invalid"
 
 
 def test_nothing_but_tls_with_the_right_certificate_gets_through(make_attacked):
-    attacked = make_attacked(host="driver.invalid", listen="0.0.0.0:0")
+    attacked = make_attacked(host="driver.invalid", bound="0.0.0.0", listen="0.0.0.0:0")
     port = addresses.split(attacked.workers.address)[1]
     attacked.workers = dataclasses.replace(attacked.workers, address=f"127.0.0.1:{port}")
     attacked.server.address = f"127.0.0.1:{addresses.split(attacked.server.address)[1]}"

@@ -90,12 +90,14 @@ class Rig:
         host: str = "127.0.0.1",
         policy: Policy | None = None,
         observer: Observer | None = None,
+        listen: str | None = None,
     ) -> None:
         self.directory = directory
         (directory / "workers").mkdir()
         self.post = Post(directory / "post")
         self.coordinator = Coordinator(
-            limit, host, lambda *_: None, lambda reason, _: PoolLostError(reason), policy, HEARTBEAT, observer
+            *(limit, host, lambda *_: None, lambda reason, _: PoolLostError(reason)),
+            *(policy, HEARTBEAT, observer, listen),
         )
         self.fetched: list[str] = []
         self._heard: queue.SimpleQueue[events.Event] = queue.SimpleQueue()

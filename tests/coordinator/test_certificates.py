@@ -18,7 +18,7 @@ from sparkopt.wire.v1 import worker_pb2, worker_pb2_grpc
 @pytest.fixture
 def far(make_rig):
     """A rig whose coordinator believes that its workers are elsewhere, and its address from here."""
-    rig = make_rig(host="driver.invalid")
+    rig = make_rig(host="driver.invalid", listen="127.0.0.1")
     host, port = rig.endpoint.address.split(":")
     assert host == "driver.invalid"
     return rig, dataclasses.replace(rig.endpoint, address=f"127.0.0.1:{port}")

@@ -154,10 +154,12 @@ def use_impatiently(session, start=1.0):
 def an_address_that_leads_nowhere(session, place):
     """Of those that are set aside for documentation. The tasks run, and nobody gets through."""
     session.conf.set("spark.sparkopt.driver.host", "192.0.2.77")
+    session.conf.set("spark.sparkopt.driver.bindAddress", "127.0.0.1")
     try:
         return failure(lambda: use_impatiently(session, start=3.0))
     finally:
         session.conf.unset("spark.sparkopt.driver.host")
+        session.conf.unset("spark.sparkopt.driver.bindAddress")
 
 
 def a_worker_that_is_killed(session, place):

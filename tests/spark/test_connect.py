@@ -15,6 +15,7 @@ from benchmarks.cluster import Cluster
 from scripts import run_script
 from sparkopt.errors import RefusedError
 from sparkopt.spark import connect
+from sparkopt.spark.session import bind_address
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -181,6 +182,45 @@ def test_slots_are_taken_from_the_master_or_the_default_parallelism(session, slo
 )
 def test_the_address_by_which_executors_reach_this_process(session, host):
     assert connect.driver_host(session) == host
+
+
+@pytest.mark.parametrize(
+    ("settings", "address"),
+    [
+        ({"spark_driver_host": "192.0.2.7"}, "192.0.2.7"),
+        ({"spark_driver_host": "192.0.2.7", "spark_driver_bindAddress": "0.0.0.0"}, "0.0.0.0"),
+        ({"spark_sparkopt_driver_host": "driver.example"}, "driver.example"),
+        (
+            {
+                "spark_sparkopt_driver_host": "driver.example",
+                "spark_sparkopt_driver_bindAddress": "10.0.0.1",
+            },
+            "10.0.0.1",
+        ),
+    ],
+)
+def test_the_address_that_this_process_listens_at(settings, address):
+    assert connect.bind_address(Session(spark_master="spark://there:7077", **settings)) == address
+
+
+@pytest.mark.parametrize(
+    ("settings", "address"),
+    [
+        ({"spark_master": "local[2]", "spark_driver_bindAddress": "203.0.113.9"}, "127.0.0.1"),
+        ({"spark_driver_host": "127.0.0.1"}, "127.0.0.1"),
+        ({"spark_driver_host": "[::1]"}, "::1"),
+        ({"spark_driver_host": "driver.invalid", "spark_driver_bindAddress": "0.0.0.0"}, "0.0.0.0"),
+    ],
+)
+def test_a_classic_session_tells_where_to_listen(settings, address):
+    assert bind_address(Session(**{"spark_master": "spark://there:7077", **settings})) == address
+
+
+@pytest.mark.parametrize("host", ["203.0.113.9", "driver.invalid", "-", "x" * 300, "[203.0.113.9"])
+def test_a_host_of_another_machine_is_no_place_to_listen(host):
+    session = Session(spark_master="spark://there:7077", spark_driver_host=host)
+    with pytest.raises(RefusedError, match="is no address or name of this machine.*spark.driver.bindAddress"):
+        bind_address(session)
 
 
 def test_a_server_that_there_is_no_way_to():
