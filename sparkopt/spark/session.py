@@ -279,7 +279,7 @@ def bind_address(session: Session) -> str:
     if not _is_of_this_machine(host):
         raise RefusedError(
             f"cannot listen for workers at {host!r}: it is no address or name of this machine. Executors are"
-            f" told to reach this process at {driver_host(session)!r}; if that leads here by way of a gateway,"
+            f" told to reach this process at {driver_host(session)!r}; if that leads here by way of a gateway"
             f" as into a container, set {connect.BIND_SETTING if on_connect else classic.BIND_SETTING} to the"
             " address to listen at: one of this machine, or 0.0.0.0 for all of them"
         )
