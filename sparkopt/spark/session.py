@@ -275,7 +275,8 @@ def bind_address(session: Session) -> str:
         RefusedError: if it is none of this machine.
     """
     on_connect = is_connect(session)
-    host = (connect if on_connect else classic).bind_address(session).strip("[]")
+    host = connect.bind_address(session) if on_connect else classic.bind_address(session)
+    host = host.strip("[]")
     if not _is_of_this_machine(host):
         raise RefusedError(
             f"cannot listen for workers at {host!r}: it is no address or name of this machine. Executors are"
