@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import datetime
 import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
@@ -19,11 +20,19 @@ from hyperopt import base
 from hyperopt.utils import coarse_utcnow
 
 from sparkopt.core.states import Outcome
-from sparkopt.errors import RemoteTraceback, TrialCancelledError, TrialLostError
+from sparkopt.errors import (
+    RemoteTraceback,
+    SparkoptWarning,
+    TrialCancelledError,
+    TrialLostError,
+    warn,
+)
+from sparkopt.quarantine import ForeignError, Patience
+from sparkopt.results import VALUE_ERRORS, Result, checked, load, read_result
 from sparkopt.wire.report_kinds import ReportKind
 
 if TYPE_CHECKING:
-    from sparkopt.coordinator import Reported
+    from sparkopt.coordinator import Payload, Reported
     from sparkopt.journal import Entry
     from sparkopt.trials import SparkTrials
 
@@ -46,6 +55,7 @@ class Documents:
     Args:
         trials: where they go. What is in there already, from earlier searches, counts.
         domain: tells what is a result.
+        patience: how long what a trial sends may take to be read.
 
     Attributes:
         finished: those that have a result, in the order in which they got it.
@@ -53,14 +63,15 @@ class Documents:
         first_failure: the remote traceback of the first that failed in this study.
     """
 
-    def __init__(self, trials: SparkTrials, domain: base.Domain) -> None:
+    def __init__(self, trials: SparkTrials, domain: base.Domain, patience: Patience) -> None:
         self._trials = trials
         self._domain = domain
+        self._patience = patience
         self.finished: list[Document] = []
         self.best_loss: float | None = None
         for document in trials.trials:
             if document["state"] == base.JOB_STATE_DONE:
-                self._finished(document)
+                self._finished(document, document["result"].get("loss"))
         self.first_failure: RemoteTraceback | None = None
 
     def add(self, documents: list[Document]) -> list[Document]:
@@ -77,29 +88,36 @@ class Documents:
         document["book_time"] = document["refresh_time"] = _coarse(time)
 
     def report(self, document: Document, reported: Reported) -> None:
-        """The objective says something while it runs.
+        """The objective says something while it runs. What cannot be taken is warned of, and costs itself."""
+        try:
+            self._report(document, reported)
+        except (ForeignError, *VALUE_ERRORS) as error:
+            what = str(error) if isinstance(error, ForeignError) else f"{type(error).__name__}: {error}"
+            article = "an" if reported.kind in (ReportKind.ATTACHMENT, ReportKind.INJECTION) else "a"
+            warn(
+                f"trial {reported.tid} sent {article} {reported.kind.value} that cannot be taken: {what}."
+                " The trial goes on without it.",
+                SparkoptWarning,
+            )
 
-        Raises:
-            Exception: if what it says cannot be loaded, or makes no sense to hyperopt.
-        """
-        value = reported.body.load() if reported.body is not None else None
+    def _report(self, document: Document, reported: Reported) -> None:
         match reported.kind:
             case ReportKind.CHECKPOINT:
-                document["result"] = value
+                document["result"], _ = load(reported.body, checked, self._patience)
             case ReportKind.ATTACHMENT:
-                self._trials.attachments[reported.name] = value
+                self._trials.attachments[reported.name] = load(reported.body, _same, self._patience)
             case ReportKind.DETACHMENT:
                 self._trials.attachments.pop(reported.name, None)
             case ReportKind.INJECTION:
-                assert isinstance(value, tuple)
-                self._inject(document, *value)
+                self._inject(document, load(reported.body, _Injection.of, self._patience))
 
-    def _inject(self, source: Document, specs: Any, results: Any, miscs: Any, tids: Any) -> None:
+    def _inject(self, source: Document, injection: _Injection) -> None:
         before = len(self._trials.trials)
-        base.Ctrl(self._trials, current_trial=source).inject_results(specs, results, miscs, tids)
+        control = base.Ctrl(self._trials, current_trial=source)
+        control.inject_results(injection.specs, injection.results, injection.miscs, injection.tids)
         self._trials.refresh()
         for document in self._trials.trials[before:]:
-            self._finished(document)
+            self._finished(document, document["result"].get("loss"))
 
     def recover(self, document: Document, entry: Entry) -> bool:
         """Give a document the state that the journal has for it, and say whether it has a result."""
@@ -109,10 +127,7 @@ class Documents:
             self.report(document, reported)
         ended = _coarse(entry.settled)
         if entry.outcome is Outcome.OK:
-            try:
-                self.finish(document, entry.result.load() if entry.result is not None else None)
-            except Exception as error:  # noqa: BLE001 - what is no result fails again
-                self.fail(document, str(type(error)), RemoteTraceback.of(error))
+            self.finish(document, entry.result)
         elif entry.outcome is Outcome.LOST:
             self.fail(document, str(TrialLostError), RemoteTraceback(entry.reason))
         else:
@@ -120,22 +135,36 @@ class Documents:
         document["refresh_time"] = ended
         return bool(document["state"] == base.JOB_STATE_DONE)
 
-    def finish(self, document: Document, raw: Any) -> None:
-        """The objective returned.
+    def finish(self, document: Document, payload: Payload | None) -> Result | None:
+        """The objective returned. What is no result, or cannot be read, is the trial's failure.
 
         Args:
             document: of the trial.
-            raw: a number or hyperopt's dictionary.
+            payload: the pickled number or dictionary of hyperopt's.
 
-        Raises:
-            Exception: hyperopt's, if that is no result.
+        Returns:
+            The result; None if the trial has failed.
         """
-        ctrl = base.Ctrl(self._trials, current_trial=document)
-        result = self._domain.evaluate_async2(raw, ctrl)
+        try:
+            result = read_result(
+                payload, self._domain, lambda name: self._trials.aname(document, name), self._patience
+            )
+        except ForeignError as error:
+            self.fail(document, error.kind, error.traceback)
+            return None
+        except VALUE_ERRORS as error:
+            self.fail(document, str(type(error)), RemoteTraceback.of(error))
+            return None
+        finally:
+            if payload is not None:
+                payload.drop()
+        if result.attachments:
+            self._trials.attachments.update(result.attachments)
         document["state"] = base.JOB_STATE_DONE
-        document["result"] = result
+        document["result"] = result.fields
         document["refresh_time"] = coarse_utcnow()
-        self._finished(document)
+        self._finished(document, result.loss)
+        return result
 
     def fail(self, document: Document, kind: str, traceback: RemoteTraceback) -> None:
         """The trial failed.
@@ -159,13 +188,43 @@ class Documents:
         document["refresh_time"] = coarse_utcnow()
         self._trials.hide(document)
 
-    def _finished(self, document: Document) -> None:
+    def _finished(self, document: Document, loss: Any) -> None:
         self.finished.append(document)
-        loss = document["result"].get("loss")
-        # Beside status "fail" there may be anything, and NaN may be beside every status.
+        # Beside status "fail" there may be none, and NaN may be beside every status.
         if isinstance(loss, (int, float, np.number)) and not math.isnan(loss):
             number = float(loss)
             self.best_loss = number if self.best_loss is None else min(self.best_loss, number)
+
+
+@dataclass(frozen=True, slots=True)
+class _Injection:
+    """Results of other trials that an objective has added; see :meth:`hyperopt.Ctrl.inject_results`."""
+
+    specs: list[Any]
+    results: list[Document]
+    miscs: list[Document]
+    tids: list[int] | None
+
+    @classmethod
+    def of(cls, value: Any) -> _Injection:
+        """What a report holds.
+
+        Raises:
+            Exception: if hyperopt could make no documents of it.
+        """
+        specs, results, miscs, tids = value
+        read = []
+        for result in results:
+            fields, _ = checked(result)
+            if fields.get("status") not in base.STATUS_STRINGS:
+                raise ValueError(f"an injected result has the status {fields.get('status')!r}")
+            read.append(fields)
+        own = None if tids is None else [int(tid) for tid in tids]
+        return cls(list(specs), read, [dict(misc) for misc in miscs], own)
+
+
+def _same(value: Any) -> Any:
+    return value
 
 
 def renew(document: Document) -> None:

@@ -12,12 +12,14 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import cloudpickle
 from hyperopt import base
 
+from sparkopt import quarantine
 from sparkopt.errors import RefusedError, SaveFileWarning, warn
+from sparkopt.quarantine import ForeignError
 
 if TYPE_CHECKING:
     from sparkopt.trials import SparkTrials
@@ -78,7 +80,8 @@ class SaveFile:
             OSError: if the disk does not take them; what was saved before is still there.
             Exception: what the pickling of a result or an attachment raises.
         """
-        self._write(lambda file: cloudpickle.dump(self._trials, file), replace=True)
+        # What results do when they are pickled is the user's code.
+        self._write(lambda file: _apart(lambda: cloudpickle.dump(self._trials, file)), replace=True)
 
     def _write(self, fill: Callable[..., None], *, replace: bool) -> None:
         # In the same directory, for only then is replacing the file one step.
@@ -102,7 +105,7 @@ def load(path: str | os.PathLike[str]) -> base.Trials:
     """
     try:
         with Path(path).open("rb") as file:
-            trials = pickle.load(file)
+            trials = _apart(lambda: pickle.load(file))
     except Exception as error:
         raise RefusedError(
             f"trials_save_file {path} cannot be loaded ({type(error).__name__}: {error}). Move it away to"
@@ -113,3 +116,17 @@ def load(path: str | os.PathLike[str]) -> base.Trials:
             f"trials_save_file {path} holds a {type(trials).__name__}, not trials. Name another file."
         )
     return trials
+
+
+def _apart(function: Callable[[], Any]) -> Any:
+    """Call a function that may run code of the user's.
+
+    Raises:
+        Exception: what it raises; a ForeignError, if that is none of the ordinary exceptions.
+    """
+    try:
+        return quarantine.run(function)
+    except ForeignError as error:
+        if isinstance(error.error, Exception):
+            raise error.error from None
+        raise

@@ -28,6 +28,7 @@ from sparkopt.errors import AllTrialsFailedError, RefusedError
 from sparkopt.journal import Identity, Journal
 from sparkopt.points import Point, check_asked, check_points, documents_of
 from sparkopt.pool import WorkerPool
+from sparkopt.quarantine import Patience
 from sparkopt.savefile import SaveFile
 from sparkopt.space import Space, wants_ctrl
 from sparkopt.spark.preflight import check_settings, pickle_objective
@@ -129,10 +130,11 @@ class Search:
         trials, options, journal = self._trials, self._options, self._journal
         assert options.algo is not None
         trials.refresh()
-        documents = Documents(trials, self._domain)
+        deadline = None if trials.timeout is None else self._began + trials.timeout
+        documents = Documents(trials, self._domain, Patience(deadline, trials.trial_timeout))
         rstate = np.random.default_rng() if options.rstate is None else options.rstate
         budget = Budget(
-            deadline=None if trials.timeout is None else self._began + trials.timeout,
+            deadline=deadline,
             loss_threshold=options.loss_threshold,
             early_stop=options.early_stop_fn,
         )

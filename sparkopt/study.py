@@ -35,7 +35,6 @@ from sparkopt.errors import (
     PoolCancelledError,
     RemoteTraceback,
     SparkoptError,
-    SparkoptWarning,
     TrialLostError,
     warn,
 )
@@ -44,6 +43,7 @@ from sparkopt.wire import codec
 
 if TYPE_CHECKING:
     from sparkopt.coordinator import Crowding, Points, Reported, Settled, StudyChannel
+    from sparkopt.results import Result
     from sparkopt.trials import SparkTrials
 
 CANCELLED_BY_EARLY_STOP: Final = "early stopping condition"
@@ -73,7 +73,7 @@ class Tracking(Protocol):
     def proposed(self, documents: Sequence[Document]) -> None:
         """These are about to be submitted."""
 
-    def ended(self, document: Document, settled: Settled | None) -> None:
+    def ended(self, document: Document, settled: Settled | None, result: Result | None) -> None:
         """One has its final state; without ``settled`` it never came to a worker."""
 
 
@@ -309,46 +309,35 @@ class Study:
         document = self._outstanding.get(reported.tid)
         if document is None:
             return
-        try:
-            self._documents.report(document, reported)
-        except Exception as error:  # noqa: BLE001 - what the objective sent need not be what the driver can load
-            warn(
-                f"trial {reported.tid} sent a {reported.kind.value} that cannot be taken:"
-                f" {type(error).__name__}: {error}",
-                SparkoptWarning,
-            )
+        self._documents.report(document, reported)
 
     def _take(self, channel: StudyChannel, settled: Settled) -> bool:
         """Give a document its final state and say whether the trial has finished with a result."""
         self._note_started(channel)
-        document = self._outstanding.pop(settled.tid)
+        document = self._outstanding[settled.tid]
         self.timings.busy += settled.seconds
         if settled.crowding is not None:
             self._warn_of(settled.crowding)
-        finished = False
+        result = None
         if settled.outcome is Outcome.OK:
-            finished = self._finish(document, settled)
+            result = self._documents.finish(document, settled.result)
         elif settled.outcome is Outcome.CANCELLED:
             self._documents.cancel(document, settled.reason)
         elif settled.outcome is Outcome.LOST:
             self._documents.fail(document, str(TrialLostError), RemoteTraceback(settled.reason))
         else:
             self._documents.fail(document, *_failure_of(settled))
-        self._track_end(document, settled)
-        return finished
+            if settled.exception is not None:
+                settled.exception.drop()  # its text is what is told: an exception runs code when it is loaded
+        del self._outstanding[settled.tid]  # not before: an interrupt may come while a result is read
+        self._track_end(document, settled, result)
+        return result is not None
 
-    def _track_end(self, document: Document, settled: Settled | None = None) -> None:
+    def _track_end(
+        self, document: Document, settled: Settled | None = None, result: Result | None = None
+    ) -> None:
         if self.tracking is not None:
-            self.tracking.ended(document, settled)
-
-    def _finish(self, document: Document, settled: Settled) -> bool:
-        try:
-            raw = settled.result.load() if settled.result is not None else None
-            self._documents.finish(document, raw)
-        except Exception as error:  # noqa: BLE001 - a result that is none is the trial's failure
-            self._documents.fail(document, str(type(error)), RemoteTraceback.of(error))
-            return False
-        return True
+            self.tracking.ended(document, settled, result)
 
     def _warn_of(self, crowding: Crowding) -> None:
         if self._warned_of_crowding:
@@ -434,7 +423,8 @@ class Study:
                 break
             self._take(channel, settled)
         for document in self._outstanding.values():
-            self._documents.cancel(document, reason)
+            if document["state"] in (base.JOB_STATE_NEW, base.JOB_STATE_RUNNING):
+                self._documents.cancel(document, reason)
             self._track_end(document)
         for document in self._waiting:
             self._documents.cancel(document, reason)

@@ -42,8 +42,12 @@ class Payload:
             with self.body.open("rb") as file:
                 return codec.load(file)
         finally:
-            if not self.kept:
-                self.body.unlink()
+            self.drop()
+
+    def drop(self) -> None:
+        """Remove the file, if there is one that does not stay."""
+        if isinstance(self.body, Path) and not self.kept:
+            self.body.unlink(missing_ok=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from sparkopt.coordinator import Request, Settled, StudyChannel
     from sparkopt.documents import Document
     from sparkopt.readable import ReadableSpace
+    from sparkopt.results import Result
 
 _SOURCE: Final = "hyperoptAutoTracking"
 """What existing queries look for in the tag ``runSource``."""
@@ -176,12 +177,13 @@ class Tracker:
             }
             self._writer.put(Log(tid, params))
 
-    def ended(self, document: Document, settled: Settled | None) -> None:
+    def ended(self, document: Document, settled: Settled | None, result: Result | None) -> None:
         """A trial has its final state.
 
         Args:
             document: of the trial.
             settled: what the pool says of it; None if it never came to that.
+            result: what its objective has returned, if that is a result.
         """
         tid, now, status = document["tid"], _now(), status_of(document)
         if tid not in self._open:
@@ -191,9 +193,9 @@ class Tracker:
         if settled is not None:
             log.tags.update(_tags_of(settled))
             log.metrics.append(("seconds", settled.seconds, now, 0))
-        if status == "success":
-            log.metrics.extend(_metrics(document["result"], now))
-            self._note_best(document, now)
+        if result is not None:
+            log.metrics.extend((_key(name), value, now, 0) for name, value in result.metrics)
+            self._note_best(result, now)
         else:
             kind, text = document["misc"]["error"]
             log.tags["error"] = str(kind)[:_TAG_CHARACTERS]
@@ -202,12 +204,11 @@ class Tracker:
         self._writer.put(End(tid, _STATUSES[status], now))
         self._writer.call(tid, lambda: self._relay.settle(tid))
 
-    def _note_best(self, document: Document, now: int) -> None:
-        loss = document["result"].get("loss")
-        if not _is_number(loss) or math.isnan(loss):
+    def _note_best(self, result: Result, now: int) -> None:
+        if result.loss is None or math.isnan(result.loss):
             return
         self._finished += 1
-        self._best = float(loss) if self._best is None else min(self._best, float(loss))
+        self._best = result.loss if self._best is None else min(self._best, result.loss)
         self._writer.put(Log(None, metrics=[(self._name("best_loss"), self._best, now, self._finished)]))
 
     # At its end.
@@ -308,11 +309,6 @@ def _key(name: str) -> str:
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, (int, float, np.number)) and not isinstance(value, (bool, np.bool_, complex))
-
-
-def _metrics(result: Mapping[str, Any], now: int) -> list[Metric]:
-    """The numbers of a result."""
-    return [(_key(str(name)), float(value), now, 0) for name, value in result.items() if _is_number(value)]
 
 
 def _tags_of(settled: Settled) -> dict[str, str]:

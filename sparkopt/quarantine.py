@@ -1,0 +1,129 @@
+"""Runs code that a pickle brings to the driver, apart from the driver's own.
+
+    study's thread ── run ──▶ a thread of its own: unpickles, compares, converts
+          │ waits                   │ returns, or raises whatever it likes
+          ◀─────────────────────────┘
+
+An object of the user's decides what happens when it is unpickled, compared or converted: it may raise
+SystemExit or KeyboardInterrupt, or never return. In a thread of its own each of these is its own doing.
+Python runs signal handlers in the main thread, which only waits meanwhile, so that a KeyboardInterrupt there
+is the user's. The same holds in a notebook, and where ``fmin`` runs in another thread.
+
+Values without code of their own need no such thread: see :func:`sparkopt.wire.codec.loads_plain`.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, TypeVar
+
+from sparkopt.errors import RemoteTraceback, TrialTimeoutError
+
+T = TypeVar("T")
+
+_LEAST_SECONDS: Final = 10.0
+"""How long a value may take, whatever the limits are: one that comes at the last moment is still kept."""
+
+
+class ForeignError(Exception):
+    """What code of the user's has raised; the text is the type and the message.
+
+    Attributes:
+        error: the exception, of any kind.
+        kind: its type, as hyperopt writes it.
+        traceback: of where it was raised.
+    """
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__(f"{_name(error)}: {_text(error)}")
+        self.error = error
+        self.kind = _kind(error)
+        self.traceback = _traceback(error)
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long a value may take to be unpickled and read.
+
+    Attributes:
+        deadline: of the search, on the monotonic clock; None for none.
+        trial_timeout: seconds that a trial may take; None for any.
+    """
+
+    deadline: float | None = None
+    trial_timeout: float | None = None
+
+    def seconds(self) -> float | None:
+        """The limit from now on; None for none."""
+        limits = [] if self.trial_timeout is None else [self.trial_timeout]
+        if self.deadline is not None:
+            limits.append(self.deadline - time.monotonic())
+        return max(_LEAST_SECONDS, min(limits)) if limits else None
+
+
+def run(function: Callable[[], T], seconds: float | None = None) -> T:
+    """Call a function in a thread of its own, and wait for it.
+
+    Args:
+        function: the function, which may do anything.
+        seconds: how long to wait; None for as long as it takes. After that, and after an interrupt of the
+            user's, the thread is left to itself: nothing can end it.
+
+    Raises:
+        ForeignError: for whatever the function raises, and if it takes too long.
+    """
+    values: list[T] = []
+    errors: list[ForeignError] = []
+
+    def call() -> None:
+        try:
+            values.append(context.run(function))
+        except BaseException as error:  # noqa: BLE001 - SystemExit and KeyboardInterrupt as well
+            errors.append(ForeignError(error))
+
+    context = contextvars.copy_context()
+    thread = threading.Thread(target=call, name="sparkopt-unpickling", daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if values:
+        return values[0]
+    if errors:
+        raise errors[0]
+    raise ForeignError(
+        TrialTimeoutError(
+            f"what came from the objective was not unpickled after {seconds:.0f} s. Its thread is left to"
+            " itself; have the objective return something simpler, or raise trial_timeout and timeout."
+        )
+    )
+
+
+def _kind(error: BaseException) -> str:
+    try:
+        return str(type(error))
+    except BaseException:  # noqa: BLE001 - its type's own text
+        return "<class 'BaseException'>"
+
+
+def _name(error: BaseException) -> str:
+    try:
+        return str(type(error).__name__)
+    except BaseException:  # noqa: BLE001 - its type's own attribute
+        return "BaseException"
+
+
+def _text(error: BaseException) -> str:
+    try:
+        return str(error)
+    except BaseException as worse:  # noqa: BLE001 - its own text
+        return f"<its text cannot be had: {type(worse).__name__}>"
+
+
+def _traceback(error: BaseException) -> RemoteTraceback:
+    try:
+        return RemoteTraceback.of(error)
+    except BaseException as worse:  # noqa: BLE001 - its own attributes
+        return RemoteTraceback(f"<its traceback cannot be had: {type(worse).__name__}>")

@@ -1,0 +1,185 @@
+"""Results of trials: from what an objective has returned to what a document holds.
+
+    Payload ──▶ plain values only? ──yes──▶ read here
+                       └──no──▶ read in a thread of its own (quarantine.py)
+                                         │
+                                         ▼
+             Result: hyperopt's fields, the loss and the metrics as floats, attachments by their names
+
+Everything that is asked of a returned object while a search goes on is asked here. What a Result says of
+itself are exact floats and strings, so that nobody who reads it later runs code of the user's.
+"""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from numbers import Real
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import numpy as np
+from hyperopt import base
+
+from sparkopt import quarantine
+from sparkopt.quarantine import Patience
+from sparkopt.wire import codec
+
+if TYPE_CHECKING:
+    from sparkopt.coordinator import Payload
+
+T = TypeVar("T")
+
+VALUE_ERRORS: Final = (
+    ArithmeticError,
+    AttributeError,
+    EOFError,
+    ImportError,
+    LookupError,
+    MemoryError,
+    RecursionError,
+    TypeError,
+    ValueError,
+    Warning,
+    pickle.PickleError,
+)
+"""Whatever plain values raise that are no result. Other errors here are from a handler of a signal."""
+
+_LOSS: Final = "loss"
+_STATUS: Final = "status"
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a trial's objective has returned.
+
+    Attributes:
+        fields: hyperopt's dictionary.
+        loss: a number, NaN perhaps; None if there is none.
+        metrics: the names and values of the numbers in the dictionary.
+        left_out: the names of those that no float can hold, each with the reason.
+        attachments: by the name that they have among the attachments of all trials.
+    """
+
+    fields: dict[Any, Any]
+    loss: float | None
+    metrics: Sequence[tuple[str, float]]
+    left_out: Sequence[tuple[str, str]]
+    attachments: Mapping[str, Any]
+
+
+def read_result(
+    payload: Payload | None, domain: base.Domain, name_of: Callable[[Any], str], patience: Patience
+) -> Result:
+    """Read a result.
+
+    Args:
+        payload: the pickled result; None for that of an objective that has returned None.
+        domain: tells what is a result.
+        name_of: the name of the trial's attachment of a name, among those of all trials.
+        patience: how long it may take.
+
+    Raises:
+        ForeignError: what code of the user's has raised.
+        Exception: hyperopt's, if that is no result; one of :data:`VALUE_ERRORS`.
+    """
+
+    def read(raw: Any) -> Result:
+        # The control object is for attachments only, and these are named here.
+        fields = domain.evaluate_async2(raw, None, attach_attachments=False)
+        attached = fields.pop("attachments", {})
+        fields, loss = checked(fields)
+        metrics, left_out = _numbers(fields)
+        attachments = {name_of(name): value for name, value in list(attached.items())}
+        return Result(fields, loss, metrics, left_out, attachments)
+
+    return load(payload, read, patience)
+
+
+def load(payload: Payload | None, read: Callable[[Any], T], patience: Patience) -> T:
+    """Unpickle a value and read it; in a thread of its own, if code of the user's may run for it.
+
+    Raises:
+        ForeignError: what code of the user's has raised.
+        Exception: what the reading of plain values has raised; one of :data:`VALUE_ERRORS`.
+    """
+    if payload is None:
+        return read(None)
+    if isinstance(payload.body, bytes):
+        try:
+            value = codec.loads_plain(payload.body)
+        except codec.NotPlainError:
+            pass
+        else:
+            return read(value)
+    return quarantine.run(lambda: read(payload.load()), patience.seconds())
+
+
+def checked(fields: Mapping[Any, Any]) -> tuple[dict[Any, Any], float | None]:
+    """A result's fields, with a status and a loss that algorithms can take, and the loss.
+
+    Args:
+        fields: hyperopt's dictionary, also one that is not complete yet.
+
+    Raises:
+        ValueError: if there is a loss that is no number.
+        Exception: what the fields' own code raises.
+    """
+    known = dict(fields)
+    if any(type(name) is not str for name in known):
+        # Those that everybody looks for come first: a name of the user's may compare equal to anything.
+        known = {name: known[name] for name in (_STATUS, _LOSS) if name in known} | known
+    status, loss = known.get(_STATUS), known.get(_LOSS)
+    if status is not None and type(status) is not str:
+        known[_STATUS] = next((each for each in base.STATUS_STRINGS if each == status), str(status))
+    if loss is None:
+        return known, None
+    if type(loss) is float:
+        return known, loss
+    try:
+        number = float(loss)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ValueError(
+            f"the result has the loss {loss!r:.100}, which is no number that a float can hold ({error}):"
+            " return one, or leave the loss out and say that the status is 'fail'"
+        ) from error
+    if type(loss) is not int and not _is_numpys_number(loss):
+        known[_LOSS] = number
+    return known, number
+
+
+def _is_numpys_number(value: Any) -> bool:
+    kind = type(value)
+    return kind.__module__ == "numpy" and issubclass(kind, (np.floating, np.integer, np.bool_))
+
+
+def _numbers(fields: Mapping[Any, Any]) -> tuple[list[tuple[str, float]], list[tuple[str, str]]]:
+    """The fields that are numbers, and those that no float can hold, each with the reason."""
+    found: list[tuple[str, float]] = []
+    left_out: list[tuple[str, str]] = []
+    for name, value in fields.items():
+        if type(value) is float:
+            found.append((_text(name), value))
+        elif _is_number(value):
+            try:
+                found.append((_text(name), float(value)))
+            except Exception as error:  # noqa: BLE001 - the value's own conversion
+                left_out.append((_text(name), f"{type(error).__name__}: {error}"))
+    return found, left_out
+
+
+def _text(name: Any) -> str:
+    """A name as text, and not as some type of the user's that is derived from text."""
+    return name if type(name) is str else "".join((str(name),))
+
+
+def _is_number(value: Any) -> bool:
+    """Whether a value means one real number: a scalar, or an array without dimensions."""
+    if isinstance(value, (bool, np.bool_, str, bytes, np.timedelta64, np.datetime64, np.complexfloating)):
+        return False
+    if isinstance(value, (Real, Decimal, np.number)):
+        return True
+    dimensions = getattr(value, "shape", None)
+    kind = getattr(getattr(value, "dtype", None), "kind", "f")
+    return isinstance(dimensions, Sequence) and not len(dimensions) and kind in "iuf"
