@@ -33,7 +33,8 @@ class WorkerJoined:
     """A worker said hello, for the first time or again after a cut.
 
     ``holding`` is the attempt that it runs or whose outcome it has not seen acknowledged. ``formerly`` is the
-    name that it had before it was given up, or gave itself up, because it could not be reached.
+    name that it had before it was given up, gave itself up because nobody could be reached, or lost its
+    process.
     """
 
     worker: str

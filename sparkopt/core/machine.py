@@ -330,9 +330,8 @@ class Machine:
         former = None if event.formerly is None else self.workers.get(event.formerly)
         if former is not None and event.formerly is not None:
             if former.state is not WorkerState.GONE:
-                self._leave(
-                    event.formerly, former, f"it gave itself up and came again as {event.worker}", out
-                )
+                why = f"{event.formerly} came again as {event.worker}, without what it ran"
+                self._leave(event.formerly, former, why, out)
             if former.draining is not None:
                 out.append(c.Expel(event.worker, former.draining))
                 return

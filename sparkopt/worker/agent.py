@@ -12,8 +12,8 @@ One message at a time changes its state; the only thing that runs beside is the 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
-import secrets
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
@@ -33,9 +33,10 @@ from sparkopt.wire.statuses import FINAL_CODES
 from sparkopt.wire.v1 import trial_pb2, worker_pb2
 from sparkopt.worker.frames import Frame, Kind
 from sparkopt.worker.link import Link
+from sparkopt.worker.nursery_handle import NurseryHandle
 from sparkopt.worker.outbox import Outbox
-from sparkopt.worker.spec import WorkerSpec
-from sparkopt.worker.supervisor import EvaluatorEnded, NurseryHandle, RunCancelled, Supervisor
+from sparkopt.worker.spec import Birth, WorkerSpec
+from sparkopt.worker.supervisor import EvaluatorEnded, RunCancelled, Supervisor
 
 _RETRY_SECONDS: Final = 0.5
 
@@ -65,18 +66,24 @@ class Agent:
     Args:
         spec: the gang's description.
         slot: which of the gang's workers this is.
+        birth: by which the coordinator knows it again.
         directory: for payloads too large for a message; somebody else removes it.
         nursery: forked before grpc was loaded.
+        report: a pipe that takes signs of life.
     """
 
-    def __init__(self, spec: WorkerSpec, slot: int, directory: Path, nursery: NurseryHandle) -> None:
+    def __init__(
+        self, spec: WorkerSpec, slot: int, birth: Birth, directory: Path, nursery: NurseryHandle, report: int
+    ) -> None:
         self._loop = asyncio.get_running_loop()
         self._spec = spec
         self._slot = slot
-        self._life = 1
+        self._life = birth.life
         self._greeted = False
-        self._name = spec.name(slot)
-        self._key = secrets.token_hex(16)
+        self._name = spec.name(slot, birth.life)
+        self._key = birth.key
+        self._report_pipe = report
+        self._sign: asyncio.TimerHandle | None = None
         self._directory = directory
         self._supervisor = Supervisor(nursery)
         self._link = Link(spec, self._greet, self._receive, self._start_over)
@@ -94,17 +101,25 @@ class Agent:
 
         Raises:
             CoordinatorUnreachableError: if the coordinator cannot be reached for too long.
-            NurseryEnded: if there can be no more evaluators.
+            NurseryEndedError: if there can be no more evaluators.
         """
         self._loop.add_reader(leash, self._link.close)
         try:
             await self._link.run()
         finally:
             self._loop.remove_reader(leash)
+            if self._sign is not None:
+                self._sign.cancel()
             self._supervisor.close()
             if self._attempt is not None and self._attempt.task is not None:
                 self._attempt.task.cancel()
                 await asyncio.wait([self._attempt.task])
+
+    def _give_sign(self) -> None:
+        """Tell the task, again and again, that this process lives, and in which of the worker's lives."""
+        with contextlib.suppress(BlockingIOError, BrokenPipeError):
+            os.write(self._report_pipe, b"[%d, %d]\n" % (self._life, self.trials))
+        self._sign = self._loop.call_later(self._spec.heartbeat, self._give_sign)
 
     # Messages.
 
@@ -132,6 +147,8 @@ class Agent:
         body = message.WhichOneof("body")
         if body == "welcome":
             self._outbox.taken_but(message.welcome.untaken)
+            if self._sign is None:
+                self._give_sign()
         elif body == "assignment":
             self._assigned(message.assignment)
         elif body == "cancellation":
@@ -403,6 +420,12 @@ def _label(lease: Lease) -> str:
 
 
 def _death(ended: EvaluatorEnded) -> trial_pb2.Failure:
+    if ended.peak_memory is None:
+        return _failure(
+            EvaluatorDiedError,
+            f"the process that ran the objective ended: {ended}, together with its parent, the process that"
+            " starts and ends it, which somebody has stopped or killed",
+        )
     peak = ended.peak_memory / 2**20
     said = f"the process that ran the objective ended: {ended} (peak memory {peak:,.0f} MiB)"
     if ended.killed:
@@ -433,11 +456,19 @@ def _cores() -> int:
         return os.cpu_count() or 1
 
 
-def main(spec: WorkerSpec, slot: int, directory: Path, nursery: NurseryHandle, leash: int) -> dict[str, Any]:
+def main(
+    spec: WorkerSpec,
+    slot: int,
+    birth: Birth,
+    directory: Path,
+    nursery: NurseryHandle,
+    leash: int,
+    report: int,
+) -> dict[str, Any]:
     """Run process A to its end and say what it did."""
 
     async def run() -> int:
-        agent = Agent(spec, slot, directory, nursery)
+        agent = Agent(spec, slot, birth, directory, nursery, report)
         await agent.run(leash)
         return agent.trials
 

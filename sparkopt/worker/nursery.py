@@ -3,8 +3,12 @@
 It is forked before anything starts a thread or loads grpc, does nothing but wait, and keeps no state but
 the pid of the evaluator of the moment, so that it can fork for as long as the worker lives.
 
-    A ──▶ nursery   FORK, KILL                     over a socket of its own; its end is A's end
-    A ◀── nursery   STARTED pid (with B's socket), ENDED pid, wait status, peak memory
+    A ──▶ nursery   SPARE, FORK, KILL              over a socket of its own; its end is A's end
+    A ◀── nursery   SPARED pid (with that one's socket), STARTED pid (with B's socket),
+                    ENDED pid, wait status, peak memory
+
+An objective may stop or kill the nursery, which is its parent. A has another one then, a spare that no
+evaluator descends from. Before that one forks an evaluator, it forks the next spare and hands it to A.
 """
 
 from __future__ import annotations
@@ -20,13 +24,16 @@ from typing import Final
 
 from sparkopt.worker import processes
 
+SPARE: Final = b"N"
 FORK: Final = b"F"
 KILL: Final = b"K"
 
+SPARED: Final = b"N"
 STARTED: Final = b"S"
 ENDED: Final = b"E"
 REPORT: Final = struct.Struct("!cqqq")
-"""What the nursery says: STARTED or ENDED, a pid, a wait status, and the peak resident memory in KiB."""
+"""What the nursery says: SPARED, STARTED or ENDED, a pid, a wait status, and the peak resident memory in
+KiB."""
 
 
 class Nursery:
@@ -46,7 +53,7 @@ class Nursery:
     def run(self) -> None:
         """Serve A until it is gone, then kill and reap every descendant."""
         os.setsid()
-        processes.adopt_orphans()
+        processes.wake_with_parent()
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         os.set_blocking(self._wakeup_writer, False)
         signal.set_wakeup_fd(self._wakeup_writer)
@@ -72,13 +79,39 @@ class Nursery:
             if not orders:
                 return False
             for order in orders:
-                if order == FORK[0]:
+                if order == SPARE[0]:
+                    self._fork_spare()
+                elif order == FORK[0] and self._evaluator is None:
                     self._fork()
                 elif order == KILL[0] and self._evaluator is not None:
-                    processes.kill_group(self._evaluator)
+                    processes.kill(self._evaluator)
         return True
 
+    def _fork_spare(self) -> None:
+        """Fork the nursery that A takes after this one, as a child of A: it is to outlive this one."""
+        ours, theirs = socket.socketpair()
+        number, number_writer = os.pipe()
+
+        def spare() -> None:
+            for sock in (ours, self._control):
+                sock.close()
+            for descriptor in (number, number_writer, self._wakeup, self._wakeup_writer):
+                os.close(descriptor)
+            Nursery(theirs, self._evaluate).run()
+
+        def middle() -> None:
+            # Its end makes its child one of A's, as this process adopts nobody yet.
+            os.write(number_writer, str(processes.fork(spare)).encode())
+
+        os.waitpid(processes.fork(middle), 0)
+        os.close(number_writer)
+        pid = int(os.read(number, 100))
+        os.close(number)
+        theirs.close()
+        self._say(SPARED, pid, sock=ours)
+
     def _fork(self) -> None:
+        processes.adopt_orphans()
         ours, theirs = socket.socketpair()
         nursery = os.getpid()
 
@@ -95,10 +128,7 @@ class Nursery:
         self._evaluator = processes.fork(evaluator)
         processes.lead_group(self._evaluator)
         theirs.close()
-        report = REPORT.pack(STARTED, self._evaluator, 0, 0)
-        with contextlib.suppress(BrokenPipeError):  # A may have gone meanwhile
-            socket.send_fds(self._control, [report], [ours.fileno()])
-        ours.close()
+        self._say(STARTED, self._evaluator, sock=ours)
 
     def _reap(self) -> None:
         while True:
@@ -112,5 +142,17 @@ class Nursery:
                 self._evaluator = None
                 processes.kill_group(pid)
                 processes.bury_children()
-                with contextlib.suppress(BrokenPipeError):  # A may have gone meanwhile
-                    self._control.sendall(REPORT.pack(ENDED, pid, status, usage.ru_maxrss))
+                self._say(ENDED, pid, status, usage.ru_maxrss)
+
+    def _say(
+        self, what: bytes, pid: int, status: int = 0, peak: int = 0, *, sock: socket.socket | None = None
+    ) -> None:
+        """Send A a report, and a socket, which is A's from then on."""
+        report = REPORT.pack(what, pid, status, peak)
+        with contextlib.suppress(BrokenPipeError):  # A may have gone meanwhile
+            if sock is None:
+                self._control.sendall(report)
+            else:
+                socket.send_fds(self._control, [report], [sock.fileno()])
+        if sock is not None:
+            sock.close()

@@ -7,7 +7,7 @@ import ctypes
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Final, NoReturn
 
 _PR_SET_PDEATHSIG: Final = 1
@@ -56,10 +56,19 @@ def die_with_parent(parent: int) -> None:
         os._exit(1)
 
 
-def adopt_orphans() -> None:
+def wake_with_parent() -> None:
+    """Have the kernel continue this process when its parent ends, should it be stopped then (Linux).
+
+    A process that cleans up when its parent ends can do so even if somebody has stopped it.
+    """
+    if _LINUX:
+        _prctl(_PR_SET_PDEATHSIG, signal.SIGCONT)
+
+
+def adopt_orphans(adopt: bool = True) -> None:
     """Become the parent of descendants whose own parents end (Linux), so that none can slip away."""
     if _LINUX:
-        _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+        _prctl(_PR_SET_CHILD_SUBREAPER, int(adopt))
 
 
 def _prctl(option: int, value: int) -> None:
@@ -71,24 +80,47 @@ def _prctl(option: int, value: int) -> None:
 
 def end_child(pid: int) -> None:
     """Kill a child that has not been reaped, with its process group, and reap it."""
-    kill_group(pid)
-    os.kill(pid, signal.SIGKILL)  # it may have left its group
+    kill(pid)
     os.waitpid(pid, 0)
 
 
-def bury_children() -> None:
-    """Kill and reap every descendant of this process."""
+def kill(leader: int) -> None:
+    """Kill a process that has not been reaped, and its group, which it may have left."""
+    kill_group(leader)
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.kill(leader, signal.SIGKILL)
+
+
+def bury_children(keep: Collection[int] = ()) -> None:
+    """Kill and reap every descendant of this process, whatever state they are in.
+
+    Args:
+        keep: children that stay, with all that descends from them.
+    """
     while True:
         try:
             pid, _ = os.waitpid(-1, os.WNOHANG)
         except ChildProcessError:
             return
         if pid == 0:
-            _kill_descendants()
-            try:
-                os.waitpid(-1, 0)
-            except ChildProcessError:
+            killed = _kill_descendants(keep)
+            if keep and not killed:
                 return
+            try:
+                os.waitpid(killed[0] if keep else -1, 0)
+            except ChildProcessError:
+                continue
+
+
+def children() -> list[int]:
+    """The children of this process, dead ones that nobody has reaped among them."""
+    try:
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return []
+    import psutil  # only where there are some
+
+    return [child.pid for child in psutil.Process().children()]
 
 
 def lead_group(pid: int) -> None:
@@ -103,14 +135,18 @@ def kill_group(leader: int) -> None:
         os.killpg(leader, signal.SIGKILL)
 
 
-def _kill_descendants() -> None:
+def _kill_descendants(keep: Collection[int]) -> list[int]:
+    """Kill all descendants but for some children and theirs; say which children were killed."""
     import psutil  # only where something is left to be killed
 
-    for process in psutil.Process().children(recursive=True):
-        try:
-            process.kill()
-        except psutil.NoSuchProcess:
-            continue
+    killed = []
+    for child in psutil.Process().children():
+        if child.pid not in keep:
+            killed.append(child.pid)
+            for process in (child, *child.children(recursive=True)):
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    process.kill()
+    return killed
 
 
 def describe_exit(status: int) -> str:

@@ -44,3 +44,16 @@ class WorkerSpec:
         """The worker's name. A worker that was given up has another one in its next life."""
         name = f"gang{self.gang}.{self.generation}/worker{slot}"
         return name if life == 1 else f"{name}.{life}"
+
+
+@dataclass(frozen=True, slots=True)
+class Birth:
+    """What tells one life of a worker from another.
+
+    Attributes:
+        key: the worker's own, by which the coordinator knows it again.
+        life: how many lives it has had, this one included.
+    """
+
+    key: str = field(repr=False)
+    life: int = 1

@@ -5,6 +5,9 @@
 
 An answer that B managed to send counts even if B died right after it. What B writes meanwhile is on a pipe
 of its own, see output.py.
+
+An objective may stop or kill the nursery. One that is gone, or that does not kill, bury or fork an evaluator
+in time, is killed with all that descends from it, and the spare one takes its place (nursery_handle.py).
 """
 
 from __future__ import annotations
@@ -12,17 +15,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import select
 import signal
 import socket
 from collections.abc import Callable, Coroutine
-from pathlib import Path
 from typing import Any, Final, cast
 
 from sparkopt.worker import nursery, processes
-from sparkopt.worker.evaluator import Evaluator
 from sparkopt.worker.frames import Frame, FrameBuffer, Kind
-from sparkopt.worker.output import Output
-from sparkopt.worker.streams import Streams
+from sparkopt.worker.nursery_handle import NurseryEndedError, NurseryHandle
+
+_NURSERY_SECONDS: Final = 5.0
+"""How long a nursery may take to do what it was told, or to see that its evaluator has ended."""
 
 _ANSWERS: Final = (Kind.RESULT, Kind.FAILURE)
 
@@ -32,10 +36,10 @@ class EvaluatorEnded(Exception):
 
     Attributes:
         status: its wait status.
-        peak_memory: its largest resident set, in bytes.
+        peak_memory: its largest resident set, in bytes; None if its parent, which would know, went with it.
     """
 
-    def __init__(self, status: int, peak_memory: int) -> None:
+    def __init__(self, status: int, peak_memory: int | None) -> None:
         super().__init__(processes.describe_exit(status))
         self.status = status
         self.peak_memory = peak_memory
@@ -44,38 +48,6 @@ class EvaluatorEnded(Exception):
     def killed(self) -> bool:
         """Whether SIGKILL has ended it, which is what Linux ends those with that take too much memory."""
         return os.WIFSIGNALED(self.status) and os.WTERMSIG(self.status) == signal.SIGKILL
-
-
-class NurseryEnded(Exception):
-    """The nursery is gone: this worker can run nothing more."""
-
-
-class NurseryHandle:
-    """The nursery as A sees it: a pid, a socket, and what evaluators write. Made before the event loop."""
-
-    def __init__(self, directory: Path) -> None:
-        ours, theirs = socket.socketpair()
-        output, output_writer = os.pipe()
-
-        def evaluate(sock: socket.socket) -> None:
-            Evaluator(directory, Streams(output_writer)).serve(sock)
-
-        def child() -> None:
-            ours.close()
-            os.close(output)
-            nursery.Nursery(theirs, evaluate).run()
-
-        self.pid = processes.fork(child)
-        self.control = ours
-        self.output = Output(output)
-        theirs.close()
-        os.close(output_writer)
-
-    def bury(self) -> None:
-        """Have the nursery kill what it has and end; wait until it has, and pass on the last output."""
-        self.control.close()
-        os.waitpid(self.pid, 0)
-        self.output.close()
 
 
 class _Connection(asyncio.Protocol):
@@ -133,12 +105,11 @@ class Supervisor:
     Used from A's event loop only.
 
     Args:
-        handle: the nursery, forked before the loop was made.
+        handle: the nurseries, forked before the loop was made.
     """
 
     def __init__(self, handle: NurseryHandle) -> None:
-        self._control = handle.control
-        self._control.setblocking(False)
+        self._handle = handle
         self._output = handle.output
         self._output.start()
         self._loop = asyncio.get_running_loop()
@@ -149,12 +120,17 @@ class Supervisor:
         self._cancelled = False
         self._connecting: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
-        self._loop.add_reader(self._control, self._on_report)
+        self._limit: asyncio.TimerHandle | None = None
+        self._forsaken = False
+        self._listen()
         self._order(nursery.FORK)
 
     def close(self) -> None:
-        """Stop listening. Whoever made the nursery buries it."""
-        self._loop.remove_reader(self._control)
+        """Stop listening. Whoever made the nurseries buries them."""
+        self._done_in_time()
+        self._pid = None
+        if not self._forsaken:
+            self._loop.remove_reader(self._handle.control)
         self._output.stop()
         for task in self._tasks:
             task.cancel()
@@ -173,7 +149,7 @@ class Supervisor:
         Raises:
             EvaluatorEnded: if its process ended without an answer.
             RunCancelled: if :meth:`cancel` was quicker.
-            NurseryEnded: if there is no evaluator to be had any more.
+            NurseryEndedError: if there is no evaluator to be had any more.
         """
         self._cancelled = False
         await self._output.begin(label)
@@ -203,23 +179,67 @@ class Supervisor:
             self._ready = self._loop.create_future()
             self._order(nursery.KILL)
 
+    # The nursery.
+
+    def _listen(self) -> None:
+        self._handle.control.setblocking(False)
+        self._loop.add_reader(self._handle.control, self._on_report)
+
     def _order(self, order: bytes) -> None:
+        """Have the nursery fork or kill, within a limit."""
         # An order is one byte and at most a few are ever under way: the socket cannot be full.
-        with contextlib.suppress(BrokenPipeError):
-            self._control.send(order)
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            self._handle.control.send(order)
+        self._done_in_time()
+        self._limit = self._loop.call_later(_NURSERY_SECONDS, self._on_limit)
+
+    def _done_in_time(self) -> None:
+        if self._limit is not None:
+            self._limit.cancel()
+            self._limit = None
+
+    def _on_limit(self) -> None:
+        readable, _, _ = select.select([self._handle.control], [], [], 0)
+        if readable:
+            # It was this process that had no time: what the nursery said is about to be heard.
+            self._limit = self._loop.call_later(_NURSERY_SECONDS, self._on_limit)
+        else:
+            self._replace_nursery()
 
     def _on_report(self) -> None:
-        data, fds, _, _ = socket.recv_fds(self._control, nursery.REPORT.size, 1)
+        try:
+            data, fds, _, _ = socket.recv_fds(self._handle.control, nursery.REPORT.size, 1)
+        except ConnectionResetError:  # it has died with an order unread
+            data = b""
         if not data:
-            self._loop.remove_reader(self._control)
-            self._give_up()
+            self._replace_nursery()
             return
         kind, pid, status, peak_kib = nursery.REPORT.unpack(data)
-        if kind == nursery.STARTED:
+        if kind == nursery.SPARED:
+            self._handle.put_spare(pid, socket.socket(fileno=fds[0]))
+        elif kind == nursery.STARTED:
+            self._done_in_time()
             self._pid = pid
-            self._connecting = self._spawn(self._connect(socket.socket(fileno=fds[0])))
+            self._connecting = self._spawn(self._connect(pid, socket.socket(fileno=fds[0])))
         elif pid == self._pid:
+            self._done_in_time()
+            self._pid = None
             self._spawn(self._replace(EvaluatorEnded(status, peak_kib * 1024)))
+
+    def _replace_nursery(self) -> None:
+        """Have the spare nursery take the place of one that is gone, or that does not do what it was told."""
+        self._done_in_time()
+        self._loop.remove_reader(self._handle.control)
+        evaluator, self._pid = self._pid, None
+        if not self._handle.replace(evaluator):
+            self._give_up()
+            return
+        self._listen()
+        self._order(nursery.SPARE)
+        if evaluator is None:
+            self._order(nursery.FORK)
+        else:
+            self._spawn(self._replace(EvaluatorEnded(signal.SIGKILL, None)))
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = self._loop.create_task(work)
@@ -227,10 +247,17 @@ class Supervisor:
         task.add_done_callback(self._tasks.discard)
         return task
 
-    async def _connect(self, sock: socket.socket) -> None:
+    async def _connect(self, pid: int, sock: socket.socket) -> None:
         sock.setblocking(False)
-        _, self._evaluator = await self._loop.create_connection(_Connection, sock=sock)
-        self._ready.set_result(self._evaluator)
+        _, connection = await self._loop.create_connection(_Connection, sock=sock)
+        self._evaluator = connection
+        self._ready.set_result(connection)
+        connection.closed.add_done_callback(lambda _: self._on_hangup(pid))
+
+    def _on_hangup(self, pid: int) -> None:
+        """An evaluator that has hung up is of no more use, whether or not it has ended."""
+        if pid == self._pid:
+            self._order(nursery.KILL)
 
     async def _replace(self, ended: EvaluatorEnded) -> None:
         assert self._connecting is not None
@@ -244,7 +271,10 @@ class Supervisor:
         connection.fail(ended)
 
     def _give_up(self) -> None:
-        error = NurseryEnded("the parent of this worker's evaluators is gone")
+        self._forsaken = True
+        error = NurseryEndedError(
+            "the process that starts its evaluators is gone or does nothing any more, and so is the spare one"
+        )
         if self._evaluator is not None:
             self._evaluator.fail(error)
         if self._ready.done():

@@ -3,6 +3,13 @@
 Spark uses a Python worker again for other jobs, so this process stays as it was: it forks process A, which
 does everything, and waits for it. It loads no grpc and starts no thread; whatever else process A needs is
 loaded here, so that the next pool's A finds it loaded.
+
+    task ──▶ A      a leash, whose end is the task's end
+    task ◀── A      signs of life, with how many lives the worker has had by now; in the end how it went
+
+An objective may kill or stop process A. The gang must not suffer for that: once A has reached the
+coordinator, another one takes its place when it dies or gives no sign of life, as the next life of the same
+worker.
 """
 
 from __future__ import annotations
@@ -10,20 +17,67 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import secrets
+import select
 import shutil
+import signal
 import tempfile
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from sparkopt.errors import SparkoptError
 from sparkopt.wire import convert  # noqa: F401 - with it the messages and the core's words
 from sparkopt.worker import outbox, processes  # noqa: F401
-from sparkopt.worker.spec import WorkerSpec
-from sparkopt.worker.supervisor import NurseryHandle
+from sparkopt.worker.nursery_handle import NurseryEndedError, NurseryHandle
+from sparkopt.worker.spec import Birth, WorkerSpec
+
+_PATIENCE: Final = 10.0
+"""How many seconds beyond the grace A may give no sign of life. By then its trial is another worker's."""
+
+_LOOK_SECONDS: Final = 0.5
+"""How much of its silence is counted at a time. A host that stands still does not count it."""
+
+_FAREWELL_SECONDS: Final = 30.0
+"""How long A may take to clean up when its task ends before it is killed."""
+
+
+_STILLBORN: Final = 3
+"""How many processes A in a row may end before they reach the coordinator, if an earlier one has."""
 
 
 class WorkerFailedError(SparkoptError):
     """A worker's process A ended though nobody asked for that."""
+
+
+@dataclass(slots=True)
+class _Said:
+    """What process A has said.
+
+    Attributes:
+        life: how many lives the worker has had, as far as the coordinator may know; 0 if A never reached it.
+        trials: how many trials A has run.
+        answer: how it went, if it has come to its end.
+        ended: whether it says nothing more.
+    """
+
+    life: int = 0
+    trials: int = 0
+    answer: dict[str, Any] = field(default_factory=dict)
+    ended: bool = False
+    _begun: bytes = b""
+
+    def feed(self, data: bytes) -> None:
+        """Take in what was read; nothing means the end."""
+        self.ended = not data
+        *lines, self._begun = (self._begun + data).split(b"\n")
+        for line in lines:
+            said = json.loads(line)
+            if isinstance(said, list):
+                self.life, self.trials = said
+            else:
+                self.answer = said
+                self.trials = said.get("trials", self.trials)
 
 
 def run(spec: WorkerSpec, slot: int) -> int:
@@ -40,6 +94,28 @@ def run(spec: WorkerSpec, slot: int) -> int:
         WorkerFailedError: if the worker could not go on; the message says why. Never for what an objective
             did.
     """
+    birth, trials, stillborn = Birth(secrets.token_hex(16)), 0, 0
+    before = processes.children()
+    processes.adopt_orphans()
+    try:
+        while True:
+            said, why = _live(spec, slot, birth)
+            trials += said.trials
+            if why is None:
+                return trials
+            # It may have left everything behind: whoever descends from it is this process's by now.
+            processes.bury_children(keep=before)
+            stillborn = 0 if said.life else stillborn + 1
+            if "error" in said.answer or stillborn >= (_STILLBORN if birth.life > 1 else 1):
+                raise WorkerFailedError(f"{spec.name(slot, birth.life)} could not go on: {why}")
+            if said.life:
+                birth = Birth(birth.key, said.life + 1)
+    finally:
+        processes.adopt_orphans(False)
+
+
+def _live(spec: WorkerSpec, slot: int, birth: Birth) -> tuple[_Said, str | None]:
+    """Fork process A and wait for its end; what it said, and why it ended if nobody asked for that."""
     leash, leash_holder = os.pipe()
     report, report_writer = os.pipe()
     directory = Path(tempfile.mkdtemp(prefix="sparkopt-worker-"))
@@ -47,42 +123,67 @@ def run(spec: WorkerSpec, slot: int) -> int:
     def process_a() -> None:
         os.close(leash_holder)
         os.close(report)
-        answer = _work(spec, slot, directory, leash)
+        answer = _work(spec, slot, birth, directory, leash, report_writer)
         with contextlib.suppress(BrokenPipeError):  # the barrier task may be gone
-            os.write(report_writer, json.dumps(answer).encode())
+            os.set_blocking(report_writer, True)
+            os.write(report_writer, json.dumps(answer).encode() + b"\n")
 
     pid = processes.fork(process_a)
     os.close(leash)
     os.close(report_writer)
+    said = _Said()
+    silent = 0.0
     try:
-        with os.fdopen(report, "rb") as stream:
-            said = stream.read()
+        while not said.ended and silent < spec.grace + _PATIENCE:
+            silent = 0.0 if _heard(report, said, _LOOK_SECONDS) or not said.life else silent + _LOOK_SECONDS
+        if not said.ended:
+            os.kill(pid, signal.SIGKILL)
     finally:
         os.close(leash_holder)
+        os.kill(pid, signal.SIGCONT)  # it may have been stopped, and this process be ended by an exception
+        left = _FAREWELL_SECONDS
+        while not said.ended and left > 0:
+            left -= 0.0 if _heard(report, said, _LOOK_SECONDS) else _LOOK_SECONDS
+        if not said.ended:
+            os.kill(pid, signal.SIGKILL)
+        os.close(report)
         _, status = os.waitpid(pid, 0)
         shutil.rmtree(directory, ignore_errors=True)  # in case that process A could not
-    answer = json.loads(said) if said else {}
-    if "trials" not in answer:
-        why = answer.get("error") or f"its process ended: {processes.describe_exit(status)}"
-        raise WorkerFailedError(f"{spec.name(slot)} could not go on: {why}")
-    trials: int = answer["trials"]
-    return trials
+    if "trials" in said.answer:
+        return said, None
+    if silent:
+        return said, f"its process gave no sign of life for {silent:.0f} s"
+    ended = f"its process ended: {processes.describe_exit(status)}"
+    return said, said.answer.get("error") or said.answer.get("again") or ended
 
 
-def _work(spec: WorkerSpec, slot: int, directory: Path, leash: int) -> dict[str, Any]:
+def _heard(report: int, said: _Said, seconds: float) -> bool:
+    """Wait for a word of process A, and say whether there was one."""
+    readable, _, _ = select.select([report], [], [], seconds)
+    if readable:
+        said.feed(os.read(report, 65536))
+    return bool(readable)
+
+
+def _work(
+    spec: WorkerSpec, slot: int, birth: Birth, directory: Path, leash: int, report: int
+) -> dict[str, Any]:
     # Out of the group that Spark's daemon hangs up on when the session is stopped: this process learns of the
-    # end of its task by the leash, and cleans up.
+    # end of its task by the leash, and cleans up, even if somebody has stopped it.
     os.setsid()
+    processes.wake_with_parent()
     processes.adopt_orphans()
-    nursery = NurseryHandle(directory)
+    nursery = NurseryHandle(directory, private=(leash, report))
+    os.set_blocking(report, False)
     try:
         # Only now: grpc must not be loaded when the nursery is forked.
         from sparkopt.worker import agent
 
-        return agent.main(spec, slot, directory, nursery, leash)
+        return agent.main(spec, slot, birth, directory, nursery, leash, report)
+    except NurseryEndedError as error:
+        return {"again": str(error)}
     except Exception as error:  # noqa: BLE001 - told to the driver, which raises it
         return {"error": f"{type(error).__name__}: {error}"}
     finally:
         nursery.bury()
-        processes.bury_children()  # there are some only if the nursery was killed
         shutil.rmtree(directory, ignore_errors=True)

@@ -28,6 +28,14 @@ def assert_gone(visits):
         visit.wait_for_the_end()
 
 
+def assert_goes_on(rig, worker):
+    """The worker runs trials, however often it loses a nursery."""
+    again = rig.study(meetings.double)
+    again.submit(2)
+    assert again.result() == 4
+    assert worker.poll() is None
+
+
 def test_descendants_go_with_an_evaluator_that_is_cancelled(family):
     _, worker, study, visits = family
     study.channel.cancel(None, "enough")
@@ -44,19 +52,18 @@ def test_descendants_go_with_an_evaluator_that_is_killed(family):
     assert failed.failure.type == "sparkopt.errors.EvaluatorDiedError"
     assert "killed by SIGKILL" in failed.failure.message
     assert_gone(visits)
-    again = rig.study(meetings.double)
-    again.submit(2)
-    assert again.result() == 4
-    assert worker.poll() is None
+    assert_goes_on(rig, worker)
 
 
 def test_everything_goes_with_process_a(family):
-    rig, worker, _, visits = family
+    rig, worker, study, visits = family
     process_a(worker).kill()
-    code, words = rig.how_it_ended(worker)
-    assert code == 1
-    assert "WorkerFailedError: gang0.1/worker0 could not go on: its process ended: killed by SIGKILL" in words
     assert_gone(visits)
+    assert_goes_on(rig, worker)
+    # The trial runs again on the worker that has taken the place of the one that was lost.
+    again = rig.post.visits(3)
+    again["objective"].answer("at last")
+    assert study.result() == "at last"
 
 
 def test_everything_goes_with_the_task(family):
@@ -67,12 +74,14 @@ def test_everything_goes_with_the_task(family):
 
 
 def test_everything_goes_with_the_nursery(family):
-    rig, worker, _, visits = family
+    rig, worker, study, visits = family
     psutil.Process(visits["objective"].parent).kill()
-    code, words = rig.how_it_ended(worker)
-    assert code == 1
-    assert "NurseryEnded" in words
+    failed = study.settled()
+    assert (failed.outcome, failed.attempt) == (Outcome.FAILED, 1)
+    assert failed.failure.type == "sparkopt.errors.EvaluatorDiedError"
+    assert "together with its parent" in failed.failure.message
     assert_gone(visits)
+    assert_goes_on(rig, worker)
 
 
 def test_an_evaluator_goes_with_the_nursery_even_if_process_a_can_do_nothing(family):

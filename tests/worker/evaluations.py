@@ -17,7 +17,8 @@ import uvloop
 
 from sparkopt.wire import codec
 from sparkopt.worker.frames import Frame, Kind
-from sparkopt.worker.supervisor import EvaluatorEnded, NurseryHandle, RunCancelled, Supervisor
+from sparkopt.worker.nursery_handle import NurseryHandle
+from sparkopt.worker.supervisor import EvaluatorEnded, RunCancelled, Supervisor
 
 
 @dataclass

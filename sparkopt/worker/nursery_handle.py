@@ -1,0 +1,156 @@
+"""Process A's hold on its nurseries: the one that serves, and the spare one that takes its place.
+
+    A forks both at its birth, before it loads grpc:     serving ──▶ evaluators
+                                                         spare
+    the serving one is killed, or does not do its work:  spare   ──▶ the next spare; evaluators
+
+A process in which grpc has started cannot be forked. So the spare one forks the next spare, while no
+objective descends from it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from sparkopt.worker import nursery, processes
+from sparkopt.worker.evaluator import Evaluator
+from sparkopt.worker.output import Output
+from sparkopt.worker.streams import Streams
+
+_BURIAL_SECONDS: Final = 5.0
+"""How long a nursery may take to kill what descends from it before process A does."""
+
+
+class NurseryEndedError(Exception):
+    """The nurseries are gone, the spare one too: this process can run nothing more."""
+
+
+@dataclass(slots=True)
+class _Line:
+    """A nursery's pid, and A's end of the socket to it."""
+
+    pid: int
+    control: socket.socket
+
+
+class NurseryHandle:
+    """The nurseries as A sees them, and what evaluators write. Made before the event loop and before grpc.
+
+    Args:
+        directory: where evaluators put payloads that are too large for their socket.
+        private: descriptors of A's that its nurseries have no use for.
+
+    Attributes:
+        output: what evaluators write.
+    """
+
+    def __init__(self, directory: Path, private: Collection[int] = ()) -> None:
+        output, output_writer = os.pipe()
+
+        def evaluate(sock: socket.socket) -> None:
+            Evaluator(directory, Streams(output_writer)).serve(sock)
+
+        forked: list[_Line] = []
+        for _ in range(2):
+            ours, theirs = socket.socketpair()
+
+            def child(ours: socket.socket = ours, theirs: socket.socket = theirs) -> None:
+                # A nursery knows the end of A by its socket: nobody else may hold A's end open.
+                for sock in (ours, *(line.control for line in forked)):
+                    sock.close()
+                for descriptor in (output, *private):
+                    os.close(descriptor)
+                nursery.Nursery(theirs, evaluate).run()
+
+            forked.append(_Line(processes.fork(child), ours))
+            theirs.close()
+        os.close(output_writer)
+        self._serving = forked[0]
+        self._spare: _Line | None = forked[1]
+        self.output = Output(output)
+
+    @property
+    def control(self) -> socket.socket:
+        """The socket to the nursery that serves."""
+        return self._serving.control
+
+    @property
+    def has_spare(self) -> bool:
+        """Whether there is one to take its place."""
+        return self._spare is not None
+
+    def put_spare(self, pid: int, control: socket.socket) -> None:
+        """Keep the spare that the serving nursery has forked, unless there still is one."""
+        if self._spare is None:
+            self._spare = _Line(pid, control)
+        else:
+            control.close()
+
+    def replace(self, evaluator: int | None) -> bool:
+        """Kill the serving nursery with all that descends from it, whatever state that is in.
+
+        Args:
+            evaluator: the pid of its evaluator, if it has one.
+
+        Returns:
+            Whether the spare serves now; else there is none.
+        """
+        self._serving.control.close()
+        # The evaluator first: it is its parent's to reap as long as that lives, so the pid is its own.
+        if evaluator is not None and _is_child(self._serving.pid):
+            processes.kill(evaluator)
+        _end(self._serving.pid)
+        # On Linux A has adopted what is left; elsewhere the group is all that there is to go by.
+        processes.bury_children(keep=() if self._spare is None else (self._spare.pid,))
+        if self._spare is None:
+            return False
+        self._serving, self._spare = self._spare, None
+        return True
+
+    def bury(self) -> None:
+        """Have the nurseries kill what they have and end, or kill them; pass on the last output."""
+        lines = [self._serving, *([self._spare] if self._spare is not None else [])]
+        for line in lines:
+            with contextlib.suppress(OSError):  # it is closed, or its other end is
+                line.control.shutdown(socket.SHUT_WR)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(line.pid, signal.SIGCONT)
+        for line in lines:
+            _wait_for_the_end(line.control)
+            line.control.close()
+            _end(line.pid)
+        processes.bury_children()  # there are some only if a nursery did not do its work
+        self.output.close()
+
+
+def _is_child(pid: int) -> bool:
+    """Whether a process is a child of this one that runs, or is stopped."""
+    try:
+        return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
+    except ChildProcessError:
+        return False
+
+
+def _end(pid: int) -> None:
+    """Kill and reap a nursery, which may have been reaped."""
+    if _is_child(pid):
+        os.kill(pid, signal.SIGKILL)
+    with contextlib.suppress(ChildProcessError):
+        os.waitpid(pid, 0)
+
+
+def _wait_for_the_end(control: socket.socket) -> None:
+    """Wait until the other end is closed, so many seconds at most."""
+    if control.fileno() == -1:
+        return
+    control.settimeout(_BURIAL_SECONDS)
+    with contextlib.suppress(OSError):
+        while control.recv(4096):
+            pass
