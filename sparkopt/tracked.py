@@ -5,6 +5,8 @@ MLflow is imported here only when a search that is tracked begins: its import ta
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -54,7 +56,8 @@ def tracked(
     """
     from sparkopt.tracking.tracker import Facts, Tracker
 
-    tracker = Tracker(Facts(_params(trials, options, rstate), _tags(), ReadableSpace(domain.expr)))
+    name = f"fmin {_short_name(domain.fn)} {_short_name(options.algo)}"
+    tracker = Tracker(Facts(name, _params(trials, options, rstate), _tags(), ReadableSpace(domain.expr)))
     study.tracking = tracker
     status = "FAILED"
     try:
@@ -66,6 +69,14 @@ def tracked(
     finally:
         with _left_to_write(options.verbose and bool(options.show_progressbar)) as waiting:
             tracker.close(_ending(trials), status, waiting)
+
+
+def _short_name(function: Any) -> str:
+    """A function in a word, for people: hyperopt's ``tpe.suggest`` is ``tpe``."""
+    while isinstance(function, functools.partial):
+        function = function.func
+    name = str(getattr(function, "__name__", None) or type(function).__name__)
+    return str(function.__module__).rpartition(".")[2] if name == "suggest" else name
 
 
 def _params(trials: SparkTrials, options: Options, rstate: np.random.Generator) -> dict[str, Any]:
@@ -97,11 +108,11 @@ def _ending(trials: SparkTrials) -> Any:
         "total": trials.count_total_trials(),
     }
     finished = [document for document in trials.trials if document["state"] == base.JOB_STATE_DONE]
-    try:
-        best = trials.best_trial
-        return Ending(counts, best, trials.best_params, finished)
-    except Exception:  # noqa: BLE001 - no trial has a loss, or the space cannot make its best point again
-        return Ending(counts, finished=finished)
+    ending = Ending(counts, finished=finished)
+    with contextlib.suppress(Exception):  # no trial has a loss, or the space cannot make its best point again
+        ending.best = trials.best_trial
+        ending.best_params = trials.best_params
+    return ending
 
 
 @contextmanager

@@ -266,6 +266,9 @@ class EvaluatedStudy:
         if point is not None:
             point.started = started.time
 
+    def put_begun(self, tid: int, time: float) -> None:
+        """Nobody asks when an objective was loaded."""
+
     def put_report(self, reported: Reported, taken: Callable[[], None]) -> None:
         """Nobody listens to what an objective says while it runs."""
         if reported.body is not None:

@@ -138,6 +138,7 @@ class Settled:
         result: the pickled result, if the outcome is OK.
         failure: what the worker says of it, if the outcome is FAILED.
         exception: the pickled exception, if the outcome is FAILED and it pickles.
+        time: when, in seconds since the epoch.
         seconds: time spent in the objective.
         loss: the worker's word for what the loss is, if it is a number; the result is what counts.
         crowding: that the host of its worker is too small, if that has turned out.
@@ -152,6 +153,7 @@ class Settled:
     result: Payload | None = None
     failure: trial_pb2.Failure | None = None
     exception: Payload | None = None
+    time: float = 0.0
     seconds: float = 0.0
     loss: float | None = None
     crowding: Crowding | None = None
@@ -214,6 +216,8 @@ class StudyChannel:
 
     Attributes:
         on_report: called from that thread, in :meth:`next_settled`, with each report of a running trial.
+        on_begun: called from the coordinator's thread, where it must not wait for anything, with the id of a
+            trial whose objective runs, and since when (seconds since the epoch). Not for one that ends at once.
         on_request: called from the coordinator's thread, where it must not wait for anything, with each
             request of a running trial; each is to be answered with :meth:`reply`, sometime, from any thread.
             None refuses all. To be set before trials are submitted.
@@ -248,6 +252,7 @@ class StudyChannel:
         self.cancel_waiting = cancel_waiting
         self.close = close
         self.on_report: Callable[[Reported], None] = lambda reported: None
+        self.on_begun: Callable[[int, float], None] = lambda tid, time: None
         self.on_request: Callable[[Request], None] | None = None
         self.on_wish: Callable[[Stop | Points], bool] = _refuse
         self.stop: Stop | None = None
@@ -328,6 +333,10 @@ class StudyChannel:
         if self._recorder is not None:
             self._attempt(self._recorder.started, started)
         self._started.append(started)
+
+    def put_begun(self, tid: int, time: float) -> None:
+        """Note that a trial's objective is loaded and runs, since so many seconds after the epoch."""
+        self.on_begun(tid, time)
 
     def put_report(self, reported: Reported, taken: Callable[[], None]) -> None:
         """Hand a report over. Those of a trial come before it is settled.

@@ -49,6 +49,9 @@ from sparkopt.worker.spec import Endpoint
 _CUT_SECONDS: Final = 0.5
 """How long streams may take to end when the server stops."""
 
+_LATE_SECONDS: Final = 10.0
+"""How late a worker may say that an attempt has begun."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Told:
@@ -465,6 +468,13 @@ class Coordinator:
         """A worker is alive."""
         self.step(events.Heartbeat(stream.worker))
         stream.answer_heartbeat()
+
+    def begun_arrived(self, stream: WorkerStream, lease: Lease, seconds: float) -> None:
+        """A worker says for how long an attempt has run."""
+        worker, end = self.machine.workers.get(stream.worker), self.studies.end_of(lease.trial.study)
+        if worker is not None and worker.lease == lease and end is not None:
+            # It is the worker's word; it says so at once.
+            end.put_begun(lease.trial.tid, time.time() - min(max(0.0, seconds), _LATE_SECONDS))
 
     def outcome_arrived(
         self, stream: WorkerStream, event: events.OutcomeArrived, message: trial_pb2.Outcome

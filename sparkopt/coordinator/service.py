@@ -178,6 +178,9 @@ class WorkerService(worker_pb2_grpc.WorkerServiceServicer):
                 asked = events.ReportArrived(stream.worker, to_lease(request.attempt), message.sequence)
                 self._is_fresh(asked, request.body)
                 self._coordinator.request_arrived(stream, asked, request)
+            elif body == "begun":
+                begun = message.begun
+                self._coordinator.begun_arrived(stream, to_lease(begun.attempt), begun.seconds)
             elif body == "heartbeat":
                 self._coordinator.heartbeat_arrived(stream)
             else:

@@ -29,6 +29,9 @@ class StudyEnd(Protocol):
     def put_started(self, started: Started) -> None:
         """An attempt was sent to a worker."""
 
+    def put_begun(self, tid: int, time: float) -> None:
+        """A trial's objective runs, since ``time`` (seconds since the epoch). Not for one that ends at once."""
+
     def put_report(self, reported: Reported, taken: Any) -> None:
         """A trial that runs says something; ``taken`` is to be called, from any thread."""
 
@@ -169,6 +172,7 @@ class Studies:
             result=self.claimed(outcome.result) if ok and end is not None else None,
             failure=failure,
             exception=self.claimed(failure.exception) if failure is not None and end is not None else None,
+            time=time.time(),
             seconds=outcome.seconds,
             loss=outcome.loss if ok and outcome.HasField("loss") else None,
             crowding=arrived.crowding if arrived is not None else None,

@@ -2,6 +2,9 @@
 
 The study's run is the active one, or one of its own that is active while ``fmin`` runs. Its children have the
 names that dashboards for such searches know already.
+
+A trial's run lasts as long as the trial does, so it is made once that runs: when a worker says so, or asks
+for the run, or has already ended it. A store does not take another time for the start of a run later.
 """
 
 from __future__ import annotations
@@ -20,6 +23,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import mlflow
 import numpy as np
+from mlflow.environment_variables import MLFLOW_RUN_ID
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 from sparkopt.documents import status_of
@@ -53,11 +57,13 @@ class Facts:
     """What is known of a study before it begins.
 
     Attributes:
+        name: for the study's run, if it has none.
         params: of the study's run.
         tags: of the study's run.
         space: in words.
     """
 
+    name: str
     params: Mapping[str, Any]
     tags: Mapping[str, str]
     space: ReadableSpace
@@ -97,7 +103,9 @@ class Tracker:
         try:
             active = mlflow.active_run()
             self._own = active is None
-            run = active if active is not None else mlflow.start_run()
+            # The variable names a run that somebody has made: it would be renamed.
+            name = None if MLFLOW_RUN_ID.get() else facts.name
+            run = active if active is not None else mlflow.start_run(run_name=name)
         except Exception as error:
             raise _unreachable(uri, error) from error
         self._main = str(run.info.run_id)
@@ -114,6 +122,8 @@ class Tracker:
         self._best: float | None = None
         self._finished = 0
         self._open: set[int] = set()
+        self._unmade: dict[int, dict[str, str]] = {}
+        self._begun: dict[int, int] = {}
         self._writer = Writer(self._store, Path(f"sparkopt-mlflow-{self._main}.jsonl"))
         writer, store = self._writer, self._store
         self._relay = Relay(
@@ -139,43 +149,60 @@ class Tracker:
 
     def _name(self, name: str) -> str:
         """A name in the study's run, which may be another study's run as well."""
-        return f"{name}_{self._uuid}" if name in self._taken else name
+        return _key(name, f"_{self._uuid}") if name in self._taken else name
 
     def _put(self, name: str, data: bytes) -> None:
         folder = f"fmin_{self._uuid}" if self._again else "fmin"
         self._writer.put(Put(None, f"{folder}/{name}", data))
 
     def serve(self, channel: StudyChannel) -> None:
-        """Answer what objectives ask by MLflow's calls, in the writer's thread and between its records."""
+        """Hear of trials that run, and answer what objectives ask by MLflow's calls.
+
+        That is done in the writer's thread and between its records.
+        """
+
+        def begun(tid: int, seconds: float) -> None:
+            if tid not in self._begun:
+                self._begun[tid] = _milliseconds(seconds)
+                self._writer.call(tid, lambda: self._make(tid))
 
         def answer(request: Request) -> None:
             channel.reply(request, self._relay.answer(request))
 
         def take(request: Request) -> None:
+            begun(request.tid, time.time())
             self._writer.call(request.tid, lambda: answer(request), awaited=True)
 
+        channel.on_begun = begun
         channel.on_request = take
+
+    def _make(self, tid: int) -> None:
+        """Make the run of a trial that runs; called in the writer's thread."""
+        params = self._unmade.pop(tid, None)
+        began = self._begun.get(tid)
+        if params is not None and began is not None:
+            self._writer.write(self._create(tid, began))
+            self._writer.write(Log(tid, params))
+
+    def _create(self, tid: int, began: int) -> Create:
+        tags = {
+            **self._tags,
+            MLFLOW_PARENT_RUN_ID: self._main,
+            "fmin_uuid": self._uuid,
+            "runSource": _SOURCE,
+            "tid": str(tid),
+        }
+        return Create(tid, f"trial {tid}", began, tags)
 
     # While the study runs: called in its thread, and only as long as the backlog is full does it wait.
 
     def proposed(self, documents: Iterable[Document]) -> None:
         """These trials are about to be submitted."""
-        now = _now()
         for document in documents:
             tid = document["tid"]
             self._open.add(tid)
-            tags: dict[str, str] = {
-                **self._tags,
-                MLFLOW_PARENT_RUN_ID: self._main,
-                "fmin_uuid": self._uuid,
-                "runSource": _SOURCE,
-                "tid": str(tid),
-            }
-            self._writer.put(Create(tid, f"trial {tid}", now, tags))
-            params = {
-                _key(label): text for label, text in self._space.values(document["misc"]["vals"]).items()
-            }
-            self._writer.put(Log(tid, params))
+            values = self._space.values(document["misc"]["vals"])
+            self._unmade[tid] = {_key(label): text for label, text in values.items()}
 
     def ended(self, document: Document, settled: Settled | None, result: Result | None) -> None:
         """A trial has its final state.
@@ -185,11 +212,20 @@ class Tracker:
             settled: what the pool says of it; None if it never came to that.
             result: what its objective has returned, if that is a result.
         """
-        tid, now, status = document["tid"], _now(), status_of(document)
+        tid, status = document["tid"], status_of(document)
         if tid not in self._open:
             return  # what was proposed could not be recorded in the journal
         self._open.remove(tid)
+        now = _now() if settled is None else _milliseconds(settled.time)
+        params, began = self._unmade.pop(tid, None), self._begun.pop(tid, None)
         log = Log(tid, tags={"trial_status": status})
+        if params is not None:
+            if began is None and status == "cancelled" and (settled is None or not settled.attempt):
+                return  # it never ran
+            if began is None:
+                began = now if settled is None else _milliseconds(settled.time - settled.seconds)
+            self._writer.put(self._create(tid, began))
+            log.params.update(params)
         if settled is not None:
             log.tags.update(_tags_of(settled))
             log.metrics.append(("seconds", settled.seconds, now, 0))
@@ -234,6 +270,7 @@ class Tracker:
 
     def _say_ending(self, ending: Ending) -> None:
         now = _now()
+        params: dict[str, str] = {}
         metrics: list[Metric] = [
             (self._name(f"{kind}_trials_count"), float(count), now, 0)
             for kind, count in ending.counts.items()
@@ -242,7 +279,9 @@ class Tracker:
         if ending.best is not None:
             metrics.append((self._name("best_trial_loss"), float(ending.best["result"]["loss"]), now, 0))
             tags[self._name("best_trial_tid")] = str(ending.best["tid"])
-        self._writer.put(Log(None, metrics=metrics, tags=tags))
+            values = self._space.values(ending.best["misc"]["vals"])
+            params = {self._name(_key(f"best.{label}")): text for label, text in values.items()}
+        self._writer.put(Log(None, params, metrics, tags))
         if ending.best is not None:
             self._put("best_trial.json", self._best_as_json(ending))
         if points := _points(ending.finished):
@@ -298,13 +337,17 @@ def _unreachable(uri: str, error: Exception) -> TrackingError:
 
 
 def _now() -> int:
-    return int(time.time() * 1000)
+    return _milliseconds(time.time())
 
 
-def _key(name: str) -> str:
-    """A name that MLflow takes: letters, digits, and a few signs."""
+def _milliseconds(seconds: float) -> int:
+    return int(seconds * 1000)
+
+
+def _key(name: str, ending: str = "") -> str:
+    """A name that MLflow takes: letters, digits, and a few signs; the ending stays if it is too long."""
     cleaned = "".join(sign if sign.isalnum() or sign in "_-. :/" else "_" for sign in name)
-    return cleaned[:_KEY_CHARACTERS] or "_"
+    return (cleaned[: _KEY_CHARACTERS - len(ending)] or "_") + ending
 
 
 def _is_number(value: Any) -> bool:

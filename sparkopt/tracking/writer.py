@@ -128,12 +128,15 @@ class Writer:
             self._awaited += 1
             self._hurry.notify()
 
-    def write(self, record: Log | Put) -> None:
+    def write(self, record: Create | Log | Put) -> None:
         """Write a record out of turn, from within what :meth:`call` has called."""
-        if isinstance(record, Log):
-            self._held_of(record.run).log.add(record)
-        else:
-            self._write(record)
+        match record:
+            case Create():
+                self._held_of(record.run).create = record
+            case Log():
+                self._held_of(record.run).log.add(record)
+            case Put():
+                self._write(record)
 
     @property
     def has_given_up(self) -> bool:

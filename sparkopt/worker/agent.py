@@ -40,6 +40,9 @@ from sparkopt.worker.supervisor import EvaluatorEnded, RunCancelled, Supervisor
 
 _RETRY_SECONDS: Final = 0.5
 
+_TOLD_AFTER_SECONDS: Final = 0.1
+"""How long an objective has run when the driver is told of it. A shorter one is not worth a message."""
+
 T = TypeVar("T")
 
 
@@ -53,6 +56,8 @@ class _Attempt:
     cancelled: bool = False
     overdue: bool = False
     timer: asyncio.TimerHandle | None = None
+    began: float = 0.0
+    notice: asyncio.TimerHandle | None = None
     report: asyncio.Task[None] | None = None
     waits_for_room: bool = False
     asked: int | None = None
@@ -89,6 +94,7 @@ class Agent:
         self._link = Link(spec, self._greet, self._receive, self._start_over)
         self._outbox = Outbox(self._link.send)
         self._attempt: _Attempt | None = None
+        self._loaded: tuple[int | None, str] = (None, "")
         self._files: dict[str, Path] = {}
         self._fetched_files = 0
         self.trials = 0
@@ -206,8 +212,9 @@ class Agent:
                 # It was sent before the outcome, so it has to arrive before it.
                 await attempt.report
         finally:
-            if attempt.timer is not None:
-                attempt.timer.cancel()
+            for timer in (attempt.timer, attempt.notice):
+                if timer is not None:
+                    timer.cancel()
             for task in (attempt.report, attempt.reply):
                 if task is not None:
                     task.cancel()
@@ -222,12 +229,24 @@ class Agent:
     def _hear(self, attempt: _Attempt, frame: Frame) -> None:
         """Take what the evaluator says while it runs the objective."""
         if frame.kind is Kind.STARTED:
-            attempt.timer = self._loop.call_later(attempt.assignment.timeout, self._overrun, attempt)
+            self._begin(attempt)
+            if attempt.assignment.timeout > 0:
+                attempt.timer = self._loop.call_later(attempt.assignment.timeout, self._overrun, attempt)
         else:
             # The evaluator sends no more than one: it waits until this one is taken on, or answered.
             say = self._request if frame.kind is Kind.REQUEST else self._report
             attempt.report = self._loop.create_task(say(attempt, frame))
             attempt.report.add_done_callback(self._attempt_ended)
+
+    def _begin(self, attempt: _Attempt) -> None:
+        """The objective is loaded, and runs."""
+        attempt.began = self._loop.time()
+        attempt.notice = self._loop.call_later(_TOLD_AFTER_SECONDS, self._say_begun, attempt)
+
+    def _say_begun(self, attempt: _Attempt) -> None:
+        seconds = self._loop.time() - attempt.began
+        begun = worker_pb2.Begun(attempt=attempt.assignment.attempt, seconds=seconds)
+        self._link.send(worker_pb2.WorkerMessage(begun=begun))
 
     def _overrun(self, attempt: _Attempt) -> None:
         attempt.overdue = True
@@ -295,7 +314,10 @@ class Agent:
     async def _outcome(self, attempt: _Attempt) -> trial_pb2.Outcome:
         assignment = attempt.assignment
         argument = assignment.argument
-        header: dict[str, Any] = {"objective": assignment.objective.id, "timed": assignment.timeout > 0}
+        name = assignment.objective.id
+        # Loading an objective may take long, and an evaluator keeps the one that it has run.
+        timed = assignment.timeout > 0 or self._loaded != (self._supervisor.evaluator, name)
+        header: dict[str, Any] = {"objective": name, "timed": timed}
         try:
             header["objective_file"] = str(await self._fetched(assignment.objective))
             if argument.HasField("blob"):
@@ -311,6 +333,8 @@ class Agent:
             if attempt.cancelled:
                 raise RunCancelled
             frame, hear = Frame(Kind.RUN, header, argument.inline), partial(self._hear, attempt)
+            if not timed:
+                self._begin(attempt)
             answer = await self._supervisor.run(frame, _label(attempt.lease), hear)
         except RunCancelled:
             if attempt.overdue and not attempt.cancelled:
@@ -321,6 +345,7 @@ class Agent:
         finally:
             if argument.HasField("blob"):
                 self._files.pop(argument.blob.id).unlink()
+        self._loaded = (self._supervisor.evaluator, name)
         seconds = answer.header["seconds"]
         try:
             payload = await self._payload(answer)

@@ -125,6 +125,11 @@ class Supervisor:
         self._listen()
         self._order(nursery.FORK)
 
+    @property
+    def evaluator(self) -> int | None:
+        """The process id of the evaluator that was started last."""
+        return self._pid
+
     def close(self) -> None:
         """Stop listening. Whoever made the nurseries buries them."""
         self._done_in_time()

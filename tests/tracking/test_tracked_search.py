@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
+import os
 import sys
+import threading
+import time
 
 import mlflow
 import numpy as np
@@ -12,12 +16,13 @@ import pytest
 from hyperopt import hp, rand
 from matplotlib import image
 from runs import all_runs, artifacts, children, content, main_runs
-from study_tools import CASE, blocking_from_the_third, in_order, jobs, make_fifos
+from study_tools import CASE, DEADLINE_SECONDS, blocking_from_the_third, in_order, jobs, make_fifos, signal_at
 
 from sparkopt import SparkTrials, WorkerPool, fmin
 from sparkopt.core.records import Policy
 from sparkopt.errors import TrackingError
 from sparkopt.tracked import SETTING, _left_to_write, wants_tracking
+from sparkopt.tracking.store import Store
 
 SEED = 5
 SPACE = {
@@ -52,7 +57,7 @@ def made(spark, shared_store):
 
 
 def test_the_call_of_fmin_is_a_run_of_its_own_with_what_is_known_of_it(made, shared_store):
-    trials, main, _ = made
+    trials, main, found = made
     assert mlflow.active_run() is None
     assert main.info.status == "FINISHED"
     assert main.data.params == {
@@ -64,7 +69,9 @@ def test_the_call_of_fmin_is_a_run_of_its_own_with_what_is_known_of_it(made, sha
         "timeout": "600",
         "loss_threshold": "-9.0",
         "seed": str(SEED),
+        **{f"best.{label}": value for label, value in found[5].data.params.items()},
     }
+    assert main.info.run_name == "fmin objective in_order"
     tags = main.data.tags
     assert tags["runSource"] == "hyperoptAutoTracking"
     assert len(tags["fmin_uuid"]) == 6
@@ -93,6 +100,8 @@ def test_the_call_of_fmin_is_a_run_of_its_own_with_what_is_known_of_it(made, sha
 def test_the_best_trial_and_the_space_are_there_to_read(made, shared_store):
     trials, main, _ = made
     assert main.data.tags["best_trial_tid"] == "5"
+    by_value = shared_store.search_runs([main.info.experiment_id], "params.`best.case` = '5'")
+    assert [run.info.run_id for run in by_value] == [main.info.run_id]
     best = json.loads(content(shared_store, main, "fmin/best_trial.json"))
     assert (best["tid"], best["loss"]) == (5, 5.0)
     assert best["argmin"] == {label: float(value) for label, value in trials.argmin.items()}
@@ -231,7 +240,96 @@ def test_two_searches_in_one_active_run(tracked_trials, store):
     assert main.data.params[f"max_evals_{first}"] == main.data.params[f"max_evals_{second}"] == "3"
     assert main.data.params["algo"] == main.data.params[f"algo_{second}"]
     assert main.data.metrics["total_trials_count"] == main.data.metrics[f"total_trials_count_{second}"] == 3
+    assert main.data.params["best.case"] == main.data.params[f"best.case_{second}"] == "0"
     assert {path.split("/")[0] for path in artifacts(store, main)} == {"fmin", f"fmin_{second}"}
+
+
+def test_a_run_that_the_environment_names_keeps_its_name(tracked_trials, store, monkeypatch):
+    run = store.create_run(os.environ["MLFLOW_EXPERIMENT_ID"], run_name="mine")
+    monkeypatch.setenv("MLFLOW_RUN_ID", run.info.run_id)
+    fmin(lambda case: case, CASE, in_order, 1, trials=tracked_trials(), verbose=False)
+    (main,) = main_runs(store)
+    assert (main.info.run_id, main.info.run_name) == (run.info.run_id, "mine")
+
+
+def test_a_run_lasts_from_when_the_objective_was_loaded_until_its_trial_settled(
+    tracked_trials, store, tmp_path, monkeypatch
+):
+    class SlowToLoad:
+        """An objective that takes its time to be loaded, and writes down when it was."""
+
+        def __init__(self, directory):
+            self.directory = directory
+
+        def __setstate__(self, state):
+            import time
+            from pathlib import Path
+
+            self.__dict__.update(state)
+            Path(self.directory, "loading").read_text()
+            Path(self.directory, "loaded").write_text(str(time.time()))
+
+        def __call__(self, case):
+            from pathlib import Path
+
+            if case == 0:
+                Path(self.directory, "running").read_text()
+            return case
+
+    made = threading.Event()
+    create = Store._create
+
+    def create_and_say_so(*arguments):
+        create(*arguments)
+        made.set()
+
+    def release():
+        signal_at(tmp_path / "loading")
+        in_time.append(made.wait(DEADLINE_SECONDS))  # while the objective runs, and the search only waits
+        signal_at(tmp_path / "running")
+
+    monkeypatch.setattr(Store, "_create", create_and_say_so)
+    make_fifos(tmp_path, "loading", "running")
+    in_time: list[bool] = []
+    releasing = threading.Thread(target=release)
+    releasing.start()
+    began = time.time()
+    fmin(
+        SlowToLoad(str(tmp_path)),
+        CASE,
+        in_order,
+        4,
+        max_queue_len=4,
+        trials=tracked_trials(1),
+        verbose=False,
+    )
+    releasing.join()
+    assert in_time == [True]
+    (main,) = main_runs(store)
+    runs = [run.info for _, run in sorted(children(store, main).items())]
+    loaded = float((tmp_path / "loaded").read_text())
+    assert began < loaded
+    # Times are in whole milliseconds.
+    assert runs[0].start_time >= loaded * 1000 - 1
+    assert all(after.start_time >= before.end_time - 1 for before, after in itertools.pairwise(runs))
+    assert all(run.start_time <= run.end_time for run in runs)
+
+
+def test_a_trial_that_was_cancelled_before_it_ran_has_no_run(tracked_trials, store, tmp_path):
+    make_fifos(tmp_path, "never")
+    never = tmp_path / "never"
+
+    def block(case):
+        return never.read_text() if case == 1 else case
+
+    # The first has ended, the second runs, and the third waits for the only worker.
+    trials = tracked_trials(1)
+    stop = {"early_stop_fn": lambda trials, *rest: (True, rest)}
+    fmin(block, CASE, in_order, 3, max_queue_len=3, trials=trials, verbose=False, **stop)
+    assert trials.count_cancelled_trials() == 2
+    (main,) = main_runs(store)
+    statuses = {tid: run.info.status for tid, run in children(store, main).items()}
+    assert statuses == {0: "FINISHED", 1: "KILLED"}
 
 
 @pytest.mark.parametrize(("error", "status"), [(KeyboardInterrupt, "KILLED"), (ZeroDivisionError, "FAILED")])
@@ -241,12 +339,14 @@ def test_a_search_that_ends_with_an_error_says_so(tracked_trials, store, error, 
             raise error
         return rand.suggest(new_ids, domain, trials, seed)
 
+    trials = tracked_trials(1)
     with pytest.raises(error):
-        fmin(lambda case: case, CASE, algo, 9, trials=tracked_trials(1), verbose=False)
+        fmin(lambda case: case, CASE, algo, 9, trials=trials, verbose=False)
     (main,) = main_runs(store)
     assert main.info.status == status
     assert mlflow.active_run() is None
     assert main.data.metrics["successful_trials_count"] == 2
+    assert main.data.params["best.case"] == str(trials.argmin["case"])
 
 
 def test_an_active_run_is_left_as_it_is_after_an_error(tracked_trials, store):

@@ -42,6 +42,7 @@ def test_a_search_over_http(spark, client, capsys):
     assert main.info.status == "FINISHED"
     assert {tid: run.data.metrics["loss"] for tid, run in found.items()} == {tid: tid for tid in range(5)}
     assert all(run.info.status == "FINISHED" for run in found.values())
+    assert all(run.info.start_time <= run.info.end_time <= main.info.end_time for run in found.values())
     assert "fmin/loss_over_trials.png" in artifacts(client, main)
     # One line and another for the study's own run, and none for its children.
     assert capsys.readouterr().out.count("View run") == 1

@@ -23,6 +23,7 @@ class WorkerMessage(google.protobuf.message.Message):
     OUTCOME_FIELD_NUMBER: builtins.int
     REPORT_FIELD_NUMBER: builtins.int
     REQUEST_FIELD_NUMBER: builtins.int
+    BEGUN_FIELD_NUMBER: builtins.int
     sequence: builtins.int
     """Counts the worker's reports, requests and outcomes from 1; 0 on messages that need no acknowledgement."""
     @property
@@ -35,6 +36,8 @@ class WorkerMessage(google.protobuf.message.Message):
     def report(self) -> sparkopt.wire.v1.trial_pb2.Report: ...
     @property
     def request(self) -> sparkopt.wire.v1.trial_pb2.Request: ...
+    @property
+    def begun(self) -> global___Begun: ...
     def __init__(
         self,
         *,
@@ -44,10 +47,11 @@ class WorkerMessage(google.protobuf.message.Message):
         outcome: sparkopt.wire.v1.trial_pb2.Outcome | None = ...,
         report: sparkopt.wire.v1.trial_pb2.Report | None = ...,
         request: sparkopt.wire.v1.trial_pb2.Request | None = ...,
+        begun: global___Begun | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["body", b"body", "heartbeat", b"heartbeat", "hello", b"hello", "outcome", b"outcome", "report", b"report", "request", b"request"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["body", b"body", "heartbeat", b"heartbeat", "hello", b"hello", "outcome", b"outcome", "report", b"report", "request", b"request", "sequence", b"sequence"]) -> None: ...
-    def WhichOneof(self, oneof_group: typing.Literal["body", b"body"]) -> typing.Literal["hello", "heartbeat", "outcome", "report", "request"] | None: ...
+    def HasField(self, field_name: typing.Literal["begun", b"begun", "body", b"body", "heartbeat", b"heartbeat", "hello", b"hello", "outcome", b"outcome", "report", b"report", "request", b"request"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["begun", b"begun", "body", b"body", "heartbeat", b"heartbeat", "hello", b"hello", "outcome", b"outcome", "report", b"report", "request", b"request", "sequence", b"sequence"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["body", b"body"]) -> typing.Literal["hello", "heartbeat", "outcome", "report", "request", "begun"] | None: ...
 
 global___WorkerMessage = WorkerMessage
 
@@ -161,6 +165,31 @@ class Heartbeat(google.protobuf.message.Message):
     ) -> None: ...
 
 global___Heartbeat = Heartbeat
+
+@typing.final
+class Begun(google.protobuf.message.Message):
+    """The objective of this attempt is loaded and runs. Sent of an attempt that still runs after a tenth of a second, and not
+    again after a cut.
+    """
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    ATTEMPT_FIELD_NUMBER: builtins.int
+    SECONDS_FIELD_NUMBER: builtins.int
+    seconds: builtins.float
+    """For how many seconds it has run."""
+    @property
+    def attempt(self) -> sparkopt.wire.v1.trial_pb2.Attempt: ...
+    def __init__(
+        self,
+        *,
+        attempt: sparkopt.wire.v1.trial_pb2.Attempt | None = ...,
+        seconds: builtins.float = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["attempt", b"attempt"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["attempt", b"attempt", "seconds", b"seconds"]) -> None: ...
+
+global___Begun = Begun
 
 @typing.final
 class Welcome(google.protobuf.message.Message):

@@ -37,11 +37,12 @@ class WorkerServiceStub:
       4. A request comes the same way, and is answered with a reply, also after a cut: a reply whose stream is
          gone is sent on the next one, and again on the one after it, until another request takes its place.
          A request of an attempt that is not live is refused.
-      5. Heartbeats flow from the worker all the while and each is answered, so that both ends see a dead
+      5. Of an attempt that runs for long the worker says when it began.
+      6. Heartbeats flow from the worker all the while and each is answered, so that both ends see a dead
          link.
-      6. An expulsion ends the worker: it kills its evaluator and leaves the barrier task. If it says so, the
+      7. An expulsion ends the worker: it kills its evaluator and leaves the barrier task. If it says so, the
          worker instead comes again under another name, with empty hands.
-      7. A worker without contact for the grace period does the same of itself.
+      8. A worker without contact for the grace period does the same of itself.
     INVALID_ARGUMENT if the first message is no hello, or a later one is; for a sequence number that skips one; and
     for a live attempt's message with a blob that its worker has not pushed. PERMISSION_DENIED for a hello in the
     name of a worker that had another key. DEADLINE_EXCEEDED if no hello comes within ten seconds.
@@ -84,11 +85,12 @@ class WorkerServiceAsyncStub:
       4. A request comes the same way, and is answered with a reply, also after a cut: a reply whose stream is
          gone is sent on the next one, and again on the one after it, until another request takes its place.
          A request of an attempt that is not live is refused.
-      5. Heartbeats flow from the worker all the while and each is answered, so that both ends see a dead
+      5. Of an attempt that runs for long the worker says when it began.
+      6. Heartbeats flow from the worker all the while and each is answered, so that both ends see a dead
          link.
-      6. An expulsion ends the worker: it kills its evaluator and leaves the barrier task. If it says so, the
+      7. An expulsion ends the worker: it kills its evaluator and leaves the barrier task. If it says so, the
          worker instead comes again under another name, with empty hands.
-      7. A worker without contact for the grace period does the same of itself.
+      8. A worker without contact for the grace period does the same of itself.
     INVALID_ARGUMENT if the first message is no hello, or a later one is; for a sequence number that skips one; and
     for a live attempt's message with a blob that its worker has not pushed. PERMISSION_DENIED for a hello in the
     name of a worker that had another key. DEADLINE_EXCEEDED if no hello comes within ten seconds.
@@ -133,11 +135,12 @@ class WorkerServiceServicer(metaclass=abc.ABCMeta):
           4. A request comes the same way, and is answered with a reply, also after a cut: a reply whose stream is
              gone is sent on the next one, and again on the one after it, until another request takes its place.
              A request of an attempt that is not live is refused.
-          5. Heartbeats flow from the worker all the while and each is answered, so that both ends see a dead
+          5. Of an attempt that runs for long the worker says when it began.
+          6. Heartbeats flow from the worker all the while and each is answered, so that both ends see a dead
              link.
-          6. An expulsion ends the worker: it kills its evaluator and leaves the barrier task. If it says so, the
+          7. An expulsion ends the worker: it kills its evaluator and leaves the barrier task. If it says so, the
              worker instead comes again under another name, with empty hands.
-          7. A worker without contact for the grace period does the same of itself.
+          8. A worker without contact for the grace period does the same of itself.
         INVALID_ARGUMENT if the first message is no hello, or a later one is; for a sequence number that skips one; and
         for a live attempt's message with a blob that its worker has not pushed. PERMISSION_DENIED for a hello in the
         name of a worker that had another key. DEADLINE_EXCEEDED if no hello comes within ten seconds.
