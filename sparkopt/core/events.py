@@ -20,6 +20,14 @@ class GangLaunched:
 
 
 @dataclass(frozen=True, slots=True)
+class GangProgressed:
+    """Spark has started more of the tasks of a gang that was launched."""
+
+    gang: int
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
 class GangEnded:
     """A gang's barrier job ended: all its workers are gone at once."""
 
@@ -140,6 +148,7 @@ class Tick:
 
 Event = (
     GangLaunched
+    | GangProgressed
     | GangEnded
     | WorkerJoined
     | StreamLost

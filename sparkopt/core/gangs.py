@@ -9,7 +9,9 @@
       and no trial has settled meanwhile
     that ends otherwise                                   launched again after a wait, which doubles with each
                                                             relaunch without a trial settled
-    that has no worker when its time to start is over     given up
+    that has no worker when its time to start is over:    given up
+      so long after its last progress, a task that Spark
+      has started or another gang's first worker
 
 When one is given up and no other goes on, those that sleep are launched again; if none does, the pool is
 lost. Trials and workers are the business of :class:`~sparkopt.core.machine.Machine`, which says what
@@ -63,7 +65,7 @@ class Gangs(Mapping[int, Gang]):
         """
         if number in self._records:
             raise ValueError(f"gang {number} was launched before")
-        self._records[number] = Gang(GangState.LAUNCHING, size, launched=now)
+        self._records[number] = Gang(GangState.LAUNCHING, size, launched=now, progressed=now)
         self._wake_at(now + self._policy.start)
 
     def is_current(self, number: int, generation: int) -> bool:
@@ -86,9 +88,21 @@ class Gangs(Mapping[int, Gang]):
             return f"generation {generation} of gang {number} has ended"
         return None
 
-    def joined(self, number: int) -> None:
-        """A worker that was not refused has joined."""
+    def progressed(self, number: int, generation: int, now: float) -> None:
+        """Spark has started more of a gang's tasks.
+
+        Raises:
+            ValueError: if the gang was never launched.
+        """
+        if self.is_current(number, generation):
+            self._records[number].progressed = now
+
+    def joined(self, number: int, now: float) -> None:
+        """A worker that was not refused has joined. Where one can start others can: they get more time."""
         gang = self._records[number]
+        if gang.state is GangState.LAUNCHING:
+            for each in self._records.values():
+                each.progressed = now
         gang.state = move(GANG, gang.state, GangInput.JOIN)
 
     def settled(self, number: int) -> None:
@@ -161,11 +175,12 @@ class Gangs(Mapping[int, Gang]):
                 else:
                     self._wake_at(gang.due)
             elif gang.state is GangState.LAUNCHING:
-                if now >= gang.launched + self._policy.start:
+                deadline = gang.start_deadline(self._policy)
+                if now >= deadline:
                     waited = now - gang.launched
                     lost = self._give_up(gang, f"no worker came up within {waited:.0f} s", now, left, out)
                 else:
-                    self._wake_at(gang.launched + self._policy.start)
+                    self._wake_at(deadline)
         return lost
 
     def _is_needed(self, number: int, sent_away: bool) -> bool:
@@ -187,7 +202,7 @@ class Gangs(Mapping[int, Gang]):
         gang.state = move(GANG, gang.state, GangInput.RELAUNCH)
         gang.generation += 1
         gang.relaunches += 1
-        gang.launched = now
+        gang.launched = gang.progressed = now
         gang.due = math.inf
         self._wake_at(now + self._policy.start)
         # When nothing more is to come, as many as there are trials are enough.

@@ -62,6 +62,7 @@ class Machine:
         self._story = Story()
         self._handlers = {
             e.GangLaunched: self._gang_launched,
+            e.GangProgressed: self._gang_progressed,
             e.GangEnded: self._gang_ended,
             e.WorkerJoined: self._worker_joined,
             e.StreamLost: self._stream_lost,
@@ -335,7 +336,7 @@ class Machine:
             if former.draining is not None:
                 out.append(c.Expel(event.worker, former.draining))
                 return
-        self.gangs.joined(event.gang)
+        self.gangs.joined(event.gang, now)
         if known is None:
             known = self.workers[event.worker] = Worker(WorkerState.READY, event.gang, now)
             self._wake_at(now + self.policy.silence)
@@ -410,6 +411,9 @@ class Machine:
 
     def _gang_launched(self, event: e.GangLaunched, now: float, out: list[c.Command]) -> None:
         self.gangs.launched(event.gang, event.size, now)
+
+    def _gang_progressed(self, event: e.GangProgressed, now: float, out: list[c.Command]) -> None:
+        self.gangs.progressed(event.gang, event.generation, now)
 
     def _gang_ended(self, event: e.GangEnded, now: float, out: list[c.Command]) -> None:
         if not self.gangs.is_current(event.gang, event.generation):

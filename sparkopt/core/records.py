@@ -16,7 +16,8 @@ class Policy:
         cap: how many trials may run at once whatever the parallelism.
         silence: a worker that was not heard of for so long is unreachable.
         grace: a worker that was unreachable for so long, counted from when it was last heard of, is lost.
-        start: a gang that was launched so long ago and has no worker yet is given up.
+        start: a gang that has no worker yet, and has made no progress towards one for so long, is given up.
+        start_limit: so is one that was launched so many times ``start`` ago, whatever progress it makes.
         max_relaunches: how often in a row a gang is launched again without a trial settling in between.
         relaunch_backoff: the wait before the first relaunch in a row; it doubles with each.
         relaunch_backoff_limit: the longest such wait.
@@ -26,6 +27,7 @@ class Policy:
     silence: float = 10.0
     grace: float = 30.0
     start: float = 60.0
+    start_limit: int = 5
     max_relaunches: int = 3
     relaunch_backoff: float = 1.0
     relaunch_backoff_limit: float = 60.0
@@ -57,19 +59,27 @@ class Worker:
 
 @dataclass(slots=True)
 class Gang:
-    """A barrier job and its history."""
+    """A barrier job and its history.
+
+    ``progressed`` is when it last came nearer to having a worker: its launch is the first such moment.
+    """
 
     state: GangState
     size: int
     generation: int = 1
     relaunches: int = 0
     launched: float = 0.0
+    progressed: float = 0.0
     due: float = math.inf
 
     @property
     def sleeps(self) -> bool:
         """Whether it ended when it was not needed any more, and is launched again only if it is."""
         return self.state is GangState.DOWN and math.isinf(self.due)
+
+    def start_deadline(self, policy: Policy) -> float:
+        """When it is given up, if it has no worker by then."""
+        return min(self.progressed + policy.start, self.launched + policy.start_limit * policy.start)
 
     @property
     def goes_on(self) -> bool:

@@ -186,5 +186,5 @@ def earliest_deadline(machine: Machine) -> float:
             if gang.state is GangState.DOWN:
                 deadlines.append(gang.due)
             elif gang.state is GangState.LAUNCHING:
-                deadlines.append(gang.launched + policy.start)
+                deadlines.append(min(gang.progressed + policy.start, gang.launched + 5 * policy.start))
     return min(deadlines)

@@ -429,21 +429,21 @@ def test_the_deadline_is_that_of_the_gang_that_is_the_next_to_wait_for_time():
     alone.gangs.launched(1, 1, now=0)
     alone.gangs.launched(2, 1, now=10)
     assert alone.gangs.deadline == 60
-    alone.gangs.joined(1)
+    alone.gangs.joined(1, now=10)
     assert alone.tick(20) == ([], 70)
     alone.end(1, now=30)
     assert alone.gangs.deadline == 35
     assert alone.tick(34) == ([], 35)
-    alone.gangs.joined(2)
+    alone.gangs.joined(2, now=35)
     assert alone.tick(35) == ([c.RelaunchGang(1, 2, 1)], 95)
-    alone.gangs.joined(1)
+    alone.gangs.joined(1, now=36)
     assert alone.tick(36) == ([], math.inf)
 
 
 def test_a_gang_that_sleeps_does_not_wait_for_time_until_it_is_launched_again():
     alone = Alone()
     alone.gangs.launched(1, 1, now=0)
-    alone.gangs.joined(1)
+    alone.gangs.joined(1, now=5)
     alone.end(1, now=10, left=0)
     assert alone.tick(20) == ([], math.inf)
     alone.gangs.wake(30, None, alone.out)
@@ -454,6 +454,49 @@ def test_a_gang_that_sleeps_does_not_wait_for_time_until_it_is_launched_again():
 def test_a_gang_is_launched_again_with_a_worker_for_each_trial_that_is_left_and_one_at_least(left, size):
     alone = Alone()
     alone.gangs.launched(1, 4, now=0)
-    alone.gangs.joined(1)
+    alone.gangs.joined(1, now=5)
     alone.end(1, now=10)
     assert alone.tick(15, left) == ([c.RelaunchGang(1, 2, size)], 75)
+
+
+def test_a_gang_that_progresses_has_more_time_to_start_but_not_for_ever():
+    alone = Alone()
+    alone.gangs.launched(1, 1, now=0)
+    for now in range(50, 300, 50):
+        alone.gangs.progressed(1, 1, now)
+        assert alone.tick(now) == ([], min(now + 60, 300))
+    alone.gangs.progressed(1, 1, now=299)
+    assert alone.gangs.tick(299.5, False, None, []) is None
+    assert alone.gangs.tick(300, False, None, []) == "no worker came up within 300 s"
+
+
+def test_the_progress_of_another_generation_gives_no_time():
+    alone = Alone()
+    alone.gangs.launched(1, 1, now=0)
+    alone.gangs.progressed(1, 2, now=50)
+    assert alone.gangs.tick(60, False, None, []) == "no worker came up within 60 s"
+    with pytest.raises(ValueError, match="gang 7 was never launched"):
+        alone.gangs.progressed(7, 1, now=60)
+
+
+def test_the_first_worker_of_a_gang_gives_the_others_more_time():
+    alone = Alone()
+    for gang in (1, 2):
+        alone.gangs.launched(gang, 2, now=0)
+    alone.gangs.joined(1, now=50)
+    assert alone.tick(60) == ([], 110)
+    alone.gangs.joined(1, now=70)  # its second, or its first once more
+    assert alone.tick(100) == ([], 110)
+    assert alone.tick(110) == ([], math.inf)
+    assert alone.gangs[2].state is GangState.CLOSED
+
+
+def test_a_gang_that_is_launched_again_has_all_its_time_again():
+    alone = Alone()
+    alone.gangs.launched(1, 1, now=0)
+    alone.gangs.progressed(1, 1, now=40)
+    alone.gangs.joined(1, now=90)
+    alone.end(1, now=1000)
+    assert alone.tick(1005) == ([c.RelaunchGang(1, 2, 1)], 1065)
+    alone.gangs.progressed(1, 2, now=1060)
+    assert alone.tick(1065) == ([], 1120)

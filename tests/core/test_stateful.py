@@ -325,6 +325,11 @@ class Events(RuleBasedStateMachine):
         self.generations[2] = 1
         self.step(e.GangLaunched(2, size))
 
+    @rule(gang=st.integers(1, 2), generation=st.integers(1, 3))
+    def gang_progressed(self, gang: int, generation: int) -> None:
+        if gang in self.generations:
+            assert self.step(e.GangProgressed(gang, generation)) == []
+
     @rule(gang=st.integers(1, 2))
     def gang_ended(self, gang: int) -> None:
         if generation := self.generations.get(gang):
