@@ -217,7 +217,8 @@ class StudyChannel:
     Attributes:
         on_report: called from that thread, in :meth:`next_settled`, with each report of a running trial.
         on_begun: called from the coordinator's thread, where it must not wait for anything, with the id of a
-            trial whose objective runs, and since when (seconds since the epoch). Not for one that ends at once.
+            trial whose objective runs, and since how many seconds after the epoch. Not for one that ends at
+            once.
         on_request: called from the coordinator's thread, where it must not wait for anything, with each
             request of a running trial; each is to be answered with :meth:`reply`, sometime, from any thread.
             None refuses all. To be set before trials are submitted.

@@ -30,7 +30,7 @@ class StudyEnd(Protocol):
         """An attempt was sent to a worker."""
 
     def put_begun(self, tid: int, time: float) -> None:
-        """A trial's objective runs, since ``time`` (seconds since the epoch). Not for one that ends at once."""
+        """A trial's objective runs, since ``time`` seconds after the epoch. Not for one that ends at once."""
 
     def put_report(self, reported: Reported, taken: Any) -> None:
         """A trial that runs says something; ``taken`` is to be called, from any thread."""
