@@ -13,6 +13,7 @@ from __future__ import annotations
 import datetime
 import math
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
@@ -21,6 +22,7 @@ from hyperopt.utils import coarse_utcnow
 
 from sparkopt.core.states import Outcome
 from sparkopt.errors import (
+    RefusedError,
     RemoteTraceback,
     SparkoptWarning,
     TrialCancelledError,
@@ -34,6 +36,7 @@ from sparkopt.wire.report_kinds import ReportKind
 if TYPE_CHECKING:
     from sparkopt.coordinator import Payload, Reported
     from sparkopt.journal import Entry
+    from sparkopt.space import Space
     from sparkopt.trials import SparkTrials
 
 Document = dict[str, Any]
@@ -55,6 +58,7 @@ class Documents:
     Args:
         trials: where they go. What is in there already, from earlier searches, counts.
         domain: tells what is a result.
+        space: of the domain.
         patience: how long what a trial sends may take to be read.
 
     Attributes:
@@ -63,9 +67,10 @@ class Documents:
         first_failure: the remote traceback of the first that failed in this study.
     """
 
-    def __init__(self, trials: SparkTrials, domain: base.Domain, patience: Patience) -> None:
+    def __init__(self, trials: SparkTrials, domain: base.Domain, space: Space, patience: Patience) -> None:
         self._trials = trials
         self._domain = domain
+        self._space = space
         self._patience = patience
         self.finished: list[Document] = []
         self.best_loss: float | None = None
@@ -91,7 +96,7 @@ class Documents:
         """The objective says something while it runs. What cannot be taken is warned of, and costs itself."""
         try:
             self._report(document, reported)
-        except (ForeignError, *VALUE_ERRORS) as error:
+        except (ForeignError, RefusedError, *VALUE_ERRORS) as error:
             what = str(error) if isinstance(error, ForeignError) else f"{type(error).__name__}: {error}"
             article = "an" if reported.kind in (ReportKind.ATTACHMENT, ReportKind.INJECTION) else "a"
             warn(
@@ -109,12 +114,16 @@ class Documents:
             case ReportKind.DETACHMENT:
                 self._trials.attachments.pop(reported.name, None)
             case ReportKind.INJECTION:
-                self._inject(document, load(reported.body, _Injection.of, self._patience))
+                read = partial(_Injection.of, space=self._space)
+                self._inject(document, load(reported.body, read, self._patience))
 
     def _inject(self, source: Document, injection: _Injection) -> None:
-        before = len(self._trials.trials)
-        control = base.Ctrl(self._trials, current_trial=source)
-        control.inject_results(injection.specs, injection.results, injection.miscs, injection.tids)
+        before, miscs = len(self._trials.trials), injection.miscs
+        tids = self._trials.new_trial_ids(len(miscs)) if injection.tids is None else injection.tids
+        for tid, misc in zip(tids, miscs, strict=True):
+            misc.setdefault("tid", tid)
+            misc["idxs"], misc["vals"] = completed(misc, self._space)
+        base.Ctrl(self._trials, source).inject_results(injection.specs, injection.results, miscs, tids)
         self._trials.refresh()
         for document in self._trials.trials[before:]:
             self._finished(document, document["result"].get("loss"))
@@ -206,8 +215,12 @@ class _Injection:
     tids: list[int] | None
 
     @classmethod
-    def of(cls, value: Any) -> _Injection:
+    def of(cls, value: Any, space: Space) -> _Injection:
         """What a report holds.
+
+        Args:
+            value: what the objective has sent.
+            space: of the search.
 
         Raises:
             Exception: if hyperopt could make no documents of it.
@@ -220,11 +233,48 @@ class _Injection:
                 raise ValueError(f"an injected result has the status {fields.get('status')!r}")
             read.append(fields)
         own = None if tids is None else [int(tid) for tid in tids]
-        return cls(list(specs), read, [dict(misc) for misc in miscs], own)
+        found = [dict(misc) for misc in miscs]
+        for misc in found:
+            # The numbers alone, so that nobody asks an object of the user's later.
+            _, misc["vals"] = completed({"tid": None, **misc}, space)
+        return cls(list(specs), read, found, own)
 
 
 def _same(value: Any) -> Any:
     return value
+
+
+def completed(
+    misc: Document, space: Space, to_evaluate: bool = False
+) -> tuple[dict[str, list[int]], dict[str, list[Any]]]:
+    """The ``idxs`` and ``vals`` of a document, with a list for each label, as in hyperopt's own.
+
+    Args:
+        misc: of the document.
+        space: whose labels it must have.
+        to_evaluate: whether the values have to make a point of the space. Those of a trial that has its
+            result may be of a smaller one, or of a larger one: what the space does not know is left as it is.
+
+    Raises:
+        RefusedError: going on from the document's name, if algorithms cannot calculate with a value.
+    """
+    tid, known = misc["tid"], misc["vals"]
+    drawn = {}
+    for label, found in known.items():
+        if not isinstance(found, (list, tuple)) or len(found) > 1:
+            raise RefusedError(
+                f"has {found!r:.100} for {label!r}: a list of one value, or of none, is expected"
+            )
+        if len(found) and (to_evaluate or label in space.ranges):
+            drawn[label] = found[0]
+    if to_evaluate:
+        drawn = space.checked(drawn)
+    else:
+        drawn = {label: space.ranges[label].number(value) for label, value in drawn.items()}
+    idxs, vals = dict(misc["idxs"]), dict(known)
+    for label in space.labels:
+        idxs[label], vals[label] = ([tid], [drawn[label]]) if label in drawn else ([], [])
+    return idxs, vals
 
 
 def renew(document: Document) -> None:
@@ -242,8 +292,9 @@ def _coarse(seconds: float) -> datetime.datetime:
 
 def is_lost(document: Document) -> bool:
     """Whether the trial has no result because each worker that tried it was lost."""
-    failed: bool = document["state"] == base.JOB_STATE_ERROR
-    return failed and document["misc"]["error"][0] == str(TrialLostError)
+    # One that was made elsewhere need not say why it has failed.
+    why = document["misc"].get("error")
+    return bool(document["state"] == base.JOB_STATE_ERROR and why and why[0] == str(TrialLostError))
 
 
 def status_of(document: Document) -> Status:

@@ -5,7 +5,6 @@ WorkerPool.open_evaluation ──▶ Prepared: objective pickled, space checked 
 
 from __future__ import annotations
 
-import math
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -86,16 +85,9 @@ def _space(fn: Callable[[Any], Any], space: Any) -> Space:
 
 
 def _argument_in(space: Space) -> Callable[[Mapping[str, Any]], bytes]:
-    """Makes arguments of the points of a space. hyperopt's hyperparameters are numbers, all of them."""
+    """Makes arguments of the points of a space."""
 
     def argument(values: Mapping[str, Any]) -> bytes:
-        for label, value in values.items():
-            number = isinstance(value, (int, float)) and not isinstance(value, bool)
-            if not number or (isinstance(value, float) and not math.isfinite(value)):
-                raise RefusedError(
-                    f"has {value!r} for {label!r}, and every value in a space is a finite number; for"
-                    " hp.choice it is the index of the option"
-                )
         made = space.argument_of(values)
         try:
             return codec.dumps(made)

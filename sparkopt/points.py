@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from hyperopt import base
 
 from sparkopt.documents import Document
-from sparkopt.errors import BadRequestError, RefusedError
+from sparkopt.errors import BadRequestError, RefusedError, SparkoptWarning, warn
 
 if TYPE_CHECKING:
     from sparkopt.space import Space
@@ -18,67 +17,69 @@ if TYPE_CHECKING:
 Point = Mapping[str, Any]
 
 
-def check_points(points: Sequence[Point], space: Space) -> None:
-    """Refuse points that are none of the space.
+def check_points(points: Sequence[Point], space: Space) -> list[Point]:
+    """The points of ``points_to_evaluate``, each with the numbers of the labels that are active in it.
 
     Args:
         points: a value for each label of the space that is active in the point; for ``hp.choice`` the index
             of the option, as in what ``fmin`` returns.
-        space: where they should lie.
+        space: where they should lie. What is beyond the bounds of a continuous distribution is warned of.
 
     Raises:
-        RefusedError: naming the first that does not, and why.
+        RefusedError: naming the first that is no point of the space, and why.
     """
     if isinstance(points, (str, bytes, Mapping)) or not isinstance(points, Sequence):
         raise RefusedError(
             f"points_to_evaluate must be a list of dictionaries, got a {type(points).__name__}"
         )
+    found: list[Point] = []
+    oddities = []
     for index, point in enumerate(points):
         if not isinstance(point, Mapping):
             raise RefusedError(
                 f"points_to_evaluate[{index}] must be a dictionary of values by label, got {point!r}"
             )
         try:
-            space.argument_of(point)
+            numbers = space.checked(point)
         except RefusedError as error:
             raise RefusedError(f"points_to_evaluate[{index}] {error}") from error.__cause__
+        found.append(numbers)
+        oddities += [
+            f"points_to_evaluate[{index}] has {oddity}"
+            for label, number in numbers.items()
+            if (oddity := space.ranges[label].oddity(number))
+        ]
+    if oddities:
+        more = f", and {len(oddities) - 1} more such values" if len(oddities) > 1 else ""
+        warn(
+            f"{oddities[0]}{more}: the space never proposes that. It is evaluated all the same, and the"
+            " algorithm learns from it.",
+            SparkoptWarning,
+        )
+    return found
 
 
-def check_asked(points: Sequence[Point], space: Space) -> None:
-    """Refuse points from outside that are none of the space.
+def check_asked(points: Sequence[Point], space: Space) -> list[Point]:
+    """Points from outside, each with the numbers of the labels that are active in it.
 
     Raises:
-        BadRequestError: naming the first that is not, and why.
+        BadRequestError: naming the first that is no point of the space, and why.
     """
+    found: list[Point] = []
     for index, point in enumerate(points):
         field = f"points[{index}]"
-        for label, value in point.items():
-            # Algorithms calculate with what they find in the history, and would meet it too late.
-            if not _is_number(value):
-                raise BadRequestError(
-                    f"{field} has {value!r:.100} for {label!r}: it must be a finite number, for hp.choice the"
-                    " index of the option",
-                    "BAD_POINT",
-                    field,
-                )
         try:
-            space.argument_of(point)
+            found.append(space.checked(point))
         except RefusedError as error:
             raise BadRequestError(f"{field} {error}", "BAD_POINT", field) from error
-
-
-def _is_number(value: Any) -> bool:
-    try:
-        return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-    except OverflowError:  # no double can hold it
-        return False
+    return found
 
 
 def documents_of(points: Sequence[Point], space: Space, trials: SparkTrials) -> list[Document]:
     """New documents for points, as an algorithm would make them.
 
     Args:
-        points: checked.
+        points: as they were checked.
         space: whose labels the documents must have.
         trials: gives them their ids.
     """

@@ -76,6 +76,19 @@ class Program:
         """
         return self._read([*values, *self._unset])
 
+    def needed(self, *values: Any) -> set[int]:
+        """The places of the given nodes whose values an evaluation asks for.
+
+        Args:
+            values: as for a call.
+
+        Raises:
+            Exception: as a call does.
+        """
+        watched = _Watched([*values, *self._unset])
+        self._read(watched)
+        return {place for place in watched.read if place < len(values)}
+
     def _reader(self, node: pyll.Apply) -> _Reader:
         if isinstance(node, pyll.Literal):
             return _constant(node.obj)
@@ -115,6 +128,18 @@ class Program:
     def _known(self, values: _Values) -> dict[pyll.Apply, Any]:
         """What is evaluated by now, for an expression that another one has made."""
         return {node: values[slot] for node, slot in self._slots.items() if values[slot] is not _UNSET}
+
+
+class _Watched(_Values):
+    """Values that remember which of them were read."""
+
+    def __init__(self, values: _Values) -> None:
+        super().__init__(values)
+        self.read: set[int] = set()
+
+    def __getitem__(self, place: Any) -> Any:
+        self.read.add(place)
+        return super().__getitem__(place)
 
 
 def _constant(value: Any) -> _Reader:

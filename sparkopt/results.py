@@ -33,6 +33,7 @@ T = TypeVar("T")
 
 VALUE_ERRORS: Final = (
     ArithmeticError,
+    AssertionError,
     AttributeError,
     EOFError,
     ImportError,

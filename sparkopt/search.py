@@ -25,6 +25,7 @@ from sparkopt.advice import advise_on_parallelism
 from sparkopt.ctrl import ControlledObjective
 from sparkopt.documents import Document, Documents, renew
 from sparkopt.errors import AllTrialsFailedError, RefusedError
+from sparkopt.inherited import InheritedDocuments
 from sparkopt.journal import Identity, Journal
 from sparkopt.points import Point, check_asked, check_points, documents_of
 from sparkopt.pool import WorkerPool
@@ -90,8 +91,8 @@ class Search:
         self._domain = base.Domain(fn, space, pass_expr_memo_ctrl=options.pass_expr_memo_ctrl)
         self._space = Space(self._domain)
         self._space.check_picklable()
-        self._points = list(options.points_to_evaluate or ())
-        check_points(options.points_to_evaluate or (), self._space)
+        self._points = check_points(options.points_to_evaluate or (), self._space)
+        self._inherited = InheritedDocuments(trials, self._space)
         controlled = wants_ctrl(self._domain)
         shipped: Any = (
             ControlledObjective(fn, self._domain.expr, bool(self._domain.pass_expr_memo_ctrl))
@@ -129,9 +130,10 @@ class Search:
         """
         trials, options, journal = self._trials, self._options, self._journal
         assert options.algo is not None
+        self._inherited.complete()
         trials.refresh()
         deadline = None if trials.timeout is None else self._began + trials.timeout
-        documents = Documents(trials, self._domain, Patience(deadline, trials.trial_timeout))
+        documents = Documents(trials, self._domain, self._space, Patience(deadline, trials.trial_timeout))
         rstate = np.random.default_rng() if options.rstate is None else options.rstate
         budget = Budget(
             deadline=deadline,
@@ -189,8 +191,8 @@ class Search:
         Raises:
             BadRequestError: naming the first that is no point of the space.
         """
-        check_asked(points, self._space)
-        recorded = self._trials.record(documents_of(points, self._space, self._trials))
+        checked = check_asked(points, self._space)
+        recorded = self._trials.record(documents_of(checked, self._space, self._trials))
         if self._journal is not None:
             self._journal.submitted(recorded, rstate.bit_generator.state, asked=True)
         return recorded

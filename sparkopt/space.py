@@ -6,13 +6,14 @@ argument, so that a worker need not know hyperopt.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from hyperopt import base, pyll
 
 from sparkopt.errors import NotPicklableError, RefusedError
 from sparkopt.program import MISSING, Program
+from sparkopt.ranges import Range
 from sparkopt.wire import codec
 
 _CONTAINERS = frozenset({"dict", "pos_args", "switch"})
@@ -37,6 +38,7 @@ class Space:
 
     Attributes:
         labels: the names of the hyperparameters.
+        ranges: the values that each can take, by label.
 
     Args:
         domain: hyperopt's description of the space.
@@ -46,7 +48,14 @@ class Space:
         self._expression = domain.expr
         parameters = parameters_of(domain.expr)
         self.labels = [label for _, label in parameters]
-        self._known = frozenset(self.labels)
+        choices = {
+            node.pos_args[0].arg["label"].obj
+            for node in pyll.dfs(domain.expr)
+            if node.name == "switch" and node.pos_args[0].name == "hyperopt_param"
+        }
+        self.ranges = {
+            label: Range.of(label, node.arg["obj"], label in choices) for node, label in parameters
+        }
         self._evaluate = Program(domain.expr, [node for node, _ in parameters])
 
     def argument(self, values: dict[str, list[Any]]) -> Any:
@@ -74,15 +83,32 @@ class Space:
         Raises:
             RefusedError: if it is no point of the space; the message goes on from the point's name.
         """
-        unknown = sorted(set(point) - self._known, key=str)
+        return self._evaluated(point, self._evaluate)
+
+    def checked(self, point: Mapping[str, Any]) -> dict[str, int | float]:
+        """The numbers of a point that somebody has named, of the labels that are active in it.
+
+        Raises:
+            RefusedError: if it is no point of the space; the message goes on from the point's name.
+        """
+        needed = self._evaluated(point, self._evaluate.needed)
+        return {
+            label: self.ranges[label].number(point[label])
+            for place, label in enumerate(self.labels)
+            if place in needed
+        }
+
+    def _evaluated(self, point: Mapping[str, Any], evaluate: Callable[..., Any]) -> Any:
+        unknown = sorted(set(point) - set(self.ranges), key=str)
         if unknown:
             raise RefusedError(
                 f"has {unknown}, and the space knows no such labels; it has {sorted(self.labels)}"
             )
+        numbers = {label: self.ranges[label].number(value) for label, value in point.items()}
         try:
-            return self.argument({label: [value] for label, value in point.items()})
+            return evaluate(*[numbers.get(label, MISSING) for label in self.labels])
         except Exception as error:
-            missing = sorted(self._known - set(point))
+            missing = sorted(set(self.labels) - set(point))
             raise RefusedError(
                 f"is no point of the space ({type(error).__name__}: {error})."
                 + (f" It has no value for {missing}." if missing else "")

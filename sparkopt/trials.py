@@ -12,6 +12,7 @@ from typing import Any
 import hyperopt
 import numpy as np
 from hyperopt import base
+from hyperopt.exceptions import InvalidTrial
 
 from sparkopt.control import Control
 from sparkopt.documents import Document, is_lost
@@ -271,11 +272,19 @@ class SparkTrials(base.Trials):  # type: ignore[misc]
 
     @classmethod
     def of(cls, trials: base.Trials) -> SparkTrials:
-        """These trials, if they are our own kind, or else a :class:`SparkTrials` that goes on from them."""
+        """These trials, if they are our own kind, or else a :class:`SparkTrials` that goes on from them.
+
+        Raises:
+            RefusedError: if one of them is no trial to hyperopt. What a search cannot go on from otherwise,
+                ``fmin`` refuses.
+        """
         if isinstance(trials, SparkTrials):
             return trials
         own = cls()
-        own.insert_trial_docs(trials._dynamic_trials)
+        try:
+            own.insert_trial_docs(trials._dynamic_trials)
+        except InvalidTrial as error:
+            raise RefusedError(f"trials cannot be taken over, for one of them: {error!s:.500}") from error
         own.attachments.update(trials.attachments)
         own.refresh()
         return own
@@ -285,6 +294,17 @@ class SparkTrials(base.Trials):  # type: ignore[misc]
         view: SparkTrials = super().view(exp_key, refresh)
         view.__dict__.update({**self.__dict__, **view.__dict__})
         return view
+
+    def new_trial_ids(self, n: int) -> list[int]:
+        """Ids that no trial has. hyperopt's own method counts, and may come to some that are taken."""
+        found: list[int] = []
+        tid = len(self._ids)
+        while len(found) < n:
+            if tid not in self._ids:
+                found.append(tid)
+            tid += 1
+        self._ids.update(found)
+        return found
 
     # The study's bookkeeping: what refresh() would find, without looking through the history.
 
