@@ -68,15 +68,15 @@ NO_POINTS = [
     ({"x": 0.5, "n": 3}, "'kind'"),
     ({"x": 0.5, "n": 3, "kind": 1}, "'depth'"),
     ({"x": 0.5, "n": 3, "kind": 0, "z": 1}, "['z']"),
-    ({"x": 0.5, "n": 3, "kind": 2}, "IndexError"),
-    ({"x": 0.5, "n": 3, "kind": -1}, "positive"),
+    ({"x": 0.5, "n": 3, "kind": 2}, "whole number from 0 to 1"),
+    ({"x": 0.5, "n": 3, "kind": -1}, "it has -1 for 'kind'"),
     ({"x": 0.5, "n": 3, "kind": 0.5}, "the index of the option"),
     ({"x": "0.5", "n": 3, "kind": 0}, "'0.5' for 'x'"),
     ({"x": True, "n": 3, "kind": 0}, "True for 'x'"),
     ({"x": None, "n": 3, "kind": 0}, "None for 'x'"),
     ({"x": [1], "n": 3, "kind": 0}, "[1] for 'x'"),
     ({"x": {"y": 1}, "n": 3, "kind": 0}, "for 'x'"),
-    ({"x": 10**400, "n": 10**400, "kind": 0}, "OverflowError"),
+    ({"x": 10**400, "n": 10**400, "kind": 0}, "must be a finite number"),
     ({"x": math.inf, "n": 3, "kind": 0}, "finite"),
 ]
 
