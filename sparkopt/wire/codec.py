@@ -8,10 +8,13 @@ would be pickled by name and not be found on the other side.
 from __future__ import annotations
 
 import io
-import pickle
+from pickle import Unpickler
+from pickle import dumps as _dumps
+from pickle import load as _load
+from pickle import loads as _loads
 from typing import Any, BinaryIO, Final
 
-import cloudpickle
+from cloudpickle import dumps as _dumps_by_value
 
 _PROTOCOL: Final = 5
 """The newest pickle protocol that every supported Python reads."""
@@ -42,19 +45,19 @@ def dumps(value: object) -> bytes:
         Exception: whatever the value's own pickling raises.
     """
     if _is_plain(value, _DEPTH):
-        return pickle.dumps(value, _PROTOCOL)
-    data: bytes = cloudpickle.dumps(value, _PROTOCOL)
+        return _dumps(value, _PROTOCOL)
+    data: bytes = _dumps_by_value(value, _PROTOCOL)
     return data
 
 
 def loads(data: bytes) -> Any:
     """The value that :func:`dumps` pickled. For bytes from our own processes only."""
-    return pickle.loads(data)
+    return _loads(data)
 
 
 def load(file: BinaryIO) -> Any:
     """The value whose pickle a file holds; like :func:`loads`, without a copy of the bytes."""
-    return pickle.load(file)
+    return _load(file)
 
 
 def loads_plain(data: bytes) -> Any:
@@ -67,7 +70,7 @@ def loads_plain(data: bytes) -> Any:
     return _PlainUnpickler(io.BytesIO(data)).load()
 
 
-class _PlainUnpickler(pickle.Unpickler):
+class _PlainUnpickler(Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         if name in _HARMLESS.get(module, ()):
             return super().find_class(module, name)

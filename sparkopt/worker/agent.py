@@ -344,7 +344,7 @@ class Agent:
             return _failed(_death(ended))
         finally:
             if argument.HasField("blob"):
-                self._files.pop(argument.blob.id).unlink()
+                self._files.pop(argument.blob.id).unlink(missing_ok=True)
         self._loaded = (self._supervisor.evaluator, name)
         seconds = answer.header["seconds"]
         try:
@@ -405,10 +405,12 @@ class Agent:
         if file is None:
             return trial_pb2.Payload(inline=answer.payload)
         path = Path(file)
+        if not path.is_file():
+            raise StorageError(f"{path}, which held what the objective has returned or said, is gone")
         try:
             blob = await self._retrying(lambda: self._push(path))
         finally:
-            path.unlink()
+            path.unlink(missing_ok=True)
         return trial_pb2.Payload(blob=blob)
 
     async def _push(self, path: Path) -> trial_pb2.Blob:
@@ -452,6 +454,20 @@ def _death(ended: EvaluatorEnded) -> trial_pb2.Failure:
             " starts and ends it, which somebody has stopped or killed",
         )
     peak = ended.peak_memory / 2**20
+    if ended.fault is not None:
+        return _failure(
+            EvaluatorDiedError,
+            "the process that ran the objective was killed, as something else than an answer came from it:"
+            f" {ended.fault}. An objective must not write to descriptors, or read from them, that it has not"
+            " opened",
+        )
+    if ended.unheard:
+        return _failure(
+            EvaluatorDiedError,
+            "the process that ran the objective ended, as its answer could be neither sent nor saved: the"
+            " objective has closed the connection to the worker, and cannot write to the worker's directory"
+            " any more, or its disk is full",
+        )
     said = f"the process that ran the objective ended: {ended} (peak memory {peak:,.0f} MiB)"
     if ended.killed:
         said += "; unless somebody sent that signal, its host or container was out of memory"

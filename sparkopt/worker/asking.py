@@ -1,4 +1,4 @@
-"""How the objective asks something of the driver, and waits for the answer.
+"""The objective's conversation with process A: reports and requests, one at a time, and their replies.
 
     objective's threads ──▶ Asking.ask ──▶ queue ──▶ a thread of its own ──▶ frame ──▶ A ──▶ driver
              └──────◀── future ◀──────────────────────────┘◀── frame ◀── A ◀──────────────────┘
@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import os
 import queue
-import socket
 import tempfile
 import threading
 from concurrent.futures import Future
@@ -20,11 +19,12 @@ from typing import Any, Final, TypeAlias
 
 from sparkopt.errors import RequestFailedError, StorageError, TrialError
 from sparkopt.wire.limits import INLINE_BYTES
-from sparkopt.worker.frames import Frame, Kind, receive
+from sparkopt.worker.evaluator_socket import EvaluatorSocket
+from sparkopt.worker.frames import Frame, Kind
 
 THREAD_NAME: Final = "sparkopt-asking"
 
-_Question: TypeAlias = "tuple[str, bytes | Path, Future[bytes | Path]]"
+_Question: TypeAlias = "tuple[Frame, Future[Frame]]"
 
 
 class Asking:
@@ -32,37 +32,86 @@ class Asking:
 
     Args:
         sock: to process A.
-        lock: held while the socket is used.
         directory: where bodies go that are too large for the socket; A owns and removes it.
     """
 
-    def __init__(self, sock: socket.socket, lock: threading.Lock, directory: Path) -> None:
+    def __init__(self, sock: EvaluatorSocket, directory: Path) -> None:
         self._sock = sock
-        self._socket_lock = lock
+        self._run_number = sock.run
         self._directory = directory
         self._lock = threading.Lock()
-        self._process = os.getpid()
         self._questions: queue.SimpleQueue[_Question | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._closed = False
         self._asked = 0
 
+    @property
+    def in_child(self) -> bool:
+        """Whether this is a process that the objective has forked."""
+        return self._sock.in_child
+
+    def refuse_children(self, what: str) -> None:
+        """Raise unless this is the trial's own process.
+
+        Args:
+            what: is to be said or asked, with its article.
+
+        Raises:
+            TrialError: in a process that the objective has forked.
+        """
+        if self.in_child:
+            raise TrialError(
+                f"{what} came from process {os.getpid()}, which the objective has forked. Only the trial's"
+                " own process can report and ask: hand it what is to be reported, and report it there."
+            )
+
     def ask(self, method: str, body: bytes | Path) -> bytes | Path:
         """See :meth:`sparkopt.worker.reports.Reporter.ask`."""
-        if os.getpid() != self._process:
-            raise TrialError(f"{method} was asked for in a child process; only the objective's own can ask")
-        answer: Future[bytes | Path] = Future()
+        what = f"the request {method}"
+        self.refuse_children(what)
+        header: dict[str, Any] = {"method": method}
+        if isinstance(body, bytes) and len(body) > INLINE_BYTES:
+            body = self._in_file(body)
+        if isinstance(body, Path):
+            header["file"], body = str(body), b""
+        reply = self.exchange(Kind.REQUEST, header, body, what)
+        if "failure" in reply.header:
+            raise RequestFailedError(reply.header["failure"])
+        file_name = reply.header.get("file")
+        return reply.payload if file_name is None else Path(file_name)
+
+    def exchange(self, kind: Kind, header: dict[str, Any], payload: bytes, what: str) -> Frame:
+        """Have a question answered by process A.
+
+        Args:
+            kind: of the question.
+            header: of the question; it is given an ``id``.
+            payload: of the question.
+            what: is said or asked, with its article.
+
+        Raises:
+            TrialError: if the trial has ended, the worker is being ended, or this is a child process.
+        """
+        self.refuse_children(what)
+        answer: Future[Frame] = Future()
         with self._lock:
             if self._closed:
-                raise TrialError(f"{method} was asked for after its trial had ended")
+                raise TrialError(f"{what} came after its trial had ended")
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name=THREAD_NAME, daemon=True)
                 self._thread.start()
-            self._questions.put((method, body, answer))
-        return answer.result()
+            self._asked += 1
+            question = Frame(kind, {**header, "id": self._asked}, payload, self._run_number)
+            self._questions.put((question, answer))
+        try:
+            return answer.result()
+        except TrialError as error:
+            raise TrialError(f"{what} cannot be sent: {error}") from None
 
     def close(self) -> None:
         """The trial has ended: refuse what comes from now on, and wait for the answers that are due."""
+        if self.in_child:
+            return
         with self._lock:
             self._closed = True
             thread = self._thread
@@ -72,31 +121,11 @@ class Asking:
 
     def _run(self) -> None:
         while (question := self._questions.get()) is not None:
-            method, body, answer = question
+            frame, answer = question
             try:
-                answer.set_result(self._exchange(method, body))
+                answer.set_result(self._sock.exchange(frame))
             except Exception as error:  # noqa: BLE001 - for who has asked
                 answer.set_exception(error)
-
-    def _exchange(self, method: str, body: bytes | Path) -> bytes | Path:
-        self._asked += 1
-        header: dict[str, Any] = {"id": self._asked, "method": method}
-        if isinstance(body, bytes) and len(body) > INLINE_BYTES:
-            body = self._in_file(body)
-        if isinstance(body, Path):
-            header["file"], body = str(body), b""
-        with self._socket_lock:
-            try:
-                self._sock.sendall(Frame(Kind.REQUEST, header, body).encode())
-                reply = receive(self._sock)
-            except OSError:
-                reply = None
-        if reply is None:
-            raise TrialError(f"{method} cannot be asked for: this worker is being ended")
-        if "failure" in reply.header:
-            raise RequestFailedError(reply.header["failure"])
-        file_name = reply.header.get("file")
-        return reply.payload if file_name is None else Path(file_name)
 
     def _in_file(self, body: bytes) -> Path:
         handle, name = tempfile.mkstemp(dir=self._directory, prefix="request-")

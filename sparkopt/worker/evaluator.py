@@ -5,26 +5,34 @@ it lives. An objective is unpickled once and kept. Whatever the objective raises
 
     frame ──▶ load ──▶ fresh random state ──▶ objective(argument) ──▶ surroundings restored ──▶ pickle
                                               └── measured ─────┘         streams written out ──▶ answer
+
+Only this process answers: a child that the objective has forked ends where it leaves the objective. The
+functions that are called here are bound before the objective is loaded, so that one that replaces them
+changes nothing.
 """
 
 from __future__ import annotations
 
-import math
-import numbers
 import os
-import pickle
-import socket
 import tempfile
-import time
-import traceback
 from collections.abc import Callable
+from contextvars import copy_context
+from functools import partial
+from math import isnan
+from numbers import Real
+from os import _exit
 from pathlib import Path
+from sys import exc_info
+from time import monotonic
+from traceback import format_exception
 from typing import Any, Final, TypeAlias
 
 from sparkopt.errors import StorageError
 from sparkopt.wire import codec
 from sparkopt.wire.limits import INLINE_BYTES, TEXT_CHARACTERS
-from sparkopt.worker.frames import Frame, Kind, receive
+from sparkopt.worker import children
+from sparkopt.worker.evaluator_socket import UNHEARD, EvaluatorSocket
+from sparkopt.worker.frames import Frame, Kind
 from sparkopt.worker.outside import OutsideObjective
 from sparkopt.worker.reports import Reporter, ReportingObjective
 from sparkopt.worker.streams import Streams
@@ -41,62 +49,99 @@ class Evaluator:
     """Runs the objective for process A.
 
     Args:
+        sock: to process A.
         directory: where payloads go that are too large for the socket; A owns and removes it.
         streams: this process's standard streams.
     """
 
-    def __init__(self, directory: Path, streams: Streams) -> None:
+    def __init__(self, sock: EvaluatorSocket, directory: Path, streams: Streams) -> None:
+        self._sock = sock
         self._directory = directory
         self._streams = streams
         self._surroundings = Surroundings()
         self._objective: Objective | None = None
         self._objective_id = ""
         self._thread_pools = ThreadPools()
+        self._reporter: Reporter | None = None
+        self._started = 0.0
+        self._kept: list[str] = []
 
-    def serve(self, sock: socket.socket) -> None:
-        """Answer frames until A closes the socket."""
-        while (frame := receive(sock)) is not None:
-            answer = self._answer(frame, sock)
-            self._streams.settle()
-            sock.sendall(answer.encode())
+    def serve(self) -> None:
+        """Answer frames until A closes the socket, or a trial has spoilt this process for others."""
+        while not self._kept and (frame := self._sock.next_run()) is not None:
+            answer = self._answer(frame)
+            if not self._streams.settle():
+                self._kept.append("its standard streams")
+            if self._kept:
+                answer = self._spent(answer)
+            try:
+                if not self._sock.answer(answer):
+                    return
+            except OSError as error:
+                self._streams.tell(f"sparkopt: the answer could neither be sent nor saved: {error}")
+                _exit(UNHEARD)
 
-    def _answer(self, frame: Frame, sock: socket.socket) -> Frame:
-        started = time.monotonic()
+    def _answer(self, frame: Frame) -> Frame:
+        self._started = monotonic()
         try:
             try:
-                objective = self._load_objective(frame.header["objective"], frame.header["objective_file"])
-                argument = codec.loads(self._argument(frame))
-                renew_randomness()
-                if frame.header["timed"]:
-                    sock.sendall(Frame(Kind.STARTED).encode())
-                started = time.monotonic()
-                result = self._call(objective, argument, sock)
-                seconds = time.monotonic() - started
-                # Before the surroundings are restored: threadpoolctl sets a variable when it is loaded.
-                threads = self._thread_pools.largest()
+                objective, result, seconds, threads = self._evaluate(frame)
             finally:
-                self._surroundings.restore()
+                self._end_trial(exc_info()[1])
             header = {"seconds": seconds, "threads": threads, "loss": _loss(result)}
             if isinstance(objective, OutsideObjective):
-                return self._framed(Kind.RESULT, header, objective.told(result))
-            return self._packed(Kind.RESULT, header, result)
+                answer = self._framed(Kind.RESULT, header, objective.told(result))
+            else:
+                answer = self._packed(Kind.RESULT, header, result)
+            if self._sock.in_child:  # forked while it was pickled
+                children.leave(None)
+            return answer
         except BaseException as error:
-            return self._failure(error, time.monotonic() - started)
+            self._end_trial(error)  # once more, as a signal of the trial's may have interrupted it
+            return self._failure(error, monotonic() - self._started)
 
-    def _call(self, objective: Objective, argument: Any, sock: socket.socket) -> Any:
-        if not isinstance(objective, ReportingObjective):
-            return objective(argument)
-        reporter = Reporter(sock, self._packed, self._directory)
-        try:
-            return objective.run(argument, reporter)
-        finally:
-            reporter.close()
+    def _evaluate(self, frame: Frame) -> tuple[Objective, Any, float, int]:
+        """The objective, its result, the seconds that it took, and the threads that its libraries use."""
+        objective = self._load_objective(frame.header["objective"], frame.header["objective_file"])
+        argument = codec.loads(self._argument(frame))
+        renew_randomness()
+        if isinstance(objective, ReportingObjective):
+            self._reporter = Reporter(self._sock, self._packed, self._directory)
+            call = partial(objective.run, argument, self._reporter)
+        else:
+            call = partial(objective, argument)
+        if frame.header["timed"]:
+            self._sock.send(Frame(Kind.STARTED, run=frame.run))
+        self._started = monotonic()
+        result = copy_context().run(call)
+        seconds = monotonic() - self._started
+        # Before the surroundings are restored: threadpoolctl sets a variable when it is loaded.
+        threads = 0 if self._sock.in_child else self._thread_pools.largest()
+        return objective, result, seconds, threads
+
+    def _end_trial(self, error: BaseException | None) -> None:
+        """Put back what the trial has changed, in its own process; a process that it has forked ends here."""
+        if self._sock.in_child:
+            children.leave(error)
+        self._kept = self._surroundings.restore()
+        if self._reporter is not None:
+            self._reporter.close()
+            self._reporter = None
+
+    def _spent(self, answer: Frame) -> Frame:
+        """The answer, saying that this evaluator ends after it, and why."""
+        why = ", ".join(self._kept)
+        self._streams.tell(
+            f"sparkopt: the next trial runs in a new process, as this trial has changed {why}, and that could"
+            " not be put back"
+        )
+        return Frame(answer.kind, {**answer.header, "spent": why}, answer.payload, answer.run)
 
     def _load_objective(self, name: str, file: str) -> Objective:
         if self._objective is None or name != self._objective_id:
             self._objective = None
             with Path(file).open("rb") as stream:
-                self._objective = pickle.load(stream)
+                self._objective = codec.load(stream)
             self._objective_id = name
             # What its modules did when they were imported is there for every trial, not only for the first.
             self._surroundings = Surroundings()
@@ -116,21 +161,21 @@ class Evaluator:
         }
         try:
             payload = codec.dumps(error)
-            pickle.loads(payload)
+            codec.loads(payload)
         except BaseException:
             # Its text has to do: many exceptions pickle and then cannot be built again from their arguments.
             payload = b""
         try:
             return self._framed(Kind.FAILURE, header, payload)
         except StorageError:
-            return Frame(Kind.FAILURE, header)
+            return Frame(Kind.FAILURE, header, run=self._sock.run)
 
     def _packed(self, kind: Kind, header: dict[str, Any], value: Any) -> Frame:
         return self._framed(kind, header, codec.dumps(value))
 
     def _framed(self, kind: Kind, header: dict[str, Any], payload: bytes) -> Frame:
         if len(payload) <= INLINE_BYTES:
-            return Frame(kind, header, payload)
+            return Frame(kind, header, payload, self._sock.run)
         file: str | None = None
         try:
             handle, file = tempfile.mkstemp(dir=self._directory, prefix="result-")
@@ -140,20 +185,20 @@ class Evaluator:
             if file is not None:
                 Path(file).unlink()
             raise StorageError.of(error, f"a {kind.name.lower()}", self._directory) from error
-        return Frame(kind, {**header, "file": file})
+        return Frame(kind, {**header, "file": file}, run=self._sock.run)
 
 
 def _loss(result: Any) -> float | None:
     """The loss in a result, if it is a number; hyperopt has the last word on what a result is."""
     if isinstance(result, dict):
         result = result.get("loss") if result.get("status") == "ok" else None
-    if not isinstance(result, numbers.Real):
+    if not isinstance(result, Real):
         return None
     try:
         loss = float(result)
     except Exception:
         return None
-    return None if math.isnan(loss) else loss
+    return None if isnan(loss) else loss
 
 
 def _type_name(error: BaseException) -> str:
@@ -183,6 +228,6 @@ def _traceback(error: BaseException) -> str:
     while frames is not None and frames.tb_next and frames.tb_frame.f_globals.get("__name__") in _OURS:
         frames = frames.tb_next
     try:
-        return "".join(traceback.format_exception(type(error), error, frames))
+        return "".join(format_exception(type(error), error, frames))
     except BaseException as worse:
         return f"<its traceback cannot be had: {type(worse).__name__}>"

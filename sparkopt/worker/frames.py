@@ -1,24 +1,44 @@
-"""How A and B talk over their socket: a kind, a header of plain values, and bytes that only B understands.
+"""Messages between A and B over their socket: a kind, a run, a header of plain values, and bytes for B alone.
 
-    ┌──────┬───────────────┬────────────────┬──────────────┬─────────┐
-    │ kind │ header length │ payload length │ header, JSON │ payload │
-    │ 1 B  │ 4 B           │ 8 B            │              │         │
-    └──────┴───────────────┴────────────────┴──────────────┴─────────┘
+    ┌───────┬──────┬─────┬───────────────┬────────────────┬──────────────┬─────────┐
+    │ magic │ kind │ run │ header length │ payload length │ header, JSON │ payload │
+    │ 3 B   │ 1 B  │ 8 B │ 4 B           │ 8 B            │              │         │
+    └───────┴──────┴─────┴───────────────┴────────────────┴──────────────┴─────────┘
 
-A never unpickles what B sends, and B nothing but what it is to run. Payloads above a limit go through a file
-that the header names.
+A numbers each RUN that it sends; whatever either side says about it afterwards carries that number. Questions
+within a run have an ``id`` in their headers, and so have the replies. A never unpickles what B sends, and B
+nothing but what it is to run. Payloads above a limit go through a file that the header names.
+
+The functions that this needs are bound here, so that an objective that replaces them changes nothing.
 """
 
 from __future__ import annotations
 
 import enum
 import json
-import socket
 import struct
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-_PREFIX: Final = struct.Struct("!BIQ")
+from sparkopt.wire.limits import INLINE_BYTES
+
+HEADER_BYTES: Final = 4 * 1024 * 1024
+"""The largest header that A takes: three texts of a failure, in JSON's longest spelling."""
+
+_MAGIC: Final = b"\xffB\xfe"
+_PREFIX: Final = struct.Struct("!3sBQIQ")
+_PREFIX_BYTES: Final = _PREFIX.size
+_pack: Final = _PREFIX.pack
+_unpack: Final = _PREFIX.unpack
+_unpack_from: Final = _PREFIX.unpack_from
+_encode: Final = json.JSONEncoder().encode
+_decode: Final = json.JSONDecoder().decode
+_CHUNK: Final = 1 << 20
+
+
+class FrameError(Exception):
+    """What has come is no frame; the message says why."""
 
 
 class Kind(enum.IntEnum):
@@ -42,6 +62,9 @@ class Kind(enum.IntEnum):
     """A to B: the answer."""
 
 
+_KINDS: Final = {int(kind): kind for kind in Kind}
+
+
 @dataclass(frozen=True, slots=True)
 class Frame:
     """One message.
@@ -50,65 +73,109 @@ class Frame:
         kind: what it is about.
         header: values that JSON can carry.
         payload: pickled bytes; empty if the header names a ``file`` that holds them.
+        run: the number of the run that it begins, answers or belongs to.
     """
 
     kind: Kind
     header: dict[str, Any] = field(default_factory=dict)
     payload: bytes = b""
+    run: int = 0
 
     def encode(self) -> bytes:
         """The bytes of the frame."""
-        header = json.dumps(self.header).encode()
-        return b"".join((_PREFIX.pack(self.kind, len(header), len(self.payload)), header, self.payload))
+        header = _encode(self.header).encode()
+        return b"".join(
+            (_pack(_MAGIC, self.kind, self.run, len(header), len(self.payload)), header, self.payload)
+        )
 
 
 class FrameBuffer:
-    """Collects bytes as they come and cuts frames out of them."""
+    """Collects bytes as they come and cuts frames out of them. Holds no more than one frame may have."""
 
     def __init__(self) -> None:
         self._data = bytearray()
 
-    def feed(self, data: bytes) -> list[Frame]:
-        """Take bytes in and return the frames that they complete."""
+    def feed(self, data: bytes) -> Iterator[Frame]:
+        """Take bytes in and give the frames that they complete, one after another.
+
+        Raises:
+            FrameError: if what follows is none. Nothing more can be understood then.
+        """
         self._data += data
-        frames = []
         while (frame := self._next()) is not None:
-            frames.append(frame)
-        return frames
+            yield frame
 
     def _next(self) -> Frame | None:
-        if len(self._data) < _PREFIX.size:
+        if len(self._data) < _PREFIX_BYTES:
+            if not _MAGIC.startswith(self._data[: len(_MAGIC)]):
+                raise _no_frame(self._data)
             return None
-        kind, header_size, payload_size = _PREFIX.unpack_from(self._data)
-        body = _PREFIX.size + header_size
+        magic, kind, run, header_size, payload_size = _unpack_from(self._data)
+        if magic != _MAGIC:
+            raise _no_frame(self._data)
+        if header_size > HEADER_BYTES or payload_size > INLINE_BYTES:
+            raise FrameError(
+                f"a header of {header_size:,} bytes and a payload of {payload_size:,} were announced; they"
+                f" have {HEADER_BYTES:,} and {INLINE_BYTES:,} at most"
+            )
+        body = _PREFIX_BYTES + header_size
         end = body + payload_size
         if len(self._data) < end:
             return None
-        header = json.loads(self._data[_PREFIX.size : body])
-        frame = Frame(Kind(kind), header, bytes(self._data[body:end]))
+        frame = Frame(_kind(kind), _header(self._data[_PREFIX_BYTES:body]), bytes(self._data[body:end]), run)
         del self._data[:end]
         return frame
 
 
-def receive(sock: socket.socket) -> Frame | None:
-    """Wait for the next frame on a blocking socket; None when the other side is gone."""
-    prefix = _receive_exactly(sock, _PREFIX.size)
+def receive(recv: Callable[[int], bytes]) -> Frame | None:
+    """Wait for the next frame; None when the other side is gone.
+
+    Args:
+        recv: a blocking socket's method of that name.
+
+    Raises:
+        FrameError: if what comes is none.
+    """
+    prefix = _receive_exactly(recv, _PREFIX_BYTES)
     if prefix is None:
         return None
-    kind, header_size, payload_size = _PREFIX.unpack(prefix)
-    header = _receive_exactly(sock, header_size)
-    payload = _receive_exactly(sock, payload_size)
+    magic, kind, run, header_size, payload_size = _unpack(prefix)
+    if magic != _MAGIC:
+        raise _no_frame(prefix)
+    header = _receive_exactly(recv, header_size)
+    payload = _receive_exactly(recv, payload_size)
     if header is None or payload is None:
         return None
-    return Frame(Kind(kind), json.loads(header), payload)
+    return Frame(_kind(kind), _header(header), payload, run)
 
 
-def _receive_exactly(sock: socket.socket, size: int) -> bytes | None:
+def _receive_exactly(recv: Callable[[int], bytes], size: int) -> bytes | None:
     parts = []
     while size:
-        part = sock.recv(min(size, 1 << 20))
+        part = recv(min(size, _CHUNK))
         if not part:
             return None
         parts.append(part)
         size -= len(part)
     return b"".join(parts)
+
+
+def _kind(number: int) -> Kind:
+    kind = _KINDS.get(number)
+    if kind is None:
+        raise FrameError(f"there is no frame of the kind {number}")
+    return kind
+
+
+def _header(data: bytes | bytearray) -> dict[str, Any]:
+    try:
+        header = _decode(data.decode())
+    except (ValueError, RecursionError) as error:
+        raise FrameError(f"the header is not JSON: {error}") from None
+    if not isinstance(header, dict):
+        raise FrameError(f"the header is a {type(header).__name__}, not an object of JSON")
+    return header
+
+
+def _no_frame(data: bytes | bytearray) -> FrameError:
+    return FrameError(f"{bytes(data[:16])!r} is not the beginning of a frame")

@@ -14,13 +14,13 @@ import contextlib
 import os
 import signal
 import socket
-from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from sparkopt.worker import nursery, processes
+from sparkopt.worker import descriptors, nursery, processes
 from sparkopt.worker.evaluator import Evaluator
+from sparkopt.worker.evaluator_socket import EvaluatorSocket
 from sparkopt.worker.output import Output
 from sparkopt.worker.streams import Streams
 
@@ -45,17 +45,19 @@ class NurseryHandle:
 
     Args:
         directory: where evaluators put payloads that are too large for their socket.
-        private: descriptors of A's that its nurseries have no use for.
 
     Attributes:
+        directory: as given.
         output: what evaluators write.
     """
 
-    def __init__(self, directory: Path, private: Collection[int] = ()) -> None:
+    def __init__(self, directory: Path) -> None:
         output, output_writer = os.pipe()
 
         def evaluate(sock: socket.socket) -> None:
-            Evaluator(directory, Streams(output_writer)).serve(sock)
+            streams, home = Streams(output_writer), EvaluatorSocket(sock, directory)
+            descriptors.let_go_of_all_but({*streams.descriptors, home.descriptor})
+            Evaluator(home, directory, streams).serve()
 
         forked: list[_Line] = []
         for _ in range(2):
@@ -65,8 +67,7 @@ class NurseryHandle:
                 # A nursery knows the end of A by its socket: nobody else may hold A's end open.
                 for sock in (ours, *(line.control for line in forked)):
                     sock.close()
-                for descriptor in (output, *private):
-                    os.close(descriptor)
+                descriptors.let_go_of_all_but({*descriptors.STANDARD, theirs.fileno(), output_writer})
                 nursery.Nursery(theirs, evaluate).run()
 
             forked.append(_Line(processes.fork(child), ours))
@@ -74,6 +75,7 @@ class NurseryHandle:
         os.close(output_writer)
         self._serving = forked[0]
         self._spare: _Line | None = forked[1]
+        self.directory = directory
         self.output = Output(output)
 
     @property

@@ -1,4 +1,4 @@
-"""What an objective says and asks in the middle of a trial, and B's way to do so.
+"""Reports and requests of an objective in the middle of a trial.
 
     objective ──▶ Reporter.report ──▶ frame ──▶ process A ──▶ stream ──▶ coordinator ──▶ the study
                          └──◀── once A has sent it and has room for another ──◀──┘
@@ -8,17 +8,17 @@ Only an objective that is a :class:`ReportingObjective` is given a reporter.
 
 from __future__ import annotations
 
-import socket
-import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from sparkopt.errors import StorageError, TrialError
+from sparkopt.errors import StorageError
+from sparkopt.wire.limits import TEXT_CHARACTERS
 from sparkopt.wire.report_kinds import ReportKind
 from sparkopt.worker.asking import Asking
-from sparkopt.worker.frames import Frame, Kind, receive
+from sparkopt.worker.evaluator_socket import EvaluatorSocket
+from sparkopt.worker.frames import Frame, Kind
 
 
 class Reporter:
@@ -34,14 +34,11 @@ class Reporter:
     """
 
     def __init__(
-        self, sock: socket.socket, pack: Callable[[Kind, dict[str, Any], Any], Frame], directory: Path
+        self, sock: EvaluatorSocket, pack: Callable[[Kind, dict[str, Any], Any], Frame], directory: Path
     ) -> None:
         self.directory = directory
-        self._sock = sock
         self._pack = pack
-        self._lock = threading.Lock()
-        self._closed = False
-        self._asking = Asking(sock, self._lock, directory)
+        self._asking = Asking(sock, directory)
 
     def report(self, kind: ReportKind, value: Any, name: str = "") -> None:
         """Send a value to the driver.
@@ -50,18 +47,17 @@ class Reporter:
         is room for the next: what is faster than the study is slowed down.
 
         Raises:
-            TrialError: if the trial has ended.
+            TrialError: if the trial has ended, the worker is being ended, or this is a child process.
             StorageError: if the value is large, and a disk on its way did not take it.
+            TypeError: if the name is not text.
+            ValueError: if the name cannot be sent.
             Exception: whatever the value's pickling raises.
         """
-        frame = self._pack(Kind.REPORT, {"report": kind.value, "name": name}, value)
-        with self._lock:
-            if self._closed:
-                raise TrialError(f"a {kind.value} came after its trial had ended")
-            self._sock.sendall(frame.encode())
-            answer = receive(self._sock)
-        if answer is None:
-            raise TrialError(f"a {kind.value} cannot be sent: this worker is being ended")
+        what = f"a report ({kind.value})"
+        self._asking.refuse_children(what)
+        _check_name(name, kind)
+        packed = self._pack(Kind.REPORT, {"report": kind.value, "name": name}, value)
+        answer = self._asking.exchange(packed.kind, packed.header, packed.payload, what)
         if "error" in answer.header:
             raise StorageError(answer.header["error"])
 
@@ -81,11 +77,41 @@ class Reporter:
         """
         return self._asking.ask(method, body)
 
+    @property
+    def in_child(self) -> bool:
+        """Whether this is a process that the objective has forked, which cannot report."""
+        return self._asking.in_child
+
+    def refuse_children(self, what: str) -> None:
+        """Raise unless this is the trial's own process.
+
+        Args:
+            what: is to be reported or asked, with its article.
+
+        Raises:
+            TrialError: in a process that the objective has forked.
+        """
+        self._asking.refuse_children(what)
+
     def close(self) -> None:
         """The trial has ended: refuse what comes from now on."""
         self._asking.close()
-        with self._lock:
-            self._closed = True
+
+
+def _check_name(name: object, kind: ReportKind) -> None:
+    """Refuse a name that no message takes."""
+    if not isinstance(name, str):
+        raise TypeError(
+            f"the name of a report ({kind.value}) is text, and not the {type(name).__name__} {name!r}"
+        )
+    if len(name) > TEXT_CHARACTERS:
+        raise ValueError(
+            f"the name of a report ({kind.value}) has {len(name):,} characters; {TEXT_CHARACTERS:,} may be"
+        )
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        raise ValueError(f"the name of a report ({kind.value}) is not valid text: {name!r}") from None
 
 
 class ReportingObjective(ABC):

@@ -3,8 +3,10 @@
     run(frame) ──▶ socket ──▶ B ──▶ socket ──▶ reports, then the answer
                                 └─▶ nursery: ENDED ──▶ EvaluatorEnded, once the socket is read to its end
 
-An answer that B managed to send counts even if B died right after it. What B writes meanwhile is on a pipe
-of its own, see output.py.
+An answer that B managed to send, or to save, counts even if B died right after it. If an evaluator dies
+before it has read what it is to run, the next one runs it. One that sends what no evaluator sends is killed,
+and one whose answer says that it is spent is replaced. What B writes meanwhile is on a pipe of its own, see
+output.py.
 
 An objective may stop or kill the nursery. One that is gone, or that does not kill, bury or fork an evaluator
 in time, is killed with all that descends from it, and the spare one takes its place (nursery_handle.py).
@@ -19,16 +21,20 @@ import select
 import signal
 import socket
 from collections.abc import Callable, Coroutine
-from typing import Any, Final, cast
+from dataclasses import replace
+from typing import Any, Final
 
 from sparkopt.worker import nursery, processes
-from sparkopt.worker.frames import Frame, FrameBuffer, Kind
+from sparkopt.worker.evaluator_connection import EvaluatorConnection
+from sparkopt.worker.evaluator_socket import UNHEARD
+from sparkopt.worker.frames import Frame
 from sparkopt.worker.nursery_handle import NurseryEndedError, NurseryHandle
 
 _NURSERY_SECONDS: Final = 5.0
 """How long a nursery may take to do what it was told, or to see that its evaluator has ended."""
 
-_ANSWERS: Final = (Kind.RESULT, Kind.FAILURE)
+_TRIES: Final = 3
+"""How many evaluators in a row may die before they have read what they are to run."""
 
 
 class EvaluatorEnded(Exception):
@@ -37,62 +43,24 @@ class EvaluatorEnded(Exception):
     Attributes:
         status: its wait status.
         peak_memory: its largest resident set, in bytes; None if its parent, which would know, went with it.
+        fault: what it had sent, if it was killed for that.
     """
 
     def __init__(self, status: int, peak_memory: int | None) -> None:
         super().__init__(processes.describe_exit(status))
         self.status = status
         self.peak_memory = peak_memory
+        self.fault: str | None = None
+
+    @property
+    def unheard(self) -> bool:
+        """Whether it had an answer that it could neither send nor save."""
+        return os.WIFEXITED(self.status) and os.WEXITSTATUS(self.status) == UNHEARD
 
     @property
     def killed(self) -> bool:
         """Whether SIGKILL has ended it, which is what Linux ends those with that take too much memory."""
         return os.WIFSIGNALED(self.status) and os.WTERMSIG(self.status) == signal.SIGKILL
-
-
-class _Connection(asyncio.Protocol):
-    """The socket to one evaluator."""
-
-    def __init__(self) -> None:
-        loop = asyncio.get_running_loop()
-        self._buffer = FrameBuffer()
-        self._transport: asyncio.Transport | None = None
-        self._answer: asyncio.Future[Frame] = loop.create_future()
-        self._hear: Callable[[Frame], None] = lambda frame: None
-        self.closed: asyncio.Future[None] = loop.create_future()
-
-    async def ask(self, frame: Frame, hear: Callable[[Frame], None]) -> Frame:
-        self._hear = hear
-        self._answer = asyncio.get_running_loop().create_future()
-        self.say(frame)
-        return await self._answer
-
-    def say(self, frame: Frame) -> None:
-        assert self._transport is not None
-        self._transport.write(frame.encode())
-
-    def fail(self, error: Exception) -> None:
-        if not self._answer.done():
-            self._answer.set_exception(error)
-            self._answer.exception()
-
-    def abort(self) -> None:
-        if self._transport is not None:
-            self._transport.abort()
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        # uvloop's transports are not asyncio's, though they do the same.
-        self._transport = cast("asyncio.Transport", transport)
-
-    def data_received(self, data: bytes) -> None:
-        for frame in self._buffer.feed(data):
-            if frame.kind not in _ANSWERS:
-                self._hear(frame)
-            elif not self._answer.done():
-                self._answer.set_result(frame)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self.closed.set_result(None)
 
 
 class RunCancelled(Exception):
@@ -114,9 +82,11 @@ class Supervisor:
         self._output.start()
         self._loop = asyncio.get_running_loop()
         self._pid: int | None = None
-        self._evaluator: _Connection | None = None
-        self._ready: asyncio.Future[_Connection] = self._loop.create_future()
-        self._running: _Connection | None = None
+        self._evaluator: EvaluatorConnection | None = None
+        self._ready: asyncio.Future[EvaluatorConnection] = self._loop.create_future()
+        self._running: EvaluatorConnection | None = None
+        self._runs = 0
+        self._alive: int | None = None
         self._cancelled = False
         self._connecting: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -132,6 +102,7 @@ class Supervisor:
 
     def close(self) -> None:
         """Stop listening. Whoever made the nurseries buries them."""
+        self._stop_watching()
         self._done_in_time()
         self._pid = None
         if not self._forsaken:
@@ -159,15 +130,25 @@ class Supervisor:
         self._cancelled = False
         await self._output.begin(label)
         try:
-            connection = await asyncio.shield(self._ready)
-            if self._cancelled:
-                raise RunCancelled
-            self._running = connection
-            return await connection.ask(frame, hear)
-        except EvaluatorEnded:
-            if self._cancelled:
-                raise RunCancelled from None
-            raise
+            for tries_left in reversed(range(_TRIES)):
+                connection = await asyncio.shield(self._ready)
+                if self._cancelled:
+                    raise RunCancelled
+                self._running = connection
+                self._runs += 1
+                try:
+                    answer = await connection.ask(replace(frame, run=self._runs), hear)
+                except EvaluatorEnded:
+                    if self._cancelled:
+                        raise RunCancelled from None
+                    if connection.began or not tries_left:
+                        raise
+                    # It died of what an earlier trial had left in it, before it could read this one.
+                else:
+                    if "spent" in answer.header:
+                        self._retire()
+                    return answer
+            raise AssertionError
         finally:
             self._running = None
             self._output.end()
@@ -177,12 +158,17 @@ class Supervisor:
         if self._running is not None:
             self._running.say(frame)
 
+    def _retire(self) -> None:
+        """Have the nursery kill the evaluator of the moment; whoever wants one waits for the next."""
+        if self._ready.done():
+            self._ready = self._loop.create_future()
+            self._order(nursery.KILL)
+
     def cancel(self) -> None:
         """End the run of the moment: its evaluator is killed, and the next one started."""
         self._cancelled = True
-        if self._running is not None and self._ready.done():
-            self._ready = self._loop.create_future()
-            self._order(nursery.KILL)
+        if self._running is not None:
+            self._retire()
 
     # The nursery.
 
@@ -227,12 +213,14 @@ class Supervisor:
             self._pid = pid
             self._connecting = self._spawn(self._connect(pid, socket.socket(fileno=fds[0])))
         elif pid == self._pid:
+            self._stop_watching()
             self._done_in_time()
             self._pid = None
             self._spawn(self._replace(EvaluatorEnded(status, peak_kib * 1024)))
 
     def _replace_nursery(self) -> None:
         """Have the spare nursery take the place of one that is gone, or that does not do what it was told."""
+        self._stop_watching()
         self._done_in_time()
         self._loop.remove_reader(self._handle.control)
         evaluator, self._pid = self._pid, None
@@ -254,15 +242,33 @@ class Supervisor:
 
     async def _connect(self, pid: int, sock: socket.socket) -> None:
         sock.setblocking(False)
-        _, connection = await self._loop.create_connection(_Connection, sock=sock)
+        _, connection = await self._loop.create_connection(
+            lambda: EvaluatorConnection(self._handle.directory, self._retire), sock=sock
+        )
         self._evaluator = connection
         self._ready.set_result(connection)
         connection.closed.add_done_callback(lambda _: self._on_hangup(pid))
 
     def _on_hangup(self, pid: int) -> None:
-        """An evaluator that has hung up is of no more use, whether or not it has ended."""
-        if pid == self._pid:
+        """End an evaluator that has hung up, unless it lives and runs a trial: it saves its answer then."""
+        if pid != self._pid:
+            return
+        self._alive = _watch(pid) if self._running is not None else None
+        if self._alive is None:
             self._order(nursery.KILL)
+        else:
+            self._loop.add_reader(self._alive, self._on_hangup_and_end)
+
+    def _on_hangup_and_end(self) -> None:
+        """Have the nursery say so in time."""
+        self._stop_watching()
+        self._order(nursery.KILL)
+
+    def _stop_watching(self) -> None:
+        if self._alive is not None:
+            self._loop.remove_reader(self._alive)
+            os.close(self._alive)
+            self._alive = None
 
     async def _replace(self, ended: EvaluatorEnded) -> None:
         assert self._connecting is not None
@@ -273,7 +279,8 @@ class Supervisor:
             self._ready = self._loop.create_future()
         self._order(nursery.FORK)
         await connection.closed
-        connection.fail(ended)
+        ended.fault = connection.fault
+        connection.end(ended)
 
     def _give_up(self) -> None:
         self._forsaken = True
@@ -281,8 +288,16 @@ class Supervisor:
             "the process that starts its evaluators is gone or does nothing any more, and so is the spare one"
         )
         if self._evaluator is not None:
-            self._evaluator.fail(error)
+            self._evaluator.end(error)
         if self._ready.done():
             self._ready = self._loop.create_future()
         self._ready.set_exception(error)
         self._ready.exception()
+
+
+def _watch(pid: int) -> int | None:
+    """A descriptor that is readable when the process ends; None if it has ended, or the system has none."""
+    try:
+        return os.pidfd_open(pid)
+    except (AttributeError, OSError):
+        return None

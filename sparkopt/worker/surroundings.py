@@ -1,11 +1,15 @@
-"""What a trial finds around it in its process, and may change, but must not hand on to the next trial.
+"""Surroundings of a trial in its process, which it may change, but must not hand on to the next trial.
 
-    restored after each trial    working directory, environment, umask, signal handlers, blocked signals
+    put back after each trial    here: working directory, environment, umask, signal handlers, blocked signals
+                                 originals.py: functions and hooks of the standard library
+                                 interpreter.py: settings of the interpreter and its libraries
+                                 process_state.py: what the kernel keeps: limits, user, niceness, CPUs
     stopped after each trial     timers
     fresh before each trial      random states: every evaluator is a fork of one process, and would draw
                                  the same numbers as the others
 
-What has not changed is not set again: this is done for every trial, and most change nothing.
+What has not changed is not set again: this is done for every trial, and most change nothing. What cannot be
+put back is said, and ends the evaluator after its answer.
 """
 
 from __future__ import annotations
@@ -22,6 +26,10 @@ from _signal import getsignal  # type: ignore[import-not-found]
 from collections.abc import Mapping
 from typing import Any, Final
 
+from sparkopt.worker.interpreter import Interpreter
+from sparkopt.worker.originals import Originals
+from sparkopt.worker.process_state import ProcessState
+
 _LINUX: Final = sys.platform == "linux"
 _TIMERS: Final = (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF)
 _TRIES: Final = 8
@@ -36,6 +44,7 @@ class Surroundings:
 
     def __init__(self) -> None:
         self._directory = _directory()
+        self._variables = os.environ
         self._environment = dict(os.environ)
         self._undecoded = dict(_undecoded_environment())
         self._umask = os.umask(0o077)  # it cannot be read without being set
@@ -47,16 +56,27 @@ class Surroundings:
             number: handler for number, handler in handlers.items() if handler is not None
         }
         self._blocked = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+        self._originals = Originals()
+        self._interpreter = Interpreter()
+        self._process = ProcessState()
 
-    def restore(self) -> None:
-        """Undo what was changed since. Never raises; what cannot be undone stays as it is."""
+    def restore(self) -> list[str]:
+        """Undo what was changed since. Never raises.
+
+        Returns:
+            What could not be undone, and stays as it is.
+        """
         for _ in range(_TRIES):
             with contextlib.suppress(BaseException):  # a handler that the trial left may be called once more
+                self._originals.put_back()  # the first: the others call these functions
                 self._restore_signals()
+                kept = self._process.put_back()
                 self._restore_environment()
                 self._restore_directory()
                 os.umask(self._umask)
-                return
+                kept += self._interpreter.put_back()
+                return kept
+        return ["what it had found"]
 
     def _restore_signals(self) -> None:
         # In this order: nothing is due any more, then nothing of the trial's is called, then signals come.
@@ -73,6 +93,8 @@ class Surroundings:
         signal.pthread_sigmask(signal.SIG_SETMASK, self._blocked)
 
     def _restore_environment(self) -> None:
+        if os.environ is not self._variables:
+            os.environ = self._variables  # noqa: B003 - an objective has put another in its place
         if _undecoded_environment() == self._undecoded:
             return
         for name in os.environ.keys() - self._environment.keys():

@@ -28,7 +28,7 @@ from typing import Any, Final
 
 from sparkopt.errors import SparkoptError
 from sparkopt.wire import convert  # noqa: F401 - with it the messages and the core's words
-from sparkopt.worker import outbox, processes  # noqa: F401
+from sparkopt.worker import descriptors, outbox, processes  # noqa: F401
 from sparkopt.worker.nursery_handle import NurseryEndedError, NurseryHandle
 from sparkopt.worker.spec import Birth, WorkerSpec
 
@@ -123,6 +123,8 @@ def _live(spec: WorkerSpec, slot: int, birth: Birth) -> tuple[_Said, str | None]
     def process_a() -> None:
         os.close(leash_holder)
         os.close(report)
+        # Spark's sockets to the JVM among them.
+        descriptors.let_go_of_all_but({*descriptors.STANDARD, leash, report_writer})
         answer = _work(spec, slot, birth, directory, leash, report_writer)
         with contextlib.suppress(BrokenPipeError):  # the barrier task may be gone
             os.set_blocking(report_writer, True)
@@ -173,7 +175,7 @@ def _work(
     os.setsid()
     processes.wake_with_parent()
     processes.adopt_orphans()
-    nursery = NurseryHandle(directory, private=(leash, report))
+    nursery = NurseryHandle(directory)
     os.set_blocking(report, False)
     try:
         # Only now: grpc must not be loaded when the nursery is forked.

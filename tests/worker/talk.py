@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 libc = ctypes.CDLL(None)
@@ -64,8 +65,10 @@ def mistreat_the_streams(deed):
         print("\udcff", file=sys.stderr)
 
 
-def pipes(_):
-    """Which pipes this process has, by file descriptor."""
-    names = sorted(Path("/proc/self/fd").iterdir())
-    targets = {int(name.name): str(name.readlink()) for name in names if name.is_symlink()}
-    return {number: target for number, target in targets.items() if target.startswith("pipe:")}
+def descriptors(_):
+    """What this process has open, by file descriptor, but for the directory that says so."""
+    found = {}
+    for path in Path("/proc/self/fd").iterdir():
+        with suppress(FileNotFoundError):
+            found[int(path.name)] = str(path.readlink())
+    return found

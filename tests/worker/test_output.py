@@ -84,12 +84,18 @@ def test_what_a_trial_does_to_the_streams_ends_with_it(evaluate, capfd, deed):
     assert capfd.readouterr().err == "[trial 2] out\n[trial 2] \\udcff\n"
 
 
-def test_an_evaluator_has_no_other_end_of_any_pipe(evaluate):
-    evaluate.use(talk.pipes)
+def test_an_evaluator_has_its_streams_and_its_socket_and_nothing_else(evaluate):
+    evaluate.use(talk.descriptors)
     (answer,) = evaluate("look")
-    pipes = answer.load()
-    assert set(pipes) <= {0, 1, 2}
-    assert pipes[1] == pipes[2]
+    found = answer.load()
+    pipes = {number for number, target in found.items() if target.startswith("pipe:")}
+    sockets = {number for number, target in found.items() if target.startswith("socket:")}
+    assert {1, 2} < pipes
+    assert len({found[number] for number in pipes}) == 1
+    (kept,), (home,) = pipes - {1, 2}, sockets
+    assert min(kept, home) > 900
+    others = {target for number, target in found.items() if number not in pipes | sockets}
+    assert others == {os.devnull}
 
 
 # Lines.

@@ -12,6 +12,7 @@ from evaluations import Request
 from sparkopt.errors import TrialError
 from sparkopt.wire.report_kinds import ReportKind
 from sparkopt.wire.v1 import trial_pb2
+from sparkopt.worker.evaluator_socket import EvaluatorSocket
 from sparkopt.worker.frames import Frame
 from sparkopt.worker.outbox import Outbox
 from sparkopt.worker.reports import Reporter, ReportingObjective
@@ -27,6 +28,16 @@ class Keeps(ReportingObjective):
 
 
 @pytest.fixture
+def ends(tmp_path):
+    """An evaluator's end of a socket, and process A's."""
+    ours, theirs = socket.socketpair()
+    sock = EvaluatorSocket(ours, tmp_path)
+    with theirs:
+        yield sock, theirs
+    sock.close()
+
+
+@pytest.fixture
 def keeps(tmp_path):
     path = tmp_path / "keeps"
     path.write_bytes(cloudpickle.dumps(Keeps()))
@@ -38,7 +49,7 @@ class TestEvaluator:
         (answer,) = evaluate(Request(keeps, {"a": 1}))
         assert answer.load() == {"a": 1}
         ((kind, header, payload),) = answer.heard
-        assert (kind, header) == ("REPORT", {"report": "attachment", "name": "name"})
+        assert (kind, header) == ("REPORT", {"report": "attachment", "name": "name", "id": 1})
         assert pickle.loads(payload) == {"a": 1}
 
     def test_a_reporter_does_not_outlive_its_trial(self, evaluate, keeps):
@@ -49,19 +60,20 @@ class TestEvaluator:
         assert "after its trial had ended" in second.header["message"]
         assert second.heard == []
 
-    def test_what_does_not_pickle_is_the_objectives_error(self, tmp_path):
-        ours, theirs = socket.socketpair()
-        with ours, theirs, pytest.raises(TypeError, match="cannot pickle"):
+    def test_what_does_not_pickle_is_the_objectives_error(self, ends, tmp_path):
+        ours, theirs = ends
+        with pytest.raises(TypeError, match="cannot pickle"):
             Reporter(
                 ours, lambda kind, header, value: Frame(kind, header, pickle.dumps(value)), tmp_path
-            ).report(ReportKind.CHECKPOINT, ours)
+            ).report(ReportKind.CHECKPOINT, theirs)
 
-    def test_a_worker_that_is_gone(self, tmp_path):
-        ours, theirs = socket.socketpair()
+    def test_a_worker_that_is_gone(self, ends, tmp_path):
+        ours, theirs = ends
         theirs.shutdown(socket.SHUT_WR)
         reporter = Reporter(ours, lambda kind, header, value: Frame(kind, header), tmp_path)
-        with ours, theirs, pytest.raises(TrialError, match="this worker is being ended"):
+        with pytest.raises(TrialError, match="this worker is being ended"):
             reporter.report(ReportKind.CHECKPOINT, 1)
+        reporter.close()
 
     @pytest.mark.parametrize(("timed", "heard"), [(True, ["STARTED"]), (False, [])])
     def test_it_says_when_the_time_begins_to_run_if_asked(self, evaluate, timed, heard):
@@ -135,14 +147,13 @@ class TestOutbox:
         assert outbox.has_room("slow")
 
 
-def test_a_question_to_a_worker_that_is_gone_fails_at_once(tmp_path):
-    ours, theirs = socket.socketpair()
+def test_a_question_to_a_worker_that_is_gone_fails_at_once(ends, tmp_path):
+    ours, theirs = ends
     reporter = Reporter(ours, lambda kind, header, value: Frame(kind, header), tmp_path)
-    with ours, theirs:
-        theirs.shutdown(socket.SHUT_WR)
-        with pytest.raises(TrialError, match="this worker is being ended"):
-            reporter.ask("anything")
-        theirs.close()
-        with pytest.raises(TrialError, match="this worker is being ended"):
-            reporter.ask("anything")
-        reporter.close()
+    theirs.shutdown(socket.SHUT_WR)
+    with pytest.raises(TrialError, match="this worker is being ended"):
+        reporter.ask("anything")
+    theirs.close()
+    with pytest.raises(TrialError, match="this worker is being ended"):
+        reporter.ask("anything")
+    reporter.close()

@@ -101,7 +101,8 @@ class Process:
             failed = False
         finally:
             self._reporter = None
-            if self._session is not None:
+            # A process that the objective has forked has nothing to end: the run is its parent's.
+            if self._session is not None and not reporter.in_child:
                 from sparkopt.tracking.trial.session import tell
 
                 try:

@@ -52,6 +52,17 @@ class Line:
         self._reporter = reporter
         self.directory = reporter.directory
 
+    def refuse_children(self) -> None:
+        """Raise unless this is the trial's own process.
+
+        Raises:
+            MlflowException: in a process that the objective has forked: what it logs would not arrive.
+        """
+        try:
+            self._reporter.refuse_children("a call of MLflow")
+        except TrialError as error:
+            raise _unreachable(error) from None
+
     def ask(self, method: str, body: bytes | Path = b"") -> bytes | Path:
         """See :meth:`Reporter.ask`.
 
@@ -64,7 +75,7 @@ class Line:
         except RelayError as error:
             raise MlflowException(error.message, _code(error.code)) from None
         except (TrialError, RequestFailedError) as error:
-            raise MlflowException(f"MLflow cannot be reached: {error}", INTERNAL_ERROR) from error
+            raise _unreachable(error) from error
 
     def ask_for_bytes(self, method: str, body: bytes = b"") -> bytes:
         """The answer in memory, however it came."""
@@ -105,10 +116,11 @@ class RelayStore(RestStore):
         """The way to the driver.
 
         Raises:
-            MlflowException: between trials.
+            MlflowException: between trials, and in processes that the objective has forked.
         """
         if self._line is None:
             raise MlflowException("this tracking store is only there while a trial runs")
+        self._line.refuse_children()
         return self._line
 
     # The trial's own run and experiment.
@@ -126,9 +138,12 @@ class RelayStore(RestStore):
         return self._run
 
     def _ask_for_the_run(self) -> Experiment:
+        if self._experiment is not None:
+            return self._experiment
+        line = self.line  # before the lock, which a child may have inherited locked
         with self._lock:
             if self._experiment is None:
-                run, experiment = messages.part(self.line.ask_for_bytes(messages.RUN))
+                run, experiment = messages.part(line.ask_for_bytes(messages.RUN))
                 self._run = Run.from_proto(service_pb2.Run.FromString(run))
                 self._given = dict(self._run.data.params)
                 self._unchanged = True
@@ -239,6 +254,8 @@ class RelayStore(RestStore):
 
     def flush(self) -> None:
         """Send what is buffered, and wait until it is written."""
+        if self._line is not None:
+            self._line.refuse_children()
         self._buffer.flush()
 
     def _send(self, message: service_pb2.LogBatch) -> None:
@@ -279,6 +296,10 @@ class RelayStore(RestStore):
 
     def _no_host(self) -> NoReturn:
         raise not_relayed("this")
+
+
+def _unreachable(error: Exception) -> MlflowException:
+    return MlflowException(f"MLflow cannot be reached: {error}", INTERNAL_ERROR)
 
 
 def _same(one: str, other: str) -> bool:

@@ -1,0 +1,91 @@
+"""Checks of the frames that an evaluator sends: process A relies on nothing else in them.
+
+An objective can write to any descriptor of its process, so that anything may come out of the socket.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final, TypeAlias
+
+from sparkopt.wire.report_kinds import ReportKind
+from sparkopt.worker.frames import Frame, FrameError, Kind
+
+ANSWERS: Final = frozenset({Kind.RESULT, Kind.FAILURE})
+"""They end a run."""
+
+QUESTIONS: Final = frozenset({Kind.REPORT, Kind.REQUEST})
+"""The evaluator sends none before the last one has its reply."""
+
+_MOST_THREADS: Final = 2**31 - 1
+_MOST_QUESTIONS: Final = 2**63 - 1
+_REPORTS: Final = frozenset(kind.value for kind in ReportKind)
+
+
+def _is_text(value: Any) -> bool:
+    """Whether the value is text that a message takes."""
+    if type(value) is not str:
+        return False
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _is_duration(value: Any) -> bool:
+    return type(value) in (float, int) and 0 <= value < math.inf
+
+
+def _is_loss(value: Any) -> bool:
+    return value is None or type(value) is float
+
+
+def _is_count(value: Any) -> bool:
+    return type(value) is int and 0 <= value <= _MOST_THREADS
+
+
+def _is_id(value: Any) -> bool:
+    return type(value) is int and 0 < value <= _MOST_QUESTIONS
+
+
+def _is_report(value: Any) -> bool:
+    return type(value) is str and value in _REPORTS
+
+
+_Fields: TypeAlias = "dict[str, Callable[[Any], bool]]"
+
+_FIELDS: Final[dict[Kind, _Fields]] = {
+    Kind.RESULT: {"seconds": _is_duration, "threads": _is_count, "loss": _is_loss},
+    Kind.FAILURE: {"seconds": _is_duration, "type": _is_text, "message": _is_text, "traceback": _is_text},
+    Kind.STARTED: {},
+    Kind.REPORT: {"id": _is_id, "report": _is_report, "name": _is_text},
+    Kind.REQUEST: {"id": _is_id, "method": _is_text},
+}
+
+
+def check(frame: Frame, directory: Path) -> None:
+    """Refuse a frame that no evaluator sends.
+
+    Args:
+        frame: from an evaluator.
+        directory: where evaluators put payloads that are too large.
+
+    Raises:
+        FrameError: saying what is wrong with it.
+    """
+    fields = _FIELDS.get(frame.kind)
+    if fields is None:
+        raise FrameError(f"no evaluator sends a {frame.kind.name}")
+    header = frame.header
+    for name, is_good in fields.items():
+        if name not in header or not is_good(header[name]):
+            found = repr(header[name])[:60] if name in header else "missing"
+            raise FrameError(f"the field {name!r} of a {frame.kind.name} is {found}")
+    if "spent" in header and not _is_text(header["spent"]):
+        raise FrameError("the field 'spent' is no text")
+    file = header.get("file")
+    if file is not None and (type(file) is not str or "\0" in file or Path(file).parent != directory):
+        raise FrameError(f"the field 'file' is {file!r:.200}, which is not in {directory}")

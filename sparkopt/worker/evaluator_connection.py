@@ -1,0 +1,156 @@
+"""Process A's end of the socket to one evaluator.
+
+    ask(frame) ──▶ socket ──▶ B ──▶ socket ──▶ checked ──▶ reports and requests: hear
+                                                       ├──▶ the answer: what ask returns
+                                                       └──▶ anything else: fault, once, and nothing after it
+
+What comes is checked before anything believes it: the magic, the sizes, the types of the fields, the number
+of the run, and whether it is the evaluator's turn. An evaluator whose socket says anything else is not to be
+trusted with another trial, whoever wrote it: the supervisor kills it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import cast
+
+from sparkopt.wire.limits import INLINE_BYTES
+from sparkopt.worker import answers
+from sparkopt.worker.answers import ANSWERS, QUESTIONS
+from sparkopt.worker.evaluator_socket import answer_file
+from sparkopt.worker.frames import HEADER_BYTES, Frame, FrameBuffer, FrameError
+
+
+class EvaluatorConnection(asyncio.Protocol):
+    """The socket to one evaluator.
+
+    Attributes:
+        closed: done when the socket is closed, from either end.
+        fault: what has come that no evaluator sends; None if nothing has.
+
+    Args:
+        directory: where evaluators put payloads that are too large.
+        on_fault: called when there is a fault.
+    """
+
+    def __init__(self, directory: Path, on_fault: Callable[[], None]) -> None:
+        loop = asyncio.get_running_loop()
+        self._directory = directory
+        self._on_fault = on_fault
+        self._buffer = FrameBuffer()
+        self._transport: asyncio.Transport | None = None
+        self._answer: asyncio.Future[Frame] = loop.create_future()
+        self._hear: Callable[[Frame], None] = lambda frame: None
+        self._run: int | None = None
+        self._timed = False
+        self._question: int | None = None
+        self._asked = 0
+        self._unread = False
+        self.closed: asyncio.Future[None] = loop.create_future()
+        self.fault: str | None = None
+
+    @property
+    def began(self) -> bool:
+        """Whether the evaluator may have read the run that it was asked for.
+
+        The kernel resets a socket that is closed before everything in it was read.
+        """
+        return not self._unread
+
+    async def ask(self, frame: Frame, hear: Callable[[Frame], None]) -> Frame:
+        """Send a RUN and wait for its answer.
+
+        Args:
+            frame: with the number of the run.
+            hear: takes what else the evaluator says before it answers.
+        """
+        self._hear = hear
+        self._run, self._timed, self._question, self._asked = frame.run, frame.header["timed"], None, 0
+        self._answer = asyncio.get_running_loop().create_future()
+        self._write(frame)
+        return await self._answer
+
+    def say(self, frame: Frame) -> None:
+        """Reply to the question of the moment, if there is one."""
+        if self._run is not None and self._question is not None:
+            reply = Frame(frame.kind, {**frame.header, "id": self._question}, frame.payload, self._run)
+            self._question = None
+            self._write(reply)
+
+    def _write(self, frame: Frame) -> None:
+        assert self._transport is not None
+        if not self._transport.is_closing():
+            self._transport.write(frame.encode())
+
+    def end(self, error: Exception) -> None:
+        """The evaluator's process has ended: without an answer, unless it has left that in a file."""
+        if self._answer.done():
+            return
+        saved = self._saved() if self.fault is None else None
+        if saved is not None:
+            self._answer.set_result(saved)
+        else:
+            self._answer.set_exception(error)
+            self._answer.exception()
+
+    def _saved(self) -> Frame | None:
+        """The answer that the evaluator has put into a file, as it could not send it."""
+        if self._run is None:
+            return None
+        path = answer_file(self._directory, self._run)
+        try:
+            with path.open("rb") as file:
+                data = file.read(HEADER_BYTES + 2 * INLINE_BYTES)
+            path.unlink()
+            (frame,) = FrameBuffer().feed(data)
+            answers.check(frame, self._directory)
+        except (OSError, ValueError, FrameError):
+            return None
+        return frame if frame.kind in ANSWERS and frame.run == self._run else None
+
+    def abort(self) -> None:
+        """Close the socket."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep the transport."""
+        # uvloop's transports are not asyncio's, though they do the same.
+        self._transport = cast("asyncio.Transport", transport)
+
+    def data_received(self, data: bytes) -> None:
+        """Take what the evaluator says; nothing more after a fault."""
+        if self.fault is not None:
+            return
+        try:
+            for frame in self._buffer.feed(data):
+                self._take(frame)
+        except FrameError as error:
+            self.fault = str(error)
+            self._on_fault()
+
+    def _take(self, frame: Frame) -> None:
+        answers.check(frame, self._directory)
+        if self._run is None or frame.run != self._run:
+            now = "nothing runs" if self._run is None else f"run {self._run} is under way"
+            raise FrameError(f"a {frame.kind.name} belongs to run {frame.run}, and {now}")
+        if frame.kind in ANSWERS:
+            self._run = None
+            self._answer.set_result(frame)
+            return
+        if frame.kind in QUESTIONS:
+            if self._question is not None or frame.header["id"] <= self._asked:
+                raise FrameError(f"a {frame.kind.name} came before its turn")
+            self._question = self._asked = frame.header["id"]
+        else:
+            if not self._timed:
+                raise FrameError(f"a {frame.kind.name} came twice, or was not asked for")
+            self._timed = False
+        self._hear(frame)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Note that nothing more comes, and whether everything was read."""
+        self._unread = isinstance(exc, ConnectionResetError) and not self._asked
+        self.closed.set_result(None)

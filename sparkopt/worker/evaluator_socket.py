@@ -1,0 +1,137 @@
+"""B's end of the socket to process A, which only the evaluator's own process uses.
+
+    RUN ──▶ next_run ──▶ the objective ──▶ exchange ──▶ REPORT, REQUEST ──▶ A ──▶ REPORTED, REPLY
+                                      └──▶ answer ──▶ RESULT, FAILURE ──▶ A
+                                               └── the socket is gone? ──▶ a file that A looks for
+
+A child that the objective forks has no such socket: its descriptor leads nowhere there. The descriptor has a
+high number, so that an objective that closes the first hundred does not meet it. One that closes all of them
+has its answer saved in a file, and the evaluator ends, which A sees.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from contextlib import suppress
+from os import getpid
+from pathlib import Path
+from typing import Final
+
+from sparkopt.errors import TrialError
+from sparkopt.worker.descriptors import out_of_the_way
+from sparkopt.worker.frames import Frame, FrameError, Kind, receive
+
+# Bound here: what an objective puts into their module instead changes nothing.
+_open, _write, _close, _dup2 = os.open, os.write, os.close, os.dup2
+_NOTHING: Final = (os.devnull, os.O_RDWR | os.O_CLOEXEC)
+_NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+
+UNHEARD: Final = 117
+"""The exit code of an evaluator whose answer could neither be sent nor saved."""
+
+
+def answer_file(directory: Path, run: int) -> Path:
+    """Where the answer to a run is, if it could not be sent."""
+    return directory / f"answer-{run}"
+
+
+class EvaluatorSocket:
+    """The way to process A. Made once in an evaluator's process.
+
+    Attributes:
+        run: the number of the run of the moment.
+        descriptor: the socket's.
+
+    Args:
+        sock: to process A; it goes over to this object.
+        directory: where an answer is saved that cannot be sent.
+    """
+
+    def __init__(self, sock: socket.socket, directory: Path) -> None:
+        self.descriptor = out_of_the_way(sock.detach())
+        self.run = 0
+        self._socket = socket.socket(fileno=self.descriptor)
+        self._directory = directory
+        self._sendall, self._recv = self._socket.sendall, self._socket.recv
+        self._process = getpid()
+        os.register_at_fork(after_in_child=self._let_go)
+
+    def _let_go(self) -> None:
+        self._process = 0
+        if self._socket.fileno() < 0:
+            return
+        with suppress(OSError):
+            nothing = _open(*_NOTHING)
+            _dup2(nothing, self.descriptor, False)
+            _close(nothing)
+
+    def close(self) -> None:
+        """Hang up."""
+        self._socket.close()
+
+    @property
+    def in_child(self) -> bool:
+        """Whether this is a process that the objective has forked."""
+        return getpid() != self._process
+
+    def next_run(self) -> Frame | None:
+        """Wait for a RUN; None when process A has closed the socket.
+
+        Raises:
+            FrameError: if something else comes.
+        """
+        frame = receive(self._recv)
+        if frame is not None:
+            if frame.kind is not Kind.RUN:
+                raise FrameError(f"a {frame.kind.name} came where a RUN was due")
+            self.run = frame.run
+        return frame
+
+    def send(self, frame: Frame) -> None:
+        """Send a frame that wants no reply.
+
+        Raises:
+            OSError: if the socket is gone.
+        """
+        self._sendall(frame.encode())
+
+    def exchange(self, frame: Frame) -> Frame:
+        """Send a question and wait for the reply. One at a time.
+
+        Raises:
+            TrialError: if process A does not answer any more.
+        """
+        try:
+            self._sendall(frame.encode())
+            reply = receive(self._recv)
+        except (OSError, FrameError):
+            reply = None
+        if reply is None or reply.run != frame.run or reply.header.get("id") != frame.header["id"]:
+            raise TrialError("this worker is being ended, or the objective has closed its connection")
+        return reply
+
+    def answer(self, frame: Frame) -> bool:
+        """Send the answer to the run of the moment, or save it for process A.
+
+        Returns:
+            Whether it was sent. If it was not this process is to end: process A looks for the file then.
+
+        Raises:
+            OSError: if it can neither be sent nor saved.
+        """
+        data = frame.encode()
+        try:
+            self._sendall(data)
+        except OSError:
+            self._save(data)
+            return False
+        return True
+
+    def _save(self, data: bytes) -> None:
+        file = _open(str(answer_file(self._directory, self.run)), _NEW, 0o600)
+        try:
+            while data:
+                data = data[_write(file, data) :]
+        finally:
+            _close(file)

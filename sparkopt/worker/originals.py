@@ -1,0 +1,86 @@
+"""Functions and hooks of the standard library that a trial may replace, and that are put back after it.
+
+The evaluator has bound most of what it calls before the objective is loaded. What it calls in turn looks its
+names up when it runs (``len``, ``open``, ``os.write``), and so does the next trial.
+"""
+
+from __future__ import annotations
+
+import builtins
+import json
+import os
+import pickle
+import random
+import signal
+import struct
+import sys
+import tempfile
+import threading
+import time
+import traceback
+import warnings
+from collections.abc import Callable
+from operator import itemgetter
+from typing import Any, Final
+
+_OTHERS: Final = frozenset({"copyright", "credits", "exit", "help", "license", "quit"})
+"""Names in builtins that are for people at a prompt."""
+
+_WATCHED: Final = (
+    (
+        builtins,
+        [
+            name
+            for name in vars(builtins)
+            if name[0].islower() and name.isidentifier() and name not in _OTHERS
+        ],
+    ),
+    (json, ["dump", "dumps", "load", "loads"]),
+    (os, ["_exit", "chdir", "close", "dup2", "fdopen", "getcwd", "getpid", "kill", "open", "read"]),
+    (os, ["umask", "unlink", "urandom", "write"]),
+    (pickle, ["Pickler", "Unpickler", "dump", "dumps", "load", "loads"]),
+    (random, ["random", "seed"]),
+    (signal, ["pthread_sigmask", "setitimer", "signal"]),
+    (struct, ["Struct", "pack", "unpack"]),
+    (sys, ["argv", "exc_info", "excepthook", "exit", "meta_path", "modules", "path", "path_hooks", "stdin"]),
+    (sys, ["unraisablehook"]),
+    (tempfile, ["mkstemp", "tempdir"]),
+    (threading, ["excepthook"]),
+    (time, ["monotonic", "perf_counter", "time"]),
+    (traceback, ["format_exception"]),
+    (warnings, ["showwarning", "warn"]),
+)
+
+_zip: Final = zip
+"""Bound here, as this must work whatever builtins hold."""
+
+
+class Originals:
+    """What these names stand for when this is made."""
+
+    def __init__(self) -> None:
+        self._watched: list[tuple[dict[str, Any], Callable[[Any], tuple[Any, ...]], tuple[Any, ...]]] = []
+        self._names: list[tuple[str, ...]] = []
+        for module, wanted in _WATCHED:
+            namespace = vars(module)
+            names = tuple(name for name in wanted if name in namespace)
+            # Two at least, or a getter would not return a tuple.
+            get: Callable[[Any], tuple[Any, ...]] = itemgetter(*names, "__name__")
+            self._watched.append((namespace, get, get(namespace)))
+            self._names.append(names)
+
+    def put_back(self) -> None:
+        """Undo what was replaced or deleted since."""
+        for namespace, get, originals in self._watched:
+            try:
+                if get(namespace) == originals:
+                    continue
+            except KeyError:
+                pass
+            self._put_all_back()
+            return
+
+    def _put_all_back(self) -> None:
+        for (namespace, _, originals), names in _zip(self._watched, self._names):
+            for name, original in _zip(names, originals):
+                namespace[name] = original
