@@ -1,8 +1,8 @@
-"""B's standard streams: 1 and 2 are the pipe to A, so that what is printed and what is logged keep their order.
+"""B's standard streams: 1 and 2 are the pipe to A, so that what is printed and logged keeps its order.
 
 Whatever writes to the file descriptors 1 and 2 is on that pipe: Python, C libraries, subprocesses. Nothing
-comes out of descriptor 0. A trial may close them or lead them elsewhere. The next one finds them as they were,
-as duplicates are kept under high numbers.
+comes out of descriptor 0. A trial may close them or lead them elsewhere. The next one finds them as they
+were, as duplicates are kept under high numbers.
 """
 
 from __future__ import annotations
