@@ -160,12 +160,9 @@ class Rig:
             given.write_bytes(pickle.dumps((spec, slot)))
             last_words = self.directory / f"stderr-{slot}"
             with given.open("rb") as stdin, last_words.open("wb") as stderr:
+                # Its standard output is what A and the nurseries keep: they let go of everything else.
                 process = subprocess.Popen(
-                    [sys.executable, "-c", WORKER],
-                    stdin=stdin,
-                    stderr=stderr,
-                    env=environment,
-                    pass_fds=[held],
+                    [sys.executable, "-c", WORKER], stdin=stdin, stdout=held, stderr=stderr, env=environment
                 )
             os.close(held)
             self._last_words[process.pid] = last_words
@@ -184,7 +181,7 @@ class Rig:
         return self._last_words[worker.pid].read_text()
 
     def wait_for_the_end_of_all(self, worker: subprocess.Popen) -> None:
-        """Wait until a worker's task, process A, nursery, evaluator and all that these forked are gone."""
+        """Wait until a worker's task, A and nurseries are gone, and with them their evaluators."""
         holders = self._held[worker.pid]
         assert select.select([holders], [], [], SECONDS)[0], "processes are left"
         assert os.read(holders, 1) == b""
