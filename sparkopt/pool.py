@@ -229,7 +229,7 @@ class WorkerPool:
 
         Args:
             objective: pickled.
-            max_attempts: how many workers a trial may take down before it is recorded as lost.
+            max_attempts: how many workers may be lost while they run a trial before it is recorded as lost.
             trial_timeout: seconds that a trial may take before it is killed and fails; None for any.
             recorder: hears of everything before the study does, in the coordinator's thread.
 
@@ -266,7 +266,7 @@ class WorkerPool:
                 it, and for ``hp.choice`` the index of the option; the objective gets what the space makes of
                 that, as with ``fmin``.
             trial_timeout: seconds that a trial may take before it is killed and fails; None for any.
-            max_attempts: how many workers a trial may take down before it is recorded as lost.
+            max_attempts: how many workers may be lost while they run a trial before it is recorded as lost.
             name: of the study, unique within the pool: letters, digits and ``_.-``. By default a new one.
 
         Raises:
@@ -337,7 +337,12 @@ class WorkerPool:
                         " the same trials goes on from them."
                     )
                 )
-            coordinator.tell(events.GangEnded(number, generation, ending.reason))
+
+            def tell() -> None:
+                lost = coordinator.identities.in_slots(number, ending.slots)
+                coordinator.step(events.GangEnded(number, generation, ending.reason, lost))
+
+            coordinator.post(tell)
 
         def room() -> int | None:
             # At first the slots have just been counted; when a gang is launched again, some may have gone.

@@ -58,7 +58,7 @@ class SparkTrials(base.Trials):  # type: ignore[misc]
             trial has failed. None for any.
         pool: an open :class:`~sparkopt.WorkerPool` whose workers to use; by default each ``fmin`` has its
             own. Session, parallelism and profile are the pool's then, and so is control.
-        max_attempts: how many workers a trial may take down with it before it is recorded as failed.
+        max_attempts: how many workers may be lost while they run a trial before it is recorded as failed.
         journal: a file that survives a crash of the driver. The same ``fmin`` with the same journal goes on
             where it stopped: what had finished does not run again.
         tracking: whether to log the search to MLflow; None for yes, unless the Spark setting

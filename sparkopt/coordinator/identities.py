@@ -6,10 +6,12 @@ All workers have the same token. A worker's key is its own, so that none can spe
 from __future__ import annotations
 
 import hmac
+from collections.abc import Collection
 
 from sparkopt.core.machine import Machine
 from sparkopt.errors import ImpostorError, UnknownWorkerError
 from sparkopt.wire.v1 import worker_pb2
+from sparkopt.worker.spec import slot_of
 
 
 class Identities:
@@ -39,6 +41,11 @@ class Identities:
         self._keys = {name: key for name, key in self._keys.items() if name in workers}
         if hello.worker in workers:
             self._keys.setdefault(hello.worker, hello.key)
+
+    def in_slots(self, gang: int, slots: Collection[int]) -> tuple[str, ...]:
+        """The names of a gang's workers in these slots, in whichever of their lives."""
+        workers = self._machine.workers.items()
+        return tuple(name for name, worker in workers if worker.gang == gang and slot_of(name) in slots)
 
     def check_call(self, name: str, key: str) -> None:
         """Whether a call is of a worker that is here.

@@ -29,11 +29,16 @@ class GangProgressed:
 
 @dataclass(frozen=True, slots=True)
 class GangEnded:
-    """A gang's barrier job ended: all its workers are gone at once."""
+    """A gang's barrier job ended: all its workers are gone at once.
+
+    ``lost`` names those whose loss has ended it, as far as that is known. Otherwise those count as lost that
+    could not be reached when it ended.
+    """
 
     gang: int
     generation: int
     reason: str
+    lost: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +81,7 @@ class Heartbeat:
 
 @dataclass(frozen=True, slots=True)
 class TrialsSubmitted:
-    """A study proposes trials. A trial may take at most ``max_attempts`` workers down with it."""
+    """A study proposes trials. A trial is lost once ``max_attempts`` workers were lost while they ran it."""
 
     study: str
     tids: tuple[int, ...]

@@ -5,13 +5,18 @@
     that ends while the pool is ending                    closed
     that ends when it is not needed for what is left      asleep: launched again at once when it is needed
     whose first launch ends without a worker              given up
-    that ends after ``max_relaunches`` relaunches,        given up
-      and no trial has settled meanwhile
-    that ends otherwise                                   launched again after a wait, which doubles with each
-                                                            relaunch without a trial settled
+    that ends with a worker that ran a trial,             launched again after a wait
+      which is charged for it
+    that ends otherwise, and has done so                  given up
+      ``max_relaunches`` times, and no trial has
+      settled meanwhile
+    that ends otherwise                                   launched again after a wait
     that has no worker when its time to start is over:    given up
       so long after its last progress, a task that Spark
       has started or another gang's first worker
+
+The wait doubles with each relaunch without a trial settled. A trial that takes its worker down every time is
+charged every time, and so settles as lost: the gang outlives it, and with the gang the trials beside it.
 
 When one is given up and no other goes on, those that sleep are launched again; if none does, the pool is
 lost. Trials and workers are the business of :class:`~sparkopt.core.machine.Machine`, which says what
@@ -22,11 +27,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
+from typing import Final
 
 from sparkopt.core.commands import Command, RelaunchGang
 from sparkopt.core.records import Gang, Policy
 from sparkopt.core.states import GangInput, GangState
 from sparkopt.core.transitions import GANG, move
+
+_DOUBLINGS: Final = 30
+"""How often the wait doubles at most: a number that any limit of it is below."""
 
 
 class Gangs(Mapping[int, Gang]):
@@ -105,9 +114,17 @@ class Gangs(Mapping[int, Gang]):
                 each.progressed = now
         gang.state = move(GANG, gang.state, GangInput.JOIN)
 
-    def settled(self, number: int) -> None:
-        """A worker has settled a trial: the next relaunch of its gang is the first in a row."""
-        self._records[number].relaunches = 0
+    def settled(self, number: int, lost: bool) -> None:
+        """A worker has settled a trial: the next relaunch of its gang is the first in a row.
+
+        Args:
+            number: the gang's.
+            lost: whether the trial has settled as lost, with which only the wait begins anew.
+        """
+        gang = self._records[number]
+        gang.relaunches = 0
+        if not lost:
+            gang.unexplained = 0
 
     def ended(
         self,
@@ -117,6 +134,7 @@ class Gangs(Mapping[int, Gang]):
         ending: bool,
         left: int | None,
         sent_away: bool,
+        explained: bool,
         out: list[Command],
     ) -> str | None:
         """The current generation of a gang ended.
@@ -128,6 +146,7 @@ class Gangs(Mapping[int, Gang]):
             ending: whether the pool drains or has shut down.
             left: how many trials are left.
             sent_away: whether all of its workers had been told to leave.
+            explained: whether a trial is charged with the loss of the worker that has ended it.
             out: takes the relaunches.
 
         Returns:
@@ -141,13 +160,14 @@ class Gangs(Mapping[int, Gang]):
         elif gang.state is GangState.LAUNCHING and gang.generation == 1:
             # What has never worked is a mistake to be told at once, not a fault to be sat out.
             return self._give_up(gang, reason, now, left, out)
-        elif gang.relaunches >= self._policy.max_relaunches:
-            launches = gang.relaunches + 1
-            reason = f"{reason} (launched {launches} times in a row without a trial settled)"
+        elif not explained and gang.unexplained >= self._policy.max_relaunches:
+            times = gang.unexplained + 1
+            reason = f"{reason} (it ended {times} times in a row, for no fault of a trial, with none settled)"
             return self._give_up(gang, reason, now, left, out)
         else:
             gang.state = move(GANG, gang.state, GangInput.END)
-            backoff = self._policy.relaunch_backoff * 2**gang.relaunches
+            gang.unexplained += not explained
+            backoff = self._policy.relaunch_backoff * 2 ** min(gang.relaunches, _DOUBLINGS)
             gang.due = now + min(backoff, self._policy.relaunch_backoff_limit)
             self._wake_at(gang.due)
         return None

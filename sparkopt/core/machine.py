@@ -220,15 +220,22 @@ class Machine:
         self.settled[outcome] += 1
         out.append(c.Settle(key, attempt, outcome, worker, reason))
 
-    def _attempt_lost(self, key: TrialKey, worker: str, reason: str, out: list[c.Command]) -> None:
-        """An attempt ended without an outcome of its own: again elsewhere, unless it was to end anyway."""
+    def _attempt_lost(
+        self, key: TrialKey, worker: str, reason: str, out: list[c.Command], *, charged: bool = True
+    ) -> None:
+        """An attempt ended without an outcome of its own: again elsewhere, unless it was to end anyway.
+
+        Its trial is charged if its own worker was lost; what else ends an attempt costs the trial nothing.
+        """
         trial = self.trials[key]
         self.lost_attempts += 1
         if trial.state is TrialState.CANCELLING:
             self._settle(key, trial.attempts, Outcome.CANCELLED, worker, trial.cancel_reason, out)
-        elif trial.attempts >= trial.max_attempts:
-            why = f"{trial.attempts} workers were lost while they ran it, the last one because {reason}"
-            self._settle(key, trial.attempts, Outcome.LOST, worker, why, out)
+            return
+        trial.charged += charged
+        if trial.charged >= trial.max_attempts:
+            self.gangs.settled(self.workers[worker].gang, lost=True)
+            self._settle(key, trial.attempts, Outcome.LOST, worker, _loss(trial, reason), out)
         else:
             trial.state = move(TRIAL, trial.state, TrialInput.REQUEUE)
             self._enqueue((key,), key.study, front=True)
@@ -263,7 +270,7 @@ class Machine:
         key = self._release(event.worker, worker)
         trial = self.trials[key]
         if event.outcome in (Outcome.OK, Outcome.FAILED):
-            self.gangs.settled(worker.gang)
+            self.gangs.settled(worker.gang, lost=False)
             self._settle(key, event.lease.attempt, event.outcome, event.worker, "", out)
         elif trial.state is TrialState.CANCELLING and event.outcome is Outcome.CANCELLED:
             self._settle(key, event.lease.attempt, Outcome.CANCELLED, event.worker, trial.cancel_reason, out)
@@ -395,16 +402,27 @@ class Machine:
         if worker is not None and worker.state is not WorkerState.GONE:
             self._leave(event.worker, worker, event.reason, out)
 
-    def _leave(self, name: str, worker: Worker, reason: str, out: list[c.Command]) -> None:
+    def _leave(
+        self, name: str, worker: Worker, reason: str, out: list[c.Command], *, lost: bool = True
+    ) -> None:
+        """The worker is gone: lost, or only taken away from what it ran."""
         worker.state = move(WORKER, worker.state, WorkerInput.LEAVE)
         self.idle.pop(name, None)
         if worker.lease is not None:
-            self._attempt_lost(self._release(name, worker), name, reason, out)
+            worker.charged = lost
+            self._attempt_lost(self._release(name, worker), name, reason, out, charged=lost)
 
     def _expel(
-        self, name: str, worker: Worker, reason: str, out: list[c.Command], *, again: bool = False
+        self,
+        name: str,
+        worker: Worker,
+        reason: str,
+        out: list[c.Command],
+        *,
+        again: bool = False,
+        lost: bool = True,
     ) -> None:
-        self._leave(name, worker, reason, out)
+        self._leave(name, worker, reason, out, lost=lost)
         out.append(c.Expel(name, reason, again))
 
     # Gangs.
@@ -420,15 +438,19 @@ class Machine:
             return
         members = [(name, worker) for name, worker in self.workers.items() if worker.gang == event.gang]
         sent_away = bool(members) and all(worker.draining is not None for _, worker in members)
+        # One that is lost takes the others along, and only its own trial may be to blame.
+        named = set(event.lost)
+        lost = named or {name for name, worker in members if worker.state is not WorkerState.READY}
         for name, worker in members:
             if worker.state is not WorkerState.GONE:
-                self._leave(name, worker, event.reason, out)
+                self._leave(name, worker, event.reason, out, lost=name in lost)
+        explained = any(worker.charged for name, worker in members if name in lost)
         # The names of those that are gone are refused by their generation from now on.
         self.workers = {name: worker for name, worker in self.workers.items() if worker.gang != event.gang}
         ending, left = self._ending(), self._left()
-        lost = self.gangs.ended(event.gang, event.reason, now, ending, left, sent_away, out)
-        if lost is not None:
-            self._shut_down(lost, failed=True, out=out)
+        why = self.gangs.ended(event.gang, event.reason, now, ending, left, sent_away, explained, out)
+        if why is not None:
+            self._shut_down(why, failed=True, out=out)
 
     def _ending(self) -> bool:
         """Whether nothing more will be leased."""
@@ -466,7 +488,7 @@ class Machine:
         self.shut_down = True
         for name, worker in self.workers.items():
             if worker.state is not WorkerState.GONE:
-                self._expel(name, worker, reason, out)
+                self._expel(name, worker, reason, out, lost=False)
         out.append(c.ShutDown(reason, failed))
 
     # Time.
@@ -492,3 +514,16 @@ class Machine:
         lost = self.gangs.tick(now, self._ending(), self._left(), out)
         if lost is not None:
             self._shut_down(lost, failed=True, out=out)
+
+
+def _loss(trial: Trial, reason: str) -> str:
+    """Why a trial is lost, and what else has interrupted it."""
+    if trial.charged == 1:
+        text = f"its worker was lost while it ran it: {reason}"
+    else:
+        text = f"{trial.charged} workers were lost while they ran it, the last one because {reason}"
+    others = trial.attempts - trial.charged
+    if others:
+        times = "once" if others == 1 else f"{others} times"
+        text += f" (it was also interrupted {times} for no fault of its own, which does not count)"
+    return text

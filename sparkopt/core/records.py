@@ -18,7 +18,8 @@ class Policy:
         grace: a worker that was unreachable for so long, counted from when it was last heard of, is lost.
         start: a gang that has no worker yet, and has made no progress towards one for so long, is given up.
         start_limit: so is one that was launched so many times ``start`` ago, whatever progress it makes.
-        max_relaunches: how often in a row a gang is launched again without a trial settling in between.
+        max_relaunches: how often in a row a gang is launched again that was lost with a worker which ran
+            nothing, or for a reason that is not known, without a trial settling in between.
         relaunch_backoff: the wait before the first relaunch in a row; it doubles with each.
         relaunch_backoff_limit: the longest such wait.
     """
@@ -35,18 +36,40 @@ class Policy:
 
 @dataclass(slots=True)
 class Trial:
-    """A trial that has not settled."""
+    """A trial that has not settled.
+
+    Attributes:
+        state: where it is on its way.
+        max_attempts: how many workers may be lost while they run it.
+        attempts: how often it was leased; numbers its leases.
+        charged: how many workers were lost while they ran it. The rest of its attempts was interrupted for no
+            fault of its own.
+        worker: which one runs it.
+        cancel_reason: why it was cancelled.
+    """
 
     state: TrialState
     max_attempts: int
     attempts: int = 0
+    charged: int = 0
     worker: str | None = None
     cancel_reason: str = ""
 
 
 @dataclass(slots=True)
 class Worker:
-    """A worker of the current generation of its gang."""
+    """A worker of the current generation of its gang.
+
+    Attributes:
+        state: how it can be reached.
+        gang: the number of its gang.
+        last_seen: when it was last heard of.
+        unreachable_since: when it could be reached last, if it cannot any more.
+        lease: what it runs.
+        draining: why it is to leave, if it is.
+        sequence: the number of its last message that counts.
+        charged: whether its loss was charged to the trial that it ran.
+    """
 
     state: WorkerState
     gang: int
@@ -55,19 +78,29 @@ class Worker:
     lease: Lease | None = None
     draining: str | None = None
     sequence: int = 0
+    charged: bool = False
 
 
 @dataclass(slots=True)
 class Gang:
     """A barrier job and its history.
 
-    ``progressed`` is when it last came nearer to having a worker: its launch is the first such moment.
+    Attributes:
+        state: how far its launch has come.
+        size: how many workers it has at most.
+        generation: how many times it was launched.
+        relaunches: how many times in a row it was launched again without a trial settled.
+        unexplained: how many times in a row it ended, without a trial settled, with no loss that was charged.
+        launched: when it was launched last.
+        progressed: when it last came nearer to having a worker: its launch is the first such moment.
+        due: when it is to be launched again.
     """
 
     state: GangState
     size: int
     generation: int = 1
     relaunches: int = 0
+    unexplained: int = 0
     launched: float = 0.0
     progressed: float = 0.0
     due: float = math.inf

@@ -5,7 +5,8 @@
 3. A trial settles once; an outcome of a stale attempt or generation changes nothing.
 4. Pending + leased + settled = submitted: no trial disappears.
 5. Paused or draining: no new lease.
-6. A trial that took ``max_attempts`` workers down settles as lost, and does not come back.
+6. A trial settles as lost when ``max_attempts`` workers were lost while they ran it, never otherwise, and
+   does not come back.
 7. Once nothing more is to come, an idle worker stays only if a trial may need it; as many stay as there are
    trials.
 
@@ -36,7 +37,7 @@ class Watch:
         self._machine = machine
         self._settled: set[TrialKey] = set()
         self._assigned: dict[TrialKey, Assign] = {}
-        self._max_attempts: dict[TrialKey, int] = {}
+        self._left_to_lose: dict[TrialKey, int] = {}
         self._released: set[str] = set()
         self._leased = 0
         self._shut_down = False
@@ -89,8 +90,8 @@ class Watch:
             its_own = last is not None and last.worker == command.worker
             self._hold(its_own, 3, f"{key} settled by {command.worker}, which did not run it")
         if command.outcome is Outcome.LOST:
-            took = f"{key} settled as lost after {attempts} attempts"
-            self._hold(attempts == self._max_attempts[key], 6, took)
+            left = self._left_to_lose[key]
+            self._hold(left == 1, 6, f"{key} settled as lost, and might have lost {left} more workers")
 
     def _check_assign(self, command: Assign) -> bool:
         """Check a lease; says whether it is a fresh one, not one that is sent again."""
@@ -106,10 +107,11 @@ class Watch:
         if last == command:
             return False
         self._assigned[key] = command
-        self._max_attempts[key] = machine.trials[key].max_attempts
+        trial = machine.trials[key]
+        left = self._left_to_lose[key] = trial.max_attempts - trial.charged
         before = 0 if last is None else last.lease.attempt
         self._hold(lease.attempt == before + 1, 2, f"{lease} follows attempt {before}")
-        self._hold(lease.attempt <= self._max_attempts[key], 6, f"{lease} is one too many")
+        self._hold(left > 0, 6, f"{lease} is one too many")
         stopped = machine.paused or machine.draining is not None or self._shut_down
         self._hold(not stopped, 5, f"{lease} leased while paused, draining or shut down")
         self._hold(worker.draining is None, 5, f"{lease} leased to {command.worker}, which is draining")

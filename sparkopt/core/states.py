@@ -39,7 +39,7 @@ class Outcome(enum.Enum):
     CANCELLED = "cancelled"
     """Somebody asked for the trial to end, and it had no result yet."""
     LOST = "lost"
-    """The worker was lost. A trial settles so only when ``max_attempts`` workers were lost with it."""
+    """The worker was lost. A trial settles so only when ``max_attempts`` workers were lost while running it."""
 
 
 class TrialState(enum.Enum):
@@ -61,7 +61,7 @@ class TrialInput(enum.Enum):
     LEASE = "lease"
     """A worker was free for it."""
     REQUEUE = "requeue"
-    """Its worker was lost and it may try again."""
+    """Its worker is gone and it may try again."""
     CANCEL = "cancel"
     """Somebody asked for it to end while it ran."""
     SETTLE = "settle"

@@ -26,6 +26,10 @@ _CANCELLED_ON_CONNECT: Final = re.compile(rf"\[(OPERATION_CANCELED|{_JOB_CANCELL
 """And those for what somebody has interrupted, or whose job or stage was killed."""
 
 
+_FAILED_TASK: Final = re.compile(r"barrier task \w+\(\d+, (\d+)\) finished unsuccessfully")
+"""Spark's words for the task whose failure ended a barrier job, be it its own or its executor's."""
+
+
 @dataclass(frozen=True, slots=True)
 class Ending:
     """How a job ended.
@@ -33,10 +37,12 @@ class Ending:
     Attributes:
         reason: in a line.
         wanted: whether somebody cancelled the job or stopped its session.
+        slots: those whose tasks have failed and so ended the job, as far as Spark says so.
     """
 
     reason: str
     wanted: bool = False
+    slots: tuple[int, ...] = ()
 
 
 def ending_of(session: SparkSession, error: Exception) -> Ending:
@@ -56,11 +62,16 @@ def ending_of(session: SparkSession, error: Exception) -> Ending:
             about = java.getMessageParameters()
             reason = f" ({about['reason']})" if about["reason"] else ""
             return Ending(f"Spark job {about['jobId']} was cancelled{reason}", wanted=True)
-    return Ending(explain(error))
+    return Ending(explain(error), slots=failed_slots(text))
 
 
 def _stopped(session: SparkSession) -> Ending:
     return Ending(f"the Spark session {name(session)!r} was stopped", wanted=True)
+
+
+def failed_slots(text: str) -> tuple[int, ...]:
+    """The slots of the tasks that have failed and so ended a barrier job, by what Spark says of it."""
+    return tuple(sorted({int(slot) for slot in _FAILED_TASK.findall(text)}))
 
 
 def explain(error: Exception) -> str:

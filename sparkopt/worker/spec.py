@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
+from typing import Final
 
 from sparkopt.wire.limits import GRACE_SECONDS, HEARTBEAT_SECONDS
+
+_NAME: Final = re.compile(r"gang\d+\.\d+/worker(\d+)(?:\.\d+)?", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +48,12 @@ class WorkerSpec:
         """The worker's name. A worker that was given up has another one in its next life."""
         name = f"gang{self.gang}.{self.generation}/worker{slot}"
         return name if life == 1 else f"{name}.{life}"
+
+
+def slot_of(name: str) -> int | None:
+    """The slot of the worker that has this name in one of its lives; None if it is no worker's name."""
+    found = _NAME.fullmatch(name)
+    return None if found is None else int(found[1])
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Collection
 from typing import Any
 
 from sparkopt.core import commands as c
@@ -110,8 +111,10 @@ class Pool:
     def launch(self, gang: int, size: int = 1) -> list[c.Command]:
         return self.step(e.GangLaunched(gang, size))
 
-    def end_gang(self, gang: int = 1, generation: int = 1, reason: str = "stage failed") -> list[c.Command]:
-        return self.step(e.GangEnded(gang, generation, reason))
+    def end_gang(
+        self, gang: int = 1, generation: int = 1, reason: str = "stage failed", lost: Collection[str] = ()
+    ) -> list[c.Command]:
+        return self.step(e.GangEnded(gang, generation, reason, tuple(sorted(lost))))
 
     def join(
         self,

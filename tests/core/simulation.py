@@ -115,6 +115,7 @@ class Simulation:
         self._to_cancel: set[TrialKey | str] = set()
         self._attempts: Counter[TrialKey] = Counter()
         self._max_attempts: dict[TrialKey, int] = {}
+        self._interrupted: Counter[TrialKey] = Counter()
         self._studies: dict[str, Study] = {}
         self._to_submit = {f"s{number}" for number in range(setup.studies)}
         self._steps = 0
@@ -223,7 +224,8 @@ class Simulation:
         elif settle.outcome is Outcome.CANCELLED:
             assert self._to_cancel & {trial, trial.study}
         else:
-            assert settle.attempt == self._max_attempts[trial]
+            assert settle.attempt - self._interrupted[trial] == self._max_attempts[trial]
+        self.seen["interrupted and not lost"] += settle.attempt > self._max_attempts.get(trial, 0)
 
     def _send(self, worker: str, command: c.Command) -> None:
         stream = self._streams.get(worker)
@@ -294,8 +296,17 @@ class Simulation:
         current = self._generations[worker.gang] == worker.generation
         if current and not any(other.alive for other in self._gangs[worker.gang]):
             self.seen["gangs that ended"] += 1
-            ended = e.GangEnded(worker.gang, worker.generation, "all workers left")
-            self.after(self.delay(), self.step, ended)
+            names = tuple(other.name for other in self._gangs[worker.gang])
+            ended = e.GangEnded(worker.gang, worker.generation, "all workers left", names)
+            self.after(self.delay(), self._gang_ended, ended)
+
+    def _gang_ended(self, event: e.GangEnded) -> None:
+        """A job ended. The trials of the workers that it took along are interrupted for no fault of theirs."""
+        if self.machine.gangs.is_current(event.gang, event.generation):
+            for name, worker in self.machine.workers.items():
+                if worker.gang == event.gang and worker.lease is not None and name not in event.lost:
+                    self._interrupted[worker.lease.trial] += 1
+        self.step(event)
 
     # What goes wrong, until all is done.
 
@@ -335,7 +346,7 @@ class Simulation:
             worker.die(seen=self.random.random() < 0.5)
 
     def _gang_fault(self) -> None:
-        """A job fails. Some of its workers do not hear of that and live on for a while."""
+        """A job fails with one of its workers. Some of the others do not hear of that and live for a while."""
         worker = self._victim()
         if worker is None:
             return
@@ -343,7 +354,8 @@ class Simulation:
         members, self._gangs[gang] = self._gangs[gang], []
         self.seen["gangs that ended"] += 1
         self._generations[gang] = -1
-        self.after(self.delay(), self.step, e.GangEnded(gang, generation, "stage failed"))
+        ended = e.GangEnded(gang, generation, "stage failed", (worker.name,))
+        self.after(self.delay(), self._gang_ended, ended)
         for member in members:
             if member.alive and self.random.random() < 0.8:
                 member.die(seen=True)

@@ -90,12 +90,85 @@ def test_the_trials_of_a_gang_that_ended_go_to_another_gang_at_once():
     assert pool.end_gang() == [assign("x1", 0, attempt=2)]
 
 
-def test_trials_that_took_max_attempts_gangs_down_are_lost():
-    pool = Pool("w1")
+def test_the_trial_of_the_worker_whose_loss_ended_the_gang_is_charged_and_no_other():
+    pool = Pool("w1", "w2")
+    pool.submit(0, 1, max_attempts=1)
+    assert pool.end_gang(reason="executor lost", lost={"w1"}) == [
+        settle(0, "w1", Outcome.LOST, reason="its worker was lost while it ran it: executor lost")
+    ]
+    assert relaunch(pool, "v1", 2) == [assign("v1", 1, attempt=2)]
+
+
+def test_if_nobody_says_which_worker_was_lost_it_is_one_that_could_not_be_reached():
+    pool = Pool("w1", "w2")
+    pool.submit(0, 1, max_attempts=1)
+    pool.cut("w2")
+    (settled,) = pool.end_gang()
+    assert (settled.trial.tid, settled.outcome) == (1, Outcome.LOST)
+
+
+def test_a_worker_that_somebody_says_was_lost_counts_and_not_one_that_could_not_be_reached():
+    pool = Pool("w1", "w2")
+    pool.submit(0, 1, max_attempts=1)
+    pool.cut("w2")
+    (settled,) = pool.end_gang(lost={"w1"})
+    assert (settled.trial.tid, settled.outcome) == (0, Outcome.LOST)
+
+
+def test_no_trial_is_charged_if_no_loss_is_known():
+    pool = Pool("w1", "w2")
+    pool.submit(0, 1, max_attempts=1)
+    assert pool.end_gang() == []
+    assert pool.machine.counts().pending == 2
+
+
+def test_the_loss_of_a_worker_that_ran_nothing_charges_nobody():
+    pool = Pool("w1", "w2")
     pool.submit(0, max_attempts=1)
-    (settled,) = pool.end_gang(reason="executor lost")
-    assert (settled.outcome, settled.worker) == (Outcome.LOST, "w1")
-    assert "executor lost" in settled.reason
+    assert pool.end_gang(lost={"w2"}) == []
+    assert pool.machine.counts().pending == 1
+
+
+def test_a_long_trial_outlives_one_that_takes_the_gang_down_again_and_again():
+    pool = Pool("w1", "w2", policy=Policy(max_relaunches=1))
+    pool.submit(0, 1, 2, max_attempts=5)
+    waits = []
+    for generation in range(1, 6):
+        killer = next(name for name, each in pool.machine.workers.items() if each.lease.trial.tid == 1)
+        settled = pool.end_gang(generation=generation, lost={killer})
+        assert len(settled) == (generation == 5)
+        before = pool.now
+        relaunch(pool, f"v{generation}", generation + 1)
+        waits.append(pool.now - before)
+        pool.join(f"u{generation}", generation=generation + 1)
+    assert (settled[0].trial.tid, settled[0].outcome) == (1, Outcome.LOST)
+    assert "5 workers were lost while they ran it" in settled[0].reason
+    assert "interrupted" not in settled[0].reason
+    assert waits == [1, 2, 4, 8, 1]
+    assert pool.end("v5", 0, attempt=6) == [settle(0, "v5", attempt=6)]
+
+
+def test_a_trial_that_is_lost_says_how_often_it_was_interrupted_for_no_fault_of_its_own():
+    pool = Pool("w1", "w2")
+    pool.submit(0, max_attempts=2)
+    pool.end_gang(lost={"w2"})
+    relaunch(pool, "v1", 2)
+    pool.end_gang(generation=2, lost={"v1"})
+    relaunch(pool, "u1", 3)
+    (settled, *_) = pool.lose("u1", "it was killed")
+    assert settled.reason == (
+        "2 workers were lost while they ran it, the last one because it was killed"
+        " (it was also interrupted once for no fault of its own, which does not count)"
+    )
+
+
+def test_a_loss_that_was_charged_before_its_gang_ended_explains_the_end():
+    pool = Pool("w1", "w2", policy=Policy(max_relaunches=0))
+    pool.submit(0, 1, max_attempts=3)
+    pool.lose("w1")
+    assert pool.end_gang(lost={"w1"}) == []
+    relaunch(pool, "v1", 2)
+    assert kinds(pool.end_gang(generation=2)) == [c.ShutDown]
 
 
 def test_the_end_of_another_generation_changes_nothing():
@@ -151,7 +224,7 @@ def test_a_gang_that_is_relaunched_too_often_in_a_row_is_given_up_and_the_pool_w
     assert isinstance(shut, c.ShutDown)
     assert shut.failed
     assert "out of memory" in shut.reason
-    assert "4 times in a row" in shut.reason
+    assert "it ended 4 times in a row, for no fault of a trial" in shut.reason
     assert gang_state(pool) is GangState.CLOSED
     assert pool.wait(1000) == []
 
@@ -415,7 +488,7 @@ class Alone:
         self.out: list[c.Command] = []
 
     def end(self, number, now, left=None):
-        assert self.gangs.ended(number, "lost", now, False, left, False, self.out) is None
+        assert self.gangs.ended(number, "lost", now, False, left, False, False, self.out) is None
 
     def tick(self, now, left=None):
         """The relaunches of a tick, and when the next one is due."""

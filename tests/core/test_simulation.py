@@ -59,6 +59,7 @@ FAULTS = {
     "operator",
     "released",
     "small relaunches",
+    "interrupted and not lost",
 }
 
 

@@ -330,13 +330,25 @@ class Events(RuleBasedStateMachine):
         if gang in self.generations:
             assert self.step(e.GangProgressed(gang, generation)) == []
 
-    @rule(gang=st.integers(1, 2))
-    def gang_ended(self, gang: int) -> None:
+    @rule(gang=st.integers(1, 2), named=st.integers(0, 2), data=st.data())
+    def gang_ended(self, gang: int, named: int, data) -> None:
         if generation := self.generations.get(gang):
+            members = []
             for shadow in self.shadows.values():
                 if (shadow.gang, shadow.generation) == (gang, generation):
                     shadow.connected, shadow.left = False, True
-            self.step(e.GangEnded(gang, generation, "stage failed"))
+                    members.append(shadow.name)
+            lost = tuple(self.draw(data, members) for _ in range(named if members else 0))
+            before = {key: (trial.charged, trial.worker) for key, trial in self.machine.trials.items()}
+            unreachable = {
+                name
+                for name, worker in self.machine.workers.items()
+                if worker.gang == gang and worker.state is WorkerState.UNREACHABLE
+            }
+            self.step(e.GangEnded(gang, generation, "stage failed", lost))
+            for key, trial in self.machine.trials.items():
+                charged, worker = before[key]
+                assert trial.charged == charged + (worker in (lost or unreachable))
 
     @rule(gang=st.integers(1, 2), generation=st.integers(0, 4))
     def end_of_another_generation(self, gang: int, generation: int) -> None:
