@@ -39,7 +39,7 @@ class Outcome(enum.Enum):
     CANCELLED = "cancelled"
     """Somebody asked for the trial to end, and it had no result yet."""
     LOST = "lost"
-    """The worker was lost. A trial settles so only when ``max_attempts`` workers were lost while running it."""
+    """The worker was lost, and with it the last of the ``max_attempts`` workers that a trial may lose."""
 
 
 class TrialState(enum.Enum):

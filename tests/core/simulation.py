@@ -301,7 +301,7 @@ class Simulation:
             self.after(self.delay(), self._gang_ended, ended)
 
     def _gang_ended(self, event: e.GangEnded) -> None:
-        """A job ended. The trials of the workers that it took along are interrupted for no fault of theirs."""
+        """A job ended. It interrupts the trials of the workers that it took along, for no fault of theirs."""
         if self.machine.gangs.is_current(event.gang, event.generation):
             for name, worker in self.machine.workers.items():
                 if worker.gang == event.gang and worker.lease is not None and name not in event.lost:
@@ -346,7 +346,7 @@ class Simulation:
             worker.die(seen=self.random.random() < 0.5)
 
     def _gang_fault(self) -> None:
-        """A job fails with one of its workers. Some of the others do not hear of that and live for a while."""
+        """A job fails with one of its workers. Some of the others do not hear of that and live on a while."""
         worker = self._victim()
         if worker is None:
             return
