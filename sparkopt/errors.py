@@ -46,6 +46,7 @@ SparkoptWarning (UserWarning)
 ├── CrowdedHostWarning           the objectives of a host use more threads than it has cores
 ├── SaveFileWarning              the trials could not be saved in mid-search
 ├── JournalWarning               the journal was damaged; what was recovered and what was not
+├── ControlWarning               the pool is open to control, and commands do not find it by themselves
 └── TrackingWarning              the tracking store does not have everything; where the rest is
 """
 
@@ -296,6 +297,10 @@ class SaveFileWarning(SparkoptWarning):
 
 class JournalWarning(SparkoptWarning):
     """The journal was damaged, and not all of it could be recovered."""
+
+
+class ControlWarning(SparkoptWarning):
+    """The pool is open to control, and `sparkopt` does not find it without being told where it is."""
 
 
 class TrackingWarning(SparkoptWarning):

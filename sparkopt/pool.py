@@ -159,6 +159,8 @@ class WorkerPool:
             for number, size in enumerate(gang_sizes(self.parallelism, self._gang_size)):
                 coordinator.tell(events.GangLaunched(number, size))
                 self._launch(number, 1, size)
+            if self._control is not None:
+                self._control.enlist()
         except BaseException:
             self.close()
             raise
@@ -314,6 +316,8 @@ class WorkerPool:
                 if not gang.wait(_LEAVE_SECONDS):
                     gang.cancel(_CANCEL_SECONDS)
         finally:
+            if self._control is not None:
+                self._control.delist()
             coordinator.close()
 
     def _endpoint_for(self, gang: int) -> Endpoint:

@@ -254,7 +254,8 @@ def _announce(options: Options, pool: WorkerPool, version: str, console: Console
     for line in (
         f"sparkopt {__version__}, Spark {version} on {options.master}: {options.objective}{space}",
         f"Listening at {address}, for {pool.parallelism} trials at once; the token is in {token_file}",
-        f"To look at it: sparkopt status {how}{trust}",
+        *(["To look at it, from any shell of yours: sparkopt status"] if control.listed else []),
+        f"{'From elsewhere' if control.listed else 'To look at it'}: sparkopt status {how}{trust}",
         "Ready for points. Ctrl-C, SIGTERM or sparkopt stop ends it.",
     ):
         _say(console, line)

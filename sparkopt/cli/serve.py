@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import click
@@ -43,6 +42,13 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 @click.option(
     "--read-only-token-file", type=_FILE, help="The same for a token that is good for looking, and no more."
 )
+@click.option(
+    "--listed/--not-listed",
+    default=True,
+    show_default=True,
+    help="Have your other commands find it by themselves: address, token and certificate are kept in"
+    " ~/.sparkopt while it runs, readable by you only.",
+)
 @click.option("--tls-cert", type=_FILE, help="The certificate to use, PEM. Needs --tls-key.")
 @click.option("--tls-key", type=_FILE, help="Its private key, PEM, not encrypted.")
 @click.option(
@@ -74,6 +80,7 @@ def serve(
     listen: str,
     token_file: Path,
     read_only_token_file: Path | None,
+    listed: bool,
     tls_cert: Path | None,
     tls_key: Path | None,
     space: str | None,
@@ -81,12 +88,13 @@ def serve(
     max_attempts: int,
     grace: float,
 ) -> None:
-    """Evaluate FUNCTION on the points that clients send over gRPC, on Spark workers.
+    """Evaluate FUNCTION on the points that clients send.
 
-    For schedulers that propose points themselves, in whatever language: they call Evaluate of
-    sparkopt/v1/control.proto, or use sparkopt.client from Python. MODULE is found as with python -m: in the
-    current directory first. On a cluster it is sent to the executors if it is in the current directory; what
-    else it imports has to be there (spark.submit.pyFiles, or installed).
+    It runs on Spark workers, and clients come over gRPC: `sparkopt evaluate`, for example. For schedulers
+    that propose points themselves, in whatever language: they call Evaluate of sparkopt/v1/control.proto, or
+    use sparkopt.client from Python. MODULE is found as with python -m: in the current directory first. On a
+    cluster it is sent to the executors if it is in the current directory; what else it imports has to be
+    there (spark.submit.pyFiles, or installed).
 
     It ends with a signal, and when a client stops its study (sparkopt stop). No new points are taken then;
     what runs may finish, for as long as --grace or the client says, or is cancelled.
@@ -103,6 +111,7 @@ def serve(
             read_only_token_file=read_only_token_file,
             tls_cert=tls_cert,
             tls_key=tls_key,
+            listed=listed,
         )
         options = room.Options(
             objective, space, master, parallelism, control, trial_timeout, max_attempts, grace
@@ -110,5 +119,3 @@ def serve(
         room.run(options, Console())
     except SparkoptError as error:
         raise click.ClickException(str(error)) from error
-    except KeyboardInterrupt:
-        sys.exit(130)

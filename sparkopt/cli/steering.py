@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import click
 
-from sparkopt.cli.calling import calling, json_option, print_json, printable, study_option
+from sparkopt.cli import points
+from sparkopt.cli.calling import calling, json_option, study_option
+from sparkopt.cli.printing import print_json, printable
 from sparkopt.client import ControlClient, PoolStatus
 
 
 @calling("pause")
 @json_option
 def pause(client: ControlClient, as_json: bool) -> None:
-    """Start no further trial until `sparkopt resume`; what runs goes on."""
+    """Start no further trial until `sparkopt resume`.
+
+    What runs goes on.
+    """
     _say_status(client.pause(), as_json)
 
 
@@ -30,10 +34,10 @@ def resume(client: ControlClient, as_json: bool) -> None:
 @click.argument("parallelism", metavar="N", type=click.IntRange(min=1))
 @json_option
 def set_parallelism(client: ControlClient, parallelism: int, as_json: bool) -> None:
-    """Have N trials run at once, at most as many as the pool was opened with.
+    """Have N trials run at once.
 
-    It holds from the moment when the command ends: with a smaller N, what runs may finish, and nothing starts
-    until there is room.
+    N is at most what the pool was opened with. It holds from the moment when the command ends: with a smaller
+    N, what runs may finish, and nothing starts until there is room.
     """
     _say_status(client.set_parallelism(parallelism), as_json)
 
@@ -52,9 +56,9 @@ def _say_status(status: PoolStatus, as_json: bool) -> None:
 @click.option("--reason", default="", metavar="TEXT", help="Goes into the trial's record.")
 @json_option
 def cancel(client: ControlClient, tid: int, study: str | None, reason: str, as_json: bool) -> None:
-    """End the trial TID, waiting or running, without its result.
+    """End the trial TID, waiting or running.
 
-    A trial that has settled stays as it is.
+    It is recorded as cancelled, without a result. A trial that has settled stays as it is.
     """
     trial = client.cancel_trial(tid, study, reason)
     if as_json:
@@ -67,9 +71,9 @@ def cancel(client: ControlClient, tid: int, study: str | None, reason: str, as_j
 @click.argument("worker")
 @json_option
 def drain(client: ControlClient, worker: str, as_json: bool) -> None:
-    """Give WORKER no further trial; it leaves after the one that it runs.
+    """Give WORKER no further trial.
 
-    `sparkopt workers` lists the names.
+    It leaves after the one that it runs. `sparkopt workers` lists the names.
     """
     found = client.drain_worker(worker)
     if as_json:
@@ -83,34 +87,16 @@ def drain(client: ControlClient, worker: str, as_json: bool) -> None:
 @study_option
 @json_option
 def submit(client: ControlClient, file: Path, study: str | None, as_json: bool) -> None:
-    """Have a running search evaluate the points in FILE next (- for standard input).
+    """Have a search evaluate the points in FILE next.
 
-    Each line is a JSON object: a value for each label of the space, for hp.choice the index of the option.
-    All of them are submitted, or none. Prints the numbers of their trials.
+    Each line of FILE (- for standard input) is a JSON object: a value for each label of the space, for
+    hp.choice the index of the option. All of them are submitted, or none. Prints the numbers of their trials.
     """
-    tids = client.submit(_points(file), study)
+    tids = client.submit([point for _, point in points.read(file)], study)
     if as_json:
         click.echo(json.dumps({"tids": tids}))
     else:
         click.echo("\n".join(map(str, tids)))
-
-
-def _points(file: Path) -> list[dict[str, Any]]:
-    try:
-        with click.open_file(str(file), encoding="utf-8") as lines:
-            return [_point(number, line) for number, line in enumerate(lines, 1) if line.strip()]
-    except OSError as error:
-        raise click.UsageError(f"{file} cannot be read: {error.strerror or error}") from error
-
-
-def _point(number: int, line: str) -> dict[str, Any]:
-    try:
-        point = json.loads(line)
-    except ValueError as error:
-        raise click.UsageError(f"line {number} is no JSON: {error}") from error
-    if not isinstance(point, dict):
-        raise click.UsageError(f"line {number} is no JSON object: a point has a value for each label")
-    return point
 
 
 @calling("stop")
@@ -118,9 +104,9 @@ def _point(number: int, line: str) -> dict[str, Any]:
 @click.option("--finish-running", is_flag=True, help="Let what runs finish, rather than cancel it.")
 @json_option
 def stop(client: ControlClient, study: str | None, finish_running: bool, as_json: bool) -> None:
-    """End a study: what has finished is kept, and its `fmin` returns the best of it.
+    """End a study; what has finished is kept.
 
-    A `sparkopt serve` ends with its study.
+    Its `fmin` returns the best of it. A `sparkopt serve` ends with its study.
     """
     found = client.stop(study, finish_running)
     if as_json:

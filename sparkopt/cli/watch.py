@@ -6,8 +6,8 @@ import sys
 
 import click
 
-from sparkopt.cli.calling import calling, console, json_option, number, print_json, printable
-from sparkopt.cli.lists import local
+from sparkopt.cli.calling import calling, json_option
+from sparkopt.cli.printing import console, in_a_line, local, number, print_json, printable
 from sparkopt.client import ControlClient, Event, TrialInfo
 
 
@@ -21,7 +21,7 @@ from sparkopt.client import ControlClient, Event, TrialInfo
 @click.option("--plain", is_flag=True, help="Print lines on a terminal too, rather than a live table.")
 @json_option
 def watch(client: ControlClient, study: str | None, after: int | None, plain: bool, as_json: bool) -> None:
-    """Show what happens, until the pool closes or Ctrl-C.
+    """Show what happens, until the pool closes.
 
     On a terminal: a live table of the workers and what they run, the best loss, trials per second and the
     workers' idle share. Elsewhere, or with --plain: a line for each event. With --json: an object for each
@@ -69,4 +69,4 @@ def _about_trial(trial: TrialInfo) -> str:
         words.append(f"on {trial.worker}")
     if trial.reason:
         words.append(trial.reason)
-    return printable(" ".join(words).replace("\n", " "))
+    return in_a_line(" ".join(words))

@@ -106,9 +106,12 @@ class ControlClient(Closing):
             study: whose events; None for those of all studies. Those of the pool and its workers always come.
 
         Raises:
+            RefusedError: if ``after`` is no number of an event.
             EventsForgottenError: if the events behind ``after`` are not kept any more.
             LimitExceededError: if this host has too many streams open.
         """
+        if after is not None:
+            after = _whole("after", after, 64, least=0)
         return Watch(self._link, after, study or "", self._reconnect)
 
     def pause(self) -> PoolStatus:
@@ -238,7 +241,7 @@ class ControlClient(Closing):
         return f"ControlClient({self._link.address!r})"
 
 
-def _whole(name: str, value: int, bits: int) -> int:
+def _whole(name: str, value: int, bits: int, least: int | None = None) -> int:
     """A whole number, as far as the wire can carry it."""
     try:
         number = operator.index(value)
@@ -246,4 +249,6 @@ def _whole(name: str, value: int, bits: int) -> int:
         raise RefusedError(f"{name} must be a whole number, got {value!r}") from None
     if not -(2 ** (bits - 1)) <= number < 2 ** (bits - 1):
         raise RefusedError(f"{name} must be a whole number of {bits} bits, got {value}")
+    if least is not None and number < least:
+        raise RefusedError(f"{name} must be at least {least}, got {value}")
     return number

@@ -18,6 +18,9 @@ from sparkopt.wire.v1 import control_pb2_grpc
 
 M = TypeVar("M")
 
+_LONGEST: Final = 1_000_000_000
+"""Seconds: thirty years. gRPC takes what it cannot add to the time for a time that is over."""
+
 _TOO_OLD: Final = grpc.StatusCode.UNIMPLEMENTED
 
 
@@ -41,8 +44,10 @@ class Link:
     """
 
     def __init__(self, address: str, token: str, ca_cert: str | Path | bytes | None, timeout: float) -> None:
-        if not timeout > 0:
-            raise RefusedError(f"timeout must be a positive number of seconds, got {timeout}")
+        if not 0 < timeout <= _LONGEST:
+            raise RefusedError(
+                f"timeout must be a positive number of seconds, {_LONGEST:,} at most, got {timeout}"
+            )
         self.address = address
         self.timeout = timeout
         self.metadata = bearer(_checked_token(token))

@@ -69,7 +69,7 @@ def to_trial(message: control_pb2.Trial) -> TrialInfo:
         study=message.study,
         tid=message.tid,
         state=_word(TrialState, control_pb2.TrialState, "TRIAL_STATE_", message.state),
-        values={label: _plain(value) for label, value in message.values.fields.items()},
+        values=_mapping(message.values),
         attempt=message.attempt,
         worker=message.worker,
         host=message.host,
@@ -199,13 +199,18 @@ def _word(words: type[W], names: Any, prefix: str, number: int) -> W:
         return words["UNKNOWN"]
 
 
+def _mapping(struct: struct_pb2.Struct) -> dict[str, Any]:
+    # Sorted: protobuf has them in an order of its own, another one each time.
+    return {label: _plain(value) for label, value in sorted(struct.fields.items())}
+
+
 def _plain(value: struct_pb2.Value) -> Any:
     kind = value.WhichOneof("kind")
     if kind == "number_value":
         number = value.number_value
         return int(number) if number.is_integer() and abs(number) <= _EXACT else number
     if kind == "struct_value":
-        return {label: _plain(part) for label, part in value.struct_value.fields.items()}
+        return _mapping(value.struct_value)
     if kind == "list_value":
         return [_plain(part) for part in value.list_value.values]
     return None if kind in (None, "null_value") else getattr(value, kind)

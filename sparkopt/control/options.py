@@ -27,6 +27,8 @@ class Control:
         tls_cert: a file with the certificate to use (PEM; with the chain behind it, if there is one), by
             default one that is made for the pool. With it, it speaks TLS on loopback too.
         tls_key: the file with its private key (PEM, not encrypted).
+        listed: whether the address, the token and the certificate are kept in ``~/.sparkopt`` for as long as
+            the pool is open, readable by this user only. `sparkopt` then finds it without being told.
 
     Raises:
         RefusedError: if an argument makes no sense. Files are looked at when the pool is made.
@@ -39,6 +41,7 @@ class Control:
     read_only_token_file: FilePath | None = None
     tls_cert: FilePath | None = None
     tls_key: FilePath | None = None
+    listed: bool = True
 
     def __post_init__(self) -> None:
         try:

@@ -27,9 +27,10 @@ from sparkopt.coordinator.observer import Observer
 from sparkopt.coordinator.peers import Peers
 from sparkopt.coordinator.ports import take_port
 from sparkopt.core.states import Lease, TrialKey
-from sparkopt.errors import RefusedError
+from sparkopt.errors import ControlWarning, RefusedError, warn
 from sparkopt.wire import addresses
 from sparkopt.wire.limits import CONTROL_CONNECTIONS, CONTROL_STREAMS, server_options
+from sparkopt.wire.listing import Listing
 from sparkopt.wire.report_kinds import ReportKind
 from sparkopt.wire.v1 import control_pb2, control_pb2_grpc, worker_pb2
 
@@ -77,6 +78,7 @@ class ControlServer(Observer):
     def __init__(self, control: Control) -> None:
         self._control = control
         self._server: grpc.aio.Server | None = None
+        self._listing: Listing | None = None
         self.address = ""
         tokens = Tokens.of(control)
         self.token, self.read_only_token = tokens.control, tokens.read_only
@@ -130,6 +132,29 @@ class ControlServer(Observer):
             ) from None
         self.certificate = None if certificate is None else certificate.trusted
         return (reach.outside(driver) if addresses.is_unspecified(host) else host), port
+
+    def enlist(self) -> None:
+        """Have this user's commands find it, once it has started, unless ``control`` says otherwise.
+
+        It writes files, so it is not for the coordinator's loop.
+        """
+        if not self._control.listed:
+            return
+        try:
+            self._listing = Listing(self.address, self.token, self.certificate)
+        except OSError as error:
+            warn(
+                f"`sparkopt` does not find the pool at {self.address} by itself: its token cannot be"
+                f" kept in a file for this user alone ({error}). Mend that, or give the pool a"
+                " Control(token_file=...) and the command --address and --token-file; Control(listed=False)"
+                " makes no such file.",
+                ControlWarning,
+            )
+
+    def delist(self) -> None:
+        """Have nobody find it any more. Idempotent."""
+        if self._listing is not None:
+            self._listing.remove()
 
     async def _serve_beside(self, server: grpc.aio.Server) -> None:
         """Health checking and reflection, as everybody has them."""

@@ -1,0 +1,86 @@
+"""Finds the service that a command is for: by what the command was told, else in the list of open pools."""
+
+from __future__ import annotations
+
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import click
+
+from sparkopt.errors import UnreachableError
+from sparkopt.wire.listing import Listed, listed
+from sparkopt.wire.token_files import read_token
+
+ADDRESS: Final = "127.0.0.1:7727"
+"""Where a `sparkopt serve` listens by default."""
+
+TOKEN_FILE: Final = Path("sparkopt.token")
+"""Where its token is by default, in the directory that it was started in."""
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """Where a service is, and what it takes to call it.
+
+    Attributes:
+        address: ``host:port``.
+        token_file: holds the token.
+        ca_cert: holds what to trust; None for a service that speaks no TLS.
+    """
+
+    address: str
+    token_file: Path
+    ca_cert: Path | None
+
+    def token(self) -> str:
+        """What calls must carry.
+
+        Raises:
+            RefusedError: if the file will not do.
+        """
+        return read_token(self.token_file)
+
+
+def find(address: str | None, token_file: Path | None, ca_cert: Path | None) -> Service:
+    """The service that is meant. What was told counts; the rest is from the list, or what it is by default.
+
+    Args:
+        address: ``host:port``; None for the only pool that this user has open.
+        token_file: holds its token; None for what is listed, or else :data:`TOKEN_FILE`.
+        ca_cert: holds what to trust; None for what is listed.
+
+    Raises:
+        click.UsageError: if several pools are open, and none was named.
+        UnreachableError: if there is none.
+    """
+    pools = [pool for pool in listed() if pool.is_reachable]
+    if address is not None:
+        # Exactly this one: under another name of this host it may be somebody else who gets the token.
+        pools = [pool for pool in pools if pool.address == address]
+    elif len(pools) > 1:
+        raise click.UsageError(_choice(pools))
+    if len(pools) == 1:
+        pool = pools[0]
+        return Service(address or pool.address, token_file or pool.token_file, ca_cert or pool.ca_cert)
+    if address is None and token_file is None and not TOKEN_FILE.exists():
+        raise UnreachableError(_nothing())
+    return Service(address or ADDRESS, token_file or TOKEN_FILE, ca_cert)
+
+
+def _choice(pools: list[Listed]) -> str:
+    listing = "\n".join(
+        f"  --address {pool.address}  ({pool.program or 'python'}, process {pool.pid})" for pool in pools
+    )
+    return f"{len(pools)} pools of yours are open to control; say which one is meant:\n{listing}"
+
+
+def _nothing() -> str:
+    others = sorted({pool.host for pool in listed()} - {socket.gethostname()})
+    elsewhere = f" There are some on {', '.join(others)}: look there." if others else ""
+    return (
+        "no pool of yours is open to control on this machine. A search is with SparkTrials(control=True), or"
+        f" with control='{ADDRESS}'; `sparkopt serve` opens one too. One of another user or machine needs"
+        f" --address and --token-file.{elsewhere}"
+    )

@@ -1,0 +1,93 @@
+"""Points as lines of JSON, from a file or standard input; a line that is none is named by file and number."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, BinaryIO, Final, TypeAlias
+
+from sparkopt.errors import RefusedError
+
+STANDARD_INPUT: Final = Path("-")
+
+Line: TypeAlias = "tuple[int, dict[str, Any]]"
+"""A point, and the number of its line."""
+
+
+def read(file: Path) -> list[Line]:
+    """The points of a whole file.
+
+    Args:
+        file: its path; ``-`` for standard input.
+
+    Raises:
+        RefusedError: if it cannot be read, or a line is no point.
+    """
+    try:
+        if file == STANDARD_INPUT:
+            return list(parsed(file, _standard_input()))
+        with file.open("rb") as lines:
+            return list(parsed(file, lines))
+    except OSError as error:
+        raise RefusedError(f"{file} cannot be read: {error.strerror or error}") from error
+
+
+def stream() -> Iterator[Line]:
+    """The points of standard input, each as soon as its line is there.
+
+    Raises:
+        RefusedError: at a line that is no point.
+    """
+    # Not by iterating over it, which reads ahead.
+    return parsed(STANDARD_INPUT, iter(_standard_input().readline, b""))
+
+
+def _standard_input() -> BinaryIO:
+    return sys.stdin.buffer
+
+
+def parsed(file: Path, lines: Iterable[bytes]) -> Iterator[Line]:
+    """The points of lines; empty ones are passed over.
+
+    Args:
+        file: for messages.
+        lines: with or without their ends.
+
+    Raises:
+        RefusedError: at a line that is no point.
+    """
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            point = _decode(line.decode())
+        except UnicodeDecodeError:
+            raise RefusedError(f"{file}:{number}: the line is no text in UTF-8") from None
+        except RecursionError:
+            raise RefusedError(f"{file}:{number}: the line is nested too deeply") from None
+        except ValueError as error:
+            raise RefusedError(f"{file}:{number}: the line is no JSON: {error}") from None
+        if not isinstance(point, dict):
+            raise RefusedError(
+                f"{file}:{number}: the line is no JSON object: a point has a value for each label, as in"
+                ' {"x": 1.5}'
+            )
+        yield number, point
+
+
+def _constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"{twice!r} is there twice")
+    return found
+
+
+_decode: Final = json.JSONDecoder(parse_constant=_constant, object_pairs_hook=_object).decode
