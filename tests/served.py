@@ -18,7 +18,7 @@ class Served:
     """Serves an objective until it is told to end.
 
     Args:
-        directory: where it runs; holds its token file and what it says.
+        directory: where it runs, and its user's home; holds its token file and what it says.
         objective: ``MODULE:FUNCTION``.
         more: further arguments.
         modules: where its modules are found, beside the directory.
@@ -33,6 +33,7 @@ class Served:
         command = [sys.executable, "-m", "sparkopt", "serve", objective, "--listen", "127.0.0.1:0"]
         environment = {
             **os.environ,
+            "HOME": str(directory),
             "PYTHONPATH": str(modules or directory),
             "PYSPARK_PYTHON": sys.executable,
             "SPARK_LOCAL_IP": "127.0.0.1",

@@ -80,7 +80,7 @@ def _nothing() -> str:
     others = sorted({pool.host for pool in listed()} - {socket.gethostname()})
     elsewhere = f" There are some on {', '.join(others)}: look there." if others else ""
     return (
-        "no pool of yours is open to control on this machine. A search is with SparkTrials(control=True), or"
-        f" with control='{ADDRESS}'; `sparkopt serve` opens one too. One of another user or machine needs"
-        f" --address and --token-file.{elsewhere}"
+        "no pool of yours is open to control on this machine. SparkTrials(control=True) opens a search, and"
+        f" control='{ADDRESS}' does so at a fixed address; `sparkopt serve` is open too. For a pool of"
+        f" another user or machine, give --address and --token-file.{elsewhere}"
     )

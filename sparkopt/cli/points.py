@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 from collections.abc import Iterable, Iterator
@@ -45,7 +46,11 @@ def stream() -> Iterator[Line]:
 
 
 def _standard_input() -> BinaryIO:
-    return sys.stdin.buffer
+    try:
+        # A reader of its own: a thread that still waits in Python's when the process ends would hold it up.
+        return open(sys.stdin.fileno(), "rb", closefd=False)
+    except io.UnsupportedOperation:  # it is no file, but something that stands for one
+        return sys.stdin.buffer
 
 
 def parsed(file: Path, lines: Iterable[bytes]) -> Iterator[Line]:

@@ -10,8 +10,8 @@ files. Both are for their owner only, and nothing in them is followed that is a 
 directory (``$XDG_RUNTIME_DIR``) would not do: it goes when its user logs out, and a search may go on.
 
 The kernel takes the lock away when the process ends, however it ends. So a pool whose file nobody has locked
-is gone, and whoever finds such files removes them. The ``.json`` is there before the others and goes last, so
-that no token lies about without it; and only who has locked it may remove or replace what has its name.
+is gone, and whoever finds such files removes them, one process at a time (``.lock``). The ``.json`` is there
+before the others and goes last, so that no token lies about without it, and nobody else takes its name.
 """
 
 from __future__ import annotations
@@ -35,6 +35,9 @@ from sparkopt.wire import addresses
 
 _READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
 _MAKE: Final = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_LOCK: Final = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
+"""For writing, although nothing is written: some network file systems lock nothing else."""
+
 _MOST_BYTES: Final = 65_536
 _NAMES: Final = 100
 """How many pools may have one address: in containers with one home, for example."""
@@ -231,8 +234,7 @@ def _put(directory: int, name: str, data: bytes) -> None:
 def _entry(directory: int, path: Path, name: str) -> Listed | None:
     """A pool in the list; None if there is none of that name any more, or it is none of ours."""
     try:
-        # For writing: some network file systems lock nothing else.
-        file = os.open(f"{name}.json", os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
+        file = os.open(f"{name}.json", _LOCK, dir_fd=directory)
     except OSError:
         return None
     try:
@@ -241,9 +243,7 @@ def _entry(directory: int, path: Path, name: str) -> Listed | None:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
             return _read(directory, path, name, file)
-        with contextlib.suppress(BlockingIOError):
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            _remove(directory, name, file)
+        _clean(directory, name, file)
         return None
     except (OSError, ValueError, KeyError, TypeError):
         return None
@@ -251,8 +251,22 @@ def _entry(directory: int, path: Path, name: str) -> Listed | None:
         os.close(file)
 
 
+def _clean(directory: int, name: str, file: int) -> None:
+    """Remove what a dead process has left, unless another process is about it.
+
+    Its own lock is not taken for that: others would take this process for the pool.
+    """
+    lock = os.open(".lock", _LOCK | os.O_CREAT, 0o600, dir_fd=directory)
+    try:
+        with contextlib.suppress(BlockingIOError):
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _remove(directory, name, file)
+    finally:
+        os.close(lock)
+
+
 def _remove(directory: int, name: str, lock: int) -> None:
-    """Remove a pool's files, if the name is still that of the file that this process has locked."""
+    """Remove a pool's files, if the name is still that of this file."""
     try:
         there = os.stat(f"{name}.json", dir_fd=directory, follow_symlinks=False)
     except FileNotFoundError:

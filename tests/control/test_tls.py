@@ -8,9 +8,9 @@ import ssl
 
 import grpc
 import pytest
+from certificates import make_certificate
 from hostile import FETCH, NOTHING, PAUSE, refusal
 from rig import SECONDS
-from test_options import make_certificate
 
 from sparkopt import Control
 from sparkopt.control import ControlServer, reach
