@@ -2,6 +2,8 @@
 
 SparkoptError
 ├── RefusedError                 bad input, found before anything was started
+│   ├── ArgumentTypeError        an argument of the wrong type, or of a name that there is not (a TypeError)
+│   ├── ArgumentValueError       an argument whose value makes no sense (a ValueError)
 │   ├── NotPicklableError        the objective or the space cannot be shipped to workers
 │   ├── SparkInObjectiveError    the objective uses Spark itself
 │   ├── SparkSettingError        a Spark setting rules barrier jobs out
@@ -69,6 +71,14 @@ class SparkoptError(Exception):
 
 class RefusedError(SparkoptError):
     """Bad input, found before anything was started."""
+
+
+class ArgumentTypeError(RefusedError, TypeError):
+    """An argument of the wrong type, or a keyword that there is not; the message has what is expected."""
+
+
+class ArgumentValueError(RefusedError, ValueError):
+    """An argument whose value makes no sense; the message has its name, what came and what is expected."""
 
 
 class NotPicklableError(RefusedError):

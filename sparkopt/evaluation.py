@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from sparkopt.arguments import check_flag, check_limit, check_objective, check_whole
 from sparkopt.control.evaluations import EvaluatedStudy
 from sparkopt.errors import PoolClosedError, RefusedError, SparkoptError, UnsupportedArgumentError
 from sparkopt.spark.preflight import pickle_objective
@@ -54,14 +55,9 @@ class Prepared:
         Raises:
             RefusedError: if something rules it out.
         """
-        if not callable(fn):
-            raise RefusedError(f"fn must be callable, got a {type(fn).__name__}")
-        if trial_timeout is not None and not trial_timeout > 0:
-            raise RefusedError(
-                f"trial_timeout must be None or a positive number of seconds, got {trial_timeout}"
-            )
-        if max_attempts < 1:
-            raise RefusedError(f"max_attempts must be at least 1, got {max_attempts}")
+        check_objective(fn, space is not None and getattr(fn, "fmin_pass_expr_memo_ctrl", False))
+        trial_timeout = check_limit("trial_timeout", trial_timeout)
+        max_attempts = check_whole("max_attempts", max_attempts, "at least 1", least=1)
         argument = codec.dumps if space is None else _argument_in(_space(fn, space))
         # The workers are running already: Spark brings them nothing any more.
         pickled = pickle_objective(OutsideObjective(fn), session, embed_broadcasts=True)
@@ -69,11 +65,10 @@ class Prepared:
 
 
 def _space(fn: Callable[[Any], Any], space: Any) -> Space:
-    from hyperopt import base
-
+    from sparkopt.domain import domain_of
     from sparkopt.space import Space, wants_ctrl
 
-    domain = base.Domain(fn, space)
+    domain = domain_of(fn, space)
     if wants_ctrl(domain):
         raise UnsupportedArgumentError(
             "the objective or its space asks for hyperopt's Ctrl, and there are no trials that it could be"
@@ -135,7 +130,7 @@ class Evaluation:
         Raises:
             PoolError: if the pool was closed, or has lost its workers.
         """
-        if not self._ended.wait(timeout):
+        if not self._ended.wait(check_limit("timeout", timeout) if timeout != 0 else 0):
             return False
         if self._error is not None:
             raise self._error
@@ -150,10 +145,12 @@ class Evaluation:
             finish_running: let the trials that run finish; else they are cancelled.
             grace: seconds that they may take for it before they are cancelled; None for as long as it takes.
         """
+        check_flag("finish_running", finish_running)
+        patience = check_limit("grace", grace) if grace != 0 else 0.0
 
         def stop() -> None:
             if self._study is not None:
-                self._study.stop(finish_running, grace)
+                self._study.stop(finish_running, patience)
 
         if not self._coordinator.post(stop):
             self._has_ended(PoolClosedError("the pool was closed while the study went on"))

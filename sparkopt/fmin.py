@@ -13,11 +13,15 @@ import numpy as np
 from hyperopt import base
 
 from sparkopt import savefile
+from sparkopt.arguments import check_flag, check_objective, hinting
+from sparkopt.domain import domain_of
 from sparkopt.errors import UnsupportedArgumentError
+from sparkopt.fmin_options import Options, check_annotated, check_trials, takes_expression
 from sparkopt.study import Algorithm, EarlyStop, ProgressFactory
 from sparkopt.trials import SparkTrials
 
 
+@hinting
 def fmin(
     fn: Callable[..., Any],
     space: Any,
@@ -86,10 +90,33 @@ def fmin(
         ...     trials=SparkTrials(parallelism=4),
         ... )
     """
-    if not allow_trials_fmin:
+    if not check_flag("allow_trials_fmin", allow_trials_fmin):
         raise UnsupportedArgumentError(
             "allow_trials_fmin=False would leave the trials to hyperopt's serial loop: use hyperopt.fmin"
         )
+    check_trials(trials)
+    options = Options.of(
+        algo=algo,
+        max_evals=max_evals,
+        timeout=timeout,
+        loss_threshold=loss_threshold,
+        max_queue_len=max_queue_len,
+        rstate=rstate,
+        verbose=verbose,
+        pass_expr_memo_ctrl=pass_expr_memo_ctrl,
+        catch_eval_exceptions=catch_eval_exceptions,
+        return_argmin=return_argmin,
+        show_progressbar=show_progressbar,
+        early_stop_fn=early_stop_fn,
+        trials_save_file=trials_save_file,
+        points_to_evaluate=points_to_evaluate,
+    )
+    if isinstance(space, str) and space == "annotated":
+        check_annotated(fn)
+    else:
+        check_objective(fn, takes_expression(fn, options.pass_expr_memo_ctrl))
+        if not isinstance(trials, SparkTrials):
+            domain_of(fn, space, options.pass_expr_memo_ctrl)  # before a session is made, or hyperopt begins
     if trials is None and trials_save_file and Path(trials_save_file).exists():
         # As with hyperopt, the points are among what was saved.
         trials, points_to_evaluate = SparkTrials.of(savefile.load(trials_save_file)), None
@@ -103,7 +130,7 @@ def fmin(
         fn,
         space,
         algo=algo,
-        max_evals=max_evals,
+        max_evals=options.max_evals,
         timeout=timeout,
         loss_threshold=loss_threshold,
         trials=target,

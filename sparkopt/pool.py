@@ -20,6 +20,14 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any, Final
 
+from sparkopt.arguments import (
+    check_number,
+    check_seconds,
+    check_whole,
+    hinting,
+    refuse_type,
+    refuse_value,
+)
 from sparkopt.control import Control, ControlServer
 from sparkopt.coordinator import Coordinator, Recorder, StudyChannel
 from sparkopt.core import events
@@ -43,6 +51,8 @@ from sparkopt.worker.spec import Endpoint, WorkerSpec
 
 _NAME: Final = re.compile(r"[\w.-]{1,100}", re.ASCII)
 """What a study may be called."""
+
+_HEARTBEAT: Final = "a positive number of seconds"
 
 _LEAVE_SECONDS: Final = 5.0
 """How long a barrier job may take to end by itself once its workers were expelled."""
@@ -83,6 +93,7 @@ class WorkerPool:
         JavaNotFoundError: if a session had to be made and there is no Java.
     """
 
+    @hinting
     def __init__(
         self,
         parallelism: int | None = None,
@@ -95,9 +106,13 @@ class WorkerPool:
         grace: float | None = None,
         control: bool | str | Control | None = None,
     ) -> None:
-        if gang_size is not None and gang_size < 1:
-            raise RefusedError(f"gang_size must be None or at least 1, got {gang_size}")
+        parallelism = slots.check_parallelism(parallelism)
+        if gang_size is not None:
+            gang_size = check_whole("gang_size", gang_size, "None or at least 1", least=1)
+        if policy is not None and not isinstance(policy, Policy):
+            refuse_type("policy", policy, "None or a Policy")
         self._policy, self._heartbeat = _patience(policy or Policy(), heartbeat, grace), heartbeat
+        options = Control.of(control)
         self.session = spark.get_session(spark_session)
         check_settings(self.session)
         self._profile = spark.supported_profile(self.session, resource_profile)
@@ -113,7 +128,6 @@ class WorkerPool:
         self._leaving = threading.Event()
         self._numbers = itertools.count(1)
         self._names: set[str] = set()
-        options = Control.of(control)
         self._control = None if options is None else ControlServer(options)
 
     def for_one_study(self, broadcasts: Sequence[Any]) -> WorkerPool:
@@ -242,6 +256,7 @@ class WorkerPool:
         name = self._new_name()
         return coordinator.open_study(name, objective, max_attempts, trial_timeout, recorder, self._alone)
 
+    @hinting
     def open_evaluation(
         self,
         fn: Callable[[Any], Any],
@@ -293,7 +308,7 @@ class WorkerPool:
         with self._lock:
             if name is None:
                 name = next(name for name in map("study{}".format, self._numbers) if name not in self._names)
-            elif not _NAME.fullmatch(name):
+            elif not isinstance(name, str) or not _NAME.fullmatch(name):
                 raise RefusedError(f"name must be 1 to 100 letters, digits or any of `_.-`, got {name!r}")
             elif name in self._names:
                 raise RefusedError(f"this pool has had a study {name!r} already: give this one another name")
@@ -386,11 +401,13 @@ class WorkerPool:
 
 def _patience(policy: Policy, heartbeat: float, grace: float | None) -> Policy:
     """The policy, with the grace that was asked for."""
-    if not (heartbeat > 0 and math.isfinite(heartbeat)):
-        raise RefusedError(f"heartbeat must be a positive number of seconds, got {heartbeat}")
+    heartbeat = check_seconds("heartbeat", heartbeat, _HEARTBEAT)
+    if not math.isfinite(heartbeat):
+        refuse_value("heartbeat", heartbeat, _HEARTBEAT)
     if grace is None:
         grace, silence = policy.grace, max(policy.silence, 3 * heartbeat)
     else:
+        grace = check_number("grace", grace, "None or a number of seconds")
         silence = max(grace / 3, 3 * heartbeat)
     if not (grace >= 3 * heartbeat and math.isfinite(grace)):
         raise RefusedError(

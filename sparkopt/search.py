@@ -13,7 +13,6 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -22,9 +21,12 @@ import numpy as np
 from hyperopt import base, progress
 
 from sparkopt.advice import advise_on_parallelism
+from sparkopt.arguments import check_limit, check_objective, refuse_type
 from sparkopt.ctrl import ControlledObjective
 from sparkopt.documents import Document, Documents, renew
+from sparkopt.domain import domain_of
 from sparkopt.errors import AllTrialsFailedError, RefusedError
+from sparkopt.fmin_options import Options, takes_expression
 from sparkopt.inherited import InheritedDocuments
 from sparkopt.journal import Identity, Journal
 from sparkopt.points import Point, check_asked, check_points, documents_of
@@ -33,7 +35,7 @@ from sparkopt.quarantine import Patience
 from sparkopt.savefile import SaveFile
 from sparkopt.space import Space, wants_ctrl
 from sparkopt.spark.preflight import check_settings, pickle_objective
-from sparkopt.study import Algorithm, Budget, EarlyStop, ProgressFactory, Study
+from sparkopt.study import Budget, ProgressFactory, Study
 from sparkopt.suggest import accelerated
 from sparkopt.tracked import tracked, wants_tracking
 
@@ -44,23 +46,6 @@ if TYPE_CHECKING:
 _logger = logging.getLogger(__name__)
 
 _UNFINISHED = (base.JOB_STATE_NEW, base.JOB_STATE_RUNNING)
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """What ``fmin`` was told, beside the objective and the space; see :func:`sparkopt.fmin`."""
-
-    algo: Algorithm | None = None
-    max_evals: int | None = None
-    loss_threshold: float | None = None
-    max_queue_len: int = 1
-    rstate: np.random.Generator | None = None
-    verbose: bool = False
-    pass_expr_memo_ctrl: bool | None = None
-    show_progressbar: bool | ProgressFactory = True
-    early_stop_fn: EarlyStop | None = None
-    trials_save_file: str = ""
-    points_to_evaluate: Sequence[Point] | None = None
 
 
 class Search:
@@ -84,14 +69,15 @@ class Search:
         self._trials = trials
         self._session = session
         self._options = options
-        _callable(fn, "fn")
-        algo = _callable(options.algo, "algo")
-        if options.max_queue_len < 1:
-            raise RefusedError(f"max_queue_len must be at least 1, got {options.max_queue_len}")
-        self._domain = base.Domain(fn, space, pass_expr_memo_ctrl=options.pass_expr_memo_ctrl)
+        check_objective(fn, takes_expression(fn, options.pass_expr_memo_ctrl))
+        algo = options.algo
+        if algo is None:
+            refuse_type("algo", None, "callable, as hyperopt.tpe.suggest is")
+        self._domain = domain_of(fn, space, options.pass_expr_memo_ctrl)
         self._space = Space(self._domain)
         self._space.check_picklable()
-        self._points = check_points(options.points_to_evaluate or (), self._space)
+        points = () if options.points_to_evaluate is None else options.points_to_evaluate
+        self._points = check_points(points, self._space)
         self._inherited = InheritedDocuments(trials, self._space)
         controlled = wants_ctrl(self._domain)
         shipped: Any = (
@@ -132,7 +118,8 @@ class Search:
         assert options.algo is not None
         self._inherited.complete()
         trials.refresh()
-        deadline = None if trials.timeout is None else self._began + trials.timeout
+        timeout = check_limit("timeout", trials.timeout)
+        deadline = None if timeout is None else self._began + timeout
         documents = Documents(trials, self._domain, self._space, Patience(deadline, trials.trial_timeout))
         rstate = np.random.default_rng() if options.rstate is None else options.rstate
         budget = Budget(
@@ -306,12 +293,6 @@ class Search:
 
 def _same(document: Document) -> Document:
     return document
-
-
-def _callable(value: object, name: str) -> Callable[..., Any]:
-    if not callable(value):
-        raise RefusedError(f"{name} must be callable, got a {type(value).__name__}")
-    return value
 
 
 def _log_ending(trials: SparkTrials) -> None:

@@ -26,10 +26,12 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import numpy as np
 from hyperopt import base
 
+from sparkopt.arguments import shown
 from sparkopt.coordinator import Stop
 from sparkopt.core.states import Outcome
 from sparkopt.documents import Document, Documents
 from sparkopt.errors import (
+    ArgumentTypeError,
     ControlError,
     CrowdedHostWarning,
     PoolCancelledError,
@@ -358,7 +360,12 @@ class Study:
         if threshold is not None and best is not None and best < threshold:
             self._stopped = True
         if self.budget.early_stop is not None and not self._cancelling:
-            stop, self._early_stop_args = self.budget.early_stop(self._view, *self._early_stop_args)
+            said = self.budget.early_stop(self._view, *self._early_stop_args)
+            try:
+                stop, self._early_stop_args = said
+            except (TypeError, ValueError):
+                expected = "whether to stop and a list for its next call, as in `return False, []`"
+                raise ArgumentTypeError(f"early_stop_fn must return {expected}, got {shown(said)}") from None
             if stop:
                 self._cancel(channel, CANCELLED_BY_EARLY_STOP)
 

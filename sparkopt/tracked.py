@@ -23,7 +23,7 @@ from sparkopt.spark.session import Session
 from sparkopt.spark.settings import setting
 
 if TYPE_CHECKING:
-    from sparkopt.search import Options
+    from sparkopt.fmin_options import Options
     from sparkopt.study import Study
     from sparkopt.trials import SparkTrials
 

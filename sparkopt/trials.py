@@ -14,13 +14,15 @@ import numpy as np
 from hyperopt import base
 from hyperopt.exceptions import InvalidTrial
 
+from sparkopt.arguments import check_flag, check_limit, check_whole, hinting, refuse_type
 from sparkopt.control import Control
 from sparkopt.documents import Document, is_lost
 from sparkopt.errors import PoolClosedError, RefusedError, SparkoptError, SparkoptWarning, warn
+from sparkopt.fmin_options import Options, check_loss_threshold, check_timeout
 from sparkopt.points import Point
 from sparkopt.pool import WorkerPool
-from sparkopt.search import Options, Search
-from sparkopt.spark.parallelism import LIMIT, decide_parallelism
+from sparkopt.search import Search
+from sparkopt.spark.parallelism import LIMIT, check_parallelism, decide_parallelism
 from sparkopt.spark.session import (
     Profile,
     Session,
@@ -81,6 +83,7 @@ class SparkTrials(base.Trials):  # type: ignore[misc]
     MAX_CONCURRENT_JOBS_ALLOWED = LIMIT
     """The most trials that may run at once, as ``hyperopt.SparkTrials`` calls it."""
 
+    @hinting
     def __init__(
         self,
         parallelism: int | None = None,
@@ -97,14 +100,15 @@ class SparkTrials(base.Trials):  # type: ignore[misc]
         control: bool | str | Control | None = None,
     ) -> None:
         super().__init__(exp_key=None, refresh=False)
-        base.validate_timeout(timeout)
-        base.validate_loss_threshold(loss_threshold)
-        if trial_timeout is not None and not trial_timeout > 0:
-            raise RefusedError(
-                f"trial_timeout must be None or a positive number of seconds, got {trial_timeout}"
-            )
-        if max_attempts < 1:
-            raise RefusedError(f"max_attempts must be at least 1, got {max_attempts}")
+        parallelism = check_parallelism(parallelism)
+        check_timeout(timeout)
+        loss_threshold = check_loss_threshold(loss_threshold)
+        trial_timeout = check_limit("trial_timeout", trial_timeout)
+        max_attempts = check_whole("max_attempts", max_attempts, "at least 1", least=1)
+        if tracking is not None:
+            tracking = check_flag("tracking", tracking, "None, True or False")
+        if pool is not None and not isinstance(pool, WorkerPool):
+            refuse_type("pool", pool, "None or a WorkerPool")
         given = (parallelism, spark_session, resource_profile)
         if pool is not None and any(value is not None for value in given):
             raise RefusedError(
@@ -280,6 +284,8 @@ class SparkTrials(base.Trials):  # type: ignore[misc]
         """
         if isinstance(trials, SparkTrials):
             return trials
+        if not isinstance(trials, base.Trials):
+            refuse_type("trials", trials, "hyperopt's Trials")
         own = cls()
         try:
             own.insert_trial_docs(trials._dynamic_trials)
@@ -368,30 +374,38 @@ class SparkTrials(base.Trials):  # type: ignore[misc]
             PoolError: if the workers do not come up, are lost or are cancelled; finished trials are kept.
             AllTrialsFailedError: if no trial has a result and ``return_argmin`` is true.
         """
+        options = Options.of(
+            algo=algo,
+            max_evals=max_evals,
+            timeout=timeout,
+            loss_threshold=self._own_loss_threshold if loss_threshold is None else loss_threshold,
+            max_queue_len=max_queue_len,
+            rstate=rstate,
+            verbose=verbose,
+            pass_expr_memo_ctrl=pass_expr_memo_ctrl,
+            catch_eval_exceptions=catch_eval_exceptions,
+            return_argmin=return_argmin,
+            show_progressbar=show_progressbar,
+            early_stop_fn=early_stop_fn,
+            trials_save_file=trials_save_file,
+            points_to_evaluate=points_to_evaluate,
+        )
         with self._one_search():
+            if self.pool is not None and not self.pool.is_open:
+                raise PoolClosedError(
+                    "pool has no workers: it was closed, or has not been opened yet. Use it inside its `with"
+                    " WorkerPool(...)` block"
+                )
             if self._spark is None or (not self._session_is_given and is_stopped(self._spark)):
                 self._attach(get_session(), self.resource_profile)
             assert self._spark is not None
             check_running(self._spark)
-            options = Options(
-                algo=algo,
-                max_evals=max_evals,
-                loss_threshold=self._own_loss_threshold if loss_threshold is None else loss_threshold,
-                max_queue_len=max_queue_len,
-                rstate=rstate,
-                verbose=verbose,
-                pass_expr_memo_ctrl=pass_expr_memo_ctrl,
-                show_progressbar=show_progressbar,
-                early_stop_fn=early_stop_fn,
-                trials_save_file=trials_save_file,
-                points_to_evaluate=points_to_evaluate,
-            )
             with closing(Search(self, self._spark, fn, space, options)) as search:
                 self._take_limits(timeout, loss_threshold)
                 self._space = space
                 self.take_ending(None, Timings())
                 search.run()
-                return search.result(return_argmin)
+                return search.result(options.return_argmin)
 
     @contextmanager
     def _one_search(self) -> Iterator[None]:
@@ -409,7 +423,6 @@ class SparkTrials(base.Trials):  # type: ignore[misc]
         if loss_threshold is not None:
             self.loss_threshold = loss_threshold
         if timeout is not None:
-            base.validate_timeout(timeout)
             if self.timeout is None:
                 self.timeout = timeout
             elif self.timeout != timeout:

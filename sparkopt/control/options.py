@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
+from typing import Final
 
+from sparkopt.arguments import check_flag, refuse_type
 from sparkopt.errors import RefusedError
 from sparkopt.wire import addresses
 from sparkopt.wire.tokens import is_token
+
+_EXPECTED: Final = "None, True, False, host:port or a Control"
 
 FilePath = str | os.PathLike[str]
 
@@ -44,6 +48,12 @@ class Control:
     listed: bool = True
 
     def __post_init__(self) -> None:
+        if not isinstance(self.listen, str):
+            refuse_type("listen", self.listen, "host:port")
+        for name in ("token_file", "read_only_token_file", "tls_cert", "tls_key"):
+            path = getattr(self, name)
+            if path is not None and not isinstance(path, (str, os.PathLike)):
+                refuse_type(name, path, "None or a path")
         try:
             addresses.split(self.listen)
         except ValueError as error:
@@ -54,7 +64,7 @@ class Control:
                 continue
             if getattr(self, f"{name}_file") is not None:
                 raise RefusedError(f"{name} and {name}_file were both given: give one of them")
-            if not is_token(token):
+            if not isinstance(token, str) or not is_token(token):
                 raise RefusedError(
                     f"{name} must be 1 to 1,024 visible ASCII characters without a space: it travels in a"
                     " header"
@@ -69,4 +79,4 @@ class Control:
             return value
         if isinstance(value, str):
             return cls(listen=value)
-        return cls() if value else None
+        return cls() if value is not None and check_flag("control", value, _EXPECTED) else None

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from sparkopt.arguments import check_whole
 from sparkopt.errors import NoSlotsError, ParallelismWarning, SparkoptWarning, warn
 from sparkopt.spark import session as spark
 from sparkopt.spark.connect import HOST_SETTING
@@ -15,6 +16,16 @@ from sparkopt.spark.settings import is_local, setting
 
 LIMIT: Final = 128
 """hyperopt.SparkTrials has the same."""
+
+
+def check_parallelism(asked: object) -> int | None:
+    """The parallelism that was asked for, as a whole number; None for Spark's default.
+
+    Raises:
+        ArgumentTypeError: if it is something else.
+    """
+    expected = "None or a whole number of trials that may run at once"
+    return None if asked is None else check_whole("parallelism", asked, expected, floats=True)
 
 
 def decide(asked: int | None, default: int, slots: int | None) -> tuple[int, str]:

@@ -25,6 +25,7 @@ from pyspark.errors import PySparkRuntimeError
 from pyspark.resource import ResourceProfile
 from pyspark.sql import SparkSession
 
+from sparkopt.arguments import refuse_type
 from sparkopt.errors import RefusedError, SparkoptWarning, warn
 from sparkopt.spark import classic, connect
 from sparkopt.spark.java import ensure_java
@@ -65,11 +66,21 @@ def get_session(
             " sparkopt does, and only the driver can launch workers. For a search within an objective use"
             " hyperopt.fmin(..., trials=hyperopt.Trials()), which runs in the objective's own process."
         )
+    if given is not None:
+        _check_session(given)
     session = given or _active_session()
     if session is not None:
         check_running(session)
         return session
     return _new_session(dict(settings or {}), remote or os.environ.get("SPARK_REMOTE"))
+
+
+def _check_session(given: object) -> None:
+    kind = type(given)
+    if all(hasattr(kind, part) for part in ("conf", "range", "version")):
+        return  # of either kind of session, whoever has made it
+    hints = {"SparkContext": "give SparkSession.builder.getOrCreate()", "Builder": "call its getOrCreate()"}
+    refuse_type("spark_session", given, "None or a SparkSession", hints.get(kind.__name__, ""))
 
 
 def _active_session() -> SparkSession | None:
@@ -172,6 +183,10 @@ def supported_profile(session: Session, profile: Profile | None) -> Profile | No
     """
     if profile is None:
         return None
+    given: object = profile
+    if not isinstance(given, ResourceProfile):
+        hint = "give its build" if type(profile).__name__ == "ResourceProfileBuilder" else ""
+        refuse_type("resource_profile", profile, "None or a pyspark.resource.ResourceProfile", hint)
     try:
         if is_connect(session):
             return connect.known_profile(session, profile)

@@ -11,6 +11,8 @@ from hyperopt import anneal, hp, mix, rand, tpe
 from hyperopt.base import miscs_update_idxs_vals
 from hyperopt.exceptions import DuplicateLabel, InvalidAnnotatedParameter, InvalidTrial
 
+from sparkopt.errors import RefusedError
+
 ship_by_value(__name__)
 
 SCENARIOS = Scenarios()
@@ -80,11 +82,6 @@ def a_conditional_space_with_its_point_returned(way):
     return search(way, shown, NESTED, max_evals=6, return_argmin=False)
 
 
-@SCENARIOS.add(trials=2)
-def a_space_without_a_label(way):
-    return search(way, shown, {"kept": 3}, max_evals=2, return_argmin=False)
-
-
 @SCENARIOS.add(trials=3)
 def a_space_in_annotations(way):
     def objective(x, n):
@@ -93,20 +90,6 @@ def a_space_in_annotations(way):
     # In the signature they would be text in this module, and hyperopt wants nodes.
     objective.__annotations__ = {"x": hp.uniform("x", -1, 1), "n": hp.choice("n", [10, 20])}
     return search(way, objective, "annotated")
-
-
-@SCENARIOS.add(trials=0, raises=InvalidAnnotatedParameter)
-def an_annotation_that_is_no_node(way):
-    def objective(x):
-        return x
-
-    objective.__annotations__ = {"x": float}
-    return search(way, objective, "annotated")
-
-
-@SCENARIOS.add(trials=0, raises=DuplicateLabel)
-def a_label_given_twice(way):
-    return search(way, shown, [hp.uniform("x", 0, 1), hp.normal("x", 0, 1)])
 
 
 @SCENARIOS.add(trials=3)
@@ -204,3 +187,35 @@ def an_algorithm_that_makes_no_documents(way):
 @pytest.mark.parametrize("scenario", SCENARIOS.values(), ids=SCENARIOS.keys())
 def test_same_as_serial_hyperopt(way, scenario):
     assert differences(scenario, way["serial"], way["ours"]) == {}
+
+
+# Differences that are meant: such spaces are refused before anything starts, and the message says why.
+
+
+def annotated_by_a_type(x):
+    return x
+
+
+annotated_by_a_type.__annotations__ = {"x": float}
+
+REFUSED = {
+    "no label": (shown, {"kept": 3}, type(None), "no hyperparameter"),
+    "an annotation that is no node": (annotated_by_a_type, "annotated", InvalidAnnotatedParameter, "'x'"),
+    "a label given twice": (
+        shown,
+        [hp.uniform("x", 0, 1), hp.normal("x", 0, 1)],
+        DuplicateLabel,
+        "label 'x'",
+    ),
+}
+
+
+@pytest.mark.parametrize(("fn", "space", "kind", "said"), REFUSED.values(), ids=REFUSED.keys())
+def test_spaces_that_are_refused_with_a_reason(way, fn, space, kind, said):
+    expected = search(way["serial"], fn, space, max_evals=2, return_argmin=False)["raised"]
+    assert (type(None) if expected is None else expected[0]) is kind
+    found = search(way["ours"], fn, space, max_evals=2, return_argmin=False)
+    raised, text = found["raised"]
+    assert issubclass(raised, RefusedError)
+    assert said in text
+    assert found["documents"] == []

@@ -264,7 +264,7 @@ class TestRefusal:
         assert "test_journal.loss" in said
         assert "other" in said
 
-    @pytest.mark.parametrize("algo", [tpe.suggest, partial(rand.suggest, verbose=False)])
+    @pytest.mark.parametrize("algo", [tpe.suggest, partial(rand.suggest)])
     def test_another_algorithm(self, journaled, new_trials, file, algo):
         said = self.refused(new_trials, file, "of a search with another algorithm", algo=algo)
         assert "hyperopt.rand.suggest" in said

@@ -237,8 +237,8 @@ def test_timings_add_up(new_trials):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"fn": 3}, "fn must be callable, got a int"),
-        ({"algo": "tpe"}, "algo must be callable, got a str"),
+        ({"fn": 3}, r"fn must be callable .* got 3 \(int\)"),
+        ({"algo": "tpe"}, r"algo must be callable, .* got 'tpe' \(str\)"),
         ({"max_queue_len": 0}, "max_queue_len must be at least 1, got 0"),
         ({"allow_trials_fmin": False}, "allow_trials_fmin=False would leave the trials"),
         ({"trials_save_file": "nowhere/trials"}, "trials_save_file cannot be written: .*nowhere"),

@@ -1,0 +1,89 @@
+"""Description of an objective and its space as hyperopt has it, made only of spaces that can be searched."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import Any, Final
+
+import numpy as np
+from hyperopt import base, pyll
+from hyperopt.exceptions import DuplicateLabel
+
+from sparkopt.arguments import refuse_type, shown
+from sparkopt.errors import ArgumentValueError
+from sparkopt.space import parameters_of
+
+_EXPECTED: Final = (
+    "a hyperopt expression, or a dictionary or list of them, as in {'x': hp.uniform('x', 0, 1)}"
+)
+
+
+class _DuplicateLabelError(ArgumentValueError, DuplicateLabel):  # type: ignore[misc]
+    """Two hyperparameters have one label."""
+
+
+def domain_of(fn: Callable[..., Any], space: Any, pass_expr_memo_ctrl: bool | None = None) -> base.Domain:
+    """Description of an objective and its space, as hyperopt has it.
+
+    Raises:
+        RefusedError: if the space is none, has nothing to choose, or has a distribution that cannot be drawn
+            from.
+    """
+    if space is None or isinstance(space, (str, bytes)):
+        refuse_type("space", space, _EXPECTED)
+    try:
+        if not parameters_of(pyll.as_apply(space)):
+            raise ArgumentValueError(
+                f"space has no hyperparameter, so that there is nothing to search for: it must be"
+                f" {_EXPECTED}, got {shown(space)}"
+            )
+        domain = base.Domain(fn, space, pass_expr_memo_ctrl=pass_expr_memo_ctrl)
+    except ArgumentValueError:
+        raise
+    except DuplicateLabel as error:
+        raise _DuplicateLabelError(
+            f"space has two hyperparameters with the label {str(error)!r}: give each expression a label of"
+            " its own, or use the same object twice where both are to have one value"
+        ) from None
+    except Exception as error:
+        raise ArgumentValueError(
+            f"space cannot be read ({type(error).__name__}: {error}): it must be {_EXPECTED}"
+        ) from error
+    for node in pyll.dfs(domain.expr):
+        if node.name == "switch" and len(node.pos_args) == 1:
+            raise ArgumentValueError(
+                f"space has no options for {_label_of(node)!r}: hp.choice needs one at least"
+            )
+    for label, distribution in domain.params.items():
+        _check_distribution(label, distribution)
+    return domain
+
+
+def _check_distribution(label: str, distribution: pyll.Apply) -> None:
+    """Draw from a distribution once, where its parameters are all known."""
+    if not all(isinstance(node, pyll.Literal) for node in pyll.dfs(distribution) if node is not distribution):
+        return
+    try:
+        with warnings.catch_warnings(), np.errstate(all="ignore"):
+            warnings.simplefilter("ignore")
+            drawn = pyll.stochastic.sample(distribution, np.random.default_rng(0))
+        finite = bool(np.all(np.isfinite(drawn)))
+    except Exception as error:
+        raise ArgumentValueError(
+            f"space has {label!r}, which cannot be drawn from ({type(error).__name__}: {error}):"
+            f" {_call(distribution)}"
+        ) from error
+    if not finite:
+        raise ArgumentValueError(f"space has {label!r}, which is drawn as {drawn}: {_call(distribution)}")
+
+
+def _call(distribution: pyll.Apply) -> str:
+    given = [shown(node.obj) for node in distribution.pos_args if isinstance(node, pyll.Literal)]
+    given += [f"{name}={shown(node.obj)}" for name, node in distribution.named_args]
+    return f"{distribution.name}({', '.join(given)})"
+
+
+def _label_of(switch: pyll.Apply) -> str:
+    chosen = switch.pos_args[0]
+    return str(chosen.arg["label"].obj) if chosen.name == "hyperopt_param" else "?"
