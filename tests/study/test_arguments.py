@@ -184,7 +184,7 @@ def test_places_for_trials(trials):
 def test_what_hyperopt_takes_is_taken(new_trials):
     trials = new_trials(parallelism=np.int64(1), max_attempts=np.int32(2))
     fmin(
-        decorated(of_two),
+        decorated(lambda one, other: one + other),
         CASE,
         functools.partial(in_order),
         np.float64(2.0),
