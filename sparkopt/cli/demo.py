@@ -7,10 +7,11 @@ import os
 import click
 from rich.console import Console
 
+from sparkopt.cli.exits import EXIT_CODES
 from sparkopt.errors import SparkoptError
 
 
-@click.command()
+@click.command(epilog=EXIT_CODES)
 @click.option("--trials", default=60, show_default=True, type=click.IntRange(min=1), help="Settings to try.")
 @click.option(
     "--parallelism", default=2, show_default=True, type=click.IntRange(min=1), help="How many to try at once."

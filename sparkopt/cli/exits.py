@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import enum
 import os
 import sys
@@ -50,6 +51,14 @@ class Commands(click.Group):
             click.echo("interrupted", err=True)
             sys.exit(Exit.INTERRUPTED)
         except BrokenPipeError:
-            # Python writes out what is left when it ends, and would fail again.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            _write_no_more()
             sys.exit(Exit.BROKEN_PIPE)
+        except OSError as error:  # a disk that is full, under what is printed
+            _write_no_more()
+            raise click.ClickException(str(error)) from error
+
+
+def _write_no_more() -> None:
+    """Drop what was not written yet: Python would try again when it ends, and fail again."""
+    with contextlib.suppress(OSError):  # it is no file, or closed
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -6,11 +6,12 @@ import click
 from rich.table import Table
 
 from sparkopt.cli.calling import json_option
+from sparkopt.cli.exits import EXIT_CODES
 from sparkopt.cli.printing import local, print_json, print_table, printable
 from sparkopt.wire.listing import listed
 
 
-@click.command()
+@click.command(epilog=EXIT_CODES)
 @json_option
 def pools(as_json: bool) -> None:
     """List your pools that are open to control on this machine.

@@ -8,7 +8,7 @@ import json
 import math
 import sys
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TextIO
 
 import click
 from rich.cells import cell_len
@@ -47,9 +47,15 @@ def _for_json(value: Any) -> str:
     raise TypeError(f"{type(value).__name__} in a view")
 
 
+def is_terminal() -> bool:
+    """Whether what is printed goes to a terminal."""
+    out: TextIO | None = sys.stdout  # None if the shell has closed it
+    return out is not None and out.isatty()
+
+
 def console() -> Console:
     """Where tables go: as wide as the terminal, or wide enough. Text in them is text and no markup."""
-    return _Console(width=None if sys.stdout.isatty() else _WIDTH, markup=False, highlight=False)
+    return _Console(width=None if is_terminal() else _WIDTH, markup=False, highlight=False)
 
 
 class _Console(Console):

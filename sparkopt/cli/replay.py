@@ -6,10 +6,11 @@ from pathlib import Path
 
 import click
 
+from sparkopt.cli.exits import EXIT_CODES
 from sparkopt.errors import SparkoptError
 
 
-@click.command()
+@click.command(epilog=EXIT_CODES)
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--tracking-uri", help="Where the store is now.  [default: where it was]")
 def replay(file: Path, tracking_uri: str | None) -> None:

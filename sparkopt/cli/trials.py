@@ -7,7 +7,6 @@ import datetime
 import io
 import itertools
 import json
-import sys
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
@@ -15,7 +14,7 @@ import click
 from rich.table import Table
 
 from sparkopt.cli.calling import calling, json_option
-from sparkopt.cli.printing import in_a_line, number, print_json, print_table, printable
+from sparkopt.cli.printing import in_a_line, is_terminal, number, print_json, print_table, printable
 from sparkopt.client import ControlClient, TrialInfo, TrialState
 
 _COLUMNS: Final = (
@@ -81,15 +80,15 @@ def _ordered(found: Iterable[TrialInfo], sort: str | None, desc: bool) -> Iterab
     if sort is None:
         return reversed(list(found)) if desc else found
     trials = list(found)
-    have = [trial for trial in trials if _key(trial, sort) not in (None, "")]
-    rest = [trial for trial in trials if _key(trial, sort) in (None, "")]
-    return [*sorted(have, key=lambda trial: _key(trial, sort), reverse=desc), *rest]
+    have = [trial for trial in trials if _value(trial, sort) not in (None, "")]
+    rest = [trial for trial in trials if _value(trial, sort) in (None, "")]
+    return [*sorted(have, key=lambda trial: _value(trial, sort), reverse=desc), *rest]
 
 
-def _key(trial: TrialInfo, sort: str) -> Any:
-    if sort == "seconds" and trial.settled is None:
+def _value(trial: TrialInfo, column: str) -> Any:
+    if column == "seconds" and trial.settled is None:
         return None  # it is 0 then
-    return getattr(trial, sort)
+    return getattr(trial, column)
 
 
 def _print_table(found: Iterable[TrialInfo]) -> None:
@@ -113,7 +112,7 @@ def _row(trial: TrialInfo) -> list[str]:
 
 def _print_csv(found: list[TrialInfo]) -> None:
     # On a terminal nothing of it may steer that; in a file it is what it is.
-    shown = printable if sys.stdout.isatty() else str
+    shown = printable if is_terminal() else str
     labels = sorted({label for trial in found for label in trial.values})
     headings = [f"values.{label}" if label in _COLUMNS else label for label in labels]
     for row in itertools.chain([[*_COLUMNS, *headings]], _csv_rows(found, labels)):
@@ -124,7 +123,7 @@ def _print_csv(found: list[TrialInfo]) -> None:
 
 def _csv_rows(found: list[TrialInfo], labels: list[str]) -> Iterator[list[str]]:
     for trial in found:
-        about = [_cell(getattr(trial, column)) for column in _COLUMNS]
+        about = [_cell(_value(trial, column)) for column in _COLUMNS]
         yield [*about, *(_cell(trial.values[label]) if label in trial.values else "" for label in labels)]
 
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import sys
-
 import click
 
 from sparkopt.cli.calling import calling, json_option
-from sparkopt.cli.printing import console, in_a_line, local, number, print_json, printable
+from sparkopt.cli.printing import console, in_a_line, is_terminal, local, number, print_json, printable
 from sparkopt.client import ControlClient, Event, TrialInfo
 
 
@@ -28,10 +26,11 @@ def watch(client: ControlClient, study: str | None, after: int | None, plain: bo
     event; who comes back with the `sequence` of the last one (--after) misses nothing. A connection that is
     lost is made again.
     """
-    if not as_json and not plain and sys.stdout.isatty():
+    out = console()
+    if not (as_json or plain) and is_terminal() and not out.is_dumb_terminal:
         from sparkopt.cli.live import show
 
-        show(client, study, after, console())
+        show(client, study, after, out)
         return
     with client.watch(after, study) as events:
         for event in events:

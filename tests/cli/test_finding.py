@@ -21,7 +21,7 @@ from click.testing import CliRunner
 from hyperopt import hp, rand
 from post import SECONDS
 
-from sparkopt import Control, SparkTrials, WorkerPool, fmin
+from sparkopt import Control, SparkTrials, WorkerPool, fmin, serve
 from sparkopt.cli import main
 from sparkopt.errors import ControlWarning
 from sparkopt.wire.listing import Listing
@@ -201,3 +201,19 @@ def test_one_that_listens_for_its_own_machine_is_not_offered_on_another(listing,
     monkeypatch.setattr(socket, "gethostname", lambda: "this-machine")
     assert "on another-machine" in run("status", code=3)
     assert run("pools", "--json") == ""
+
+
+@pytest.mark.parametrize(("more", "listed"), [([], True), (["--not-listed"], False)])
+def test_a_serve_is_listed_unless_it_is_told_not_to_be(monkeypatch, more, listed):
+    asked = []
+    monkeypatch.setattr(serve, "run", lambda options, console: asked.append(options))
+    run("serve", "train:objective", *more)
+    assert asked[0].control.listed is listed
+
+
+def test_a_serve_is_found(shell, monkeypatch):
+    monkeypatch.setenv("HOME", str(shell.served.token_file.parent))
+    assert status()["pool"] == shell.json("status")[0]["pool"]
+    (pool,) = (json.loads(line) for line in run("pools", "--json").splitlines())
+    assert (pool["address"], pool["pid"]) == (shell.served.address, shell.served.process.pid)
+    assert Path(pool["token_file"]).read_text() == shell.served.token_file.read_text()

@@ -2,30 +2,15 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
-import re
-import select
 import signal
-import struct
-import subprocess
-import sys
-import termios
-import time
 
 from control_calls import MODULES, Shell
 from post import SECONDS
 from served import Served
+from terminals import Terminal
 
-ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
-ROWS, COLUMNS = 40, 140
-
-ON_TERMINAL = """
-import fcntl, os, sys, termios
-fcntl.ioctl(0, termios.TIOCSCTTY, 0)  # so that Ctrl-C is a signal
-os.execv(sys.argv[1], sys.argv[1:])
-"""
+from benchmarks.proxy import Proxy
 
 
 def kill(watching):
@@ -58,6 +43,23 @@ def test_who_was_killed_and_comes_back_has_seen_every_event_once(shell, client):
     assert sorted(settled) == list(range(40))
 
 
+def test_a_connection_that_is_cut_is_made_again_and_no_event_is_missing(shell, client):
+    before = client.status().last_event
+    proxy = Proxy(shell.served.address)
+    try:
+        watching = shell.start("watch", "--json", "--after", str(before), "--address", proxy.address)
+        read = []
+        for x in range(5):
+            list(client.evaluate([{"x": x}]))
+            read += [json.loads(watching.stdout.readline())["sequence"] for _ in range(3)]
+            proxy.cut()
+            proxy.mend()
+        kill(watching)
+    finally:
+        proxy.close()
+    assert read == list(range(before + 1, before + 16))
+
+
 def test_elsewhere_than_on_a_terminal_it_is_a_line_for_each_event(shell, client):
     before = client.status().last_event
     watching = shell.start("watch", "--after", str(before))
@@ -67,48 +69,6 @@ def test_elsewhere_than_on_a_terminal_it_is_a_line_for_each_event(shell, client)
     assert [line.split()[3] for line in lines] == ["submitted", "started", "settled"]
     assert all(f"{outcome.trial.study}/{outcome.trial.tid} " in line for line in lines)
     assert "ok loss 144" in lines[2]
-
-
-class Terminal:
-    """A pseudo-terminal with a command on it."""
-
-    def __init__(self, shell, *command):
-        self._master, slave = os.openpty()
-        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
-        self._process = subprocess.Popen(
-            [sys.executable, "-c", ON_TERMINAL, sys.executable, "-m", "sparkopt", *shell.command(*command)],
-            env={**os.environ, "TERM": "xterm-256color"},
-            stdin=slave,
-            stdout=slave,
-            stderr=slave,
-            start_new_session=True,
-        )
-        os.close(slave)
-        self.shown = ""
-
-    def wait_for(self, *texts):
-        """Wait until all of these have been shown, however lines were wrapped."""
-        deadline = time.monotonic() + SECONDS
-        while not all(text in " ".join(ESCAPE.sub("", self.shown).split()) for text in texts):
-            ready, _, _ = select.select([self._master], [], [], max(0, deadline - time.monotonic()))
-            assert ready, f"{texts} are not all in {self.shown!r}"
-            self.shown += os.read(self._master, 65536).decode(errors="replace")
-
-    def press(self, keys):
-        os.write(self._master, keys)
-
-    def end(self):
-        """Wait for the end; its exit code."""
-        while True:
-            try:
-                data = os.read(self._master, 65536)
-            except OSError:  # the other side is closed
-                break
-            if not data:
-                break
-            self.shown += data.decode(errors="replace")
-        os.close(self._master)
-        return self._process.wait(SECONDS)
 
 
 def test_on_a_terminal_it_is_a_live_table(shell, client, post):
