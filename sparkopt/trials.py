@@ -66,8 +66,8 @@ class SparkTrials(base.Trials):  # type: ignore[misc]
         tracking: whether to log the search to MLflow; None for yes, unless the Spark setting
             ``spark.databricks.mlflow.trackHyperopt.enabled`` is ``false``.
         control: opens each search to control over gRPC, as of :class:`~sparkopt.WorkerPool`: where to listen,
-            or True for a free port of this host alone. :attr:`control_address` and :attr:`control_token` say
-            how it is reached while it runs.
+            or True for a free port of this host alone. `sparkopt watch` then follows it from a shell of the
+            same user. :attr:`control_address` and :attr:`control_token` say how it is reached while it runs.
 
     Attributes:
         parallelism: how many trials may run at once.
