@@ -22,7 +22,7 @@ from math import isnan
 from numbers import Real
 from os import _exit
 from pathlib import Path
-from sys import exc_info
+from sys import exc_info, setprofile, settrace
 from time import monotonic
 from traceback import format_exception
 from typing import Any, Final, TypeAlias
@@ -115,12 +115,18 @@ class Evaluator:
         self._started = monotonic()
         result = copy_context().run(call)
         seconds = monotonic() - self._started
+        # Whatever they do, they are called from the next function of Python's on; put back with the rest.
+        settrace(None)
+        setprofile(None)
+        self._surroundings.functions.put_back()
         # Before the surroundings are restored: threadpoolctl sets a variable when it is loaded.
         threads = 0 if self._sock.in_child else self._thread_pools.largest()
         return objective, result, seconds, threads
 
     def _end_trial(self, error: BaseException | None) -> None:
         """Put back what the trial has changed, in its own process; a process that it has forked ends here."""
+        if error is not None:
+            self._surroundings.functions.put_back()
         if self._sock.in_child:
             children.leave(error)
         self._kept = self._surroundings.restore()

@@ -55,7 +55,7 @@ class EvaluatorConnection(asyncio.Protocol):
     def began(self) -> bool:
         """Whether the evaluator may have read the run that it was asked for.
 
-        The kernel resets a socket that is closed before everything in it was read.
+        The kernel resets a socket that is closed before all of it was read, and takes nothing for it then.
         """
         return not self._unread
 
@@ -69,7 +69,7 @@ class EvaluatorConnection(asyncio.Protocol):
         self._hear = hear
         self._run, self._timed, self._question, self._asked = frame.run, frame.header["timed"], None, 0
         self._answer = asyncio.get_running_loop().create_future()
-        self._write(frame)
+        self._unread = not self._write(frame)
         return await self._answer
 
     def say(self, frame: Frame) -> None:
@@ -79,10 +79,13 @@ class EvaluatorConnection(asyncio.Protocol):
             self._question = None
             self._write(reply)
 
-    def _write(self, frame: Frame) -> None:
+    def _write(self, frame: Frame) -> bool:
+        """Send a frame, unless the evaluator has hung up."""
         assert self._transport is not None
-        if not self._transport.is_closing():
-            self._transport.write(frame.encode())
+        if self._transport.is_closing():
+            return False
+        self._transport.write(frame.encode())
+        return True
 
     def end(self, error: Exception) -> None:
         """The evaluator's process has ended: without an answer, unless it has left that in a file."""
@@ -152,5 +155,6 @@ class EvaluatorConnection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Note that nothing more comes, and whether everything was read."""
-        self._unread = isinstance(exc, ConnectionResetError) and not self._asked
+        if isinstance(exc, (ConnectionResetError, BrokenPipeError)) and not self._asked:
+            self._unread = True
         self.closed.set_result(None)

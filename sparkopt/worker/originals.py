@@ -36,6 +36,8 @@ _WATCHED: Final = (
         ],
     ),
     (json, ["dump", "dumps", "load", "loads"]),
+    (json.JSONDecoder, ["decode", "raw_decode"]),
+    (json.JSONEncoder, ["default", "encode", "iterencode"]),
     (os, ["_exit", "chdir", "close", "dup2", "fdopen", "getcwd", "getpid", "kill", "open", "read"]),
     (os, ["umask", "unlink", "urandom", "write"]),
     (pickle, ["Pickler", "Unpickler", "dump", "dumps", "load", "loads"]),
@@ -51,23 +53,23 @@ _WATCHED: Final = (
     (warnings, ["showwarning", "warn"]),
 )
 
-_zip: Final = zip
-"""Bound here, as this must work whatever builtins hold."""
+_zip, _set = zip, setattr
+# Bound here, as this must work whatever builtins hold.
 
 
 class Originals:
     """What these names stand for when this is made."""
 
     def __init__(self) -> None:
-        self._watched: list[tuple[dict[str, Any], Callable[[Any], tuple[Any, ...]], tuple[Any, ...]]] = []
-        self._names: list[tuple[str, ...]] = []
-        for module, wanted in _WATCHED:
-            namespace = vars(module)
+        self._watched: list[tuple[Any, Callable[[Any], tuple[Any, ...]], tuple[Any, ...]]] = []
+        self._places: list[tuple[Any, tuple[str, ...]]] = []
+        for place, wanted in _WATCHED:
+            namespace = vars(place)
             names = tuple(name for name in wanted if name in namespace)
             # Two at least, or a getter would not return a tuple.
-            get: Callable[[Any], tuple[Any, ...]] = itemgetter(*names, "__name__")
+            get: Callable[[Any], tuple[Any, ...]] = itemgetter(*names, "__doc__")
             self._watched.append((namespace, get, get(namespace)))
-            self._names.append(names)
+            self._places.append((place, names))
 
     def put_back(self) -> None:
         """Undo what was replaced or deleted since."""
@@ -81,6 +83,6 @@ class Originals:
             return
 
     def _put_all_back(self) -> None:
-        for (namespace, _, originals), names in _zip(self._watched, self._names):
+        for (place, names), (_, _, originals) in _zip(self._places, self._watched):
             for name, original in _zip(names, originals):
-                namespace[name] = original
+                _set(place, name, original)

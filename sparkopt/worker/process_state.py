@@ -9,13 +9,13 @@ What cannot be put back ends the evaluator after its answer: the next trial gets
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import functools
 import os
 import resource
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Final, TypeAlias
 
 _Property: TypeAlias = "tuple[str, Callable[[], Any], Callable[[Any], Any]]"
@@ -95,7 +95,7 @@ class ProcessState:
         kept = []
         for (name, look, put), found in zip(self._properties, self._found, strict=True):
             if look() != found:
-                with contextlib.suppress(OSError, ValueError):
+                with suppress(OSError, ValueError):
                     put(found)
                 if look() != found:
                     kept.append(f"its {name}")

@@ -7,10 +7,10 @@ were, as duplicates are kept under high numbers.
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import os
 import sys
+from contextlib import suppress
 from typing import Final, TextIO
 
 from sparkopt.worker.descriptors import out_of_the_way
@@ -51,7 +51,7 @@ class Streams:
             Whether the streams are whole again.
         """
         for stream in (sys.stdout, sys.stderr, self._output, self._error):
-            with contextlib.suppress(BaseException):  # a trial may have put anything there, or closed it
+            with suppress(BaseException):  # a trial may have put anything there, or closed it
                 stream.flush()
         # Not all of C's streams: one of a thread that reads is locked until it has read.
         self._libc.fflush(self._c_output)
@@ -60,7 +60,7 @@ class Streams:
             self._lead_home()
         except OSError:  # the trial has closed the duplicates too
             whole = False
-        with contextlib.suppress(OSError):
+        with suppress(OSError):
             if self._output.closed:
                 self._output = _stream(1)
             if self._error.closed:
@@ -70,7 +70,7 @@ class Streams:
 
     def tell(self, text: str) -> None:
         """Write a line of our own, if there is still something to write to."""
-        with contextlib.suppress(OSError):
+        with suppress(OSError):
             _write(2, f"{text}\n".encode())
 
     def _lead_home(self) -> None:

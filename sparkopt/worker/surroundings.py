@@ -14,7 +14,6 @@ put back is said, and ends the evaluator after its answer.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import random
 import signal
@@ -24,6 +23,7 @@ import sys
 # signal.getsignal makes an enum member of each answer, which takes twenty times as long.
 from _signal import getsignal  # type: ignore[import-not-found]
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, Final
 
 from sparkopt.worker.interpreter import Interpreter
@@ -40,6 +40,9 @@ class Surroundings:
     """The surroundings at the moment when this is made, to come back to.
 
     Main thread only: no other can set a signal handler.
+
+    Attributes:
+        functions: those of the standard library, to be put back before anything is called.
     """
 
     def __init__(self) -> None:
@@ -56,19 +59,18 @@ class Surroundings:
             number: handler for number, handler in handlers.items() if handler is not None
         }
         self._blocked = signal.pthread_sigmask(signal.SIG_BLOCK, ())
-        self._originals = Originals()
+        self.functions = Originals()
         self._interpreter = Interpreter()
         self._process = ProcessState()
 
     def restore(self) -> list[str]:
-        """Undo what was changed since. Never raises.
+        """Undo what was changed since, but for functions. Never raises.
 
         Returns:
             What could not be undone, and stays as it is.
         """
         for _ in range(_TRIES):
-            with contextlib.suppress(BaseException):  # a handler that the trial left may be called once more
-                self._originals.put_back()  # the first: the others call these functions
+            with suppress(BaseException):  # a handler that the trial left may be called once more
                 self._restore_signals()
                 kept = self._process.put_back()
                 self._restore_environment()
@@ -103,7 +105,7 @@ class Surroundings:
 
     def _restore_directory(self) -> None:
         if self._directory is not None and _directory() != self._directory:
-            with contextlib.suppress(OSError):  # removed meanwhile, or closed to us
+            with suppress(OSError):  # removed meanwhile, or closed to us
                 os.chdir(self._directory)
 
 

@@ -42,6 +42,8 @@ class Answer:
     payload: bytes = b""
     in_file: bool = False
     ended: str = ""
+    fault: str | None = None
+    unheard: bool = False
     peak_memory: int = 0
     heard: list = field(default_factory=list)
 
@@ -74,7 +76,15 @@ async def evaluate(supervisor: Supervisor, directory: Path, request: Request) ->
     try:
         frame = await running
     except EvaluatorEnded as ended:
-        return Answer("ended", {}, ended=str(ended), peak_memory=ended.peak_memory, heard=heard)
+        return Answer(
+            "ended",
+            {},
+            ended=str(ended),
+            fault=ended.fault,
+            unheard=ended.unheard,
+            peak_memory=ended.peak_memory,
+            heard=heard,
+        )
     except RunCancelled:
         return Answer("cancelled", {})
     payload = frame.payload

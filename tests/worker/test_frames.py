@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import itertools
 import socket
+import struct
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sparkopt.worker.frames import Frame, FrameBuffer, Kind, receive
+from sparkopt.wire.limits import INLINE_BYTES
+from sparkopt.worker.answers import check
+from sparkopt.worker.frames import HEADER_BYTES, Frame, FrameBuffer, FrameError, Kind, receive
 
 headers = st.dictionaries(st.text(), st.text() | st.floats(allow_nan=False) | st.integers(), max_size=4)
 frames = st.builds(Frame, st.sampled_from(Kind), headers, st.binary(max_size=200), st.integers(0, 2**64 - 1))
@@ -67,3 +72,72 @@ def test_half_a_frame_is_none(pair, size):
     theirs.sendall(Frame(Kind.RESULT, {"seconds": 1.5}, b"payload").encode()[:size])
     theirs.close()
     assert receive(ours.recv) is None
+
+
+def prefix(kind=Kind.RESULT, header=2, payload=0, magic=b"\xffB\xfe"):
+    return struct.pack("!3sBQIQ", magic, kind, 7, header, payload)
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (b"x", "not the beginning of a frame"),
+        (b"\xffX", "not the beginning of a frame"),
+        (prefix(magic=b"\xffBB"), "not the beginning of a frame"),
+        (prefix(kind=0) + b"{}", "no frame of the kind 0"),
+        (prefix() + b"[]", "a list, not an object"),
+        (prefix() + b"{,", "not JSON"),
+        (prefix() + b"\xff\xff", "not JSON"),
+        (prefix(header=100_000) + b"[" * 100_000, "not JSON"),
+        (prefix(header=HEADER_BYTES + 1), "they have 4,194,304 and 1,048,576 at most"),
+        (prefix(payload=INLINE_BYTES + 1), "they have 4,194,304 and 1,048,576 at most"),
+    ],
+)
+def test_what_is_no_frame_is_refused_as_soon_as_that_is_seen(data, said):
+    with pytest.raises(FrameError, match=said):
+        list(FrameBuffer().feed(data))
+
+
+def test_frames_before_what_is_none_are_given():
+    buffer = FrameBuffer().feed(Frame(Kind.RESULT, {"a": 1}).encode() + b"garbage")
+    assert next(buffer) == Frame(Kind.RESULT, {"a": 1})
+    with pytest.raises(FrameError):
+        next(buffer)
+
+
+@pytest.mark.parametrize("data", [b"x" * 24, prefix(kind=77) + b"{}", prefix() + b"[]"])
+def test_a_socket_that_brings_no_frame_is_refused(pair, data):
+    ours, theirs = pair
+    theirs.sendall(data)
+    with pytest.raises(FrameError):
+        receive(ours.recv)
+
+
+@given(st.binary(max_size=100))
+def test_no_bytes_do_anything_else(data):
+    with suppress(FrameError):
+        list(FrameBuffer().feed(data))
+
+
+@given(
+    st.sampled_from(Kind),
+    st.recursive(st.none() | st.booleans() | st.floats() | st.text(), st.lists),
+    st.data(),
+)
+def test_no_header_does_anything_else_than_pass_or_be_refused(kind, value, data):
+    names = (
+        "seconds",
+        "threads",
+        "loss",
+        "type",
+        "message",
+        "traceback",
+        "id",
+        "report",
+        "name",
+        "method",
+        "file",
+    )
+    header = data.draw(st.dictionaries(st.sampled_from(names), st.just(value) | st.integers() | st.text()))
+    with suppress(FrameError):
+        check(Frame(kind, header), Path("/tmp/somewhere"))

@@ -75,6 +75,20 @@ class TestEvaluator:
             reporter.report(ReportKind.CHECKPOINT, 1)
         reporter.close()
 
+    @pytest.mark.parametrize(
+        ("name", "error", "said"),
+        [
+            (3, TypeError, "is text, and not the int 3"),
+            ("no text \udcff", ValueError, "is not valid text"),
+            ("x" * 70_000, ValueError, "has 70,000 characters; 65,536 may be"),
+        ],
+    )
+    def test_a_name_that_no_message_takes_is_refused(self, ends, tmp_path, name, error, said):
+        ours, _ = ends
+        reporter = Reporter(ours, lambda kind, header, value: Frame(kind, header), tmp_path)
+        with pytest.raises(error, match=said):
+            reporter.report(ReportKind.ATTACHMENT, 1, name)
+
     @pytest.mark.parametrize(("timed", "heard"), [(True, ["STARTED"]), (False, [])])
     def test_it_says_when_the_time_begins_to_run_if_asked(self, evaluate, timed, heard):
         (answer,) = evaluate(Request(evaluate.objective, "pid", timed=timed))

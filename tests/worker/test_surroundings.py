@@ -25,6 +25,20 @@ def test_a_change_ends_with_its_trial(evaluate, how):
         assert after.load() == before.load(), change
 
 
+@pytest.mark.parametrize("how", ["", "failing: "], ids=["returns", "raises"])
+@pytest.mark.parametrize("change", traces.SPENT)
+def test_what_cannot_be_put_back_ends_with_its_process(evaluate, change, how):
+    if change not in ("hard limit", "no files") and os.geteuid() != 0:
+        pytest.skip("only root can do this")
+    evaluate.use(traces.change)
+    before, changed, after, again = evaluate("look", how + change, "look", "look")
+    assert changed.kind == ("failure" if how else "result")
+    assert changed.header["spent"]
+    first, then, last = (answer.load() for answer in (before, after, again))
+    assert first["pid"] != then["pid"] == last["pid"]
+    assert {**first, "pid": 0} == {**then, "pid": 0} == {**last, "pid": 0}
+
+
 def test_what_loading_the_objective_changed_is_there_for_each_trial(evaluate, tmp_path):
     evaluate.use(traces.Loaded(tmp_path))
     first, _, third = evaluate("look", "leave", "look")

@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
+import contextvars
+import ctypes
+import decimal
+import gc
+import locale
+import logging
+import multiprocessing
 import os
 import random
+import resource
 import signal
+import socket
+import sys
 import tempfile
+import threading
+import time
+import warnings
 from pathlib import Path
 
 import numpy
@@ -14,6 +27,23 @@ TIMERS = (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF)
 SETTABLE = signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}
 FAR = 10_000
 """Seconds."""
+
+
+VARIABLE = contextvars.ContextVar("VARIABLE", default=0)
+LIMITS = (resource.RLIMIT_AS, resource.RLIMIT_CPU, resource.RLIMIT_NOFILE, resource.RLIMIT_FSIZE)
+
+
+def wakeup_descriptor():
+    found = signal.set_wakeup_fd(-1)
+    if found != -1:
+        signal.set_wakeup_fd(found)
+    return found
+
+
+def death_signal():
+    number = ctypes.c_int()
+    ctypes.CDLL(None).prctl(2, ctypes.byref(number), 0, 0, 0)
+    return number.value
 
 
 def umask():
@@ -39,6 +69,39 @@ def look():
         "handlers": {int(number): repr(signal.getsignal(number)) for number in SETTABLE},
         "timers": [signal.getitimer(timer)[0] > 0 for timer in TIMERS],
         "blocked": signal.pthread_sigmask(signal.SIG_BLOCK, ()),
+        "wake-up descriptor": wakeup_descriptor(),
+        "interpreter": {
+            "recursion limit": sys.getrecursionlimit(),
+            "switch interval": sys.getswitchinterval(),
+            "stack size": threading.stack_size(),
+            "collection": (gc.isenabled(), gc.get_threshold(), gc.get_debug(), gc.get_freeze_count() > 0),
+            "tools": (sys.gettrace(), sys.getprofile()),
+            "hooks": (repr(sys.excepthook), repr(sys.unraisablehook), repr(threading.excepthook)),
+            "arguments": list(sys.argv),
+            "path": sys.path[-1],
+            "traceback limit": getattr(sys, "tracebacklimit", None),
+            "locale": locale.setlocale(locale.LC_ALL),
+            "time zone": time.tzname,
+            "timeout of sockets": socket.getdefaulttimeout(),
+            "start method": multiprocessing.get_start_method(allow_none=True),
+        },
+        "libraries": {
+            "decimal": repr(decimal.getcontext()),
+            "numpy": numpy.geterr(),
+            "variable": VARIABLE.get(),
+            "warnings that raise": [each for each in warnings.filters if each[0] == "error"],
+            "logging": logging.root.manager.disable,
+        },
+        "process": {
+            "limits": [resource.getrlimit(each) for each in LIMITS],
+            "user": os.getresuid(),
+            "group": (os.getresgid(), os.getgroups(), os.getpgrp() == os.getpid()),
+            "niceness": os.getpriority(os.PRIO_PROCESS, 0),
+            "CPUs": os.sched_getaffinity(0),
+            "scheduling": os.sched_getscheduler(0),
+            "root": Path("/").stat().st_ino,
+            "death": death_signal(),
+        },
     }
 
 
@@ -57,22 +120,43 @@ def leave_a_signal_that_waits(handler):
     signal.raise_signal(signal.SIGALRM)
 
 
-def have_the_next_call_interrupted():
-    """As if a handler were called just then: the next question for the directory raises, once."""
-    getcwd = os.getcwd
+def have_the_restoration_interrupted():
+    """As if a handler were called just then: a call of a function that restores raises, once."""
 
-    def interrupted():
-        os.getcwd = getcwd
-        raise KeyboardInterrupt
+    def trace(frame, event, _):
+        if frame.f_code.co_name == "_restore_signals":
+            raise KeyboardInterrupt
 
     os.chdir("/")
-    os.getcwd = interrupted
+    sys.settrace(trace)
+
+
+def limit(number, soft=None, hard=None):
+    now = resource.getrlimit(number)
+    resource.setrlimit(number, (now[0] if soft is None else soft, now[1] if hard is None else hard))
+
+
+def leave_a_wakeup_descriptor():
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    os.close(reading)
+    signal.set_wakeup_fd(writing)
+
+
+def forget_the_path():
+    sys.path[:] = []
+    sys.path_hooks = []
+
+
+def set_time_zone():
+    os.environ["TZ"] = "Asia/Tokyo"
+    time.tzset()
 
 
 CHANGES = {
     "directory": lambda: os.chdir("/"),
     "directory that is gone": leave_in_a_directory_that_is_gone,
-    "interrupted": have_the_next_call_interrupted,
+    "interrupted": have_the_restoration_interrupted,
     "variable added": lambda: os.environ.update(ADDED="1"),
     "variable changed": lambda: os.environ.update(PYTHONPATH="elsewhere"),
     "variable removed": lambda: os.environ.pop("PYTHONPATH"),
@@ -86,14 +170,67 @@ CHANGES = {
     "blocked": lambda: signal.pthread_sigmask(signal.SIG_BLOCK, SETTABLE),
     "deadly signal that waits": lambda: leave_a_signal_that_waits(signal.SIG_DFL),
     "handled signal that waits": lambda: leave_a_signal_that_waits(raise_interrupt),
+    "wake-up descriptor": leave_a_wakeup_descriptor,
+    "recursion limit": lambda: sys.setrecursionlimit(100_000),
+    "low recursion limit": lambda: sys.setrecursionlimit(60),
+    "switch interval": lambda: sys.setswitchinterval(0.1),
+    "stack size": lambda: threading.stack_size(2**26),
+    "no collection": gc.disable,
+    "other collection": lambda: (gc.set_threshold(1, 1, 1), gc.set_debug(gc.DEBUG_SAVEALL)),
+    "frozen collection": gc.freeze,
+    "tracing": lambda: sys.settrace(lambda *_: None),
+    "tracing that raises": lambda: sys.settrace(lambda *_: 1 / 0),
+    "profiling": lambda: sys.setprofile(lambda *_: None),
+    "profiling that raises": lambda: sys.setprofile(
+        lambda frame, *_: frame.f_code.co_name == "put_back" and 1 / 0
+    ),
+    "hooks": lambda: [
+        setattr(module, name, raise_interrupt)
+        for module, name in ((sys, "excepthook"), (sys, "unraisablehook"), (threading, "excepthook"))
+    ],
+    "arguments": lambda: sys.argv.extend(["--epochs", "3"]),
+    "other arguments": lambda: setattr(sys, "argv", ["train.py"]),
+    "path": forget_the_path,
+    "no traceback": lambda: setattr(sys, "tracebacklimit", 0),
+    "locale": lambda: locale.setlocale(locale.LC_ALL, "C.UTF-8"),
+    "time zone": set_time_zone,
+    "timeout of sockets": lambda: socket.setdefaulttimeout(0.001),
+    "start method": lambda: multiprocessing.set_start_method("spawn"),
+    "decimal": lambda: setattr(decimal.getcontext(), "prec", 3),
+    "another decimal": lambda: decimal.setcontext(decimal.ExtendedContext),
+    "numpy": lambda: numpy.seterr(all="raise"),
+    "context variable": lambda: VARIABLE.set(7),
+    "warnings": lambda: warnings.simplefilter("error"),
+    "no filters": lambda: warnings.filters.clear(),
+    "logging": logging.disable,
+    "soft limits": lambda: (limit(resource.RLIMIT_NOFILE, soft=64), limit(resource.RLIMIT_CPU, soft=10_000)),
+    "memory": lambda: limit(resource.RLIMIT_AS, soft=2**40),
+    "CPUs": lambda: os.sched_setaffinity(0, {min(os.sched_getaffinity(0))}),
+    "death with its parent": lambda: ctypes.CDLL(None).prctl(1, 0, 0, 0, 0),
+    "environment": lambda: setattr(os, "environ", {}),
 }
+
+SPENT = {
+    "hard limit": lambda: limit(resource.RLIMIT_AS, 2**40, 2**40),
+    "no files": lambda: limit(resource.RLIMIT_NOFILE, 64, 64),
+    "niceness": lambda: (os.nice(5), give_up_privileges()),
+    "user": lambda: os.setresuid(65534, 65534, 65534),
+    "group": lambda: (os.setresgid(65534, 65534, 65534), give_up_privileges()),
+    "root": lambda: os.chroot("/usr"),
+}
+"""What cannot be put back: some of it only by root, and only root can do the rest."""
+
+
+def give_up_privileges():
+    if os.geteuid() == 0:
+        os.setresuid(65534, 65534, 65534)
 
 
 def change(name):
     """Look, or make a change; then fail if so asked."""
     if name == "look":
         return look()
-    CHANGES[name.removeprefix("failing: ")]()
+    {**CHANGES, **SPENT}[name.removeprefix("failing: ")]()
     if name.startswith("failing: "):
         raise ValueError(name)
     return None
