@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -16,6 +16,7 @@ from sparkopt import savefile
 from sparkopt.arguments import check_flag, check_objective, hinting
 from sparkopt.domain import domain_of
 from sparkopt.errors import UnsupportedArgumentError
+from sparkopt.file_arguments import writable_file
 from sparkopt.fmin_options import Options, check_annotated, check_trials, takes_expression
 from sparkopt.study import Algorithm, EarlyStop, ProgressFactory
 from sparkopt.trials import SparkTrials
@@ -40,7 +41,7 @@ def fmin(
     max_queue_len: int = 1,
     show_progressbar: bool | ProgressFactory = True,
     early_stop_fn: EarlyStop | None = None,
-    trials_save_file: str = "",
+    trials_save_file: str | os.PathLike[str] | None = "",
 ) -> Any:
     """Minimize an objective over a space, on Spark workers.
 
@@ -94,6 +95,9 @@ def fmin(
         raise UnsupportedArgumentError(
             "allow_trials_fmin=False would leave the trials to hyperopt's serial loop: use hyperopt.fmin"
         )
+    if trials_save_file is None:
+        trials_save_file = ""
+    file = writable_file(trials_save_file, "trials_save_file") if trials_save_file != "" else None
     check_trials(trials)
     options = Options.of(
         algo=algo,
@@ -117,9 +121,9 @@ def fmin(
         check_objective(fn, takes_expression(fn, options.pass_expr_memo_ctrl))
         if not isinstance(trials, SparkTrials):
             domain_of(fn, space, options.pass_expr_memo_ctrl)  # before a session is made, or hyperopt begins
-    if trials is None and trials_save_file and Path(trials_save_file).exists():
+    if trials is None and file is not None and file.exists():
         # As with hyperopt, the points are among what was saved.
-        trials, points_to_evaluate = SparkTrials.of(savefile.load(trials_save_file)), None
+        trials, points_to_evaluate = SparkTrials.of(savefile.load(file)), None
     if trials is None:
         trials = SparkTrials()
     target = trials

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import inspect
 import math
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -54,7 +55,7 @@ class Options:
     return_argmin: bool = True
     show_progressbar: bool | ProgressFactory = True
     early_stop_fn: EarlyStop | None = None
-    trials_save_file: str = ""
+    trials_save_file: str | os.PathLike[str] = ""
     points_to_evaluate: Sequence[Point] | None = None
 
     @classmethod
@@ -73,7 +74,7 @@ class Options:
         return_argmin: object,
         show_progressbar: object,
         early_stop_fn: object,
-        trials_save_file: str,
+        trials_save_file: str | os.PathLike[str],
         points_to_evaluate: Sequence[Point] | None,
     ) -> Options:
         """The options, each checked by itself.

@@ -2,23 +2,28 @@
 
 Writing all trials after each would take quadratic time. So they are written again only once ten times as long
 has passed as the last time took: saving costs at most a tenth of the search, however many trials there are.
+
+Behind the pickle is its checksum, where those that do not know of it never look.
 """
 
 from __future__ import annotations
 
+import hashlib
+import io
 import os
 import pickle
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import IO, TYPE_CHECKING, Any, Final
 
 import cloudpickle
 from hyperopt import base
 
 from sparkopt import quarantine
 from sparkopt.errors import RefusedError, SaveFileWarning, warn
+from sparkopt.file_arguments import writable_file
 from sparkopt.quarantine import ForeignError
 
 if TYPE_CHECKING:
@@ -26,6 +31,10 @@ if TYPE_CHECKING:
 
 _SHARE: Final = 10
 """How many times as long as saving takes the search goes on before the next."""
+
+
+_TRAILER: Final = b"\nsparkopt checksum "
+_DIGEST_BYTES: Final = 16
 
 
 class SaveFile:
@@ -40,11 +49,9 @@ class SaveFile:
     """
 
     def __init__(self, path: str | os.PathLike[str], trials: SparkTrials) -> None:
-        self._path = Path(path)
+        self._path = writable_file(path, "trials_save_file")
         self._trials = trials
         self._next = 0.0
-        if self._path.is_dir():
-            raise RefusedError(f"trials_save_file is {self._path}, which is a directory: name a file in it")
         try:
             self._write(lambda _: None, replace=False)
         except OSError as error:
@@ -80,10 +87,15 @@ class SaveFile:
             OSError: if the disk does not take them; what was saved before is still there.
             Exception: what the pickling of a result or an attachment raises.
         """
-        # What results do when they are pickled is the user's code.
-        self._write(lambda file: _apart(lambda: cloudpickle.dump(self._trials, file)), replace=True)
+        self._write(self._fill, replace=True)
 
-    def _write(self, fill: Callable[..., None], *, replace: bool) -> None:
+    def _fill(self, file: IO[bytes]) -> None:
+        digesting = _Digesting(file)
+        # What results do when they are pickled is the user's code.
+        _apart(lambda: cloudpickle.dump(self._trials, digesting))
+        file.write(_TRAILER + digesting.digest.digest())
+
+    def _write(self, fill: Callable[[IO[bytes]], None], *, replace: bool) -> None:
         # In the same directory, for only then is replacing the file one step.
         handle, name = tempfile.mkstemp(dir=self._path.parent, prefix=f".{self._path.name}-")
         try:
@@ -97,14 +109,28 @@ class SaveFile:
             Path(name).unlink(missing_ok=True)
 
 
-def load(path: str | os.PathLike[str]) -> base.Trials:
+class _Digesting(io.RawIOBase):
+    """Writes to a file what it is given, and keeps its digest."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self.digest = hashlib.blake2b(digest_size=_DIGEST_BYTES)
+
+    def write(self, data: Any) -> int:
+        """Write bytes."""
+        self.digest.update(data)
+        return self._file.write(data)
+
+
+def load(path: Path) -> base.Trials:
     """The trials of a file that hyperopt or sparkopt saved.
 
     Raises:
-        RefusedError: if the file does not hold trials.
+        RefusedError: if the file does not hold trials, or is damaged.
     """
     try:
-        with Path(path).open("rb") as file:
+        _check(path)
+        with path.open("rb") as file:
             trials = _apart(lambda: pickle.load(file))
     except Exception as error:
         raise RefusedError(
@@ -130,3 +156,18 @@ def _apart(function: Callable[[], Any]) -> Any:
         if isinstance(error.error, Exception):
             raise error.error from None
         raise
+
+
+def _check(path: Path) -> None:
+    """Compare a file with its checksum, if it has one: those of hyperopt have none.
+
+    Raises:
+        ValueError: if it is not what was written.
+    """
+    data = path.read_bytes()
+    end = len(data) - _DIGEST_BYTES - len(_TRAILER)
+    if end < 0 or not data.startswith(_TRAILER, end):
+        return
+    digest = hashlib.blake2b(memoryview(data)[:end], digest_size=_DIGEST_BYTES).digest()
+    if not data.endswith(digest):
+        raise ValueError("it is damaged: its checksum is another one")

@@ -94,7 +94,8 @@ class Search:
         check_settings(session)
         # Workers that are running already cannot have Spark bring them anything.
         self._objective = pickle_objective(shipped, session, embed_broadcasts=trials.pool is not None)
-        self._file = SaveFile(options.trials_save_file, trials) if options.trials_save_file else None
+        saved = options.trials_save_file
+        self._file = SaveFile(saved, trials) if saved != "" else None
         self._study: Study | None = None
         self._journal = None
         if trials.journal is not None:
@@ -212,7 +213,7 @@ class Search:
             RefusedError: if the trials hold some that the journal does not know.
         """
         trials = self._trials
-        entries = journal.entries()
+        entries = journal.take_entries()
         known = {document["tid"] for document in trials._dynamic_trials}
         if strangers := known - {entry.document["tid"] for entry in entries}:
             raise RefusedError(
@@ -222,15 +223,11 @@ class Search:
         new = [entry for entry in entries if entry.document["tid"] not in known]
         recorded = trials.record([entry.document for entry in new]) if new else []
         trials.refresh()
-        # hyperopt numbers by counting, and a journal that was damaged has gaps.
-        trials._ids.update(range(max((entry.document["tid"] for entry in entries), default=-1) + 1))
         settled = [pair for pair in zip(recorded, new, strict=True) if pair[1].outcome is not None]
         for document, entry in sorted(settled, key=lambda pair: pair[1].place):
             if documents.recover(document, entry):
                 study.hear_of_recovered()
-        state = journal.rstate()
-        if state is not None:
-            rstate.bit_generator.state = state
+        _set_state(rstate, journal)
         return len(entries)
 
     def _tracked(self, study: Study, rstate: np.random.Generator) -> AbstractContextManager[None]:
@@ -289,6 +286,27 @@ class Search:
         )
         error.__cause__ = self._study.first_failure if self._study is not None else None
         return error
+
+
+def _set_state(rstate: np.random.Generator, journal: Journal) -> None:
+    """Go on with the random numbers of a journal's search.
+
+    Raises:
+        RefusedError: if that search had a generator of another kind.
+    """
+    state = journal.rstate()
+    if state is None:
+        return
+    try:
+        rstate.bit_generator.state = state.value
+    except (ValueError, TypeError, KeyError) as error:
+        raise RefusedError(
+            f"rstate is a generator of {type(rstate.bit_generator).__name__}, and the journal's search had"
+            f" another kind ({error}): give the search an rstate of the kind that it began with"
+        ) from error
+    # Each proposal takes one number: those of trials whose states are damaged are not drawn again.
+    for _ in range(state.behind):
+        rstate.integers(2**31 - 1)
 
 
 def _same(document: Document) -> Document:

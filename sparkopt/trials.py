@@ -18,6 +18,7 @@ from sparkopt.arguments import check_flag, check_limit, check_whole, hinting, re
 from sparkopt.control import Control
 from sparkopt.documents import Document, is_lost
 from sparkopt.errors import PoolClosedError, RefusedError, SparkoptError, SparkoptWarning, warn
+from sparkopt.file_arguments import file_path
 from sparkopt.fmin_options import Options, check_loss_threshold, check_timeout
 from sparkopt.points import Point
 from sparkopt.pool import WorkerPool
@@ -80,6 +81,9 @@ class SparkTrials(base.Trials):  # type: ignore[misc]
 
     asynchronous = True
 
+    _lowest_free = 0
+    """Every number below it is the id of a trial."""
+
     MAX_CONCURRENT_JOBS_ALLOWED = LIMIT
     """The most trials that may run at once, as ``hyperopt.SparkTrials`` calls it."""
 
@@ -109,6 +113,8 @@ class SparkTrials(base.Trials):  # type: ignore[misc]
             tracking = check_flag("tracking", tracking, "None, True or False")
         if pool is not None and not isinstance(pool, WorkerPool):
             refuse_type("pool", pool, "None or a WorkerPool")
+        if journal is not None:
+            file_path(journal, "journal")
         given = (parallelism, spark_session, resource_profile)
         if pool is not None and any(value is not None for value in given):
             raise RefusedError(
@@ -302,15 +308,20 @@ class SparkTrials(base.Trials):  # type: ignore[misc]
         return view
 
     def new_trial_ids(self, n: int) -> list[int]:
-        """Ids that no trial has. hyperopt's own method counts, and may come to some that are taken."""
-        found: list[int] = []
-        tid = len(self._ids)
-        while len(found) < n:
-            if tid not in self._ids:
-                found.append(tid)
-            tid += 1
-        self._ids.update(found)
-        return found
+        """The smallest ids that no trial has, also where others are larger.
+
+        hyperopt's own method counts, and may come to some that are taken. A journal that was damaged leaves
+        gaps, which are filled.
+        """
+        ids: list[int] = []
+        number = self._lowest_free
+        while len(ids) < n:
+            if number not in self._ids:
+                ids.append(number)
+            number += 1
+        self._lowest_free = number
+        self._ids.update(ids)
+        return ids
 
     # The study's bookkeeping: what refresh() would find, without looking through the history.
 
@@ -361,7 +372,7 @@ class SparkTrials(base.Trials):  # type: ignore[misc]
         return_argmin: bool = True,
         show_progressbar: bool | ProgressFactory = True,
         early_stop_fn: EarlyStop | None = None,
-        trials_save_file: str = "",
+        trials_save_file: str | os.PathLike[str] = "",
         points_to_evaluate: Sequence[Point] | None = None,
     ) -> Any:
         """Search; see :func:`sparkopt.fmin`, which calls this, as :func:`hyperopt.fmin` does.
