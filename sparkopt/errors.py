@@ -14,7 +14,7 @@ SparkoptError
 │   ├── PoolLostError            the workers went away and did not come back
 │   ├── PoolCancelledError       somebody cancelled the workers' Spark job, or stopped its session
 │   └── PoolClosedError          the pool was closed under a running study
-├── JournalError                 the journal cannot be read or written
+├── JournalError                 the journal cannot be read or written, or is too damaged to be gone on with
 ├── TrackingError                the tracking store cannot be used
 ├── JavaNotFoundError            no Java that Spark can run on
 ├── TrialError                   what is recorded for a trial whose objective did not end it
@@ -122,7 +122,7 @@ class PoolClosedError(PoolError):
 
 
 class JournalError(SparkoptError):
-    """The journal cannot be read or written: a full disk, for example. Nothing in it is lost."""
+    """The journal cannot be read or written: a full disk, for example; or it is damaged beyond its repair."""
 
 
 class TrackingError(SparkoptError):

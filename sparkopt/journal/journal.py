@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from sparkopt import quarantine
 from sparkopt.coordinator import Payload, Reported, Settled, Started
 from sparkopt.core.states import Outcome
 from sparkopt.documents import Document
@@ -416,7 +417,10 @@ class Journal:
 
     def _load(self, data: bytes, what: str, tid: int) -> Any:
         try:
-            return pickle.loads(data)
+            try:
+                return codec.loads_plain(data)
+            except codec.NotPlainError:
+                return quarantine.run(lambda: codec.loads(data))
         except Exception as error:
             raise JournalError(
                 f"{what} of trial {tid} in the journal {self._path} cannot be unpickled in this process"

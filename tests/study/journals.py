@@ -1,4 +1,4 @@
-"""Journals without a search: made by what a search calls, damaged at random, read, and compared with the truth."""
+"""Journals without a search: made by the calls of one, damaged at random, and compared with the truth."""
 
 from __future__ import annotations
 
@@ -150,7 +150,7 @@ def copied(source, directory):
 def damage(path, chance):
     """Damage a journal, its log or a file beside it at one place; say how."""
     parts = [path, path.with_name(f"{path.name}-wal")] * 5
-    parts.append(chance.choice(sorted(path.with_name(f"{path.name}-files").iterdir())))
+    parts += chance.sample(sorted(path.with_name(f"{path.name}-files").glob("*")) or [path], 1)
     part = chance.choice([part for part in parts if part.exists()])
     data = bytearray(part.read_bytes())
     at, length = chance.randrange(len(data)), chance.choice((1, 8, 100, 5000))
@@ -173,7 +173,7 @@ def damage(path, chance):
 
 
 def told_of(path):
-    """What a search would find in a journal: its entries and its random state, and whether something was told.
+    """What a search would find in a journal: its entries and its random state, and what it is told.
 
     Raises:
         Exception: whatever is raised that is not to be.
@@ -184,14 +184,14 @@ def told_of(path):
             journal = Journal(path)
             try:
                 journal.check(IDENTITY)
+                assert all(issubclass(each.category, JournalWarning) for each in told)
                 return journal.take_entries(), journal.rstate(), [str(each.message) for each in told]
             finally:
                 journal.close()
         except (JournalError, RefusedError) as error:
-            assert str(path) in str(error)
-            return None, None, [str(error)]
-        finally:
-            assert all(issubclass(each.category, JournalWarning) for each in told)
+            said = str(error)
+    assert str(path) in said
+    return None, None, [said]
 
 
 def compare(path, truth, killed):
@@ -250,3 +250,16 @@ def strike(directory, truths, seed, scratch):
         assert all(" are gone from " in each for each in told), f"seed {seed}, {name}: {how}: again: {told}"
         assert all(entry.document == truths[name].entries[entry.document["tid"]][0] for entry in entries)
     return f"{name}: {how}", became
+
+
+def listing(directory):
+    """Every file below a directory, with its bytes and times."""
+    return {
+        path: (path.read_bytes(), path.stat().st_mtime_ns, path.stat().st_mode)
+        for path in directory.rglob("*")
+        if path.is_file()
+    }
+
+
+def log_of(path):
+    return path.with_name(f"{path.name}-wal")

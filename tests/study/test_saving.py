@@ -191,3 +191,33 @@ def test_a_full_disk_at_the_end_leaves_the_results(new_trials, file):
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert trials.losses() == [0, 1, 2]
     assert trials.fmin_cancelled_reason is None
+
+
+class TestDamage:
+    def test_one_that_is_damaged(self, tmp_path):
+        path = tmp_path / "trials"
+        trials = hyperopt.Trials()
+        trials.attachments["large"] = b"n" * 1000
+        savefile.SaveFile(path, trials).save()
+        data = path.read_bytes()
+        assert savefile.load(path).attachments == trials.attachments
+        assert pickle.loads(data).attachments == trials.attachments  # as hyperopt loads it
+        for at in range(0, len(data), 37):
+            path.write_bytes(data[:at] + bytes([data[at] ^ 4]) + data[at + 1 :])
+            try:
+                assert savefile.load(path).attachments == trials.attachments
+            except RefusedError as error:
+                said = str(error)
+                assert said.startswith(f"trials_save_file {path} cannot be loaded")
+        for size in range(0, len(data) - 40, 101):
+            path.write_bytes(data[:size])
+            with pytest.raises(RefusedError, match=f"trials_save_file {path} cannot be loaded"):
+                savefile.load(path)
+
+    def test_a_link_is_followed(self, tmp_path):
+        (tmp_path / "real").mkdir()
+        (tmp_path / "real" / "trials").touch()
+        (tmp_path / "trials").symlink_to(tmp_path / "real" / "trials")
+        savefile.SaveFile(tmp_path / "trials", 3).save()
+        assert (tmp_path / "trials").is_symlink()
+        assert pickle.loads((tmp_path / "real" / "trials").read_bytes()) == 3

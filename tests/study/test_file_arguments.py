@@ -1,0 +1,250 @@
+"""Files that a search is to write: which are refused, untouched; who holds them; who may read them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+
+import journals
+import pytest
+from hyperopt import base
+from study_tools import CASE, in_order
+
+from sparkopt import fmin, savefile
+from sparkopt.errors import JournalWarning, RefusedError
+from sparkopt.journal import Identity, Journal
+
+
+class TestOthers:
+    """Files that are no journal: refused, and not one byte of them or beside them changes."""
+
+    def refused(self, path, match):
+        before = journals.listing(path.parent)
+        with pytest.raises(RefusedError, match=match):
+            Journal(path)
+        assert journals.listing(path.parent) == before
+
+    def database(self, path, mode):
+        with closing(sqlite3.connect(path)) as database:
+            database.execute(f"pragma journal_mode = {mode}")
+            database.execute("create table trials (tid integer primary key, document blob)")
+            database.execute("insert into trials values (1, x'00')")
+            database.commit()
+
+    @pytest.mark.parametrize("mode", ["delete", "wal"])
+    def test_another_programs_database(self, tmp_path, mode):
+        self.database(tmp_path / "history", mode)
+        self.refused(tmp_path / "history", "history is another program's SQLite database: name another file")
+
+    def test_one_that_is_open(self, tmp_path):
+        self.database(tmp_path / "history", "wal")
+        with closing(sqlite3.connect(tmp_path / "history")) as database:
+            database.execute("insert into trials values (2, x'01')")
+            database.commit()
+            self.refused(tmp_path / "history", "another program's SQLite database")
+
+    def test_mlflows(self, tmp_path, empty_store):
+        shutil.copyfile(empty_store, tmp_path / "mlflow.db")
+        self.refused(tmp_path / "mlflow.db", "another program's SQLite database")
+
+    @pytest.mark.parametrize(
+        "content", [b"my notes", b"\0", b"\0" * 70000, b"SQLite format 3\0", b"\xff" * 5000]
+    )
+    def test_no_database_at_all(self, tmp_path, content):
+        (tmp_path / "notes").write_bytes(content)
+        self.refused(tmp_path / "notes", "notes is (no journal|another program's)")
+
+    def test_a_journal_of_another_search_stays_as_it_is(self, killed):
+        path, _ = killed
+        before = journals.listing(path.parent)
+        other = Identity("another space", journals.IDENTITY.objective, journals.IDENTITY.algorithm)
+        with closing(Journal(path)) as journal, pytest.raises(RefusedError, match="another space"):
+            journal.check(other)
+        assert journals.listing(path.parent) == before
+
+
+class TestArguments:
+    @pytest.mark.parametrize(
+        ("given", "match"),
+        [
+            ("", "empty path"),
+            ("  ", "empty path"),
+            (b"journal", "must be the path of a file.*bytes"),
+            (7, "must be the path of a file.*int"),
+            (True, "must be the path of a file.*bool"),
+            (["journal"], "must be the path of a file.*list"),
+            (":memory:", "would be gone"),
+            ("file:journal?mode=memory", "is a URI"),
+            ("s3://bucket/journal", "is a URI"),
+            ("dbfs:/journal", "is a URI"),
+            ("a\0b", "null character"),
+            ("journal/", "names a directory"),
+        ],
+    )
+    def test_what_is_no_path(self, new_trials, given, match):
+        with pytest.raises(RefusedError, match=f"(?s)^journal .*{match}"):
+            new_trials(journal=given)
+        if given == "":
+            return  # as hyperopt has it: none
+        with pytest.raises(RefusedError, match=f"(?s)^trials_save_file .*{match}"):
+            self.save(new_trials, given)
+
+    def save(self, new_trials, path):
+        trials = new_trials(parallelism=1)
+        fmin(lambda case: case, CASE, in_order, 1, trials=trials, trials_save_file=path, verbose=False)
+
+    @pytest.mark.parametrize(
+        ("make", "match"),
+        [
+            (lambda path: path.mkdir(), "is a directory"),
+            (os.mkfifo, "is a named pipe"),
+            (lambda path: path.symlink_to(path.parent / "nowhere"), "symbolic link that leads nowhere"),
+            (lambda path: path.symlink_to(path), "symbolic link that leads nowhere|cannot be used"),
+            (lambda path: path.symlink_to("/dev/null"), "is a device"),
+            (lambda path: path.symlink_to("/dev/full"), "is a device"),
+        ],
+    )
+    def test_what_is_no_file(self, new_trials, tmp_path, make, match):
+        path = tmp_path / "place"
+        make(path)
+        with pytest.raises(RefusedError, match=f"^journal {path} .*({match})"):
+            Journal(path)
+        with pytest.raises(RefusedError, match=f"^trials_save_file {path} .*({match})"):
+            self.save(new_trials, path)
+        assert [each.name for each in tmp_path.iterdir()] == ["place"]
+
+    def test_a_socket(self, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        with socket.socket(socket.AF_UNIX) as own:
+            own.bind("place")
+            with pytest.raises(RefusedError, match=r"^journal place is a socket"):
+                Journal("place")
+
+    @pytest.mark.parametrize(
+        ("place", "match"),
+        [
+            ("no/journal", "there is no directory"),
+            ("file/journal", "is no directory|Not a directory"),
+            ("n" * 300, "too long"),
+        ],
+    )
+    def test_where_no_file_can_be(self, new_trials, tmp_path, place, match):
+        (tmp_path / "file").touch()
+        with pytest.raises(RefusedError, match=f"^journal .*({match})"):
+            Journal(tmp_path / place)
+        with pytest.raises(RefusedError, match=f"^trials_save_file .*({match})"):
+            self.save(new_trials, tmp_path / place)
+
+    def test_where_nobody_may_write(self):
+        with pytest.raises(RefusedError, match=r"^journal /proc/journal cannot be written"):
+            Journal("/proc/journal")
+
+    def test_a_link_to_a_file_is_followed(self, tmp_path):
+        (tmp_path / "real").mkdir()
+        (tmp_path / "journal").symlink_to(tmp_path / "real" / "journal")
+        (tmp_path / "real" / "journal").touch()
+        with (
+            closing(Journal(tmp_path / "journal")) as journal,
+            pytest.warns(JournalWarning, match="is empty"),
+        ):
+            journal.check(journals.IDENTITY)
+        assert (tmp_path / "journal").is_symlink()
+        assert (tmp_path / "real" / "journal").stat().st_size > 0
+
+
+class TestHold:
+    def test_another_of_this_process(self, tmp_path):
+        path = tmp_path / "journal"
+        (tmp_path / "link").symlink_to(path)
+        with closing(Journal(path)) as journal:
+            journal.check(journals.IDENTITY)
+            for way in (path, tmp_path / "link"):
+                with pytest.raises(
+                    RefusedError, match=rf"in use by another search .*process {os.getpid()} on"
+                ):
+                    Journal(way)
+        Journal(path).close()
+        assert {each.name for each in tmp_path.iterdir()} == {"journal", "link"}
+
+    def test_another_process(self, tmp_path):
+        path = tmp_path / "journal"
+        script = (
+            "import sys; from sparkopt.journal import Journal; Journal(sys.argv[1]); print(1, flush=True)"
+        )
+        script += "; input()"
+        command = [sys.executable, "-c", script, str(path)]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+            assert other.stdout.readline() == b"1\n"
+            with pytest.raises(RefusedError, match=rf"in use by another search \(process {other.pid} on"):
+                Journal(path)
+            other.kill()
+        with closing(Journal(path)) as journal:  # what is left of the other does not hold it
+            journal.check(journals.IDENTITY)
+        assert [each.name for each in tmp_path.iterdir()] == ["journal"]
+
+    def test_another_program(self, closed):
+        path, _ = closed
+        with closing(sqlite3.connect(path, isolation_level=None)) as database:
+            database.execute("pragma locking_mode = exclusive")
+            database.execute("begin exclusive")
+            with (
+                closing(Journal(path)) as journal,
+                pytest.raises(RefusedError, match="in use by another program"),
+            ):
+                journal.check(journals.IDENTITY)
+
+
+class TestOwner:
+    """Nobody but their owner can read them, whatever the umask says."""
+
+    @pytest.fixture(autouse=True)
+    def everybody(self):
+        before = os.umask(0)
+        yield
+        os.umask(before)
+
+    def others(self, directory):
+        return [path for path in directory.rglob("*") if path.stat().st_mode & 0o077]
+
+    def test_a_new_one(self, tmp_path):
+        directory = tmp_path / "new"
+        directory.mkdir(0o755)
+        blobs = tmp_path / "blobs"
+        blobs.mkdir()
+        with closing(Journal(directory / "journal")) as journal:
+            journal.check(journals.IDENTITY)
+            journals.write(journal, journals.Truth(), range(20), blobs)
+            assert {path.name for path in directory.iterdir()} == {
+                *("journal", "journal-wal", "journal-lock", "journal-files")
+            }
+            # What lies in there has come as it was: the directory keeps others out.
+            assert self.others(directory) == [*(directory / "journal-files").iterdir()]
+
+    def test_those_that_were_there(self, killed):
+        path, _ = killed
+        for each in (path, journals.log_of(path), path.with_name("journal-files")):
+            each.chmod(0o777)
+        with closing(Journal(path)) as journal:
+            journal.check(journals.IDENTITY)
+            blobs = path.parent / "blobs"
+            blobs.mkdir(0o700)
+            journals.write(journal, journals.Truth(), range(60, 70), blobs)
+        assert [each for each in self.others(path.parent) if each.parent == path.parent] == []
+
+    def test_those_that_are_damaged(self, killed):
+        path, truth = killed
+        path.chmod(0o666)
+        path.write_bytes(path.read_bytes()[:-5000])
+        journals.compare(path, truth, False)
+        assert path.with_name("journal.damaged-1").exists()
+        assert [each for each in self.others(path.parent) if each.suffix] == []
+
+    def test_a_save_file(self, tmp_path):
+        path = tmp_path / "trials"
+        savefile.SaveFile(path, base.Trials()).save()
+        assert self.others(tmp_path) == []
