@@ -31,6 +31,8 @@ class ReadableSpace:
             for node in pyll.dfs(expression)
             if _is_choice(node)
         }
+        labels = {_label(node) for node in pyll.dfs(expression) if node.name == "hyperopt_param"}
+        self._indices = {label: _free(f"{label}.index", labels) for label in self.options}
 
     def values(self, vals: Mapping[str, Sequence[Any]]) -> dict[str, str]:
         """The parameters of a point: what is drawn, in words.
@@ -45,14 +47,23 @@ class ReadableSpace:
         for label, drawn in vals.items():
             if not drawn:
                 continue
-            (value,) = drawn
-            if label in self.options:
-                index = int(value)
-                words[label] = self.options[label][index]
-                words[f"{label}.index"] = str(index)
-            else:
+            value = drawn[0]
+            if label not in self.options:
                 words[label] = _value(value)
+                continue
+            options = self.options[label]
+            if value in range(len(options)):
+                value = int(value)
+                words[label] = options[value]
+            words[self._indices[label]] = str(value)
         return words
+
+
+def _free(name: str, taken: set[str]) -> str:
+    """A name that is not among those taken."""
+    while name in taken:
+        name = f"{name}_"
+    return name
 
 
 def _is_choice(node: Any) -> bool:
@@ -67,10 +78,13 @@ def _value(value: Any) -> str:
     if isinstance(value, np.generic):
         value = value.item()
     if isinstance(value, str):
-        return value
-    if callable(value):
-        return str(getattr(value, "__qualname__", None) or value)
-    return repr(value)
+        return value.encode(errors="backslashreplace").decode()
+    try:
+        if callable(value):
+            return str(getattr(value, "__qualname__", None) or value)
+        return repr(value)
+    except Exception as error:  # noqa: BLE001 - an option is the user's object, and has its own say here
+        return f"<{type(value).__name__} whose text cannot be had: {type(error).__name__}>"
 
 
 def _brief(option: Any) -> str:
@@ -123,7 +137,7 @@ def _lines(node: Any, prefix: str = "", depth: int = 0) -> list[str]:
 def _expression(node: Any) -> str:
     """A part of the space in a line."""
     if isinstance(node, pyll.Literal):
-        return _value(node.obj) if callable(node.obj) else repr(node.obj)
+        return repr(node.obj) if isinstance(node.obj, str) else _value(node.obj)
     if node.name == "hyperopt_param":
         return f"{_label(node)}: {_expression(node.arg['obj'])}"
     if node.name == "float" and node.pos_args[0].name == "hyperopt_param":

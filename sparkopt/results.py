@@ -13,7 +13,7 @@ itself are exact floats and strings, so that nobody who reads it later runs code
 from __future__ import annotations
 
 import pickle
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from numbers import Real
@@ -159,20 +159,36 @@ def _numbers(fields: Mapping[Any, Any]) -> tuple[list[tuple[str, float]], list[t
     """The fields that are numbers, and those that no float can hold, each with the reason."""
     found: list[tuple[str, float]] = []
     left_out: list[tuple[str, str]] = []
+    texts = _Texts(fields)
     for name, value in fields.items():
         if type(value) is float:
-            found.append((_text(name), value))
+            found.append((texts.of(name), value))
         elif _is_number(value):
             try:
-                found.append((_text(name), float(value)))
+                found.append((texts.of(name), float(value)))
             except Exception as error:  # noqa: BLE001 - the value's own conversion
-                left_out.append((_text(name), f"{type(error).__name__}: {error}"))
+                left_out.append((texts.of(name), f"{type(error).__name__}: {error}"))
     return found, left_out
 
 
-def _text(name: Any) -> str:
-    """A name as text, and not as some type of the user's that is derived from text."""
-    return name if type(name) is str else "".join((str(name),))
+class _Texts:
+    """Names as text: 3 and "3" are two of them."""
+
+    def __init__(self, names: Iterable[Any]) -> None:
+        self._names = names
+        self._taken: set[str] | None = None
+
+    def of(self, name: Any) -> str:
+        """The text of a name; it is not of some type of the user's that is derived from text."""
+        if type(name) is str:
+            return name
+        if self._taken is None:
+            self._taken = {each for each in self._names if type(each) is str}
+        text = "".join((str(name),))
+        while text in self._taken:
+            text = f"{text} ({type(name).__name__})"
+        self._taken.add(text)
+        return text
 
 
 def _is_number(value: Any) -> bool:

@@ -79,10 +79,13 @@ def loss_by_parameter(points: Sequence[Point], options: Mapping[str, Sequence[st
         axes.locator_params(nbins=_PANEL_MARKS)
         if label not in options and min(values) > 0 and max(values) > _DECADES * min(values):
             axes.set_xscale("log")
-        axes.set_title(label, fontsize="small")
+        # A dollar sign is one, and begins no formula.
+        axes.set_title(label, fontsize="small", parse_math=False)
         if label in options:
             words = [_short(option) for option in options[label]]
-            axes.set_xticks(range(len(words)), words, rotation=30, ha="right", fontsize="x-small")
+            axes.set_xticks(
+                range(len(words)), words, rotation=30, ha="right", fontsize="x-small", parse_math=False
+            )
         if index % columns == 0:
             axes.set_ylabel("loss")
     return _png(figure)

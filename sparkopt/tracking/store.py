@@ -13,6 +13,7 @@ import mlflow.entities
 from mlflow import MlflowClient
 from mlflow.entities import RunStatus
 from mlflow.exceptions import MlflowException
+from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 from sparkopt.tracking.records import Create, End, Log, Put, Record, Run
 
@@ -22,6 +23,9 @@ _Batch: TypeAlias = "tuple[list[Any], ...]"
 
 IDENTITY: Final = ("fmin_uuid", "tid")
 """The tags that a trial's run is known by."""
+
+_PLACE: Final = (*IDENTITY, MLFLOW_PARENT_RUN_ID)
+"""The tags that a trial's run cannot do without."""
 
 _NAMES_PER_BATCH: Final = 100
 """The store takes no more parameters, or tags, at once."""
@@ -83,8 +87,19 @@ class Store:
         if again and (found := self._find(record)) is not None:
             self.runs[record.run] = found
             return
-        created = self.client.create_run(self.experiment, record.time, record.tags, record.name)
+        tags, late = record.tags, Log(record.run)
+        try:
+            created = self.client.create_run(self.experiment, record.time, tags, record.name)
+        except MlflowException as error:
+            if is_passing(error):
+                raise
+            # One of them is refused: the run is needed all the same.
+            late.tags = {key: value for key, value in tags.items() if key not in _PLACE}
+            tags = {key: value for key, value in tags.items() if key in _PLACE}
+            created = self.client.create_run(self.experiment, record.time, tags, record.name)
         self.runs[record.run] = created.info.run_id
+        if late:
+            self._log(late)
 
     def _find(self, record: Create) -> str | None:
         """A run that was created although nobody was told."""
@@ -102,21 +117,21 @@ class Store:
             _pieces(params, _NAMES_PER_BATCH),
             _pieces(tags, _NAMES_PER_BATCH),
         )
+        refused: list[MlflowException] = []
         while any(batch := tuple(next(pieces, []) for pieces in batches)):
-            self._log_batch(run_id, batch)
+            refused += self._log_batch(run_id, batch)
+        if refused:
+            raise refused[0]
 
-    def _log_batch(self, run_id: str, batch: _Batch) -> None:
-        """Log metrics, parameters and tags, all but those that the store refuses.
+    def _log_batch(self, run_id: str, batch: _Batch) -> list[MlflowException]:
+        """Log metrics, parameters and tags, all but those that the store refuses: why it does is returned.
 
         A batch is refused as a whole, for a parameter that has another value already.
-
-        Raises:
-            MlflowException: for the first that is refused.
         """
         metrics, params, tags = batch
         try:
             self.client.log_batch(run_id, metrics, params, tags)
-            return
+            return []
         except MlflowException as error:
             if is_passing(error):
                 raise
@@ -131,8 +146,7 @@ class Store:
                     if is_passing(error):
                         raise
                     refused.append(error)
-        if refused:
-            raise refused[0]
+        return refused
 
     def _put(self, record: Put) -> None:
         path = PurePosixPath(record.path)

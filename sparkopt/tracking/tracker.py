@@ -28,6 +28,8 @@ from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 from sparkopt.documents import status_of
 from sparkopt.errors import TrackingError
+from sparkopt.tracking.attempts import Attempts
+from sparkopt.tracking.names import Names, fitted, storable
 from sparkopt.tracking.records import Create, End, Log, Metric, Put
 from sparkopt.tracking.relay import Relay
 from sparkopt.tracking.store import Store
@@ -47,8 +49,9 @@ _COPIED: Final = ("mlflow.user", "mlflow.source.name", "mlflow.source.type", "ml
 
 _STATUSES: Final = {"success": "FINISHED", "failure": "FAILED", "cancelled": "KILLED"}
 
-_TAG_CHARACTERS: Final = 5000
-_KEY_CHARACTERS: Final = 250
+_SECONDS: Final = "seconds"
+"""The metric of a trial's run that is ours."""
+
 _REACH_SECONDS: Final = 10.0
 
 
@@ -87,7 +90,7 @@ class Ending:
 
 
 class Tracker:
-    """Tells a tracking store what becomes of a study.
+    """Tells a tracking store what becomes of a study. Once it is made, it raises nothing into the study.
 
     Args:
         facts: what is known of the study.
@@ -124,6 +127,9 @@ class Tracker:
         self._open: set[int] = set()
         self._unmade: dict[int, dict[str, str]] = {}
         self._begun: dict[int, int] = {}
+        self._attempts = Attempts()
+        self._params, self._best_params = Names(), Names()
+        self._metrics = Names(ours=[_SECONDS])
         self._writer = Writer(self._store, Path(f"sparkopt-mlflow-{self._main}.jsonl"))
         writer, store = self._writer, self._store
         self._relay = Relay(
@@ -141,15 +147,15 @@ class Tracker:
             **facts.tags,
             "runSource": _SOURCE,
             "fmin_uuid": self._uuid,
-            "space": facts.space.text[:_TAG_CHARACTERS],
+            "space": storable(facts.space.text),
         }
-        params = {self._name(key): str(value) for key, value in facts.params.items()}
+        params = {self._name(key): storable(str(value)) for key, value in facts.params.items()}
         self._writer.put(Log(None, params, tags={self._name(key): value for key, value in tags.items()}))
-        self._put("space.txt", facts.space.text.encode())
+        self._put("space.txt", _bytes(facts.space.text))
 
     def _name(self, name: str) -> str:
         """A name in the study's run, which may be another study's run as well."""
-        return _key(name, f"_{self._uuid}") if name in self._taken else name
+        return fitted(name, f"_{self._uuid}") if name in self._taken else name
 
     def _put(self, name: str, data: bytes) -> None:
         folder = f"fmin_{self._uuid}" if self._again else "fmin"
@@ -201,8 +207,10 @@ class Tracker:
         for document in documents:
             tid = document["tid"]
             self._open.add(tid)
-            values = self._space.values(document["misc"]["vals"])
-            self._unmade[tid] = {_key(label): text for label, text in values.items()}
+            params = self._unmade[tid] = {}
+            with self._attempts.at(f"the parameters of trial {tid}"):
+                for label, text in self._space.values(document["misc"]["vals"]).items():
+                    params[self._params.name_of(label)] = storable(text)
 
     def ended(self, document: Document, settled: Settled | None, result: Result | None) -> None:
         """A trial has its final state.
@@ -215,12 +223,12 @@ class Tracker:
         tid, status = document["tid"], status_of(document)
         if tid not in self._open:
             return  # what was proposed could not be recorded in the journal
-        self._open.remove(tid)
         now = _now() if settled is None else _milliseconds(settled.time)
         params, began = self._unmade.pop(tid, None), self._begun.pop(tid, None)
         log = Log(tid, tags={"trial_status": status})
         if params is not None:
             if began is None and status == "cancelled" and (settled is None or not settled.attempt):
+                self._open.remove(tid)
                 return  # it never ran
             if began is None:
                 began = now if settled is None else _milliseconds(settled.time - settled.seconds)
@@ -228,17 +236,25 @@ class Tracker:
             log.params.update(params)
         if settled is not None:
             log.tags.update(_tags_of(settled))
-            log.metrics.append(("seconds", settled.seconds, now, 0))
-        if result is not None:
-            log.metrics.extend((_key(name), value, now, 0) for name, value in result.metrics)
-            self._note_best(result, now)
-        else:
-            kind, text = document["misc"]["error"]
-            log.tags["error"] = str(kind)[:_TAG_CHARACTERS]
-            self._writer.put(Put(tid, "error.txt", str(text).encode()))
+            log.metrics.append((_SECONDS, settled.seconds, now, 0))
+        with self._attempts.at(f"the result of trial {tid}"):
+            self._say_result(document, result, log, now)
         self._writer.put(log)
         self._writer.put(End(tid, _STATUSES[status], now))
+        self._open.remove(tid)
         self._writer.call(tid, lambda: self._relay.settle(tid))
+
+    def _say_result(self, document: Document, result: Result | None, log: Log, now: int) -> None:
+        tid = document["tid"]
+        if result is None:
+            kind, text = document["misc"]["error"]
+            log.tags["error"] = storable(str(kind))
+            self._writer.put(Put(tid, "error.txt", _bytes(str(text))))
+            return
+        self._note_best(result, now)
+        log.metrics.extend((self._metrics.name_of(name), value, now, 0) for name, value in result.metrics)
+        for name, why in result.left_out:
+            self._attempts.note(f"{name!r:.100} of trial {tid} is no number that a metric can have", why)
 
     def _note_best(self, result: Result, now: int) -> None:
         if result.loss is None or math.isnan(result.loss):
@@ -258,7 +274,10 @@ class Tracker:
             waiting: called about once a second with the number of records that are left.
         """
         try:
-            self._say_ending(ending)
+            with self._attempts.at("how the search has ended"):
+                self._say_ending(ending)
+            for tid in sorted(self._open - self._unmade.keys()):
+                self._writer.put(End(tid, "KILLED", _now()))  # an interrupt came while its end was recorded
             if self._own:
                 self._writer.put(End(None, status, _now()))
         finally:
@@ -267,6 +286,7 @@ class Tracker:
             finally:
                 self._relay.close()
                 self._leave_main(status)
+                self._attempts.tell()
 
     def _say_ending(self, ending: Ending) -> None:
         now = _now()
@@ -279,11 +299,18 @@ class Tracker:
         if ending.best is not None:
             metrics.append((self._name("best_trial_loss"), float(ending.best["result"]["loss"]), now, 0))
             tags[self._name("best_trial_tid")] = str(ending.best["tid"])
-            values = self._space.values(ending.best["misc"]["vals"])
-            params = {self._name(_key(f"best.{label}")): text for label, text in values.items()}
+            with self._attempts.at("the parameters of the best trial"):
+                for label, text in self._space.values(ending.best["misc"]["vals"]).items():
+                    name = self._best_params.name_of(f"best.{label}")
+                    params[self._name(name)] = storable(text)
         self._writer.put(Log(None, params, metrics, tags))
         if ending.best is not None:
-            self._put("best_trial.json", self._best_as_json(ending))
+            with self._attempts.at("best_trial.json"):
+                self._put("best_trial.json", self._best_as_json(ending))
+        with self._attempts.at("the pictures of the search"):
+            self._draw(ending)
+
+    def _draw(self, ending: Ending) -> None:
         if points := _points(ending.finished):
             from sparkopt.tracking.pictures import loss_by_parameter, loss_over_trials
 
@@ -301,7 +328,13 @@ class Tracker:
             "argmin": argmin,
             "point": ending.best_params,
         }
-        return json.dumps(said, indent=2, ensure_ascii=False, default=_plain).encode()
+        try:
+            text = json.dumps(said, indent=2, ensure_ascii=False, default=_plain)
+        except (TypeError, ValueError, RecursionError):
+            # A point may hold names that are no text, or itself.
+            said["point"] = repr(ending.best_params)
+            text = json.dumps(said, indent=2, ensure_ascii=False, default=_plain)
+        return _bytes(text)
 
     def _leave_main(self, status: str) -> None:
         """The study's own run is the active one no more; it ends, if the store can hear that."""
@@ -344,10 +377,8 @@ def _milliseconds(seconds: float) -> int:
     return int(seconds * 1000)
 
 
-def _key(name: str, ending: str = "") -> str:
-    """A name that MLflow takes: letters, digits, and a few signs; the ending stays if it is too long."""
-    cleaned = "".join(sign if sign.isalnum() or sign in "_-. :/" else "_" for sign in name)
-    return (cleaned[: _KEY_CHARACTERS - len(ending)] or "_") + ending
+def _bytes(text: str) -> bytes:
+    return text.encode(errors="backslashreplace")
 
 
 def _is_number(value: Any) -> bool:

@@ -116,9 +116,11 @@ class Writer:
             return
 
         def answer() -> None:
-            function()
-            with self._hurry:
-                self._awaited -= 1
+            try:
+                function()
+            finally:
+                with self._hurry:
+                    self._awaited -= 1
 
         self._queue.put((run, answer))
         self._make_haste()
@@ -183,24 +185,37 @@ class Writer:
 
     def _run(self) -> None:
         while (item := self._next()) is not None:
-            if isinstance(item, tuple):
-                self._flush(item[0])
-                item[1]()
-                continue
-            self._room.release()
-            match item:
-                case Create():
-                    self._held_of(item.run).create = item
-                case Log():
-                    self._held_of(item.run).log.add(item)
-                case Put() | End():
-                    self._flush(item.run)
-                    self._write(item)
-            self._flush_overdue()
+            if not isinstance(item, tuple):
+                self._room.release()
+            try:
+                self._take(item)
+            except Exception as error:  # noqa: BLE001 - the other records, and those who wait, need this thread
+                self._drop(error)
         for run in list(self._held):
             self._flush(run)
         if self._file is not None:
             self._file.close()
+
+    def _take(self, item: Record | tuple[int, Call]) -> None:
+        match item:
+            case tuple():
+                self._flush(item[0])
+                item[1]()
+                return
+            case Create():
+                self._held_of(item.run).create = item
+            case Log():
+                self._held_of(item.run).log.add(item)
+            case Put() | End():
+                self._flush(item.run)
+                self._write(item)
+        self._flush_overdue()
+
+    def _drop(self, error: Exception) -> None:
+        """Something is not written, and its like may have been before."""
+        if self._first_error is None:
+            self._first_error = error
+        self._dropped += 1
 
     def _next(self) -> Record | tuple[int, Call] | None:
         with contextlib.suppress(queue.Empty):
@@ -249,7 +264,7 @@ class Writer:
 
     def _write(self, record: Record) -> None:
         if self._file is not None:
-            self._file.add(record)
+            self._keep(self._file, record)
             return
         began, pause, again = time.monotonic(), _FIRST_PAUSE, False
         while True:
@@ -257,21 +272,28 @@ class Writer:
                 self._store.write(record, again)
                 return
             except Exception as error:  # noqa: BLE001 - what stores raise is theirs to choose
+                if not is_passing(error):
+                    self._drop(error)
+                    return
                 if self._first_error is None:
                     self._first_error = error
-                if not is_passing(error):
-                    self._dropped += 1
-                    return
             if time.monotonic() - began >= PATIENCE or self._given_up.is_set():
                 break
             self._given_up.wait(pause)
             pause, again = min(2 * pause, _LONGEST_PAUSE), True
         try:
             self._file = RecordFile.create(self._path, self._store)
-            self._file.add(record)
         except OSError as error:
             self._first_error = error
             self._dropped += 1
+            return
+        self._keep(self._file, record)
+
+    def _keep(self, file: RecordFile, record: Record) -> None:
+        try:
+            file.add(record)
+        except (OSError, TypeError, ValueError) as error:  # a full disk, or what JSON has no words for
+            self._drop(error)
 
 
 def _brief(error: Exception | None) -> str:

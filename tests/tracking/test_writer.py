@@ -233,6 +233,47 @@ def test_what_a_store_refuses_is_told_and_costs_nothing_else(target, store, tmp_
     assert run.info.status == "FAILED"
 
 
+def test_a_refused_entry_costs_none_of_the_batches_after_it(target, store, tmp_path):
+    metrics = [("a//b", 1.0, 0, 0), *[("m", float(number), 0, number) for number in range(2000)]]
+    with pytest.warns(TrackingWarning, match=r"1 records are not in the tracking store .*a//b"):
+        written_by(target, [RECORDS[0], Log(7, metrics=metrics), RECORDS[-1]], tmp_path)
+    assert len(store.get_metric_history(target.runs[7], "m")) == 2000
+    assert store.get_run(target.runs[7]).info.status == "FAILED"
+
+
+def test_a_tag_that_no_run_can_begin_with_does_not_cost_the_run(target, store, tmp_path):
+    # As an objective may set it: MLflow takes it for a run that is there.
+    tags = {**TAGS, "mlflow.runName": "another name", "note": "kept"}
+    written_by(target, [Create(7, "trial 7", 1000, tags), RECORDS[1], RECORDS[-1]], tmp_path)
+    run = store.get_run(target.runs[7])
+    assert run.data.tags.items() >= tags.items()
+    assert run.data.params == {"x": "1.5"}
+    assert run.info.status == "FAILED"
+
+
+def test_what_is_called_and_raises_does_not_end_the_writer(target, store, tmp_path):
+    writer = Writer(target, tmp_path / "kept.jsonl")
+    for awaited in (True, False):
+        writer.call(7, lambda: 1 / 0, awaited)
+    for record in RECORDS:
+        writer.put(record)
+    with pytest.warns(TrackingWarning, match="2 records .* ZeroDivisionError"):
+        writer.close(lambda left: None)
+    assert writer._awaited == 1  # the end of the search
+    check_run(store)
+
+
+def test_a_record_that_cannot_be_kept_costs_no_other(target, store, tmp_path, impatient):
+    target.failures = [ConnectionError("cable cut")]
+    kept = tmp_path / "kept.jsonl"
+    records = [RECORDS[0], Put(7, "\ud800", b""), *RECORDS[1:]]
+    with pytest.warns(TrackingWarning) as told:
+        written_by(target, records, tmp_path)
+    assert any("1 records are not in the tracking store" in str(each.message) for each in told)
+    replay(kept)
+    check_run(store)
+
+
 def test_a_full_backlog_holds_up_whoever_puts_more(target, tmp_path, monkeypatch):
     monkeypatch.setattr(room, "BACKLOG", 3)
     target.go_on.clear()

@@ -1,0 +1,70 @@
+"""Attempts to record something: what goes wrong costs the record at hand, and is told once, at the end."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Final
+
+from sparkopt.errors import TrackingWarning, warn
+
+_MOST_NAMED: Final = 3
+
+
+class Attempts:
+    """The border between a study and what is recorded of it: nothing that is raised here gets to the study.
+
+    ``with attempts.at("trial 3"): ...`` does what it can of its block.
+    """
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._named: list[str] = []
+
+    def at(self, what: str) -> _Attempt:
+        """A block whose exceptions are noted.
+
+        Args:
+            what: is recorded there, in a few words.
+        """
+        return _Attempt(self, what)
+
+    def note(self, what: str, why: str) -> None:
+        """Something was left out.
+
+        Args:
+            what: it is about, in a few words.
+            why: it could not be recorded.
+        """
+        self._count += 1
+        if len(self._named) < _MOST_NAMED:
+            self._named.append(f"{what}: {' '.join(why.split())[:300]}")
+
+    def tell(self) -> None:
+        """Warn of what was left out, if anything was."""
+        if self._count:
+            more = f"; and {self._count - len(self._named)} more" if self._count > len(self._named) else ""
+            warn(
+                f"not everything could be recorded in MLflow. {'; '.join(self._named)}{more}. The search"
+                " and its trials are complete.",
+                TrackingWarning,
+            )
+            self._count = 0
+
+
+class _Attempt:
+    __slots__ = ("_attempts", "_what")
+
+    def __init__(self, attempts: Attempts, what: str) -> None:
+        self._attempts = attempts
+        self._what = what
+
+    def __enter__(self) -> None:
+        return
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> bool:
+        if not isinstance(error, Exception):
+            return False  # nothing, or an interrupt of the user's
+        self._attempts.note(self._what, f"{type(error).__name__}: {error}")
+        return True
