@@ -28,7 +28,7 @@ from sparkopt.domain import domain_of
 from sparkopt.errors import AllTrialsFailedError, RefusedError
 from sparkopt.fmin_options import Options, takes_expression
 from sparkopt.inherited import InheritedDocuments
-from sparkopt.journal import Identity, Journal
+from sparkopt.journal import Identity, Journal, gaps
 from sparkopt.points import Point, check_asked, check_points, documents_of
 from sparkopt.pool import WorkerPool
 from sparkopt.quarantine import Patience
@@ -223,6 +223,7 @@ class Search:
         new = [entry for entry in entries if entry.document["tid"] not in known]
         recorded = trials.record([entry.document for entry in new]) if new else []
         trials.refresh()
+        trials.give_again(gaps({entry.document["tid"] for entry in entries}))
         settled = [pair for pair in zip(recorded, new, strict=True) if pair[1].outcome is not None]
         for document, entry in sorted(settled, key=lambda pair: pair[1].place):
             if documents.recover(document, entry):

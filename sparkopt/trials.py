@@ -81,8 +81,8 @@ class SparkTrials(base.Trials):  # type: ignore[misc]
 
     asynchronous = True
 
-    _lowest_free = 0
-    """Every number below it is the id of a trial."""
+    _free_ids: list[int] = []  # noqa: RUF012 - never changed in place
+    """Ids that the next trials get."""
 
     MAX_CONCURRENT_JOBS_ALLOWED = LIMIT
     """The most trials that may run at once, as ``hyperopt.SparkTrials`` calls it."""
@@ -308,20 +308,20 @@ class SparkTrials(base.Trials):  # type: ignore[misc]
         return view
 
     def new_trial_ids(self, n: int) -> list[int]:
-        """The smallest ids that no trial has, also where others are larger.
+        """Ids that no trial has. hyperopt's own method counts, and may come to some that are taken."""
+        found = self._free_ids[:n]
+        self._free_ids = self._free_ids[n:]
+        tid = len(self._ids)
+        while len(found) < n:
+            if tid not in self._ids:
+                found.append(tid)
+            tid += 1
+        self._ids.update(found)
+        return found
 
-        hyperopt's own method counts, and may come to some that are taken. A journal that was damaged leaves
-        gaps, which are filled.
-        """
-        ids: list[int] = []
-        number = self._lowest_free
-        while len(ids) < n:
-            if number not in self._ids:
-                ids.append(number)
-            number += 1
-        self._lowest_free = number
-        self._ids.update(ids)
-        return ids
+    def give_again(self, ids: list[int]) -> None:
+        """Have the next trials get these ids: their trials were lost with a journal."""
+        self._free_ids = ids
 
     # The study's bookkeeping: what refresh() would find, without looking through the history.
 

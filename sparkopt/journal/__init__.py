@@ -19,6 +19,6 @@ the journal. A trial that was cancelled has not settled for the journal: the nex
 """
 
 from sparkopt.journal.identity import Identity, name_of
-from sparkopt.journal.journal import Entry, Journal, RandomState
+from sparkopt.journal.journal import Entry, Journal, RandomState, gaps
 
-__all__ = ["Entry", "Identity", "Journal", "RandomState", "name_of"]
+__all__ = ["Entry", "Identity", "Journal", "RandomState", "gaps", "name_of"]

@@ -206,8 +206,7 @@ class Journal:
     def _say_what_was_damaged(self, damage: str, settled: int, aside: Path | None) -> None:
         trials = self._content.trials
         again = sorted(tid for tid, trial in trials.items() if trial.ending is None)
-        known = max(max(trials, default=-1) + 1, self._content.counts.trials)
-        missing = sorted({*range(known)} - {*trials})
+        missing = gaps(trials, self._content.counts.trials)
         warn(
             f"journal {self._path} was damaged ({damage}). {len(trials)} trials could be recovered, {settled}"
             " of them with their outcomes."
@@ -441,6 +440,18 @@ def _newest_state(content: Content) -> tuple[bytes, int, int] | None:
         if trial.rstate is not None:
             return trial.rstate, trial.tid, behind
     return None
+
+
+def gaps(tids: Collection[int], count: int = 0) -> list[int]:
+    """Ids that no trial has although there were others later.
+
+    Args:
+        tids: the ids of the trials that there are.
+        count: how many there were at least.
+    """
+    known = max(max(tids, default=-1) + 1, count)
+    # An algorithm may number its trials as it likes: then nothing is known of those that are not there.
+    return sorted({*range(known)} - {*tids}) if known <= 2 * max(len(tids), count) + 1000 else []
 
 
 def listed(ids: Sequence[int]) -> str:
