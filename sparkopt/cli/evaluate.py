@@ -19,11 +19,10 @@ from typing import Any, Final, TypeAlias
 import click
 
 from sparkopt.cli import points
-from sparkopt.cli.calling import calling, study_option
+from sparkopt.cli.calling import CallError, calling, study_option
 from sparkopt.cli.exits import Exit
 from sparkopt.cli.printing import number, to_json
 from sparkopt.client import ControlClient, Evaluation, EvaluationStream, TrialState
-from sparkopt.errors import SparkoptError
 
 _Change: TypeAlias = "points.Line | Exception | None"
 """A point that was read, why no more can be, or that an outcome may be there."""
@@ -117,7 +116,7 @@ class _Conversation:
         Raises:
             RefusedError: at a line that is no point, once what was sent before has its outcomes.
             ControlError: what has ended the stream.
-            click.ClickException: if the time is over.
+            CallError: if the time is over.
         """
         # A daemon: nothing wakes it while it waits for a line of standard input.
         threading.Thread(target=self._read, name="sparkopt-points", daemon=True).start()
@@ -141,7 +140,7 @@ class _Conversation:
         try:
             return self._changes.get(timeout=left)
         except queue.Empty:
-            raise click.exceptions.Exit(Exit.FAILED) from None
+            raise CallError(f"the {self._within:g} s are over; what runs goes on", Exit.FAILED) from None
 
     def _send(self, line: int, point: dict[str, Any], printer: _Printer) -> None:
         identifier = self._stream.submit(point, None if self._name is None else f"{self._name}-{line}")
@@ -153,7 +152,7 @@ class _Conversation:
             for line in self._lines:
                 self._room.acquire()
                 self._changes.put(line)
-        except (SparkoptError, OSError) as error:
+        except Exception as error:  # noqa: BLE001 - it is raised where somebody waits for the points
             self._changes.put(error)
         else:
             self._changes.put(_ENDED)
@@ -188,8 +187,9 @@ class _Printer:
         if evaluation.loss is not None:
             self._best = min(self._best or (evaluation.loss, line), (evaluation.loss, line))
         self._waiting[line] = evaluation
-        for each in [line] if not self._ordered else list(self._waiting):
-            found = self._waiting[each]
+        while self._waiting:
+            each = next(iter(self._waiting)) if self._ordered else line
+            found = self._waiting.get(each)
             if found is None:
                 return
             del self._waiting[each]

@@ -26,7 +26,10 @@ def print_json(value: Any) -> None:
 
 def to_json(value: Any) -> str:
     """JSON in a line. Numbers that it cannot hold are text, as they are everywhere in the control API."""
-    return json.dumps(_finite(value), default=_for_json, allow_nan=False)
+    try:
+        return json.dumps(value, default=_for_json, allow_nan=False)
+    except ValueError:
+        return json.dumps(_finite(value), default=_for_json, allow_nan=False)
 
 
 def _finite(value: Any) -> Any:

@@ -160,6 +160,8 @@ def from_point(point: Mapping[str, Any]) -> control_pb2.Point:
         return control_pb2.Point(json=json.dumps(dict(point), allow_nan=False, default=_for_json))
     except (TypeError, ValueError) as error:
         raise RefusedError(f"the point {point!r} cannot be sent as JSON: {error}") from error
+    except RecursionError:
+        raise RefusedError("the point cannot be sent as JSON: it is nested too deeply") from None
 
 
 def _for_json(value: Any) -> Any:

@@ -125,7 +125,8 @@ class Evaluations:
         study = self._studies.get(name)
         if study is None and name in open_:
             raise WrongStateError(
-                f"{name} is a search, whose algorithm proposes: have it evaluate points with SubmitTrials",
+                f"{name} is a search, whose algorithm proposes: have it evaluate points with SubmitTrials"
+                " (`sparkopt submit`)",
                 "NOT_EVALUATED",
             )
         if study is None:

@@ -69,6 +69,8 @@ class Control:
                     f"{name} must be 1 to 1,024 visible ASCII characters without a space: it travels in a"
                     " header"
                 )
+        if not isinstance(self.listed, bool):
+            raise RefusedError(f"listed must be True or False, got {self.listed!r}")
         if (self.tls_cert is None) != (self.tls_key is None):
             raise RefusedError("tls_cert and tls_key belong together: give both, or none")
 

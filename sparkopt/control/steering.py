@@ -140,7 +140,8 @@ class Steering:
         study = self._looking.study(name)
         if not study.is_search:
             raise WrongStateError(
-                f"{study.name} is evaluated from outside: ask for points with Evaluate", "NOT_A_SEARCH"
+                f"{study.name} is evaluated from outside: ask for points with Evaluate (`sparkopt evaluate`)",
+                "NOT_A_SEARCH",
             )
         if not 1 <= len(points) <= _MOST_POINTS:
             raise BadRequestError(

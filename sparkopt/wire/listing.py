@@ -26,6 +26,7 @@ import socket
 import stat
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,6 +89,7 @@ class Listing:
 
     def __init__(self, address: str, token: str, certificate: bytes | None) -> None:
         self._pid = os.getpid()
+        self._removing = threading.Lock()
         troubles = []
         for path in _directories():
             try:
@@ -109,13 +111,16 @@ class Listing:
 
     def remove(self) -> None:
         """Take it from the list. Idempotent; in a process that was forked off it does nothing."""
-        if self._lock < 0 or os.getpid() != self._pid:
+        if os.getpid() != self._pid:
             return
-        try:
-            with _opened(self._path, make=False) as directory:
-                self._release(directory)
-        except OSError:  # the directory is gone, and what was in it
-            self._unlock()
+        with self._removing:
+            if self._lock < 0:
+                return
+            try:
+                with _opened(self._path, make=False) as directory:
+                    self._release(directory)
+            except OSError:  # the directory is gone, and what was in it
+                self._unlock()
 
     def _release(self, directory: int) -> None:
         try:
@@ -124,8 +129,9 @@ class Listing:
             self._unlock()
 
     def _unlock(self) -> None:
-        os.close(self._lock)
-        self._lock = -1
+        lock, self._lock = self._lock, -1
+        if lock >= 0:
+            os.close(lock)
 
 
 def listed() -> list[Listed]:

@@ -74,6 +74,11 @@ def test_all_of_them_ok_is_0_and_a_rejected_one_is_not(shell, file):
     assert summary.startswith("1 points: 1 rejected; ")
 
 
+def test_a_point_that_is_nested_too_deeply_for_the_service_is_rejected(shell):
+    said = shell.run("evaluate", "-", stdin='{"x": ' + "[" * 900 + "]" * 900 + "}", code=5)
+    assert json.loads(said.splitlines()[0])["error"].startswith("BAD_POINT: ")
+
+
 def test_no_points_are_no_error(shell, file):
     assert shell.run("evaluate", str(file(""))).startswith("0 points: none sent")
 
@@ -112,6 +117,7 @@ def test_a_program_may_choose_its_next_point_by_the_last_outcome(start):
         (b"[1]", "is no JSON object"),
         (b"x: 1", "is no JSON"),
         (b'{"x": NaN}', "NaN is not JSON"),
+        (b'{"x": 1e999}', "1e999 is too large"),
         (b'{"x": 1, "x": 2}', "'x' is there twice"),
         (b'{"x": "\xff"}', "is no text in UTF-8"),
         (b"[" * 100_000, "is nested too deeply"),

@@ -72,6 +72,11 @@ def test_the_read_only_token_is_another_one(tmp_path):
     assert "are the same" in refused(token_file=file, read_only_token_file=file)
 
 
+@pytest.mark.parametrize("listed", ["no", 1, None])
+def test_listed_is_yes_or_no(listed):
+    assert "listed must be" in refused(listed=listed)
+
+
 def test_tokens_are_made_where_none_are_given():
     servers = [ControlServer(Control()) for _ in range(2)]
     assert len({token for each in servers for token in (each.token, each.read_only_token)}) == 4
