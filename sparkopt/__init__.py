@@ -10,6 +10,8 @@ import sys
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+import sparkopt.forks  # noqa: F401 - it has to be there before this process is forked
+
 if TYPE_CHECKING:
     from sparkopt.client import ControlClient
     from sparkopt.control.options import Control

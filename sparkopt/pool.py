@@ -20,6 +20,7 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any, Final
 
+from sparkopt import forks
 from sparkopt.arguments import (
     check_number,
     check_seconds,
@@ -149,6 +150,7 @@ class WorkerPool:
             NoSlotsError: if Spark has no slot at all.
             RefusedError: if the session was stopped meanwhile, or control cannot listen where it was told to.
         """
+        spark.check_forks("a pool of workers")
         spark.check_running(self.session)
         self._inherit = spark.inheriting(self.session)
         self.parallelism = slots.check_slots(
@@ -299,6 +301,7 @@ class WorkerPool:
         return Evaluation(self._opened(), self._control, self._new_name(name), prepared)
 
     def _opened(self) -> Coordinator:
+        spark.check_forks("a pool of workers")
         if self._coordinator is None or self._closing:
             raise PoolClosedError("the pool has no workers: use it inside its `with WorkerPool(...)` block")
         return self._coordinator
@@ -316,7 +319,12 @@ class WorkerPool:
         return name
 
     def close(self) -> None:
-        """Expel the workers and wait until their jobs have ended. Running trials are ended. Idempotent."""
+        """Expel the workers and wait until their jobs have ended. Running trials are ended. Idempotent.
+
+        Without effect in a process that was forked from the pool's own.
+        """
+        if forks.is_child():
+            return
         with self._lock:
             self._closing = True
             self._leaving.set()

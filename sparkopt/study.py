@@ -35,6 +35,7 @@ from sparkopt.errors import (
     ControlError,
     CrowdedHostWarning,
     PoolCancelledError,
+    RefusedError,
     RemoteTraceback,
     SparkoptError,
     TrialLostError,
@@ -424,6 +425,8 @@ class Study:
         while self._outstanding:
             try:
                 settled = channel.next_settled(time.monotonic())
+            except RefusedError:
+                break  # nothing comes in a process that was forked meanwhile
             except SparkoptError:
                 continue  # the like of it has been raised already
             if settled is None:

@@ -27,6 +27,7 @@ from sparkopt.spark.parallelism import LIMIT, check_parallelism, decide_parallel
 from sparkopt.spark.session import (
     Profile,
     Session,
+    check_forks,
     check_running,
     get_session,
     is_stopped,
@@ -385,6 +386,7 @@ class SparkTrials(base.Trials):  # type: ignore[misc]
             PoolError: if the workers do not come up, are lost or are cancelled; finished trials are kept.
             AllTrialsFailedError: if no trial has a result and ``return_argmin`` is true.
         """
+        check_forks("a search on Spark")
         options = Options.of(
             algo=algo,
             max_evals=max_evals,

@@ -9,6 +9,7 @@ from typing import Any, Final, TypeVar
 
 import grpc
 
+from sparkopt import forks
 from sparkopt.errors import ControlError, RefusedError, UnreachableError
 from sparkopt.wire import addresses
 from sparkopt.wire.limits import AUTHORITY_NAME, CERTIFICATE_NAME, channel_options
@@ -36,7 +37,6 @@ class Link:
     Attributes:
         address: as given.
         timeout: as given.
-        stub: the calls.
         metadata: what each of them carries.
 
     Raises:
@@ -44,6 +44,7 @@ class Link:
     """
 
     def __init__(self, address: str, token: str, ca_cert: str | Path | bytes | None, timeout: float) -> None:
+        forks.check("a client of the control service")
         if not 0 < timeout <= _LONGEST:
             raise RefusedError(
                 f"timeout must be a positive number of seconds, {_LONGEST:,} at most, got {timeout}"
@@ -51,8 +52,19 @@ class Link:
         self.address = address
         self.timeout = timeout
         self.metadata = bearer(_checked_token(token))
+        forks.hold()
         self._channel = _open_channel(address, ca_cert)
-        self.stub = control_pb2_grpc.ControlServiceStub(self._channel)
+        self._stub = control_pb2_grpc.ControlServiceStub(self._channel)
+
+    @property
+    def stub(self) -> control_pb2_grpc.ControlServiceStub:
+        """The calls.
+
+        Raises:
+            RefusedError: in a process that was forked after the channel was opened.
+        """
+        forks.check("a client of the control service")
+        return self._stub
 
     def call(self, method: Callable[..., M], request: Any) -> M:
         """Make a call that is answered once.
@@ -85,7 +97,8 @@ class Link:
 
     def close(self) -> None:
         """End all calls and the connection. Idempotent."""
-        self._channel.close()
+        if not forks.is_child():  # else they are the parent's
+            self._channel.close()
 
 
 def _checked_token(token: str) -> str:

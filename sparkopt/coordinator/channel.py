@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
+from sparkopt import forks
 from sparkopt.core.states import Outcome
 from sparkopt.errors import SparkoptError, WrongStateError
 from sparkopt.wire import codec
@@ -286,8 +287,10 @@ class StudyChannel:
 
         Raises:
             PoolError: if the pool can settle nothing any more.
+            RefusedError: in a process that was forked meanwhile.
             SparkoptError: what the recorder has raised meanwhile.
         """
+        forks.check("a search that runs")  # a callback of the study may have forked
         while True:
             timeout = None if deadline is None else max(0.0, deadline - time.monotonic())
             try:

@@ -20,6 +20,7 @@ from typing import Final
 import grpc
 import uvloop
 
+from sparkopt import forks
 from sparkopt.coordinator.authentication import Grant, TokenInterceptor
 from sparkopt.coordinator.blobs import BlobStore
 from sparkopt.coordinator.calls import CallsInterceptor
@@ -127,6 +128,7 @@ class Coordinator:
         Raises:
             RefusedError: if it cannot listen there, or the observer cannot be served.
         """
+        forks.hold()
         self._thread.start()
         return asyncio.run_coroutine_threadsafe(self._listen(), self._loop).result()
 
@@ -149,6 +151,8 @@ class Coordinator:
 
     def post(self, action: Callable[[], None]) -> bool:
         """Have the coordinator's thread do something soon, and say whether there still is one."""
+        if forks.is_child():
+            return False  # The thread is its parent's, and so is what would wake the loop.
         try:
             self._loop.call_soon_threadsafe(action)
         except RuntimeError:  # the loop is closed: asyncio has no exception of its own for it

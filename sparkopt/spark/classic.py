@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
+import psutil
 from py4j.protocol import Py4JError
+from pyspark import SparkContext
 from pyspark.resource import ExecutorResourceRequests, ResourceProfile, TaskResourceRequests
 from pyspark.sql import SparkSession
 
@@ -17,6 +20,17 @@ LOOPBACK: Final = "127.0.0.1"
 
 BIND_SETTING: Final = "spark.driver.bindAddress"
 """The Spark setting that names the address that Spark's driver listens at."""
+
+
+def has_inherited_gateway() -> bool:
+    """Whether this process has its JVM from a process that it was forked from."""
+    launched = getattr(SparkContext._gateway, "proc", None)
+    if launched is None:
+        return False  # there is none, or it was there first and has launched this process
+    try:
+        return psutil.Process(launched.pid).ppid() != os.getpid()
+    except psutil.Error:
+        return False
 
 
 def name(session: SparkSession) -> str:

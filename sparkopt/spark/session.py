@@ -25,6 +25,7 @@ from pyspark.errors import PySparkRuntimeError
 from pyspark.resource import ResourceProfile
 from pyspark.sql import SparkSession
 
+from sparkopt import forks
 from sparkopt.arguments import refuse_type
 from sparkopt.errors import RefusedError, SparkoptWarning, warn
 from sparkopt.spark import classic, connect
@@ -57,9 +58,11 @@ def get_session(
             is started in this process. Spark itself looks at ``SPARK_REMOTE`` for it.
 
     Raises:
-        RefusedError: inside a Spark task, where there can be no session, or if the given one was stopped.
+        RefusedError: inside a Spark task, where there can be no session, in a process that was forked from
+            one with a session, or if the given one was stopped.
         JavaNotFoundError: if a session had to be made and there is no Java.
     """
+    check_forks("a search on Spark")
     if TaskContext.get() is not None:
         raise RefusedError(
             "a search on Spark cannot be started here: this runs inside a Spark task, as every objective of"
@@ -109,6 +112,18 @@ def _new_session(settings: dict[str, str], remote: str | None) -> SparkSession:
         # Spark sets them all twice: for the server that it starts, and in vain for the session on it.
         warnings.filterwarnings("ignore", "Failed to set ", UserWarning)
         return builder.getOrCreate()
+
+
+def check_forks(what: str) -> None:
+    """Refuse something in a process that was forked from one that had used Spark or gRPC.
+
+    Raises:
+        RefusedError: if this is such a process.
+    """
+    forks.check(what)
+    # The fork may have been before sparkopt was loaded.
+    if classic.has_inherited_gateway():
+        forks.refuse(what)
 
 
 def is_connect(session: Session) -> bool:
