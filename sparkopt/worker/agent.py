@@ -316,9 +316,12 @@ class Agent:
         argument = assignment.argument
         name = assignment.objective.id
         # Loading an objective may take long, and an evaluator keeps the one that it has run.
-        timed = assignment.timeout > 0 or self._loaded != (self._supervisor.evaluator, name)
+        loads = self._supervisor.evaluator is None or self._loaded != (self._supervisor.evaluator, name)
+        timed = assignment.timeout > 0 or loads
         header: dict[str, Any] = {"objective": name, "timed": timed}
         try:
+            if loads:
+                self._forget_what_is_gone()
             header["objective_file"] = str(await self._fetched(assignment.objective))
             if argument.HasField("blob"):
                 header["argument_file"] = str(await self._fetched(argument.blob))
@@ -370,6 +373,19 @@ class Agent:
         return _failed(failure, seconds)
 
     # Payloads.
+
+    def _forget_what_is_gone(self) -> None:
+        """Have what an objective has removed fetched again: some clean up their temporary directory.
+
+        Raises:
+            StorageError: if there can be no directory.
+        """
+        try:
+            if not self._directory.is_dir():
+                self._directory.mkdir(mode=0o700)
+        except OSError as error:
+            raise StorageError.of(error, "an objective", self._directory) from error
+        self._files = {name: path for name, path in self._files.items() if path.exists()}
 
     async def _fetched(self, blob: trial_pb2.Blob) -> Path:
         """The file that holds a blob, fetched at the first call.

@@ -184,6 +184,7 @@ class Evaluator:
             return Frame(kind, header, payload, self._sock.run)
         file: str | None = None
         try:
+            self._directory.mkdir(mode=0o700, exist_ok=True)  # the objective may have removed it
             handle, file = tempfile.mkstemp(dir=self._directory, prefix="result-")
             with os.fdopen(handle, "wb") as stream:
                 stream.write(payload)

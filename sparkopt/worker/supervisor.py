@@ -97,8 +97,8 @@ class Supervisor:
 
     @property
     def evaluator(self) -> int | None:
-        """The process id of the evaluator that was started last."""
-        return self._pid
+        """The process id of the evaluator that is ready or runs something; None while one is started."""
+        return self._pid if self._ready.done() else None
 
     def close(self) -> None:
         """Stop listening. Whoever made the nurseries buries them."""

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -197,6 +199,19 @@ def backwards(data):
 def complain(text):
     """Raise with this text."""
     raise ValueError(text)
+
+
+def clean_up(_):
+    """Remove the worker's temporary files, as some do at their end; return so much that it takes a file."""
+    for path in Path(tempfile.gettempdir()).glob("sparkopt-*"):
+        shutil.rmtree(path)
+    return bytes(2 * 2**20)
+
+
+def clean_up_and_die(argument):
+    """The same, and the end of the process."""
+    clean_up(argument)
+    os._exit(3)
 
 
 def pid(_):

@@ -43,6 +43,16 @@ def test_how_long_a_worker_had_nothing_to_do(rig):
     assert 0 < third.waited <= third.monotonic - second.monotonic
 
 
+def test_an_objective_that_cleans_up_its_temporary_directory_hinders_no_trial(rig):
+    rig.work(0)
+    cleaning, dying = rig.study(meetings.clean_up), rig.study(meetings.clean_up_and_die)
+    for _ in range(2):
+        cleaning.submit(None, bytes(2 * MIB))
+        assert [len(cleaning.result()) for _ in range(2)] == [2 * MIB] * 2
+        dying.submit(None)
+        assert dying.settled().failure.type == "sparkopt.errors.EvaluatorDiedError"
+
+
 def test_each_worker_fetches_the_objective_once(rig):
     rig.work(0, 1)
     study = rig.study(meetings.wait)
