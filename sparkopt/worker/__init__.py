@@ -6,6 +6,7 @@
     process A   agent.py         holds at most one attempt; sees its outcome home
       │         link.py          the stream to the coordinator: heartbeats, cuts, coming back
       │         supervisor.py    starts, feeds and kills evaluators
+      │         evaluator_connection.py  A's end of the socket to one; what comes is checked by answers.py
       │         output.py        what evaluators write, line by line to the executor's log
       │ forks before it imports grpc
       ▼
@@ -13,7 +14,10 @@
       │ forks
       ▼
     process B   evaluator.py     alone unpickles and runs the objective
-                surroundings.py  what a trial must not hand on to the next
+                evaluator_socket.py      B's end of the socket, for its own process alone
+                children.py      the end of a child that comes out of the objective
+                surroundings.py  what a trial must not hand on to the next, with originals.py,
+                                 interpreter.py and process_state.py
                 streams.py       standard output and error: a pipe to A
 
     task.py       the way in, inside the barrier task
@@ -25,6 +29,7 @@
     spec.py       what a worker is told at its birth
     frames.py     how A and B talk over their socket
     processes.py  what forked processes owe each other
+    descriptors.py file descriptors that a forked process keeps, and those that it lets go of
 
 Who ends whom: A notices the end of the barrier task by a pipe, the nursery that of A by its socket, and
 the kernel kills B if the nursery dies. So nothing outlives the task, however it ends. Whatever B does

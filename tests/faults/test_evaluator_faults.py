@@ -41,6 +41,7 @@ def make_objective(directory, driver):
             raise TypeError("it does not pickle")
 
     def objective(case):
+        import contextlib
         import mmap
         import os
         import pathlib
@@ -69,6 +70,17 @@ def make_objective(directory, driver):
             raise NotPicklableError("its text has to do")
         if case == 6:
             return {"status": "ok", "loss": -1.0, "weights": bytes(LARGE)}
+        if case == 9:  # the child comes back as well
+            if os.fork() == 0:
+                return -12345.0
+            os.wait()
+        if case == 10:
+            for number in range(3, 1100):
+                with contextlib.suppress(OSError):
+                    if os.readlink(f"/proc/self/fd/{number}").startswith("socket:"):  # noqa: PTH115
+                        os.write(number, b"nothing that anybody has asked for")
+        if case == 11:
+            os.closerange(0, 70_000)
         return float(case)
 
     return objective
@@ -80,7 +92,7 @@ def searched(spark, tmp_path_factory):
     directory = tmp_path_factory.mktemp("children")
     trials = SparkTrials(2, spark_session=spark)
     objective = make_objective(str(directory), psutil.Process().pid)
-    fmin(objective, CASE, in_order, 9, trials=trials, verbose=False)
+    fmin(objective, CASE, in_order, 13, trials=trials, verbose=False)
     return trials, [int(path.name) for path in directory.iterdir()]
 
 
@@ -92,9 +104,22 @@ def error_of(searched, case):
 
 def test_nothing_else_has_failed(searched):
     trials, _ = searched
-    assert [document["tid"] for document in trials.trials] == [6, 7, 8]
-    assert trials.count_failed_trials() == 6
+    assert [document["tid"] for document in trials.trials] == [6, 7, 8, 9, 11, 12]
+    assert trials.count_failed_trials() == 7
     assert trials.count_lost_trials() == 0
+
+
+def test_a_child_that_comes_out_of_the_objective_and_descriptors_that_are_closed_cost_no_result(searched):
+    documents = searched[0]._dynamic_trials
+    losses = {document["tid"]: document["result"].get("loss") for document in documents[7:]}
+    assert losses == {7: 7.0, 8: 8.0, 9: 9.0, 10: None, 11: 11.0, 12: 12.0}
+
+
+def test_what_is_written_into_the_connection_is_named(searched):
+    kind, text = error_of(searched, 10)
+    assert kind == name_of(EvaluatorDiedError)
+    assert "b'nothing that any' is not the beginning of a frame" in text
+    assert "must not write to descriptors" in text
 
 
 def test_out_of_memory_is_named_with_the_peak(searched):

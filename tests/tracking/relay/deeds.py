@@ -180,6 +180,29 @@ def asynchronous(_):
     mlflow.config.enable_async_logging(False)
 
 
+def forked(_):
+    """Log, fork a child that logs and returns, and log again; the child's errors, and how it ended."""
+    import mlflow
+
+    mlflow.log_param("before", 1)
+    reading, writing = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        for call in (
+            lambda: mlflow.log_metric("loss", -12345.0),
+            lambda: mlflow.set_tag("child", "yes"),
+            lambda: mlflow.log_text("text", "child.txt"),
+        ):
+            os.write(writing, f"{saying(call)}\n".encode())
+        return -12345.0
+    os.close(writing)
+    with os.fdopen(reading) as file:
+        said = file.read()
+    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    mlflow.log_metric("loss", 1.0)
+    return said, code
+
+
 def thousand(_):
     import mlflow
 
@@ -294,6 +317,7 @@ DEEDS = {
         nested,
         threads,
         asynchronous,
+        forked,
         thousand,
         inputs,
         refusals,

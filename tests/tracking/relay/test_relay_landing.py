@@ -20,6 +20,7 @@ ONCE = [
     "nested",
     "threads",
     "asynchronous",
+    "forked",
     "thousand",
     "inputs",
     "fail",
@@ -68,6 +69,18 @@ def plain(study):
 def test_an_objective_without_mlflow_loads_none_and_asks_nothing(study):
     assert (study.of("nothing").outcome, study.of("nothing").value) == (Outcome.OK, False)
     assert study.of("nothing").tid not in study.desk.runs
+
+
+def test_a_child_that_the_objective_forks_logs_nothing_and_is_told_so(study):
+    said, code = study.of("forked").value
+    assert code == 0
+    lines = said.splitlines()
+    assert len(lines) == 3
+    for line in lines:
+        assert "Only the trial's own process can report and ask" in line
+    run = study.desk.run(study.of("forked").tid)
+    assert (run.data.params, run.data.metrics) == ({"before": "1"}, {"loss": 1.0})
+    assert "child" not in run.data.tags
 
 
 def test_parameters_metrics_and_tags(study, plain):
