@@ -11,6 +11,8 @@ import psutil
 import pytest
 from leftovers import MARK, descendants_of_workers, is_worker, processes_of
 
+from sparkopt.wire.listing import listed
+
 # Searches are tracked by default, which costs seconds; those tests that are about it ask for it.
 os.environ["PYSPARK_SUBMIT_ARGS"] = "--conf spark.databricks.mlflow.trackHyperopt.enabled=false pyspark-shell"
 
@@ -72,6 +74,7 @@ def nothing_left_behind(request):
     threads = [thread.name for thread in threading.enumerate() if thread.name.startswith("sparkopt")]
     assert threads == [], "threads are left"
     assert _listening_ports() - ports == set(), "ports are still listened on"
+    assert [pool for pool in listed() if pool.pid == os.getpid()] == [], "a pool is still listed as open"
     if "spark" not in request.fixturenames:
         return
     context = request.getfixturevalue("spark").sparkContext
