@@ -19,7 +19,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from sparkopt.errors import RemoteTraceback, TrialTimeoutError
 
@@ -39,9 +39,10 @@ class ForeignError(Exception):
     """
 
     def __init__(self, error: BaseException) -> None:
-        super().__init__(f"{_name(error)}: {_text(error)}")
+        name, text = _said(lambda: type(error).__name__, "name"), _said(lambda: str(error), "text")
+        super().__init__(f"{name}: {text}")
         self.error = error
-        self.kind = _kind(error)
+        self.kind = _said(lambda: str(type(error)), "type")
         self.traceback = _traceback(error)
 
 
@@ -87,7 +88,10 @@ def run(function: Callable[[], T], seconds: float | None = None) -> T:
 
     context = contextvars.copy_context()
     thread = threading.Thread(target=call, name="sparkopt-unpickling", daemon=True)
-    thread.start()
+    try:
+        thread.start()
+    except RuntimeError as error:
+        raise ForeignError(error) from error  # the system gives no more threads
     thread.join(seconds)
     if values:
         return values[0]
@@ -95,35 +99,19 @@ def run(function: Callable[[], T], seconds: float | None = None) -> T:
         raise errors[0]
     raise ForeignError(
         TrialTimeoutError(
-            f"what came from the objective was not unpickled after {seconds:.0f} s. Its thread is left to"
-            " itself; have the objective return something simpler, or raise trial_timeout and timeout."
+            f"what came from the objective was not unpickled after {seconds or 0:.0f} s. Its thread is left"
+            " to itself; have the objective return something simpler, or raise trial_timeout and timeout."
         )
     )
 
 
-def _kind(error: BaseException) -> str:
+def _said(say: Callable[[], Any], instead: str) -> str:
+    """What an exception says of itself, as text and not as a type of the user's that is derived from it."""
     try:
-        return str(type(error))
-    except BaseException:  # noqa: BLE001 - its type's own text
-        return "<class 'BaseException'>"
-
-
-def _name(error: BaseException) -> str:
-    try:
-        return str(type(error).__name__)
-    except BaseException:  # noqa: BLE001 - its type's own attribute
-        return "BaseException"
-
-
-def _text(error: BaseException) -> str:
-    try:
-        return str(error)
-    except BaseException as worse:  # noqa: BLE001 - its own text
-        return f"<its text cannot be had: {type(worse).__name__}>"
+        return "".join((say(),))
+    except BaseException as worse:  # noqa: BLE001 - it is the user's, as all of this
+        return f"<its {instead} cannot be had: {type(worse).__name__}>"
 
 
 def _traceback(error: BaseException) -> RemoteTraceback:
-    try:
-        return RemoteTraceback.of(error)
-    except BaseException as worse:  # noqa: BLE001 - its own attributes
-        return RemoteTraceback(f"<its traceback cannot be had: {type(worse).__name__}>")
+    return RemoteTraceback(_said(lambda: RemoteTraceback.of(error).text, "traceback"))

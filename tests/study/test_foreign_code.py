@@ -252,6 +252,45 @@ def test_trials_that_exit_when_they_are_saved_are_warned_of(new_trials, tmp_path
     assert trials.losses() == [0.0, 1.0]
 
 
+class EvilText(str):
+    def __format__(self, spec):
+        raise SystemExit(1)
+
+
+class EvilType(type):
+    def __repr__(cls):
+        raise KeyboardInterrupt
+
+
+class EvilError(BaseException, metaclass=EvilType):
+    def __str__(self):
+        return EvilText("evil")
+
+    @property
+    def __cause__(self):
+        raise SystemExit(2)
+
+
+def test_an_exception_has_no_say_in_how_it_is_told():
+    def raise_it():
+        raise EvilError
+
+    with pytest.raises(ForeignError) as caught:
+        quarantine.run(raise_it)
+    assert str(caught.value) == "EvilError: evil"
+    assert caught.value.kind == "<its type cannot be had: KeyboardInterrupt>"
+    assert "SystemExit" in caught.value.traceback.text
+
+
+def test_a_system_without_threads_costs_the_trial(monkeypatch):
+    def refuse(thread):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    with pytest.raises(ForeignError, match="RuntimeError: can't start new thread"):
+        quarantine.run(lambda: 1)
+
+
 def test_what_takes_too_long_is_left_to_itself():
     go_on = threading.Event()
     with pytest.raises(ForeignError, match=r"TrialTimeoutError: .* was not unpickled after 0 s") as caught:
