@@ -31,8 +31,7 @@ def answer_of(study: str, point: Point, settled: Settled) -> control_pb2.Evaluat
     trial.study = study
     trial.tid = settled.tid
     trial.state = _STATES[settled.outcome]
-    if point.struct is not None:
-        trial.values.CopyFrom(point.struct)
+    trial.values.MergeFromString(point.struct)
     trial.attempt = settled.attempt
     trial.worker = settled.worker or ""
     trial.host = settled.host

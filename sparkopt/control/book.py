@@ -14,13 +14,14 @@ import secrets
 import time
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from sparkopt.control import messages
 from sparkopt.control.feed import Feed, Happened
 from sparkopt.control.records import Attempt, StudyRecord, TrialRecord, WorkerRecord
+from sparkopt.coordinator.studies import Values
 from sparkopt.core.states import Lease, Outcome, TrialKey, TrialState, WorkerState
 from sparkopt.wire.report_kinds import ReportKind
 from sparkopt.wire.v1 import control_pb2, worker_pb2
@@ -78,8 +79,8 @@ class Book:
         return TrialState.PENDING if known is None else known.state
 
     def unsettled(self) -> Iterator[TrialRecord]:
-        """The trials that have not settled, in the order in which they were submitted."""
-        for key in self._machine.trials:
+        """The trials that have not settled by now, in the order in which they were submitted."""
+        for key in list(self._machine.trials):
             yield self.studies[key.study].by_tid[key.tid]
 
     def leased_of(self, study: str) -> int:
@@ -133,7 +134,7 @@ class Book:
         self,
         name: str,
         tids: Sequence[int],
-        values: Sequence[Mapping[str, Any]],
+        values: Sequence[Values],
         request_id: Callable[[int], str],
     ) -> None:
         """These wait for a worker."""

@@ -112,6 +112,11 @@ class Asker:
         self._room.set()
         self._news.set()
 
+    def drop(self) -> None:
+        """There will be no answer to a point that was never owed one."""
+        self._dropped = True
+        self._news.set()
+
     def settle(self, point: Point) -> None:
         """This is the answer that is owed."""
         del self.owed[point]
@@ -153,7 +158,7 @@ class Asker:
                         "OTHER_STUDY",
                         "study",
                     )
-                study.ask(self, request)
+                await study.ask(self, request)
                 while len(self.owed) + len(self._unsent) >= self._most or self._bytes >= MESSAGE_BYTES:
                     self._room.clear()
                     await self._room.wait()

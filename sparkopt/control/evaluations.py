@@ -12,9 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
 import itertools
-import json
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -23,7 +21,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sparkopt.control.answers import answer_of
 from sparkopt.control.kept import Kept, Point
-from sparkopt.control.values import struct_of, values_of
+from sparkopt.control.values import PointRead, read_point
+from sparkopt.coordinator.pieces import Pieces
 from sparkopt.core import events
 from sparkopt.core.states import TrialKey, TrialState
 from sparkopt.errors import (
@@ -47,10 +46,11 @@ SILENCE_SECONDS: Final = 30.0
 
 _ID_CHARACTERS: Final = 200
 
-_canonical: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
+_AT_ONCE: Final = 16 * 1024
+"""Up to this size, in bytes, a point is read at once: another thread would take longer."""
 
 Argument = Callable[[Mapping[str, Any]], bytes]
-"""Makes the objective's pickled argument of a point; raises RefusedError if it is none of the space."""
+"""Makes the objective's pickled argument of a point, in any thread; raises RefusedError if it is no point."""
 
 Ended = Callable[[SparkoptError | None], None]
 """Told once that nothing of a study runs any more, and why, if it was not stopped."""
@@ -65,10 +65,12 @@ class Evaluations:
 
     Args:
         coordinator: runs their trials.
+        pieces: for points that take long to read.
     """
 
-    def __init__(self, coordinator: Coordinator) -> None:
+    def __init__(self, coordinator: Coordinator, pieces: Pieces) -> None:
         self._coordinator = coordinator
+        self._pieces = pieces
         self.silence = SILENCE_SECONDS
         self.parallelism = coordinator.machine.limit
         self._studies: dict[str, EvaluatedStudy] = {}
@@ -92,7 +94,7 @@ class Evaluations:
             trial_timeout: seconds that a trial may take; None for any.
             on_end: told of its end.
         """
-        study = EvaluatedStudy(self._coordinator, name, argument, self.parallelism, on_end)
+        study = EvaluatedStudy(self._coordinator, self._pieces, name, argument, self.parallelism, on_end)
         self._studies[name] = study
         self._coordinator.add_study(name, study, objective, max_attempts, trial_timeout)
         return study
@@ -145,6 +147,7 @@ class EvaluatedStudy:
 
     Args:
         coordinator: runs its trials.
+        pieces: for points that take long to read.
         name: of the study.
         argument: makes the objective's argument of a point.
         parallelism: how many of its trials may ever run at once.
@@ -152,11 +155,18 @@ class EvaluatedStudy:
     """
 
     def __init__(
-        self, coordinator: Coordinator, name: str, argument: Argument, parallelism: int, on_end: Ended
+        self,
+        coordinator: Coordinator,
+        pieces: Pieces,
+        name: str,
+        argument: Argument,
+        parallelism: int,
+        on_end: Ended,
     ) -> None:
         self.name = name
         self.stopping = False
         self._coordinator = coordinator
+        self._pieces = pieces
         self._argument = argument
         # Behind each that runs there is one more, so that a worker that becomes free has its next at once.
         self._most = 2 * parallelism
@@ -191,15 +201,20 @@ class EvaluatedStudy:
         for point in asker.unsent():
             self.sent(point)
 
-    def ask(self, asker: Asker, request: control_pb2.EvaluateRequest) -> None:
+    async def ask(self, asker: Asker, request: control_pb2.EvaluateRequest) -> None:
         """A stream wants to know what a point comes to."""
         try:
-            point = self._point(request)
+            if request.ByteSize() <= _AT_ONCE:
+                point = self._point(request, read_point(request.point))
+            else:
+                point = self._point(request, *await self._pieces.in_thread(self._prepare, request.point))
         except BadRequestError as error:
             rejection = control_pb2.Rejection(reason=error.reason, message=str(error))
             asker.reject(control_pb2.EvaluateResponse(id=request.id, rejected=rejection))
             return
-        if point.answer is not None:
+        if self.stopping:  # since the point was read
+            asker.drop()
+        elif point.answer is not None:
             self._kept.take(point)
             point.unsent += 1
             asker.answer(point)
@@ -221,7 +236,24 @@ class EvaluatedStudy:
         if not point.unsent:
             self._keep(point)
 
-    def _point(self, request: control_pb2.EvaluateRequest) -> Point:
+    def _prepare(self, point: control_pb2.Point) -> tuple[PointRead, bytes]:
+        """Read a point and make the objective's argument of it, in another thread.
+
+        Raises:
+            BadRequestError: if it is none.
+        """
+        said = read_point(point)
+        return said, self._argument_of(said)
+
+    def _argument_of(self, said: PointRead) -> bytes:
+        try:
+            return self._argument(said.values)
+        except RefusedError as error:
+            raise BadRequestError(f"the point {error}", "BAD_POINT") from error
+
+    def _point(
+        self, request: control_pb2.EvaluateRequest, said: PointRead, argument: bytes | None = None
+    ) -> Point:
         """The point of a request, known or new.
 
         Raises:
@@ -230,17 +262,11 @@ class EvaluatedStudy:
         name = request.id
         if not 0 < len(name) <= _ID_CHARACTERS:
             raise BadRequestError(f"an id has 1 to {_ID_CHARACTERS} characters, not {len(name)}", "BAD_ID")
-        values = values_of(request.point)
-        digest = hashlib.blake2b(_canonical(values).encode(), digest_size=16).digest()
         known = self._points.get(name)
         if known is None:
-            struct = struct_of(values)
-            try:
-                argument = self._argument(values)
-            except RefusedError as error:
-                raise BadRequestError(f"the point {error}", "BAD_POINT") from error
-            return Point(name, digest, request.ByteSize(), values, struct, argument)
-        if known.digest != digest:
+            made = self._argument_of(said) if argument is None else argument
+            return Point(name, said.digest, request.ByteSize(), said.struct, made)
+        if known.digest != said.digest:
             raise BadRequestError(f"{name!r} is the id of another point", "ID_REUSED")
         return known
 
@@ -259,7 +285,7 @@ class EvaluatedStudy:
             fed.append(point)
         if fed:
             proposals = [(point.tid, point.argument or b"") for point in fed]
-            self._coordinator.submit(self.name, proposals, [point.values or {} for point in fed])
+            self._coordinator.submit(self.name, proposals, [point.struct for point in fed])
 
     def put_started(self, started: Started) -> None:
         """An attempt was sent to a worker."""

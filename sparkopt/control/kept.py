@@ -7,13 +7,11 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from sparkopt.wire.v1 import control_pb2
 
 if TYPE_CHECKING:
-    from google.protobuf.struct_pb2 import Struct
-
     from sparkopt.control.evaluating import Asker
 
 ANSWERS: Final = 100_000
@@ -34,8 +32,7 @@ class Point:
         id: the client's.
         digest: of its values.
         size: of its request, in bytes.
-        values: what it says.
-        struct: the same as a message.
+        struct: what it says, as a Struct's bytes.
         argument: the objective's, pickled.
         asker: the stream that is to be answered; None if that was cut.
         tid: of its trial, once it is one.
@@ -49,8 +46,7 @@ class Point:
     id: str
     digest: bytes
     size: int
-    values: dict[str, Any] | None
-    struct: Struct | None
+    struct: bytes
     argument: bytes | None
     asker: Asker | None = None
     tid: int = -1
@@ -63,7 +59,7 @@ class Point:
     def settled(self, answer: control_pb2.EvaluateResponse, file: Path | None) -> None:
         """This is what became of it."""
         self.answer, self.file = answer, file
-        self.values = self.struct = self.argument = self.asker = None
+        self.struct, self.argument, self.asker = b"", None, None
 
     def message(self) -> control_pb2.EvaluateResponse:
         """The answer, as a message."""

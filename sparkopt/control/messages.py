@@ -183,8 +183,10 @@ def fill_reported(key: TrialKey, kind: ReportKind, name: str, event: control_pb2
 
 def _fill_trial(message: control_pb2.Trial, trial: TrialRecord) -> None:
     message.study, message.tid, message.request_id = trial.study.name, trial.tid, trial.request_id
-    values = proposed(trial.values) if trial.study.is_search else trial.values
-    message.values.CopyFrom(struct_of(values))
+    if isinstance(trial.values, bytes):
+        message.values.MergeFromString(trial.values)
+    else:
+        message.values.CopyFrom(struct_of(proposed(trial.values)))
     tell(message.submitted, trial.submitted)
 
 

@@ -69,7 +69,7 @@ class TrialRecord:
         study: whose.
         tid: its id within the study.
         place: among all trials of the pool, in the order in which they were submitted.
-        values: what it was proposed with, as it came.
+        values: what it was proposed with, as it came: hyperopt's lists by label, or a Struct's bytes.
         submitted: when, in seconds since the epoch.
         request_id: a client's id for it.
         attempt: the last one that was sent to a worker and not lost.
@@ -83,7 +83,7 @@ class TrialRecord:
     study: StudyRecord
     tid: int
     place: int
-    values: Mapping[str, Any]
+    values: Mapping[str, Any] | bytes
     submitted: float
     request_id: str = ""
     attempt: Attempt | None = None

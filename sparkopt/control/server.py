@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
@@ -19,17 +19,24 @@ from sparkopt.control.options import Control
 from sparkopt.control.service import ControlService
 from sparkopt.control.steering import Steering
 from sparkopt.control.watching import Looking
-from sparkopt.coordinator.authentication import Grant, TokenInterceptor
-from sparkopt.coordinator.calls import CallsInterceptor
+from sparkopt.coordinator.authentication import Grant
 from sparkopt.coordinator.certificates import new_certificate
 from sparkopt.coordinator.channel import StudyChannel
 from sparkopt.coordinator.observer import Observer
-from sparkopt.coordinator.peers import Peers
-from sparkopt.coordinator.ports import take_port
+from sparkopt.coordinator.server import Server
+from sparkopt.coordinator.service_limits import ServiceLimits
+from sparkopt.coordinator.studies import Values
 from sparkopt.core.states import Lease, TrialKey
 from sparkopt.errors import ControlWarning, RefusedError, warn
 from sparkopt.wire import addresses
-from sparkopt.wire.limits import CONTROL_CONNECTIONS, CONTROL_STREAMS, server_options
+from sparkopt.wire.limits import (
+    CONTROL_CONNECTIONS,
+    CONTROL_REQUEST_BYTES,
+    CONTROL_STRANGERS,
+    CONTROL_STREAMS,
+    EVALUATE_BYTES,
+    server_options,
+)
 from sparkopt.wire.listing import Listing
 from sparkopt.wire.report_kinds import ReportKind
 from sparkopt.wire.v1 import control_pb2, control_pb2_grpc, worker_pb2
@@ -55,6 +62,18 @@ _CUT_SECONDS: Final = 0.5
 
 _SERVICE: Final = control_pb2.DESCRIPTOR.services_by_name["ControlService"].full_name
 
+_LIMITS: Final = ServiceLimits(
+    connections=CONTROL_CONNECTIONS,
+    strangers=CONTROL_STRANGERS,
+    streams=CONTROL_STREAMS,
+    request_bytes={
+        f"/{_SERVICE}/SubmitTrials": CONTROL_REQUEST_BYTES,
+        f"/{_SERVICE}/Evaluate": EVALUATE_BYTES,
+    },
+    patient=frozenset({f"/{_SERVICE}/SubmitTrials"}),
+    unread=frozenset({f"/{_SERVICE}/SubmitTrials"}),
+)
+
 
 class ControlServer(Observer):
     """Serves a pool's ControlService, as its coordinator's observer.
@@ -77,7 +96,7 @@ class ControlServer(Observer):
 
     def __init__(self, control: Control) -> None:
         self._control = control
-        self._server: grpc.aio.Server | None = None
+        self._server: Server | None = None
         self._listing: Listing | None = None
         self.address = ""
         tokens = Tokens.of(control)
@@ -93,26 +112,23 @@ class ControlServer(Observer):
             RefusedError: if it cannot listen there.
         """
         self._coordinator = coordinator
-        self.evaluations = Evaluations(coordinator)
-        self.book = Book(coordinator.machine, self.feed)
-        looking = Looking(self.book, self.feed, coordinator.machine)
-        steering = Steering(coordinator, self.book, looking, self.evaluations)
-        peers = Peers(CONTROL_STREAMS)
         grants = [Grant(self.token), Grant(self.read_only_token, _READ_ONLY_CALLS)]
-        interceptors = [TokenInterceptor(grants, peers), CallsInterceptor(peers)]
-        server = grpc.aio.server(
-            interceptors=interceptors, options=server_options(connections=CONTROL_CONNECTIONS)
-        )
+        options = server_options(connections=_LIMITS.connections, request_bytes=CONTROL_REQUEST_BYTES)
+        server = Server(grants, _LIMITS, options)
+        self.evaluations = Evaluations(coordinator, server.pieces)
+        self.book = Book(coordinator.machine, self.feed)
+        looking = Looking(self.book, self.feed, coordinator.machine, server.pieces)
+        steering = Steering(coordinator, self.book, looking, self.evaluations, server.pieces)
         control_pb2_grpc.add_ControlServiceServicer_to_server(
-            ControlService(looking, steering, self.evaluations), server
+            ControlService(looking, steering, self.evaluations), server.grpc
         )
-        await self._serve_beside(server)
+        await self._serve_beside(server.grpc)
         host, port = self._listen(server, coordinator.host)
         await server.start()
         self._server = server
         self.address = addresses.join(host, port)
 
-    def _listen(self, server: grpc.aio.Server, driver: str) -> tuple[str, int]:
+    def _listen(self, server: Server, driver: str) -> tuple[str, int]:
         """Take the port, with TLS or without; says how others reach it.
 
         Args:
@@ -125,7 +141,7 @@ class ControlServer(Observer):
         if certificate is None and not addresses.is_loopback(host):
             certificate = new_certificate([host, driver, *reach.names()])
         try:
-            port = take_port(server, listen, certificate)
+            port = server.take_port(listen, certificate)
         except RuntimeError:
             raise RefusedError(
                 f"cannot listen at {listen}: the port is taken, or the host is not this one"
@@ -166,13 +182,14 @@ class ControlServer(Observer):
 
     def closing(self) -> None:
         """The pool is closing: say so to who checks its health."""
-        self._ill = asyncio.ensure_future(self._health.enter_graceful_shutdown())
+        if self._server is not None:
+            self._ill = asyncio.ensure_future(self._health.enter_graceful_shutdown())
 
     async def stop(self) -> None:
         """End what is served; who watches is sent the rest of the events first."""
         self.feed.close()
-        await self._health.enter_graceful_shutdown()
         if self._server is not None:
+            await self._health.enter_graceful_shutdown()
             await self._server.stop(_CUT_SECONDS)
             self._server = None
 
@@ -187,7 +204,7 @@ class ControlServer(Observer):
         """No more of them will."""
         self.book.study_closed(study)
 
-    def trials_submitted(self, study: str, tids: Sequence[int], values: Sequence[Mapping[str, Any]]) -> None:
+    def trials_submitted(self, study: str, tids: Sequence[int], values: Sequence[Values]) -> None:
         """These wait for a worker."""
         evaluated = self.evaluations.get(study)
         self.book.trials_submitted(

@@ -84,13 +84,12 @@ class ControlService(control_pb2_grpc.ControlServiceServicer):
         async with answering(context):
             return self._steering.drain_worker(request.worker)
 
-    async def SubmitTrials(
-        self, request: pb.SubmitTrialsRequest, context: Context
+    async def SubmitTrials(  # type: ignore[override]  # its request is read piece by piece
+        self, request: bytes, context: Context
     ) -> pb.SubmitTrialsResponse:
         """Have a search evaluate points next."""
         async with answering(context):
-            tids = await self._steering.submit_trials(request.study, request.points)
-            return pb.SubmitTrialsResponse(tids=tids)
+            return pb.SubmitTrialsResponse(tids=await self._steering.submit_trials(request))
 
     # Evaluating.
 

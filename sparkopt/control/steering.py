@@ -7,16 +7,17 @@ event for the machine.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
 
 from sparkopt.control import messages
 from sparkopt.control.book import Book
 from sparkopt.control.evaluations import Evaluations
 from sparkopt.control.records import StudyRecord
-from sparkopt.control.values import values_of
+from sparkopt.control.submissions import Submission
 from sparkopt.control.watching import Looking
 from sparkopt.coordinator import Points, StudyChannel
+from sparkopt.coordinator.pieces import Pieces
 from sparkopt.core import events
 from sparkopt.errors import BadRequestError, NotFoundError, SparkoptError, WrongStateError
 from sparkopt.wire.v1 import control_pb2
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from sparkopt.coordinator import Coordinator
 
 _REASON_CHARACTERS: Final = 1000
-_MOST_POINTS: Final = 1000
 
 
 class Steering:
@@ -36,15 +36,22 @@ class Steering:
         book: what there is in it.
         looking: finds what a request means.
         evaluations: the studies that are evaluated from outside.
+        pieces: for points, which may be many.
     """
 
     def __init__(
-        self, coordinator: Coordinator, book: Book, looking: Looking, evaluations: Evaluations
+        self,
+        coordinator: Coordinator,
+        book: Book,
+        looking: Looking,
+        evaluations: Evaluations,
+        pieces: Pieces,
     ) -> None:
         self._coordinator = coordinator
         self._book = book
         self._looking = looking
         self._evaluations = evaluations
+        self._pieces = pieces
 
     def pause(self) -> None:
         """Lease nothing more."""
@@ -126,8 +133,11 @@ class Steering:
         self._coordinator.step(events.DrainRequested(name, "it was drained over the control service"))
         return messages.worker_of(self._book, worker)
 
-    async def submit_trials(self, name: str, points: Sequence[control_pb2.Point]) -> Sequence[int]:
+    async def submit_trials(self, request: bytes) -> Sequence[int]:
         """Have a search evaluate points next, and wait until it has recorded them.
+
+        Args:
+            request: a SubmitTrialsRequest.
 
         Returns:
             The ids of their trials.
@@ -137,17 +147,14 @@ class Steering:
             NotFoundError: if there is no such study.
             WrongStateError: if none is named and there are several, or it is no search, or ends.
         """
-        study = self._looking.study(name)
+        submission = await Submission.read(request, self._pieces)
+        study = self._looking.study(submission.study)
         if not study.is_search:
             raise WrongStateError(
                 f"{study.name} is evaluated from outside: ask for points with Evaluate (`sparkopt evaluate`)",
                 "NOT_A_SEARCH",
             )
-        if not 1 <= len(points) <= _MOST_POINTS:
-            raise BadRequestError(
-                f"points must be 1 to {_MOST_POINTS:,}, got {len(points):,}", "BAD_POINT", "points"
-            )
-        values = [_values(index, point) for index, point in enumerate(points)]
+        values = await submission.values(self._pieces)
         search = self._search(study)
         if search is None:
             raise WrongStateError(f"{study.name} has ended", "STUDY_ENDED")
@@ -171,11 +178,3 @@ class Steering:
         """The way to a search; None if it has ended."""
         end = self._coordinator.studies.end_of(study.name)
         return end if isinstance(end, StudyChannel) else None
-
-
-def _values(index: int, point: control_pb2.Point) -> Mapping[str, Any]:
-    try:
-        return values_of(point)
-    except BadRequestError as error:
-        field = f"points[{index}]"
-        raise BadRequestError(f"{field}: {error}", error.reason, field) from error

@@ -14,7 +14,9 @@ from sparkopt.control import messages
 from sparkopt.control.book import Book
 from sparkopt.control.feed import Feed, Watcher, too_slow
 from sparkopt.control.records import StudyRecord, TrialRecord
+from sparkopt.coordinator.pieces import Pieces
 from sparkopt.errors import BadRequestError, EventsForgottenError, NotFoundError, WrongStateError
+from sparkopt.wire.limits import PAGE_BYTES
 from sparkopt.wire.statuses import Context
 from sparkopt.wire.v1 import control_pb2
 
@@ -24,8 +26,11 @@ if TYPE_CHECKING:
 _PAGE: Final = 100
 _LARGEST_PAGE: Final = 1000
 
-_LOOKED_AT: Final = 1000
-"""How many trials a call looks at before others have their turn."""
+_LOOKED_AT: Final = 100
+"""How many trials a call looks at before it asks whether others should have their turn."""
+
+_MOST_STATES: Final = 100
+"""How many states a request may name. There are fewer, however often each is named."""
 
 _LEFT_OUT: Final = 1000
 """How many events of other studies a watch leaves out before it says how far it has come."""
@@ -38,12 +43,14 @@ class Looking:
         book: what there is.
         feed: what happens.
         machine: the limits.
+        pieces: for pages, which may be long.
     """
 
-    def __init__(self, book: Book, feed: Feed, machine: Machine) -> None:
+    def __init__(self, book: Book, feed: Feed, machine: Machine, pieces: Pieces) -> None:
         self._book = book
         self._feed = feed
         self._machine = machine
+        self._pieces = pieces
         self._version = version("sparkopt")
         self._secret = secrets.token_bytes(16)
 
@@ -80,33 +87,43 @@ class Looking:
         return control_pb2.ListWorkersResponse(workers=found)
 
     async def trials(self, request: control_pb2.ListTrialsRequest) -> control_pb2.ListTrialsResponse:
-        """A page of trials.
+        """A page of trials: as many as were asked for, or as fit :data:`~sparkopt.wire.limits.PAGE_BYTES`.
 
         Raises:
             NotFoundError: if there is no such study.
-            BadRequestError: if its token is not one of ours, or its size is no size.
+            BadRequestError: if its token is not one of ours, its size is no size, or its states are too many.
         """
         if request.page_size < 0:
             raise BadRequestError(
                 f"page_size must not be negative, got {request.page_size}", "BAD_PAGE", "page_size"
+            )
+        if len(request.states) > _MOST_STATES:
+            raise BadRequestError(
+                f"states has {len(request.states):,} entries; {_MOST_STATES} are the most, and each state"
+                " needs to be named once only",
+                "BAD_STATES",
+                "states",
             )
         size = min(request.page_size or _PAGE, _LARGEST_PAGE)
         study = self.study(request.study) if request.study else None
         wanted = frozenset(request.states)
         place = self._place(request)
         response = control_pb2.ListTrialsResponse()
-        looked_at = 0
-        for trial in self._behind(place, study, wanted):
-            looked_at += 1
-            if looked_at % _LOOKED_AT == 0:
-                await asyncio.sleep(0)  # no wait: workers get their turn on this loop in between
-            if wanted and messages.STATES[self._book.state_of(trial)] not in wanted:
-                continue
-            if len(response.trials) == size:
-                response.next_page_token = self._token(place, request)
-                break
-            response.trials.append(messages.trial_of(self._book, trial))
-            place = trial.place
+        taken = 0
+        async with self._pieces.begin() as piece:
+            for looked_at, trial in enumerate(self._behind(place, study, wanted), 1):
+                if looked_at % _LOOKED_AT == 0:
+                    await piece.breathe()
+                if wanted and messages.STATES[self._book.state_of(trial)] not in wanted:
+                    continue
+                if len(response.trials) == size or taken > PAGE_BYTES:
+                    response.next_page_token = self._token(place, request)
+                    break
+                message = messages.trial_of(self._book, trial)
+                taken += message.ByteSize()
+                response.trials.append(message)
+                place = trial.place
+                await piece.breathe()
         return response
 
     def _behind(
@@ -116,12 +133,9 @@ class Looking:
         book = self._book
         if wanted and wanted <= messages.UNSETTLED:
             # These are few, however long the history is.
-            unsettled = [
-                trial
-                for trial in book.unsettled()
-                if trial.place > place and (study is None or trial.study is study)
-            ]
-            yield from unsettled
+            for trial in book.unsettled():
+                if trial.place > place and (study is None or trial.study is study):
+                    yield trial
             return
         trials: Sequence[TrialRecord] = book.trials if study is None else study.trials
         # By index: the list may grow while others have their turn.

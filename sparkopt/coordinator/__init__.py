@@ -17,9 +17,12 @@
     untaken.py        reports that lie in a study's inbox
     requests.py       requests that wait for their replies, and replies that may have to be sent again
     blobs.py          what travels in chunks: objectives, large arguments, large results
+    server.py         the server of one service, and what callers pass on their way in:
+    connections.py    those that no right token has come over are closed; found by sockets.py
     authentication.py the token on every call
-    calls.py          what every call has to observe
-    peers.py          how many streams a peer may open, and how often it may fail
+    calls.py          what every call has to observe; service_limits.py, what may differ
+    peers.py          how many streams and calls a peer may have, and how often it may fail
+    pieces.py         work that grows with a request
     identities.py     which worker is which
     certificates.py   the pool's certificate, for when workers are not on this host
 

@@ -8,6 +8,7 @@ from typing import Any, NoReturn, TypeAlias
 
 import grpc
 
+from sparkopt.coordinator.calls import Calls
 from sparkopt.coordinator.peers import Peers
 from sparkopt.errors import LimitExceededError, NotAuthorizedError
 from sparkopt.wire.statuses import READ_ONLY, status_of
@@ -30,6 +31,11 @@ class Grant:
     token: str = field(repr=False)
     calls: frozenset[str] | None = None
 
+    @property
+    def is_full(self) -> bool:
+        """Whether the token is good for everything."""
+        return self.calls is None
+
     def allows(self, call: str) -> bool:
         """Whether the token is good for a call, of this full name."""
         service = call[: call.rfind("/") + 1]
@@ -46,11 +52,13 @@ class TokenInterceptor(grpc.aio.ServerInterceptor):
     Args:
         grants: the tokens.
         peers: counts the failures.
+        calls: what every other call has to observe.
     """
 
-    def __init__(self, grants: Sequence[Grant], peers: Peers) -> None:
+    def __init__(self, grants: Sequence[Grant], peers: Peers, calls: Calls) -> None:
         self._grants = grants
         self._peers = peers
+        self._calls = calls
         no_token = NotAuthorizedError("a call needs a token in its metadata", "NO_TOKEN")
         wrong = NotAuthorizedError("the call's token is none that is good here", "WRONG_TOKEN")
         looks_only = NotAuthorizedError("the call's token is good for looking only", READ_ONLY)
@@ -72,7 +80,10 @@ class TokenInterceptor(grpc.aio.ServerInterceptor):
             return self._wrong_token if given else self._no_token
         if not granted[0].allows(handler_call_details.method):
             return self._read_only
-        return await continuation(handler_call_details)
+        handler = await continuation(handler_call_details)
+        if handler is None:
+            return None
+        return self._calls.guarded(handler, handler_call_details.method, granted[0].is_full)
 
     def _refusal(self, error: NotAuthorizedError, *, counts: bool) -> _Handler:
         async def refuse(_requests: object, context: _Context) -> NoReturn:

@@ -1,23 +1,28 @@
-"""What every call has to observe, whatever its service.
+"""Limits that every call observes, whatever its service.
 
-    how many streams a peer has open    RESOURCE_EXHAUSTED (TOO_MANY_STREAMS)
-    messages that can be read           INVALID_ARGUMENT
+    a peer's streams                    RESOURCE_EXHAUSTED (TOO_MANY_STREAMS)
+    a peer's calls under way            wait for their turn; RESOURCE_EXHAUSTED (TOO_MANY_CALLS)
+    a message's size                    RESOURCE_EXHAUSTED (TOO_LARGE), before it is read
+    a message that can be read          INVALID_ARGUMENT (BAD_MESSAGE)
     a request, if it is to have one     DEADLINE_EXCEEDED (NOTHING_SENT) if it does not come
 
-gRPC would answer the second with UNKNOWN, and wait for the third for as long as the client likes.
+gRPC has one size for all calls of a server, would answer the fourth with UNKNOWN, and wait for the fifth for
+as long as the client likes.
 """
 
 from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any, Final, TypeAlias, TypeVar
 
 import grpc
 from google.protobuf.message import DecodeError
 
+from sparkopt.coordinator.connections import Connections
 from sparkopt.coordinator.peers import Peers
+from sparkopt.coordinator.service_limits import ServiceLimits
 from sparkopt.errors import BadRequestError, LimitExceededError
 from sparkopt.wire import limits
 from sparkopt.wire.statuses import NOTHING_SENT, status_of
@@ -51,42 +56,52 @@ async def first_of(requests: AsyncIterator[T], what: str) -> T | None:
         raise LimitExceededError(f"no {what} came within {seconds:g} s", NOTHING_SENT) from None
 
 
-class CallsInterceptor(grpc.aio.ServerInterceptor):
+class Calls:
     """Puts itself between gRPC and the handlers of a server.
 
     Args:
-        peers: counts the streams.
+        limits: of the service.
+        peers: counts streams and calls.
+        connections: hears of every call.
     """
 
-    def __init__(self, peers: Peers) -> None:
+    def __init__(self, limits: ServiceLimits, peers: Peers, connections: Connections) -> None:
+        self._limits = limits
         self._peers = peers
+        self._connections = connections
 
-    async def intercept_service(
-        self,
-        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[_Handler | None]],
-        handler_call_details: grpc.HandlerCallDetails,
-    ) -> _Handler | None:
-        """Have the call looked at before it is handled."""
-        handler = await continuation(handler_call_details)
-        if handler is None:
-            return None
+    def guarded(self, handler: _Handler, call: str, full: bool) -> _Handler:
+        """The handler of a call with a right token, behind what the call has to observe.
+
+        Args:
+            handler: of the service.
+            call: its full name.
+            full: whether the token is good for everything.
+        """
         behaviour = (
             handler.unary_unary or handler.unary_stream or handler.stream_unary or handler.stream_stream
         )
-        counted = handler.request_streaming or handler.response_streaming
-        guarded = self._guarded(behaviour, handler.request_streaming, counted)
+        streams = handler.request_streaming or handler.response_streaming
+        most = self._limits.bytes_of(call)
+        deserialize = None if call in self._limits.unread else _reading(handler.request_deserializer)
+        counted = streams or call in self._limits.patient
+        guarded = self._guarded(behaviour, counted, handler.request_streaming, full)
         # To gRPC the request is a stream in any case: only so can we say how long to wait for it.
         kind = (
             grpc.stream_stream_rpc_method_handler
             if handler.response_streaming
             else grpc.stream_unary_rpc_method_handler
         )
-        return kind(guarded, _reading(handler.request_deserializer), handler.response_serializer)
+        return kind(guarded, _measured(deserialize, most), handler.response_serializer)
 
-    def _guarded(self, behaviour: Any, request_streaming: bool, counted: bool) -> Any:
+    def _guarded(self, behaviour: Any, counted: bool, request_streaming: bool, full: bool) -> Any:
         async def begin(requests: AsyncIterator[Any], context: _Context) -> Any:
+            self._connections.authorized(context.peer(), full)
             if counted:
-                self._peers.open_stream(context)
+                self._peers.open_stream(context, full)
+            else:
+                await self._peers.begin_call(context, full)
+                _end_in_time(context)
             if request_streaming:
                 return requests
             request = await first_of(requests, "request")
@@ -112,6 +127,31 @@ class CallsInterceptor(grpc.aio.ServerInterceptor):
                 return await context.abort(*status_of(error))
 
         return answer
+
+
+def _end_in_time(context: _Context) -> None:
+    """Have a call end that its client keeps from ending, by not reading the answer."""
+    task = asyncio.current_task()
+    assert task is not None
+    timer = asyncio.get_running_loop().call_later(limits.CALL_SECONDS, task.cancel)
+
+    def ended(_context: _Context) -> None:
+        timer.cancel()
+
+    context.add_done_callback(ended)  # type: ignore[arg-type]  # of the stubs, no function is a callback
+
+
+def _measured(deserialize: Callable[[bytes], T] | None, most: int) -> Callable[[bytes], T | bytes]:
+    """Reads messages that are not too large, and refuses the others unread."""
+
+    def read(data: bytes) -> T | bytes:
+        if len(data) > most:
+            raise LimitExceededError(
+                f"the message has {len(data):,} bytes, and {most:,} are the most for this call", "TOO_LARGE"
+            )
+        return data if deserialize is None else deserialize(data)
+
+    return read
 
 
 def _reading(deserialize: Callable[[bytes], T] | None) -> Callable[[bytes], T] | None:

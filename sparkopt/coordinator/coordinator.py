@@ -9,7 +9,6 @@ through a dozen turns each, and asyncio's own takes twice as long for one.
 from __future__ import annotations
 
 import asyncio
-import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,34 +16,28 @@ from pathlib import Path
 from threading import Thread
 from typing import Final
 
-import grpc
 import uvloop
 
 from sparkopt import forks
-from sparkopt.coordinator.authentication import Grant, TokenInterceptor
 from sparkopt.coordinator.blobs import BlobStore
-from sparkopt.coordinator.calls import CallsInterceptor
-from sparkopt.coordinator.certificates import new_certificate
 from sparkopt.coordinator.channel import Crowding, Recorder, Reported, Request, Started, StudyChannel
 from sparkopt.coordinator.clock import FairClock
 from sparkopt.coordinator.identities import Identities
 from sparkopt.coordinator.observer import Observer, look_at_limits, look_at_workers
-from sparkopt.coordinator.peers import Peers
-from sparkopt.coordinator.ports import take_port
 from sparkopt.coordinator.requests import Requests, refusal
-from sparkopt.coordinator.service import WorkerService, WorkerStream
+from sparkopt.coordinator.server import Server
+from sparkopt.coordinator.service import WorkerStream
+from sparkopt.coordinator.serving import serve_workers
 from sparkopt.coordinator.studies import Arrived, Studies, StudyEnd, Values
 from sparkopt.coordinator.untaken import UntakenReports
 from sparkopt.core import commands, events
 from sparkopt.core.machine import Machine
 from sparkopt.core.records import Policy
 from sparkopt.core.states import Lease, TrialKey
-from sparkopt.errors import PoolClosedError, PoolError, PoolLostError, RefusedError
-from sparkopt.wire import addresses
-from sparkopt.wire.limits import HEARTBEAT_SECONDS, WORKER_CONNECTIONS, WORKER_STREAMS, server_options
+from sparkopt.errors import PoolClosedError, PoolError, PoolLostError
+from sparkopt.wire.limits import HEARTBEAT_SECONDS
 from sparkopt.wire.report_kinds import ReportKind
-from sparkopt.wire.tokens import new_token
-from sparkopt.wire.v1 import trial_pb2, worker_pb2_grpc
+from sparkopt.wire.v1 import trial_pb2
 from sparkopt.worker.spec import Endpoint
 
 _CUT_SECONDS: Final = 0.5
@@ -104,6 +97,7 @@ class Coordinator:
         self._observer = observer or Observer()
         self.host = host
         self._listen_at = listen or host
+        self._server: Server | None = None
         self._relaunch = relaunch
         self._explain = explain
         self._any_joined = False
@@ -229,28 +223,10 @@ class Coordinator:
             self._loop.close()
 
     async def _listen(self) -> Endpoint:
-        token = new_token()
-        # The limits are made for as many workers as there are at most, unless somebody has lifted that.
-        lifted = math.ceil(self.machine.policy.cap / Policy().cap)
-        options = server_options(self.machine.policy.grace, lifted * WORKER_CONNECTIONS)
-        peers = Peers(lifted * WORKER_STREAMS)
-        interceptors = [TokenInterceptor([Grant(token)], peers), CallsInterceptor(peers)]
-        self._server = grpc.aio.server(interceptors=interceptors, options=options)
-        worker_pb2_grpc.add_WorkerServiceServicer_to_server(WorkerService(self), self._server)
-        reachable = not all(addresses.is_loopback(place) for place in (self.host, self._listen_at))
-        certificate = new_certificate() if reachable else None
-        try:
-            port = take_port(self._server, addresses.join(self._listen_at, 0), certificate)
-        except RuntimeError:
-            raise RefusedError(
-                f"cannot listen for workers at {self._listen_at!r}: it is no address or name of this machine,"
-                " or no port of it is free"
-            ) from None
-        await self._server.start()
+        self._server, endpoint = await serve_workers(self, self._listen_at)
         self._clock.start()
         await self._observer.start(self)
-        trusted = None if certificate is None else certificate.trusted
-        return Endpoint(addresses.join(self.host, port), token, trusted)
+        return endpoint
 
     def _expel_all(self, error: PoolError) -> None:
         self._closing = True
@@ -265,8 +241,9 @@ class Coordinator:
     async def _wind_up(self) -> None:
         await self._observer.stop()
         # Streams that have ended need a moment to be told so; what is still open then is cut.
-        await self._server.stop(_CUT_SECONDS)
-        del self._server
+        if self._server is not None:
+            await self._server.stop(_CUT_SECONDS)
+            self._server = None
         self._clock.stop()
         if self._timer is not None:
             self._timer.cancel()

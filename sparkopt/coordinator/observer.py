@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
 
 from sparkopt.core import events
 from sparkopt.core.states import Lease, TrialKey
@@ -13,6 +13,7 @@ from sparkopt.wire.v1 import worker_pb2
 if TYPE_CHECKING:
     from sparkopt.coordinator.channel import Settled
     from sparkopt.coordinator.coordinator import Coordinator
+    from sparkopt.coordinator.studies import Values
 
 
 _WORKER_CHANGES: Final = (events.StreamLost, events.Heartbeat, events.OutcomeArrived, events.ReportArrived)
@@ -56,7 +57,7 @@ class Observer:
     def study_closed(self, study: str) -> None:
         """No more of them will; those that have not settled are about to."""
 
-    def trials_submitted(self, study: str, tids: Sequence[int], values: Sequence[Mapping[str, Any]]) -> None:
+    def trials_submitted(self, study: str, tids: Sequence[int], values: Sequence[Values]) -> None:
         """These wait for a worker. ``values`` are what they were proposed with, in the same order."""
 
     def attempt_started(self, lease: Lease, worker: str) -> None:

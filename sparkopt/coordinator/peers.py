@@ -1,7 +1,8 @@
-"""What each peer may do at once, and how often it may fail: a peer is an address, whatever its port."""
+"""Counts of what each peer does, and how often it fails: a peer is an address, whatever its port."""
 
 from __future__ import annotations
 
+import asyncio
 import math
 import time
 from collections import Counter
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from urllib.parse import unquote
 
 from sparkopt.errors import LimitExceededError
+from sparkopt.wire import limits
 from sparkopt.wire.limits import FAILED_CALLS, FAILED_CALLS_SECONDS
 
 if TYPE_CHECKING:
@@ -19,6 +21,62 @@ _Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 
 _REMEMBERED: Final = 4096
 """How many peers that have failed are remembered."""
+
+
+class _Turns:
+    """Calls that are under way, and those that wait.
+
+    Args:
+        free: how many more may be under way.
+    """
+
+    def __init__(self, free: asyncio.Semaphore) -> None:
+        self._free = free
+        self._calls = 0
+
+    async def take(self, context: _Context, forget: Callable[[], object]) -> None:
+        """Wait for a turn, and have it until the call has ended.
+
+        Args:
+            context: the call's.
+            forget: called when the last of the calls has ended.
+
+        Raises:
+            LimitExceededError: if too many wait already, or the turn does not come (TOO_MANY_CALLS).
+        """
+        if self._calls >= limits.CALLS + limits.WAITING_CALLS:
+            raise _too_many_calls()
+
+        def leave() -> None:
+            self._calls -= 1
+            if not self._calls:
+                forget()
+
+        def ended(_context: _Context) -> None:
+            self._free.release()
+            leave()
+
+        self._calls += 1
+        try:
+            if self._free.locked():
+                await asyncio.wait_for(self._free.acquire(), limits.FIRST_MESSAGE_SECONDS)
+            else:
+                await self._free.acquire()  # at once
+        except asyncio.TimeoutError:
+            leave()
+            raise _too_many_calls() from None
+        except BaseException:
+            leave()
+            raise
+        context.add_done_callback(ended)  # type: ignore[arg-type]  # of the stubs, no function is a callback
+
+
+def _too_many_calls() -> LimitExceededError:
+    return LimitExceededError(
+        "more calls are under way than are answered at once: wait for some of them, then try again",
+        "TOO_MANY_CALLS",
+        retry_after=1,
+    )
 
 
 class Peers:
@@ -32,21 +90,30 @@ class Peers:
     def __init__(self, streams: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._most = streams
         self._clock = clock
-        self._streams: Counter[str] = Counter()
+        # By peer, and whether the token is good for everything: clients that look do not hold up those that
+        # steer.
+        self._streams: Counter[tuple[str, bool]] = Counter()
+        self._calls: dict[tuple[str, bool], _Turns] = {}
         # By peer, the moment when all of its failures will be forgotten: each one puts it off by as long as
         # it takes to forget one.
         self._forgotten: dict[str, float] = {}
 
-    def open_stream(self, context: _Context) -> None:
+    def open_stream(self, context: _Context, full: bool) -> None:
         """Count a stream for as long as its call lasts.
+
+        Args:
+            context: the call's.
+            full: whether its token is good for everything; those that are not are counted apart.
 
         Raises:
             LimitExceededError: if the peer has too many (TOO_MANY_STREAMS).
         """
-        peer = address_of(context.peer())
+        address = address_of(context.peer())
+        peer = address, full
         if self._streams[peer] >= self._most:
             raise LimitExceededError(
-                f"{peer} has {self._most} streams open, which is the most: end some first", "TOO_MANY_STREAMS"
+                f"{address} has {self._most} streams open, which is the most: end some first",
+                "TOO_MANY_STREAMS",
             )
         self._streams[peer] += 1
 
@@ -55,10 +122,28 @@ class Peers:
 
         context.add_done_callback(ended)  # type: ignore[arg-type]  # of the stubs, no function is a callback
 
-    def _close_stream(self, peer: str) -> None:
+    def _close_stream(self, peer: tuple[str, bool]) -> None:
         self._streams[peer] -= 1
         if not self._streams[peer]:
             del self._streams[peer]
+
+    async def begin_call(self, context: _Context, full: bool) -> None:
+        """Wait for a call's turn, and count it for as long as it lasts.
+
+        Args:
+            context: the call's.
+            full: as for a stream.
+
+        Raises:
+            LimitExceededError: if too many wait already, or its turn does not come (TOO_MANY_CALLS).
+        """
+        address = address_of(context.peer())
+        for peer, most in ((address, limits.CALLS), ("", limits.ALL_CALLS)):
+            key = peer, full
+            turns = self._calls.get(key)
+            if turns is None:
+                turns = self._calls[key] = _Turns(asyncio.Semaphore(most))
+            await turns.take(context, lambda key=key: self._calls.pop(key, None))  # type: ignore[misc]
 
     def failed(self, context: _Context) -> None:
         """Count a call without a right token.

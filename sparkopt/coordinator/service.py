@@ -26,6 +26,11 @@ if TYPE_CHECKING:
 
 _NAME_CHARACTERS: Final = 200
 
+_UNSENT: Final = 1000
+"""How many messages may wait for a worker to read. No more is heard of one that lets more of them wait."""
+
+_FULL_NAME: Final = worker_pb2.DESCRIPTOR.services_by_name["WorkerService"].full_name
+
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 
 
@@ -40,6 +45,7 @@ class WorkerStream:
         self.acknowledged = 0
         self.idle_since = time.monotonic()
         self._outgoing: asyncio.Queue[worker_pb2.CoordinatorMessage | None] = asyncio.Queue()
+        self._sent = asyncio.Event()
 
     def welcome(self, heartbeat: float, grace: float, untaken: Iterable[int]) -> None:
         """Take the worker in, and tell it which of its reports no study has taken yet."""
@@ -89,6 +95,17 @@ class WorkerStream:
         """Send what is queued, until the stream ends."""
         while (message := await self._outgoing.get()) is not None:
             await context.write(message)
+            self._sent.set()
+
+    def is_behind(self) -> bool:
+        """Whether the worker leaves too much unread."""
+        return self._outgoing.qsize() > _UNSENT
+
+    async def catch_up(self) -> None:
+        """Wait until it does not any more."""
+        while self.is_behind():
+            self._sent.clear()
+            await self._sent.wait()
 
 
 class WorkerService(worker_pb2_grpc.WorkerServiceServicer):
@@ -158,6 +175,8 @@ class WorkerService(worker_pb2_grpc.WorkerServiceServicer):
 
     async def _read(self, stream: WorkerStream, requests: AsyncIterator[worker_pb2.WorkerMessage]) -> None:
         async for message in requests:
+            if stream.is_behind():
+                await stream.catch_up()
             body = message.WhichOneof("body")
             if body == "outcome":
                 outcome = message.outcome

@@ -19,8 +19,9 @@ from sparkopt.errors import PoolError, SparkoptError
 from sparkopt.wire.limits import INLINE_BYTES
 from sparkopt.wire.v1 import trial_pb2
 
-Values = Mapping[str, Any]
-"""What a trial was proposed with, by label, for who looks at it."""
+Values = Mapping[str, Any] | bytes
+"""Values that a trial was proposed with, for clients: hyperopt's lists by label, or the bytes of a
+Struct."""
 
 
 class StudyEnd(Protocol):

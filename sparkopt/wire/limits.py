@@ -45,11 +45,47 @@ WORKER_STREAMS: Final = 512
 WORKER_CONNECTIONS: Final = 512
 """How many connections WorkerService has open at once."""
 
+WORKER_STRANGERS: Final = 128
+"""How many of them one address may have without a call with the token: all workers may start at once."""
+
 CONTROL_STREAMS: Final = 64
-"""The same at ControlService."""
+"""How many streams a peer may have open at ControlService at once, with the same token."""
 
 CONTROL_CONNECTIONS: Final = 256
 """How many connections ControlService has open at once."""
+
+CONTROL_STRANGERS: Final = 32
+"""The same at ControlService."""
+
+STRANGER_SECONDS: Final = 10.0
+"""How long a connection stays without a call that has a right token."""
+
+REQUEST_BYTES: Final = 64 * 1024
+"""The largest request, but for those that carry points or results."""
+
+CONTROL_REQUEST_BYTES: Final = 4 * 1024 * 1024
+"""The largest request to ControlService: the points of a SubmitTrials. Reading one takes 0.1 s at most."""
+
+EVALUATE_BYTES: Final = POINT_BYTES + REQUEST_BYTES
+"""The largest request of an Evaluate. A point that is too large by less than that is rejected by its id."""
+
+PUSH_BYTES: Final = 2 * CHUNK_BYTES
+"""The largest chunk that is taken."""
+
+PAGE_BYTES: Final = 2 * 1024 * 1024
+"""A page of trials ends behind the one that makes it larger than this: gRPC's usual 4 MiB hold any page."""
+
+CALLS: Final = 16
+"""How many calls of a peer, with the same token, are answered at once. More wait."""
+
+ALL_CALLS: Final = 64
+"""The same of all peers."""
+
+WAITING_CALLS: Final = 256
+"""How many may wait for that."""
+
+CALL_SECONDS: Final = 60.0
+"""How long a call may take that waits for nobody; its client may read too slowly, or not at all."""
 
 FAILED_CALLS: Final = 20
 """How many calls without a right token a peer may make within :data:`FAILED_CALLS_SECONDS`."""
@@ -97,17 +133,23 @@ def _shared(grace: float) -> Options:
     ]
 
 
-def server_options(grace: float = GRACE_SECONDS, connections: int = WORKER_CONNECTIONS) -> Options:
+def server_options(
+    grace: float = GRACE_SECONDS,
+    connections: int = WORKER_CONNECTIONS,
+    request_bytes: int = MESSAGE_BYTES,
+) -> Options:
     """Options for the server's end.
 
     Args:
         grace: see :func:`keepalive`.
         connections: how many there may be at once. Each takes one of the driver's file descriptors.
+        request_bytes: the largest request that is read at all.
     """
     # A server that is not told to expect the probes of its clients answers them with GOAWAY.
     probes = ("grpc.http2.min_ping_interval_without_data_ms", int(keepalive(grace) * 1000) // 2)
     return [
-        *_shared(grace),
+        *(option for option in _shared(grace) if option[0] != "grpc.max_receive_message_length"),
+        ("grpc.max_receive_message_length", request_bytes),
         probes,
         ("grpc.so_reuseport", 0),
         ("grpc.max_concurrent_streams", STREAMS_A_CONNECTION),

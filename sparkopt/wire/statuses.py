@@ -45,6 +45,9 @@ Metadata: TypeAlias = tuple[tuple[str, str | bytes], ...]
 DOMAIN: Final = "sparkopt"
 """Of our ErrorInfo: reasons are unique within it."""
 
+_MESSAGE_BYTES: Final = 1000
+"""How long the message of a status is at most: it travels three times over, and as base64 at that."""
+
 READ_ONLY: Final = "READ_ONLY"
 """The reason for who may look and not touch: PERMISSION_DENIED, where a wrong token is UNAUTHENTICATED."""
 
@@ -111,23 +114,36 @@ def status_of(error: Exception) -> Status:
         return _with_details(_REASONS[error.reason][1], error)
     for kind, code in _CODES:
         if isinstance(error, kind):
-            return _with_details(code, error) if isinstance(error, ControlError) else Status(code, str(error))
-    return Status(grpc.StatusCode.INTERNAL, f"{type(error).__name__}: {error}")
+            if isinstance(error, ControlError):
+                return _with_details(code, error)
+            return Status(code, _short(str(error)))
+    return Status(grpc.StatusCode.INTERNAL, _short(f"{type(error).__name__}: {error}"))
+
+
+def _short(message: str) -> str:
+    """A message as it fits the trailing metadata, of which clients take 8 KiB."""
+    if len(message) <= _MESSAGE_BYTES // 4:
+        return message
+    data = message.encode("utf-8", "replace")
+    if len(data) <= _MESSAGE_BYTES:
+        return message
+    return data[:_MESSAGE_BYTES].decode("utf-8", "ignore") + " [...]"
 
 
 def _with_details(code: grpc.StatusCode, error: ControlError) -> Status:
     number: int = code.value[0]
-    whole = status_pb2.Status(code=number, message=str(error))
+    message = _short(str(error))
+    whole = status_pb2.Status(code=number, message=message)
     whole.details.add().Pack(error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN))
     if isinstance(error, BadRequestError) and error.field:
-        violation = error_details_pb2.BadRequest.FieldViolation(field=error.field, description=str(error))
+        violation = error_details_pb2.BadRequest.FieldViolation(field=error.field, description=message)
         whole.details.add().Pack(error_details_pb2.BadRequest(field_violations=[violation]))
     if isinstance(error, LimitExceededError) and error.retry_after is not None:
         retry = error_details_pb2.RetryInfo()
         retry.retry_delay.FromTimedelta(datetime.timedelta(seconds=error.retry_after))
         whole.details.add().Pack(retry)
     status = rpc_status.to_status(whole)
-    return Status(code, str(error), tuple(status.trailing_metadata or ()))
+    return Status(code, message, tuple(status.trailing_metadata or ()))
 
 
 @asynccontextmanager

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import struct
 import threading
 import time
 
 import grpc
 import meetings
 import pytest
+from frames import DATA, INITIAL_WINDOW, PREFACE, SETTINGS, frame, headers
 from hostile import FETCH, PUSH, WORK, WORKER, error_of, refusal
 from rig import SECONDS
 
+from sparkopt.coordinator import service
+from sparkopt.coordinator.service import WorkerStream
 from sparkopt.core import events
 from sparkopt.wire import codec, limits
 from sparkopt.wire.v1 import trial_pb2, worker_pb2
@@ -276,7 +280,7 @@ def test_a_worker_pushes_only_so_many_bytes_that_nothing_refers_to(attacked, mon
 
 
 def test_only_so_many_streams_of_a_peer_are_open_at_once(make_attacked, monkeypatch):
-    monkeypatch.setattr("sparkopt.coordinator.coordinator.WORKER_STREAMS", 3)
+    monkeypatch.setattr("sparkopt.coordinator.serving.WORKER_STREAMS", 3)
     attacked = make_attacked()
     attacked.search()  # it has one
     first, second = (Attacker(attacked, name=f"gang0.1/worker{slot}") for slot in (1, 2))
@@ -290,3 +294,35 @@ def test_only_so_many_streams_of_a_peer_are_open_at_once(make_attacked, monkeypa
     deadline = time.monotonic() + SECONDS
     while refusal(attacked.call(FETCH, b"", token=attacked.workers.token))[1] == "TOO_MANY_STREAMS":
         assert time.monotonic() < deadline
+
+
+def test_a_worker_that_does_not_read_is_not_heard(attacked, monkeypatch):
+    most, unsent, stalled = 100, [], threading.Event()
+    send = WorkerStream._send
+
+    def noted(stream, message):
+        send(stream, message)
+        if stream.worker == ATTACKER:
+            unsent.append(stream._outgoing.qsize())
+            if unsent[-1] > most:
+                stalled.set()
+
+    monkeypatch.setattr(service, "_UNSENT", most)
+    monkeypatch.setattr(WorkerStream, "_send", noted)
+    attacked.attackers.add(ATTACKER)
+    hello = worker_pb2.WorkerMessage(hello=worker_pb2.Hello(worker=ATTACKER, generation=1))
+    heartbeat = worker_pb2.WorkerMessage(heartbeat=worker_pb2.Heartbeat())
+    with attacked.connection(WORK) as connection:
+        # There is room for so many bytes of answers, and never for more.
+        room = frame(SETTINGS, struct.pack(">HI", INITIAL_WINDOW, 1000))
+        connection.sendall(PREFACE + room + headers(WORK, attacked.workers.token, 1))
+        connection.sendall(message_frame(hello) + 5000 * message_frame(heartbeat))
+        assert stalled.wait(SECONDS)
+        attacked.goes_on()
+        assert max(unsent) <= most + 10
+
+
+def message_frame(message) -> bytes:
+    """A message of a stream, as HTTP/2 has it."""
+    data = message.SerializeToString()
+    return frame(DATA, struct.pack(">BI", 0, len(data)) + data, stream=1)

@@ -50,14 +50,14 @@ def test_a_peer_is_an_address(peer, address):
 def test_streams_are_counted_until_they_end():
     peers = Peers(streams=2)
     first, second, third = (Call(f"ipv4:10.0.0.1:{port}") for port in range(3))
-    peers.open_stream(first)
-    peers.open_stream(second)
+    peers.open_stream(first, True)
+    peers.open_stream(second, True)
     with pytest.raises(LimitExceededError, match="2 streams") as caught:
-        peers.open_stream(third)
+        peers.open_stream(third, True)
     assert caught.value.reason == "TOO_MANY_STREAMS"
-    peers.open_stream(Call("ipv4:10.0.0.2:1"))
+    peers.open_stream(Call("ipv4:10.0.0.2:1"), True)
     first.end()
-    peers.open_stream(third)
+    peers.open_stream(third, True)
     second.end()
     third.end()
     assert "10.0.0.1" not in peers._streams

@@ -183,7 +183,9 @@ class Rig:
     def wait_for_the_end_of_all(self, worker: subprocess.Popen) -> None:
         """Wait until a worker's task, A and nurseries are gone, and with them their evaluators."""
         holders = self._held[worker.pid]
-        assert select.select([holders], [], [], SECONDS)[0], "processes are left"
+        poll = select.poll()  # which takes descriptors of any number
+        poll.register(holders)
+        assert poll.poll(1000 * SECONDS), "processes are left"
         assert os.read(holders, 1) == b""
 
     def files_of_workers(self) -> list[Path]:

@@ -10,7 +10,7 @@ from rig import SECONDS, Peer
 from sparkopt.core import events
 from sparkopt.core.records import Policy
 from sparkopt.core.states import Outcome
-from sparkopt.wire import codec
+from sparkopt.wire import codec, limits
 from sparkopt.wire.tokens import bearer
 from sparkopt.wire.v1 import trial_pb2, worker_pb2, worker_pb2_grpc
 
@@ -243,6 +243,17 @@ def test_what_is_pushed_for_an_outcome_goes_with_its_reader(rig, assigned, tmp_p
     assert next(peer.call).HasField("heartbeat")
     assert [path.name for path in (tmp_path / "driver").glob("*/*")] == [blob.id]
     assert result.load() == b"x" * 3_000_000
+    assert list((tmp_path / "driver").glob("*/*")) == []
+
+
+def test_a_chunk_that_is_too_large_is_refused_and_leaves_nothing(rig, assigned, tmp_path):
+    metadata = (*bearer(rig.endpoint.token), ("sparkopt-worker", "gang0.1/worker0"))
+    stub = worker_pb2_grpc.WorkerServiceStub(rig.channel())
+    chunks = [worker_pb2.Chunk(data=bytes(size)) for size in (limits.CHUNK_BYTES, limits.PUSH_BYTES)]
+    with pytest.raises(grpc.RpcError) as caught:
+        stub.Push(iter(chunks), metadata=metadata, timeout=SECONDS)
+    assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert f"{limits.PUSH_BYTES:,} are the most" in caught.value.details()
     assert list((tmp_path / "driver").glob("*/*")) == []
 
 

@@ -9,6 +9,7 @@ import psutil
 import pytest
 from rig import SECONDS
 
+from sparkopt.control import Control, ControlServer
 from sparkopt.coordinator import Coordinator
 from sparkopt.errors import PoolLostError, RefusedError
 from sparkopt.wire import addresses
@@ -80,9 +81,16 @@ def test_on_every_interface_only_if_it_is_told_so(make_rig):
 
 @pytest.mark.parametrize("host", ["203.0.113.9", "host.invalid"])
 def test_an_address_that_is_not_here_is_refused(host):
-    coordinator = Coordinator(1, host, lambda *_: None, lambda reason, _: PoolLostError(reason))
+    server = ControlServer(Control())
+    coordinator = Coordinator(
+        1, host, lambda *_: None, lambda reason, _: PoolLostError(reason), observer=server
+    )
+    failed = []
+    coordinator._loop.set_exception_handler(lambda _, context: failed.append(context))
     try:
         with pytest.raises(RefusedError, match="cannot listen for workers at"):
             coordinator.start()
+        coordinator.expel_all()  # as its pool does then
     finally:
         coordinator.close()
+    assert failed == []

@@ -7,8 +7,10 @@ Every call carries a control token in its metadata (`authorization: Bearer TOKEN
 UNAUTHENTICATED (NO_TOKEN, WRONG_TOKEN). A read-only token is good for the calls that say so; others answer it with
 PERMISSION_DENIED (READ_ONLY). Whoever fails too often is answered with RESOURCE_EXHAUSTED (TOO_MANY_FAILURES) for
 a while, and with google.rpc.RetryInfo; calls with a right token are not held up by that. A call without its
-request after ten seconds is DEADLINE_EXCEEDED (NOTHING_SENT), and a message that cannot be read is
-INVALID_ARGUMENT (BAD_MESSAGE). Errors carry google.rpc.ErrorInfo (domain `sparkopt`; its reason is a name in capitals, listed
+request after ten seconds is DEADLINE_EXCEEDED (NOTHING_SENT), a message that cannot be read is
+INVALID_ARGUMENT (BAD_MESSAGE), and one that is larger than 64 KiB RESOURCE_EXHAUSTED (TOO_LARGE), unless its call says
+otherwise. Of a peer's calls with the same token, streams apart, 16 are answered at once; the others wait, for ten
+seconds at most, and then are RESOURCE_EXHAUSTED (TOO_MANY_CALLS). Errors carry google.rpc.ErrorInfo (domain `sparkopt`; its reason is a name in capitals, listed
 with each call), and google.rpc.BadRequest where a field is at fault.
 
 Within sparkopt.v1 fields and calls are added, and never renumbered, renamed or given another meaning.

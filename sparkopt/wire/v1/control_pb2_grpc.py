@@ -121,7 +121,9 @@ class ControlServiceServicer(object):
         1. A page holds the trials that match, as they are now.
         2. The next page's token goes on behind the last trial of this one: a trial that is there all the while is
         listed once, those that are submitted meanwhile come on later pages.
-        INVALID_ARGUMENT (BAD_PAGE) for a token that this call did not give, or a negative size.
+        3. A page ends after 2 MiB, however many trials were asked for.
+        INVALID_ARGUMENT (BAD_PAGE) for a token that this call did not give, or a negative size; (BAD_STATES) for more than
+        100 states.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -204,7 +206,8 @@ class ControlServiceServicer(object):
         All or none of them. Answered when they are recorded as trials of the study.
         INVALID_ARGUMENT (BAD_POINT) if one is no point of the space, or there are none or too many.
         FAILED_PRECONDITION (NOT_A_SEARCH) for a study that is evaluated from outside: use Evaluate.
-        FAILED_PRECONDITION (STUDY_ENDED) if it ends.
+        FAILED_PRECONDITION (STUDY_ENDED) if it ends. A request may have 4 MiB. RESOURCE_EXHAUSTED (TOO_MANY_STREAMS) if
+        the peer has too many of these calls and of streams open.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -229,6 +232,7 @@ class ControlServiceServicer(object):
         when the pool closes or loses its workers. ABORTED (STUDY_STOPPED) when the study is stopped, after 6, and for a
         study that was. INVALID_ARGUMENT (OTHER_STUDY) if a later request names another study than the first, (BAD_MESSAGE)
         for what is no request at all.
+        RESOURCE_EXHAUSTED (TOO_LARGE) for a request of more than 320 KiB; a point of more than 256 KiB is rejected.
         DEADLINE_EXCEEDED (NOTHING_SENT) for a stream that sends nothing at all for half a minute. RESOURCE_EXHAUSTED
         (TOO_MANY_STREAMS) if the peer has too many streams open.
         """

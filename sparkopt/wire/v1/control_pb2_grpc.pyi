@@ -7,8 +7,10 @@ Every call carries a control token in its metadata (`authorization: Bearer TOKEN
 UNAUTHENTICATED (NO_TOKEN, WRONG_TOKEN). A read-only token is good for the calls that say so; others answer it with
 PERMISSION_DENIED (READ_ONLY). Whoever fails too often is answered with RESOURCE_EXHAUSTED (TOO_MANY_FAILURES) for
 a while, and with google.rpc.RetryInfo; calls with a right token are not held up by that. A call without its
-request after ten seconds is DEADLINE_EXCEEDED (NOTHING_SENT), and a message that cannot be read is
-INVALID_ARGUMENT (BAD_MESSAGE). Errors carry google.rpc.ErrorInfo (domain `sparkopt`; its reason is a name in capitals, listed
+request after ten seconds is DEADLINE_EXCEEDED (NOTHING_SENT), a message that cannot be read is
+INVALID_ARGUMENT (BAD_MESSAGE), and one that is larger than 64 KiB RESOURCE_EXHAUSTED (TOO_LARGE), unless its call says
+otherwise. Of a peer's calls with the same token, streams apart, 16 are answered at once; the others wait, for ten
+seconds at most, and then are RESOURCE_EXHAUSTED (TOO_MANY_CALLS). Errors carry google.rpc.ErrorInfo (domain `sparkopt`; its reason is a name in capitals, listed
 with each call), and google.rpc.BadRequest where a field is at fault.
 
 Within sparkopt.v1 fields and calls are added, and never renumbered, renamed or given another meaning.
@@ -51,7 +53,9 @@ class ControlServiceStub:
       1. A page holds the trials that match, as they are now.
       2. The next page's token goes on behind the last trial of this one: a trial that is there all the while is
          listed once, those that are submitted meanwhile come on later pages.
-    INVALID_ARGUMENT (BAD_PAGE) for a token that this call did not give, or a negative size.
+      3. A page ends after 2 MiB, however many trials were asked for.
+    INVALID_ARGUMENT (BAD_PAGE) for a token that this call did not give, or a negative size; (BAD_STATES) for more than
+    100 states.
     """
 
     ListWorkers: grpc.UnaryUnaryMultiCallable[
@@ -131,7 +135,8 @@ class ControlServiceStub:
     All or none of them. Answered when they are recorded as trials of the study.
     INVALID_ARGUMENT (BAD_POINT) if one is no point of the space, or there are none or too many.
     FAILED_PRECONDITION (NOT_A_SEARCH) for a study that is evaluated from outside: use Evaluate.
-    FAILED_PRECONDITION (STUDY_ENDED) if it ends.
+    FAILED_PRECONDITION (STUDY_ENDED) if it ends. A request may have 4 MiB. RESOURCE_EXHAUSTED (TOO_MANY_STREAMS) if
+    the peer has too many of these calls and of streams open.
     """
 
     Evaluate: grpc.StreamStreamMultiCallable[
@@ -156,6 +161,7 @@ class ControlServiceStub:
     when the pool closes or loses its workers. ABORTED (STUDY_STOPPED) when the study is stopped, after 6, and for a
     study that was. INVALID_ARGUMENT (OTHER_STUDY) if a later request names another study than the first, (BAD_MESSAGE)
     for what is no request at all.
+    RESOURCE_EXHAUSTED (TOO_LARGE) for a request of more than 320 KiB; a point of more than 256 KiB is rejected.
     DEADLINE_EXCEEDED (NOTHING_SENT) for a stream that sends nothing at all for half a minute. RESOURCE_EXHAUSTED
     (TOO_MANY_STREAMS) if the peer has too many streams open.
     """
@@ -182,7 +188,9 @@ class ControlServiceAsyncStub:
       1. A page holds the trials that match, as they are now.
       2. The next page's token goes on behind the last trial of this one: a trial that is there all the while is
          listed once, those that are submitted meanwhile come on later pages.
-    INVALID_ARGUMENT (BAD_PAGE) for a token that this call did not give, or a negative size.
+      3. A page ends after 2 MiB, however many trials were asked for.
+    INVALID_ARGUMENT (BAD_PAGE) for a token that this call did not give, or a negative size; (BAD_STATES) for more than
+    100 states.
     """
 
     ListWorkers: grpc.aio.UnaryUnaryMultiCallable[
@@ -262,7 +270,8 @@ class ControlServiceAsyncStub:
     All or none of them. Answered when they are recorded as trials of the study.
     INVALID_ARGUMENT (BAD_POINT) if one is no point of the space, or there are none or too many.
     FAILED_PRECONDITION (NOT_A_SEARCH) for a study that is evaluated from outside: use Evaluate.
-    FAILED_PRECONDITION (STUDY_ENDED) if it ends.
+    FAILED_PRECONDITION (STUDY_ENDED) if it ends. A request may have 4 MiB. RESOURCE_EXHAUSTED (TOO_MANY_STREAMS) if
+    the peer has too many of these calls and of streams open.
     """
 
     Evaluate: grpc.aio.StreamStreamMultiCallable[
@@ -287,6 +296,7 @@ class ControlServiceAsyncStub:
     when the pool closes or loses its workers. ABORTED (STUDY_STOPPED) when the study is stopped, after 6, and for a
     study that was. INVALID_ARGUMENT (OTHER_STUDY) if a later request names another study than the first, (BAD_MESSAGE)
     for what is no request at all.
+    RESOURCE_EXHAUSTED (TOO_LARGE) for a request of more than 320 KiB; a point of more than 256 KiB is rejected.
     DEADLINE_EXCEEDED (NOTHING_SENT) for a stream that sends nothing at all for half a minute. RESOURCE_EXHAUSTED
     (TOO_MANY_STREAMS) if the peer has too many streams open.
     """
@@ -317,7 +327,9 @@ class ControlServiceServicer(metaclass=abc.ABCMeta):
           1. A page holds the trials that match, as they are now.
           2. The next page's token goes on behind the last trial of this one: a trial that is there all the while is
              listed once, those that are submitted meanwhile come on later pages.
-        INVALID_ARGUMENT (BAD_PAGE) for a token that this call did not give, or a negative size.
+          3. A page ends after 2 MiB, however many trials were asked for.
+        INVALID_ARGUMENT (BAD_PAGE) for a token that this call did not give, or a negative size; (BAD_STATES) for more than
+        100 states.
         """
 
     @abc.abstractmethod
@@ -415,7 +427,8 @@ class ControlServiceServicer(metaclass=abc.ABCMeta):
         All or none of them. Answered when they are recorded as trials of the study.
         INVALID_ARGUMENT (BAD_POINT) if one is no point of the space, or there are none or too many.
         FAILED_PRECONDITION (NOT_A_SEARCH) for a study that is evaluated from outside: use Evaluate.
-        FAILED_PRECONDITION (STUDY_ENDED) if it ends.
+        FAILED_PRECONDITION (STUDY_ENDED) if it ends. A request may have 4 MiB. RESOURCE_EXHAUSTED (TOO_MANY_STREAMS) if
+        the peer has too many of these calls and of streams open.
         """
 
     @abc.abstractmethod
@@ -442,6 +455,7 @@ class ControlServiceServicer(metaclass=abc.ABCMeta):
         when the pool closes or loses its workers. ABORTED (STUDY_STOPPED) when the study is stopped, after 6, and for a
         study that was. INVALID_ARGUMENT (OTHER_STUDY) if a later request names another study than the first, (BAD_MESSAGE)
         for what is no request at all.
+        RESOURCE_EXHAUSTED (TOO_LARGE) for a request of more than 320 KiB; a point of more than 256 KiB is rejected.
         DEADLINE_EXCEEDED (NOTHING_SENT) for a stream that sends nothing at all for half a minute. RESOURCE_EXHAUSTED
         (TOO_MANY_STREAMS) if the peer has too many streams open.
         """

@@ -1,0 +1,63 @@
+"""Work that grows with a request, done so that the loop it runs on stays free for others.
+
+Pieces of a few milliseconds, in turns with everything else on the loop; and one request after another, so
+that many of them hold nobody up for longer than one does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Final, ParamSpec, TypeVar
+
+T = TypeVar("T")
+P = ParamSpec("P")
+
+PIECE_SECONDS: Final = 0.005
+"""How long a piece is, about."""
+
+
+class Piece:
+    """The piece that is under way."""
+
+    def __init__(self) -> None:
+        self._began = time.monotonic()
+
+    async def breathe(self) -> None:
+        """If the piece is long enough by now, let others have their turn. Never waits for anything."""
+        if time.monotonic() - self._began >= PIECE_SECONDS:
+            await asyncio.sleep(0)
+            self._began = time.monotonic()
+
+
+class Pieces:
+    """Large pieces of work of one loop, one request's after another's."""
+
+    def __init__(self) -> None:
+        self._lock = asyncio.Lock()
+
+    @asynccontextmanager
+    async def begin(self) -> AsyncIterator[Piece]:
+        """Wait for the others, and begin; the block says between its steps where it may be interrupted.
+
+        Example:
+            >>> async with pieces.begin() as piece:
+            ...     for point in points:
+            ...         values.append(values_of(point))
+            ...         await piece.breathe()
+        """
+        async with self._lock:
+            yield Piece()
+
+    async def in_thread(self, function: Callable[P, T], *arguments: P.args, **keywords: P.kwargs) -> T:
+        """Wait for the others, and have another thread do what cannot be cut into pieces.
+
+        Args:
+            function: keeps to what it is given.
+            arguments: its own.
+            keywords: its own.
+        """
+        async with self._lock:
+            return await asyncio.to_thread(function, *arguments, **keywords)
