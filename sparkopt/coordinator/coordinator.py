@@ -230,6 +230,9 @@ class Coordinator:
 
     def _expel_all(self, error: PoolError) -> None:
         self._closing = True
+        if self._server is None:  # it has not begun: nobody is there, and nobody looks
+            self.studies.fail(error)
+            return
         self._observer.closing()
         self.studies.fail(error)
         for study in self.studies:
