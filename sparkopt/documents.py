@@ -29,6 +29,7 @@ from sparkopt.errors import (
     TrialLostError,
     warn,
 )
+from sparkopt.failures import Failures
 from sparkopt.quarantine import ForeignError, Patience
 from sparkopt.results import VALUE_ERRORS, Result, checked, load, read_result
 from sparkopt.wire.report_kinds import ReportKind
@@ -46,7 +47,6 @@ Status = Literal["success", "failure", "cancelled"]
 
 
 _STATUSES: Final[dict[int, Status]] = {
-    base.JOB_STATE_DONE: "success",
     base.JOB_STATE_ERROR: "failure",
     base.JOB_STATE_CANCEL: "cancelled",
 }
@@ -63,8 +63,9 @@ class Documents:
 
     Attributes:
         finished: those that have a result, in the order in which they got it.
-        best_loss: the smallest loss of these that is a number; None if there is none.
-        first_failure: the remote traceback of the first that failed in this study.
+        best_loss: the smallest loss of those of status ``ok`` that is a number; None if there is none.
+        failures: of this study.
+        first_failure: the remote traceback of the first that raised something in this study.
     """
 
     def __init__(self, trials: SparkTrials, domain: base.Domain, space: Space, patience: Patience) -> None:
@@ -77,6 +78,7 @@ class Documents:
         for document in trials.trials:
             if document["state"] == base.JOB_STATE_DONE:
                 self._finished(document, document["result"].get("loss"))
+        self.failures = Failures()
         self.first_failure: RemoteTraceback | None = None
 
     def add(self, documents: list[Document]) -> list[Document]:
@@ -173,6 +175,8 @@ class Documents:
         document["result"] = result.fields
         document["refresh_time"] = coarse_utcnow()
         self._finished(document, result.loss)
+        if result.fields.get("status") != base.STATUS_OK:
+            self.failures.returned(document["tid"], result.fields.get("status"))
         return result
 
     def fail(self, document: Document, kind: str, traceback: RemoteTraceback) -> None:
@@ -185,6 +189,7 @@ class Documents:
         """
         if self.first_failure is None:
             self.first_failure = traceback
+        self.failures.raised(document["tid"], kind, traceback.text)
         self._end(document, base.JOB_STATE_ERROR, kind, traceback.text)
 
     def cancel(self, document: Document, reason: str) -> None:
@@ -199,7 +204,9 @@ class Documents:
 
     def _finished(self, document: Document, loss: Any) -> None:
         self.finished.append(document)
-        # Beside status "fail" there may be none, and NaN may be beside every status.
+        # A trial that says that it has failed is never the best, whatever its loss is.
+        if document["result"].get("status") != base.STATUS_OK:
+            return
         if isinstance(loss, (int, float, np.number)) and not math.isnan(loss):
             number = float(loss)
             self.best_loss = number if self.best_loss is None else min(self.best_loss, number)
@@ -298,5 +305,7 @@ def is_lost(document: Document) -> bool:
 
 
 def status_of(document: Document) -> Status:
-    """How a trial that has its final state has ended."""
+    """How a trial that has its final state has ended. A result of another status than ``ok`` is a failure."""
+    if document["state"] == base.JOB_STATE_DONE:
+        return "success" if document["result"].get("status") == base.STATUS_OK else "failure"
     return _STATUSES[document["state"]]

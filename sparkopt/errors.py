@@ -43,6 +43,7 @@ SparkoptError
 └── RemoteTraceback              not raised: the cause of a local exception, as text from a worker
 
 SparkoptWarning (UserWarning)
+├── FailedTrialsWarning          trials have failed: the first as it happens, and all of them at the end
 ├── ParallelismWarning           the parallelism is not what was asked for, or not what it should be
 ├── LargeObjectiveWarning        the objective carries so much that shipping it takes long
 ├── CrowdedHostWarning           the objectives of a host use more threads than it has cores
@@ -287,6 +288,10 @@ class RemoteTraceback(SparkoptError):
 
 class SparkoptWarning(UserWarning):
     """The root of everything that sparkopt warns of."""
+
+
+class FailedTrialsWarning(SparkoptWarning):
+    """Trials have failed: the first as it happens, and at the end how many, and why."""
 
 
 class ParallelismWarning(SparkoptWarning):

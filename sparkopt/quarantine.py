@@ -83,6 +83,8 @@ def run(function: Callable[[], T], seconds: float | None = None) -> T:
     def call() -> None:
         try:
             values.append(context.run(function))
+        except ForeignError as error:
+            errors.append(error)
         except BaseException as error:  # noqa: BLE001 - SystemExit and KeyboardInterrupt as well
             errors.append(ForeignError(error))
 

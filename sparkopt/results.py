@@ -23,7 +23,9 @@ import numpy as np
 from hyperopt import base
 
 from sparkopt import quarantine
-from sparkopt.quarantine import Patience
+from sparkopt.arguments import shown
+from sparkopt.errors import RemoteTraceback
+from sparkopt.quarantine import ForeignError, Patience
 from sparkopt.wire import codec
 
 if TYPE_CHECKING:
@@ -48,6 +50,7 @@ VALUE_ERRORS: Final = (
 """Whatever plain values raise that are no result. Other errors here are from a handler of a signal."""
 
 _LOSS: Final = "loss"
+_EXPECTED: Final = "a number, or a dictionary such as {'status': 'ok', 'loss': 0.5}"
 _STATUS: Final = "status"
 
 
@@ -70,6 +73,14 @@ class Result:
     attachments: Mapping[str, Any]
 
 
+class NoResultError(ForeignError):
+    """What an objective has returned is no result: hyperopt's error, and before it what was wrong."""
+
+    def __init__(self, error: Exception, reason: str) -> None:
+        super().__init__(error)
+        self.traceback = RemoteTraceback(f"{reason}\n\n{self.traceback.text}")
+
+
 def read_result(
     payload: Payload | None, domain: base.Domain, name_of: Callable[[Any], str], patience: Patience
 ) -> Result:
@@ -82,13 +93,17 @@ def read_result(
         patience: how long it may take.
 
     Raises:
-        ForeignError: what code of the user's has raised.
-        Exception: hyperopt's, if that is no result; one of :data:`VALUE_ERRORS`.
+        ForeignError: what code of the user's has raised; a :class:`NoResultError` if that is no result.
+        Exception: one of :data:`VALUE_ERRORS`.
     """
 
     def read(raw: Any) -> Result:
-        # The control object is for attachments only, and these are named here.
-        fields = domain.evaluate_async2(raw, None, attach_attachments=False)
+        try:
+            _refuse_complex(raw)
+            # The control object is for attachments only, and these are named here.
+            fields = domain.evaluate_async2(raw, None, attach_attachments=False)
+        except VALUE_ERRORS as error:
+            raise NoResultError(error, no_result(raw)) from error
         attached = fields.pop("attachments", {})
         fields, loss = checked(fields)
         metrics, left_out = _numbers(fields)
@@ -115,6 +130,35 @@ def load(payload: Payload | None, read: Callable[[Any], T], patience: Patience) 
         else:
             return read(value)
     return quarantine.run(lambda: read(payload.load()), patience.seconds())
+
+
+def _refuse_complex(raw: Any) -> None:
+    """Refuse a loss of which a float would drop a part."""
+    loss = raw.get(_LOSS) if type(raw) is dict else raw
+    if type(loss) is not float and isinstance(loss, (complex, np.complexfloating)):
+        raise TypeError("a complex number has no order")
+
+
+def no_result(raw: Any) -> str:
+    """What is wrong with what an objective has returned, and what is expected.
+
+    Args:
+        raw: no number, nor hyperopt's dictionary.
+    """
+    if raw is None:
+        return f"the objective returned None: did it forget to return its loss? It must return {_EXPECTED}."
+    if not isinstance(raw, Mapping):
+        hint = " An array of one number becomes one with float(...)." if hasattr(raw, "dtype") else ""
+        return f"the objective returned {shown(raw)}: it must return {_EXPECTED}.{hint}"
+    if _STATUS not in raw:
+        wrong = f"without {_STATUS!r}, with {shown(sorted(map(str, raw)))}"
+    elif raw[_STATUS] not in base.STATUS_STRINGS:
+        wrong = f"with the status {shown(raw[_STATUS])}, which is neither 'ok' nor 'fail'"
+    elif _LOSS not in raw:
+        wrong = f"with the status {raw[_STATUS]!r} and without {_LOSS!r}"
+    else:
+        wrong = f"with the loss {shown(raw[_LOSS])}, which is no number"
+    return f"the objective returned a dictionary {wrong}: it must return {_EXPECTED}."
 
 
 def checked(fields: Mapping[Any, Any]) -> tuple[dict[Any, Any], float | None]:

@@ -25,7 +25,8 @@ from sparkopt.arguments import check_limit, check_objective, refuse_type
 from sparkopt.ctrl import ControlledObjective
 from sparkopt.documents import Document, Documents, renew
 from sparkopt.domain import domain_of
-from sparkopt.errors import AllTrialsFailedError, RefusedError
+from sparkopt.errors import AllTrialsFailedError, FailedTrialsWarning, RefusedError, warn
+from sparkopt.failures import Failures, no_loss
 from sparkopt.fmin_options import Options, takes_expression
 from sparkopt.inherited import InheritedDocuments
 from sparkopt.journal import Identity, Journal, gaps
@@ -44,6 +45,8 @@ if TYPE_CHECKING:
     from sparkopt.trials import SparkTrials
 
 _logger = logging.getLogger(__name__)
+_hyperopts_logger = logging.getLogger("hyperopt-spark")
+"""What ``hyperopt.SparkTrials`` says at the end of a search is said there, in the same words."""
 
 _UNFINISHED = (base.JOB_STATE_NEW, base.JOB_STATE_RUNNING)
 
@@ -97,6 +100,7 @@ class Search:
         saved = options.trials_save_file
         self._file = SaveFile(saved, trials) if saved != "" else None
         self._study: Study | None = None
+        self._ended_before = trials.count_total_trials()
         self._journal = None
         if trials.journal is not None:
             self._journal = Journal(trials.journal)
@@ -265,28 +269,39 @@ class Search:
             AllTrialsFailedError: if no trial has a result and the values are wanted.
         """
         trials = self._trials
-        if return_argmin:
-            if not trials.trials:
-                raise self._no_result()
-            return trials.argmin
-        return hyperopt.space_eval(self._domain.expr, trials.argmin) if trials.trials else None
+        failures = self._study.failures if self._study is not None else Failures()
+        cause = self._study.first_failure if self._study is not None else None
+        best = None
+        if trials.trials:
+            try:
+                best = trials.argmin
+            except AllTrialsFailedError:
+                raise no_loss(trials._dynamic_trials, failures.summary()) from cause
+        elif return_argmin:
+            raise self._no_result(failures) from cause
+        self._warn_of(failures)
+        return best if return_argmin or best is None else hyperopt.space_eval(self._domain.expr, best)
+
+    def _warn_of(self, failures: Failures) -> None:
+        if failures.count:
+            ended = self._trials.count_total_trials() - self._ended_before
+            warn(f"{failures.count} of {ended} trials failed: {failures.summary()}", FailedTrialsWarning)
 
     def _point(self, document: Document) -> Any:
         return self._space.argument(document["misc"]["vals"])
 
-    def _no_result(self) -> AllTrialsFailedError:
+    def _no_result(self, failures: Failures) -> AllTrialsFailedError:
         message = "There are no evaluation tasks, cannot return argmin of task losses"
         trials = self._trials
         ended = trials.count_total_trials()
         if not ended:
             return AllTrialsFailedError(f"{message}: no trial was run.")
         cancelled = trials.count_cancelled_trials()
-        error = AllTrialsFailedError(
-            f"{message}: of {ended} trials {_failures(trials)} and {cancelled} were cancelled. The documents"
-            " of all are in trials._dynamic_trials, with each one's reason in misc['error']."
+        why = f": {failures.summary()}" if failures.count else ""
+        return AllTrialsFailedError(
+            f"{message}: of {ended} trials {_failures(trials)} and {cancelled} were cancelled{why}. The"
+            " documents of all are in trials._dynamic_trials, with each one's reason in misc['error']."
         )
-        error.__cause__ = self._study.first_failure if self._study is not None else None
-        return error
 
 
 def _set_state(rstate: np.random.Generator, journal: Journal) -> None:
@@ -316,12 +331,13 @@ def _same(document: Document) -> Document:
 
 def _log_ending(trials: SparkTrials) -> None:
     if trials.fmin_cancelled_reason is not None:
-        _logger.warning("fmin cancelled because of %s", trials.fmin_cancelled_reason)
-    _logger.info(
-        "Total Trials: %d: %d succeeded, %s, %d cancelled.",
+        _hyperopts_logger.warning("fmin cancelled because of %s", trials.fmin_cancelled_reason)
+        _hyperopts_logger.warning("fmin is cancelled, so new trials will not be launched.")
+    _hyperopts_logger.info(
+        "Total Trials: %d: %d succeeded, %d failed, %d cancelled.",
         trials.count_total_trials(),
         trials.count_successful_trials(),
-        _failures(trials),
+        trials.count_failed_trials(),
         trials.count_cancelled_trials(),
     )
     timings = trials.timings

@@ -34,6 +34,7 @@ from sparkopt.errors import (
     ArgumentTypeError,
     ControlError,
     CrowdedHostWarning,
+    FailedTrialsWarning,
     PoolCancelledError,
     RefusedError,
     RemoteTraceback,
@@ -46,6 +47,7 @@ from sparkopt.wire import codec
 
 if TYPE_CHECKING:
     from sparkopt.coordinator import Crowding, Points, Reported, Settled, StudyChannel
+    from sparkopt.failures import Failures
     from sparkopt.results import Result
     from sparkopt.trials import SparkTrials
 
@@ -159,9 +161,15 @@ class Study:
         self._cancelling = False
         self._view = trials.view_of(documents.finished)
         self._early_stop_args: list[Any] = []
-        self._warned_of_crowding = False
+        self._warned_of_crowding = self._warned_of_failure = False
+        self._failures_before = self._raised = 0
         self.cancelled_reason: str | None = None
         self.timings = Timings()
+
+    @property
+    def failures(self) -> Failures:
+        """What has failed, those that the journal had included."""
+        return self._documents.failures
 
     @property
     def first_failure(self) -> RemoteTraceback | None:
@@ -201,6 +209,8 @@ class Study:
             self.tracking.serve(channel)
         room = workers + self._max_queue_len - (1 if workers == 1 else 0)
         done = len(self._documents.finished)
+        # Those that the journal had are told of at the end only.
+        self._failures_before, self._raised = self.failures.count, self.failures.errors
         try:
             with progress(initial=done, total=done + len(self._waiting) + self.budget.trials) as bar:
                 self._search(channel, room, bar)
@@ -221,6 +231,8 @@ class Study:
                     self._submit(channel, [self._waiting.popleft()])
                 else:
                     self._propose(channel, room - len(self._outstanding))
+            if self.failures.errors > self._raised:
+                self._show(bar)  # the space has raised
             self._end_submissions_if_due(channel)
             if self._overdue and (self._wants_more or self._outstanding):
                 # Not left to the wait below: with short trials there would always be one that has settled.
@@ -233,11 +245,23 @@ class Study:
             finished = self._take(channel, settled)
             if self._save is not None:
                 self._save()
+            self._show(bar, finished)
             if finished:
-                if self._documents.best_loss is not None:
-                    bar.postfix = f"best loss: {self._documents.best_loss}"
-                bar.update(1)
                 self._stop_if_due(channel)
+
+    def _show(self, bar: Progress, finished: bool = False) -> None:
+        """Count what has ended in the bar, and warn of the first failure."""
+        failures, best = self._documents.failures, self._documents.best_loss
+        raised, self._raised = failures.errors - self._raised, failures.errors
+        if finished or raised:
+            if failures.count:
+                bar.postfix = f"best loss: {'?' if best is None else best}, {failures.count} failed"
+            elif best is not None:
+                bar.postfix = f"best loss: {best}"
+            bar.update(raised + finished)
+        if failures.count > self._failures_before and not self._warned_of_failure:
+            self._warned_of_failure = True
+            warn(f"{failures.latest}. The search goes on.", FailedTrialsWarning)
 
     @property
     def _wants_more(self) -> bool:

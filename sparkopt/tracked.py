@@ -17,6 +17,7 @@ import numpy as np
 from hyperopt import base
 from tqdm import tqdm
 
+from sparkopt.documents import status_of
 from sparkopt.journal import name_of
 from sparkopt.readable import ReadableSpace
 from sparkopt.spark.session import Session
@@ -62,7 +63,8 @@ def tracked(
     status = "FAILED"
     try:
         yield
-        status = "FINISHED"
+        # Else fmin raises an error, or returns None.
+        status = "FINISHED" if trials.count_successful_trials() else "FAILED"
     except KeyboardInterrupt:
         status = "KILLED"
         raise
@@ -107,7 +109,11 @@ def _ending(trials: SparkTrials) -> Any:
         "cancelled": trials.count_cancelled_trials(),
         "total": trials.count_total_trials(),
     }
-    finished = [document for document in trials.trials if document["state"] == base.JOB_STATE_DONE]
+    finished = [
+        document
+        for document in trials.trials
+        if document["state"] == base.JOB_STATE_DONE and status_of(document) == "success"
+    ]
     ending = Ending(counts, finished=finished)
     with contextlib.suppress(Exception):  # no trial has a loss, or the space cannot make its best point again
         ending.best = trials.best_trial

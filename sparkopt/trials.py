@@ -12,12 +12,13 @@ from typing import Any
 import hyperopt
 import numpy as np
 from hyperopt import base
-from hyperopt.exceptions import InvalidTrial
+from hyperopt.exceptions import AllTrialsFailed, InvalidTrial
 
 from sparkopt.arguments import check_flag, check_limit, check_whole, hinting, refuse_type
 from sparkopt.control import Control
-from sparkopt.documents import Document, is_lost
+from sparkopt.documents import Document, Status, is_lost, status_of
 from sparkopt.errors import PoolClosedError, RefusedError, SparkoptError, SparkoptWarning, warn
+from sparkopt.failures import no_loss
 from sparkopt.file_arguments import file_path
 from sparkopt.fmin_options import Options, check_loss_threshold, check_timeout
 from sparkopt.points import Point
@@ -234,12 +235,20 @@ class SparkTrials(base.Trials):  # type: ignore[misc]
         return self._fmin_cancelled_reason
 
     def count_successful_trials(self) -> int:
-        """How many trials finished with a result."""
-        return int(self.count_by_state_unsynced(base.JOB_STATE_DONE))
+        """How many trials finished with a result of status ``ok``."""
+        return self._count("success")
 
     def count_failed_trials(self) -> int:
-        """How many trials failed, the lost ones among them."""
-        return int(self.count_by_state_unsynced(base.JOB_STATE_ERROR))
+        """How many trials failed: those that raised, were lost, or returned another status than ``ok``."""
+        return self._count("failure")
+
+    def _count(self, status: Status) -> int:
+        states = (base.JOB_STATE_DONE, base.JOB_STATE_ERROR)
+        return sum(
+            document["state"] in states and status_of(document) == status
+            for document in self._dynamic_trials
+            if self._exp_key is None or document["exp_key"] == self._exp_key
+        )
 
     def count_lost_trials(self) -> int:
         """How many trials have no result because each worker that tried them was lost."""
@@ -262,6 +271,19 @@ class SparkTrials(base.Trials):  # type: ignore[misc]
         self._kept_best = None
 
     # What it does not have.
+
+    @property
+    def best_trial(self) -> Document:
+        """The document of the trial with the smallest loss, of those of status ``ok``.
+
+        Raises:
+            AllTrialsFailedError: if none has a loss that is a number; hyperopt's ``AllTrialsFailed`` as well.
+        """
+        try:
+            best: Document = super().best_trial
+        except AllTrialsFailed:
+            raise no_loss(self._dynamic_trials) from None
+        return best
 
     @property
     def best_params(self) -> Any:

@@ -6,7 +6,6 @@ import io
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-import cloudpickle
 from pyspark import Broadcast
 from pyspark.sql import SparkSession
 
@@ -21,6 +20,7 @@ from sparkopt.spark import session as spark
 from sparkopt.spark.driver_only import spark_use
 from sparkopt.spark.references import find_largest, find_offender
 from sparkopt.spark.settings import is_local, setting
+from sparkopt.wire import sources
 from sparkopt.worker.broadcasts import EmbeddedBroadcast
 
 
@@ -118,8 +118,8 @@ def _spark_in_objective(use: str) -> SparkInObjectiveError:
     )
 
 
-class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
-    """cloudpickle, with an eye on Spark."""
+class _Pickler(sources.Pickler):
+    """Pickles what travels, with an eye on Spark."""
 
     embed_broadcasts = False
 
@@ -133,7 +133,7 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
 
 def _dumps(value: object, *, embed_broadcasts: bool = False) -> bytes:
     with io.BytesIO() as stream:
-        pickler = _Pickler(stream, protocol=5)
+        pickler = _Pickler(stream)
         pickler.embed_broadcasts = embed_broadcasts
         pickler.dump(value)
         return stream.getvalue()

@@ -80,7 +80,7 @@ class Ending:
         counts: of trials, by ``successful``, ``failed``, ``cancelled``, ``total``.
         best: the document of the best trial; None if no trial has a loss.
         best_params: its point, if it can be told.
-        finished: the documents of the trials that have a result.
+        finished: the documents of the trials that have a result of status ``ok``.
     """
 
     counts: Mapping[str, int]
@@ -251,7 +251,10 @@ class Tracker:
             log.tags["error"] = storable(str(kind))
             self._writer.put(Put(tid, "error.txt", _bytes(str(text))))
             return
-        self._note_best(result, now)
+        if status_of(document) == "success":
+            self._note_best(result, now)
+        else:
+            log.tags["error"] = storable(f"status {result.fields.get('status')!r}")
         log.metrics.extend((self._metrics.name_of(name), value, now, 0) for name, value in result.metrics)
         for name, why in result.left_out:
             self._attempts.note(f"{name!r:.100} of trial {tid} is no number that a metric can have", why)

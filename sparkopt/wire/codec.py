@@ -14,10 +14,8 @@ from pickle import load as _load
 from pickle import loads as _loads
 from typing import Any, BinaryIO, Final
 
-from cloudpickle import dumps as _dumps_by_value
-
-_PROTOCOL: Final = 5
-"""The newest pickle protocol that every supported Python reads."""
+from sparkopt.wire.sources import PROTOCOL as _PROTOCOL
+from sparkopt.wire.sources import dumps as _dumps_by_value
 
 _PLAIN: Final = frozenset({type(None), bool, int, float, complex, str, bytes})
 _DEPTH: Final = 8
@@ -46,8 +44,7 @@ def dumps(value: object) -> bytes:
     """
     if _is_plain(value, _DEPTH):
         return _dumps(value, _PROTOCOL)
-    data: bytes = _dumps_by_value(value, _PROTOCOL)
-    return data
+    return _dumps_by_value(value)
 
 
 def loads(data: bytes) -> Any:

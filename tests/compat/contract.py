@@ -24,6 +24,7 @@ import hyperopt
 import numpy as np
 import pyspark.cloudpickle
 from hyperopt import base, hp, rand
+from hyperopt.exceptions import AllTrialsFailed
 
 import sparkopt
 
@@ -144,7 +145,7 @@ def search(way, fn, space=X, algo=rand.suggest, max_evals=3, *, trials=None, rst
             fn, space, algo=algo, max_evals=max_evals, trials=trials, rstate=rstate, **arguments
         )
     except Exception as error:
-        raised = type(error), str(error)
+        raised = _told(error)
     return {
         "returned": returned,
         "raised": raised,
@@ -200,7 +201,13 @@ def attempt(function, *arguments):
     try:
         return function(*arguments)
     except Exception as error:
-        return type(error), str(error)
+        return _told(error)
+
+
+def _told(error):
+    """The type and the text of an error; of hyperopt's that has no text the type alone, as ours has one."""
+    kind = type(error)
+    return (AllTrialsFailed, "") if issubclass(kind, AllTrialsFailed) else (kind, str(error))
 
 
 def plain(value, path=""):

@@ -191,8 +191,12 @@ def test_progress_and_going_on_with_the_same_trials(new_trials):
 
     first, second = Bar(), Bar()
     fmin(objective, CASE, in_order, 4, trials=trials, show_progressbar=first)
-    assert first.calls == [{"initial": 0, "total": 4}, "enter", 1, 1, 1, "exit"]
-    assert first.postfixes == ["best loss: 8.0", "best loss: 7.0"]
+    assert first.calls == [{"initial": 0, "total": 4}, "enter", 1, 1, 1, 1, "exit"]
+    assert first.postfixes == [
+        "best loss: ?, 1 failed",
+        "best loss: 8.0, 1 failed",
+        "best loss: 7.0, 1 failed",
+    ]
     assert len(trials) == 3
 
     best = fmin(objective, CASE, in_order, 6, trials=trials, show_progressbar=second)

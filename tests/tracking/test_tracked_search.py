@@ -20,7 +20,7 @@ from study_tools import CASE, DEADLINE_SECONDS, blocking_from_the_third, in_orde
 
 from sparkopt import SparkTrials, WorkerPool, fmin
 from sparkopt.core.records import Policy
-from sparkopt.errors import TrackingError
+from sparkopt.errors import AllTrialsFailedError, TrackingError
 from sparkopt.tracked import SETTING, _left_to_write, wants_tracking
 from sparkopt.tracking.store import Store
 
@@ -149,6 +149,31 @@ def test_a_failed_trial_is_failed_with_its_traceback(made, shared_store):
     assert run.data.tags["error"] == "<class 'ValueError'>"
     assert b"one is too few" in content(shared_store, run, "error.txt")
     assert "loss" not in run.data.metrics
+
+
+def test_a_trial_that_says_that_it_has_failed_is_failed(tracked_trials, store):
+    def objective(case):
+        return {"status": "fail", "loss": -9.0, "steps": 7} if case == 1 else case
+
+    fmin(objective, CASE, in_order, 3, trials=tracked_trials(), verbose=False)
+    (main,) = main_runs(store)
+    assert main.info.status == "FINISHED"
+    said = {kind: main.data.metrics[f"{kind}_trials_count"] for kind in ("successful", "failed", "total")}
+    assert said == {"successful": 2, "failed": 1, "total": 3}
+    assert main.data.metrics["best_loss"] == main.data.metrics["best_trial_loss"] == 0
+    run = children(store, main)[1]
+    assert (run.info.status, run.data.tags["trial_status"]) == ("FAILED", "failure")
+    assert run.data.tags["error"] == "status 'fail'"
+    assert (run.data.metrics["loss"], run.data.metrics["steps"]) == (-9, 7)
+
+
+def test_a_search_without_a_success_has_failed(tracked_trials, store):
+    fail = {"status": "fail"}
+    with pytest.raises(AllTrialsFailedError):
+        fmin(lambda case: fail, CASE, in_order, 2, trials=tracked_trials(), verbose=False)
+    (main,) = main_runs(store)
+    assert main.info.status == "FAILED"
+    assert main.data.metrics["failed_trials_count"] == 2
 
 
 def test_cancelled_trials_are_killed_and_what_never_ran_has_no_run(tracked_trials, store, tmp_path):

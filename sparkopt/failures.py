@@ -1,0 +1,180 @@
+"""Failures of a search's trials: counted by what went wrong, and told to whoever runs the search.
+
+Documents.fail, a result of status fail ──▶ Failures ──▶ the first as it happens, and all at the end
+trials without a loss ──▶ no_loss ──▶ the error of fmin and of trials.best_trial
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from hyperopt import base
+from hyperopt.exceptions import AllTrialsFailed
+
+from sparkopt.errors import AllTrialsFailedError, TrialLostError
+
+_GROUPS: Final = 100
+"""So many kinds of failures are told apart; the rest is counted together."""
+
+_SHOWN: Final = 5
+_TIMES: Final = " \u00d7 "
+_CHARACTERS: Final = 300
+_VARYING: Final = re.compile(r"0x[0-9a-f]+|\d+(?:\.\d+)?")
+_FRAME: Final = re.compile(r'^[ |]*File "(.+)", line (\d+), in .*\n(?:[ |]*(.*))?', re.MULTILINE)
+_TRACEBACK: Final = "Traceback (most recent call last)"
+_LOST: Final = str(TrialLostError)
+
+
+class NoLossError(AllTrialsFailedError, AllTrialsFailed):  # type: ignore[misc]
+    """No trial has a loss that is a number; hyperopt's ``AllTrialsFailed``, with a reason."""
+
+
+@dataclass(slots=True)
+class _Group:
+    """Failures that are alike.
+
+    Attributes:
+        said: what the first of them said.
+        first: the first one's trial.
+        count: how many there are.
+    """
+
+    said: str
+    first: int
+    count: int = 0
+
+
+class Failures:
+    """Failures of the trials of one search.
+
+    Attributes:
+        count: how many trials have failed.
+        errors: how many of these have raised something, or have no result for another reason.
+    """
+
+    def __init__(self) -> None:
+        self.count = self.errors = 0
+        self._latest = (-1, "", "")
+        self._groups: dict[str, _Group] = {}
+        self._others = 0
+
+    def raised(self, tid: int, kind: str, text: str) -> None:
+        """Something was raised.
+
+        Args:
+            tid: of the trial.
+            kind: its type, as hyperopt writes it.
+            text: its traceback, or its message.
+        """
+        self.errors += 1
+        self._note(tid, gist(kind, text), text)
+
+    def returned(self, tid: int, status: object) -> None:
+        """The objective returned a status that is not ``ok``."""
+        self._note(tid, f"the objective returned the status {status!r}")
+
+    @property
+    def latest(self) -> str:
+        """The last that was noted, in a sentence: which trial, what was said, and where."""
+        tid, said, text = self._latest
+        return f"trial {tid} failed: {said}{_place(text)}"
+
+    def _note(self, tid: int, said: str, text: str = "") -> None:
+        self.count += 1
+        self._latest = (tid, said, text)
+        alike = _VARYING.sub("#", said)
+        group = self._groups.get(alike)
+        if group is None:
+            if len(self._groups) == _GROUPS:
+                self._others += 1
+                return
+            group = self._groups[alike] = _Group(said, tid)
+        group.count += 1
+
+    def summary(self) -> str:
+        """Why trials failed, the most frequent reason first: how often, what was said, and where first."""
+        groups = sorted(self._groups.values(), key=lambda group: -group.count)
+        said = [f"{each.count}{_TIMES}{each.said} (first: trial {each.first})" for each in groups[:_SHOWN]]
+        rest = self._others + sum(group.count for group in groups[_SHOWN:])
+        return "; ".join([*said, f"{rest}{_TIMES}something else"] if rest else said)
+
+
+def gist(kind: str, text: str) -> str:
+    """What was raised, in a line: the type, and the message's first line.
+
+    Args:
+        kind: the type, as hyperopt writes it: ``<class 'ValueError'>``.
+        text: a traceback, or a message.
+    """
+    name = kind.removeprefix("<class '").removesuffix("'>")
+    lines = [line.strip(" |+-") for line in text.splitlines() if line.strip(" |+-")]
+    named = tuple(f"{each}{end}" for each in {name, name.removeprefix("__main__.")} for end in (":", ""))
+    if _TRACEBACK in text.partition("\n")[0]:
+        found = next((line for line in reversed(lines) if line.startswith(named)), lines[-1])
+    else:
+        found = lines[0] if lines else ""
+    for start in sorted(named, key=len, reverse=True):
+        if found.startswith(start):
+            found = found[len(start) :].strip()
+            break
+    short = name.removeprefix("__main__.").removeprefix("sparkopt.errors.")
+    return (f"{short}: {found}" if found else short)[:_CHARACTERS]
+
+
+def _place(text: str) -> str:
+    """Where that was, in parentheses."""
+    frames = _FRAME.findall(text)
+    if not frames:
+        return ""
+    file, line, source = frames[-1]
+    shown = source.strip()
+    return f" ({file}, line {line}{': ' + shown if shown and not shown.startswith('File ') else ''})"
+
+
+def no_loss(documents: Iterable[dict[str, Any]], why: str = "") -> NoLossError:
+    """The error of trials none of which has a loss that is a number.
+
+    Args:
+        documents: of all trials.
+        why: trials failed, as :meth:`Failures.summary` says.
+    """
+    counts = Counter(_ending_of(document) for document in documents)
+    ended = counts.total() - counts["unfinished"]
+    if not ended:
+        return NoLossError("no trial has a loss: none has ended")
+    parts = [
+        f"{counts[ending]} {said}"
+        for ending, said in (
+            ("nan", "returned a loss that is NaN"),
+            ("status", "returned another status than 'ok'"),
+            ("raised", "raised an error, or returned no result"),
+            ("lost", "were lost with their workers"),
+            ("cancelled", "were cancelled"),
+        )
+        if counts[ending]
+    ]
+    return NoLossError(
+        f"no trial has a loss that can be compared: of {ended} trials {', '.join(parts)}."
+        + (f" {why}." if why else "")
+        + " The documents of all are in trials._dynamic_trials, with each one's reason in misc['error'] or"
+        " its result."
+    )
+
+
+def _ending_of(document: dict[str, Any]) -> str:
+    state, result = document["state"], document["result"]
+    if state == base.JOB_STATE_ERROR:
+        why = document["misc"].get("error") or ("",)
+        return "lost" if why[0] == _LOST else "raised"
+    if state == base.JOB_STATE_CANCEL:
+        return "cancelled"
+    if state != base.JOB_STATE_DONE:
+        return "unfinished"
+    if result.get("status") != base.STATUS_OK:
+        return "status"
+    return "nan" if math.isnan(result["loss"]) else "ok"
