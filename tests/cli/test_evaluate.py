@@ -11,6 +11,7 @@ from driven import runs_in
 from post import SECONDS
 
 from benchmarks.proxy import Proxy
+from sparkopt.client import EventKind
 
 KEYS = ["line", "id", "tid", "state", "loss", "seconds", "values", "result", "error", "traceback"]
 
@@ -83,18 +84,19 @@ def test_no_points_are_no_error(shell, file):
     assert shell.run("evaluate", str(file(""))).startswith("0 points: none sent")
 
 
-def test_outcomes_come_as_they_are_there_or_in_the_order_of_the_points(shell, start, file, post):
+def test_outcomes_come_as_they_are_there_or_in_the_order_of_the_points(client, start, file, post):
     points = file(lines_of([{"x": 1, "meet": post.path}, {"x": 2}, {"x": 3}]))
     mixed = start(points)
     visit = post.visit()
     assert [json.loads(mixed.stdout.readline())["line"] for _ in range(2)] == [2, 3]
     visit.answer()
     assert json.loads(mixed.communicate(timeout=SECONDS)[0])["line"] == 1
-    ordered = start(points, "--ordered")
-    visit = post.visit()
-    while shell.json("status")[0]["trials"]["leased"] > 1:
-        pass
-    visit.answer()
+    with client.watch() as events:
+        ordered = start(points, "--ordered")
+        visit = post.visit()
+        settled = (event for event in events if event.kind is EventKind.SETTLED)
+        assert {next(settled).trial.values["x"] for _ in range(2)} == {2, 3}
+        visit.answer()
     printed = ordered.communicate(timeout=SECONDS)[0].splitlines()
     assert [json.loads(line)["line"] for line in printed] == [1, 2, 3]
 
@@ -125,11 +127,11 @@ def test_a_program_may_choose_its_next_point_by_the_last_outcome(start):
 )
 def test_a_bad_line_of_a_file_is_named_before_anything_is_sent(shell, client, file, line, why):
     path = file(b'{"x": 1}\n\n' + line + b"\n")
-    before = client.status().last_event
+    before = client.status().trials.submitted
     said = " ".join(shell.run("evaluate", str(path), code=2).split())
     assert f"{path}:3: " in said
     assert why in said
-    assert client.status().last_event == before
+    assert client.status().trials.submitted == before
     assert f"{path}:3: " in " ".join(shell.run("submit", str(path), code=2).split())
 
 
@@ -191,13 +193,14 @@ def test_ctrl_c_ends_it_while_it_waits_for_standard_input(start):
     assert evaluating.wait(SECONDS) == 130
 
 
-def test_time_that_is_over_ends_it(start, file, post):
-    evaluating = start(file(lines_of([{"x": 1, "meet": post.path}])), "--within", "0.5")
-    visit = post.visit()
-    out, err = evaluating.communicate(timeout=SECONDS)
-    visit.answer()
-    assert (evaluating.returncode, out) == (5, "")
-    assert "1 points: 1 without an outcome" in err
+def test_time_that_is_over_ends_it(shell, client):
+    client.pause()
+    try:
+        said = shell.run("evaluate", "-", "--within", "0.5", stdin='{"x": 1}', code=5)
+    finally:
+        client.resume()
+    assert said.startswith("1 points: 1 without an outcome")
+    assert "the 0.5 s are over" in said
 
 
 def test_nobody_who_reads_ends_it_quietly(start):

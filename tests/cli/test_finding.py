@@ -98,6 +98,7 @@ def test_a_search_on_a_fixed_address_is_watched_without_a_line_of_code(spark, di
         visit = post.visit()
         command = [sys.executable, "-m", "sparkopt", "watch", "--json", "--after", "0"]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as watching:
+            assert json.loads(watching.stdout.readline())["sequence"] == 1  # it has found it
             (pool,) = (json.loads(line) for line in run("pools", "--json").splitlines())
             assert (pool["address"], pool["pid"]) == (address, os.getpid())
             assert address in run("pools")
