@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from numbers import Real
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import numpy as np
@@ -52,6 +53,7 @@ VALUE_ERRORS: Final = (
 _LOSS: Final = "loss"
 _EXPECTED: Final = "a number, or a dictionary such as {'status': 'ok', 'loss': 0.5}"
 _STATUS: Final = "status"
+_NONE: Final[Mapping[str, Any]] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +100,9 @@ def read_result(
     """
 
     def read(raw: Any) -> Result:
+        if type(raw) is float:
+            # By far the most frequent result, as hyperopt makes it.
+            return Result({_LOSS: raw, _STATUS: base.STATUS_OK}, raw, ((_LOSS, raw),), (), _NONE)
         try:
             _refuse_complex(raw)
             # The control object is for attachments only, and these are named here.
@@ -107,7 +112,7 @@ def read_result(
         attached = fields.pop("attachments", {})
         fields, loss = checked(fields)
         metrics, left_out = _numbers(fields)
-        attachments = {name_of(name): value for name, value in list(attached.items())}
+        attachments = {name_of(name): value for name, value in attached.items()}
         return Result(fields, loss, metrics, left_out, attachments)
 
     return load(payload, read, patience)
@@ -172,9 +177,11 @@ def checked(fields: Mapping[Any, Any]) -> tuple[dict[Any, Any], float | None]:
         Exception: what the fields' own code raises.
     """
     known = dict(fields)
-    if any(type(name) is not str for name in known):
-        # Those that everybody looks for come first: a name of the user's may compare equal to anything.
-        known = {name: known[name] for name in (_STATUS, _LOSS) if name in known} | known
+    for each in known:
+        if type(each) is not str:
+            # Those that everybody looks for come first: a name of the user's may compare equal to anything.
+            known = {name: known[name] for name in (_STATUS, _LOSS) if name in known} | known
+            break
     status, loss = known.get(_STATUS), known.get(_LOSS)
     if status is not None and type(status) is not str:
         known[_STATUS] = next((each for each in base.STATUS_STRINGS if each == status), str(status))
@@ -205,9 +212,10 @@ def _numbers(fields: Mapping[Any, Any]) -> tuple[list[tuple[str, float]], list[t
     left_out: list[tuple[str, str]] = []
     texts = _Texts(fields)
     for name, value in fields.items():
-        if type(value) is float:
+        kind = type(value)
+        if kind is float:
             found.append((texts.of(name), value))
-        elif _is_number(value):
+        elif kind is int or (kind is not str and _is_number(value)):
             try:
                 found.append((texts.of(name), float(value)))
             except Exception as error:  # noqa: BLE001 - the value's own conversion
