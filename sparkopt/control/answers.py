@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from sparkopt.control.messages import line_of
 from sparkopt.core.states import Outcome
 from sparkopt.wire.v1 import control_pb2
 
@@ -51,7 +52,7 @@ def answer_of(study: str, point: Point, settled: Settled) -> control_pb2.Evaluat
         evaluation.failure.type = failure.type
         evaluation.failure.message = failure.message
         evaluation.failure.traceback = failure.traceback
-        trial.reason = f"{failure.type}: {failure.message}".splitlines()[0]
+        trial.reason = line_of(f"{failure.type}: {failure.message}")
     return answer
 
 

@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 RATE_SECONDS: Final = 10.0
 """Over how long trials per second are counted."""
 
+_NAME_CHARACTERS: Final = 1000
+"""How much of an attachment's name is told: events are kept, and a name may be as long as its trial likes."""
+
 _SLICES: Final = 10
 """Into how many slices a second is cut for that."""
 
@@ -164,7 +167,8 @@ class Book:
 
     def reported(self, key: TrialKey, kind: ReportKind, name: str) -> None:
         """A trial that runs has said something."""
-        self._note(time.time(), key.study, partial(messages.fill_reported, key, kind, name))
+        told = name[:_NAME_CHARACTERS]
+        self._note(time.time(), key.study, partial(messages.fill_reported, key, kind, told))
 
     def trial_settled(self, name: str, settled: Settled) -> None:
         """A trial has its final state."""
@@ -291,7 +295,5 @@ class Book:
 def _reason(settled: Settled) -> str:
     """Why a trial has no result, in a line."""
     if settled.failure is not None:
-        lines = f"{settled.failure.type}: {settled.failure.message}".splitlines()
-    else:
-        lines = settled.reason.splitlines()
-    return lines[0] if lines else ""
+        return messages.line_of(f"{settled.failure.type}: {settled.failure.message}")
+    return messages.line_of(settled.reason)

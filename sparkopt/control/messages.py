@@ -12,6 +12,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from sparkopt.control.values import struct_of
 from sparkopt.core.states import Outcome, TrialKey, TrialState, WorkerState
+from sparkopt.wire.limits import TEXT_CHARACTERS
 from sparkopt.wire.report_kinds import ReportKind
 from sparkopt.wire.v1 import control_pb2
 
@@ -34,6 +35,12 @@ STATES: Final = {
 
 UNSETTLED: Final = frozenset({STATES[state] for state in TrialState if state in STATES})
 """Those of them that are not final."""
+
+
+def line_of(text: str) -> str:
+    """The first line of a text, as far as it is told whole."""
+    lines = text[:TEXT_CHARACTERS].splitlines()
+    return lines[0] if lines else ""
 
 
 def tell(timestamp: Timestamp, seconds: float) -> None:

@@ -17,6 +17,7 @@
     untaken.py        reports that lie in a study's inbox
     requests.py       requests that wait for their replies, and replies that may have to be sent again
     blobs.py          what travels in chunks: objectives, large arguments, large results
+    serving.py        WorkerService, listening
     server.py         the server of one service, and what callers pass on their way in:
     connections.py    those that no right token has come over are closed; found by sockets.py
     authentication.py the token on every call

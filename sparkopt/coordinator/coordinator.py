@@ -67,8 +67,7 @@ class Coordinator:
         policy: the machine's other limits.
         heartbeat: seconds between the heartbeats of a worker.
         observer: looks at the pool from outside.
-        listen: the address or name of this machine to listen at; by default the host. Where both are of
-            loopback nobody else can get there, and no TLS is needed; else the coordinator speaks TLS only.
+        listen: the address or name of this machine to listen at; by default the host.
 
     Attributes:
         host: the address that workers reach the driver by.
@@ -230,11 +229,10 @@ class Coordinator:
 
     def _expel_all(self, error: PoolError) -> None:
         self._closing = True
+        self.studies.fail(error)
         if self._server is None:  # it has not begun: nobody is there, and nobody looks
-            self.studies.fail(error)
             return
         self._observer.closing()
-        self.studies.fail(error)
         for study in self.studies:
             self.step(events.CancelRequested(study, None, "the pool is closing"))
         self.step(events.DrainRequested(None, "the pool is closing"))

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from sparkopt.coordinator.coordinator import Coordinator
 
 _NAME_CHARACTERS: Final = 200
+_HOST_CHARACTERS: Final = 1000
 
 _UNSENT: Final = 1000
 """How many messages may wait for a worker to read. No more is heard of one that lets more of them wait."""
@@ -169,8 +170,11 @@ class WorkerService(worker_pb2_grpc.WorkerServiceServicer):
         first = await first_of(requests, "hello")
         if first is None or not first.HasField("hello") or not first.hello.worker:
             raise ProtocolError("the first message of a stream must be a hello with the worker's name")
-        if max(len(first.hello.worker), len(first.hello.formerly), len(first.hello.key)) > _NAME_CHARACTERS:
+        hello = first.hello
+        if max(map(len, (hello.worker, hello.formerly, hello.key))) > _NAME_CHARACTERS:
             raise ProtocolError(f"a worker's name and key have at most {_NAME_CHARACTERS} characters")
+        if len(hello.host) > _HOST_CHARACTERS:
+            raise ProtocolError(f"the name of a worker's host has at most {_HOST_CHARACTERS} characters")
         return first
 
     async def _read(self, stream: WorkerStream, requests: AsyncIterator[worker_pb2.WorkerMessage]) -> None:

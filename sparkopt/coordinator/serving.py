@@ -51,7 +51,8 @@ async def serve_workers(coordinator: Coordinator, listen: str) -> tuple[Server, 
 
     Args:
         coordinator: knows what their messages mean.
-        listen: the address or name of this machine to listen at.
+        listen: the address or name of this machine to listen at. Where it and the coordinator's host are of
+            loopback nobody else can get there, and no TLS is needed; else the server speaks TLS only.
 
     Returns:
         The server, which has started, and where workers find it.

@@ -128,7 +128,7 @@ def test_a_worker_comes_back_with_its_own_key_only(attacked):
 
 
 def test_names_have_an_end(attacked):
-    for hello in ({"name": "w" * 201}, {"formerly": "w" * 201}, {"key": "k" * 201}):
+    for hello in ({"name": "w" * 201}, {"formerly": "w" * 201}, {"key": "k" * 201}, {"host": "h" * 1001}):
         assert refusal(Attacker(attacked, **hello).call)[0] is INVALID
 
 

@@ -18,6 +18,7 @@ from sparkopt.control.feed import Feed, Happened
 from sparkopt.core import events
 from sparkopt.core.states import TrialKey
 from sparkopt.errors import EventsForgottenError, LimitExceededError, NotFoundError
+from sparkopt.wire.limits import TEXT_CHARACTERS
 from sparkopt.wire.report_kinds import ReportKind
 from sparkopt.wire.v1 import control_pb2 as pb
 from sparkopt.wire.v1 import trial_pb2
@@ -228,6 +229,21 @@ def test_events_that_are_not_kept_any_more(make_rig):
             rig.watch(after=after, pool=of)
         assert caught.value.reason == "EVENTS_FORGOTTEN"
     assert rig.watch(after=last, pool=pool).first.sequence == last
+
+
+def test_names_are_told_as_far_as_they_are_of_use(rig):
+    watch = rig.watch()
+    peer = rig.joined_peer()
+    rig.study(meetings.double).submit("one")
+    attempt = attempt_of(peer)
+    report = trial_pb2.Report(attempt=attempt, kind=trial_pb2.REPORT_KIND_ATTACHMENT, name="x" * 1_000_000)
+    peer.say(1, report=report)
+    failure = trial_pb2.Failure(type="ValueError", message="y" * 1_000_000 + "\nmore")
+    peer.outcome(attempt, 2, kind=trial_pb2.OUTCOME_KIND_FAILED, failure=failure)
+    assert watch.event("reported").name == "x" * 1000
+    reason = watch.event("settled").reason
+    assert reason.startswith("ValueError: yyy")
+    assert len(reason) == TEXT_CHARACTERS
 
 
 def test_a_slow_one_is_dropped_and_others_do_not_notice(make_rig):
