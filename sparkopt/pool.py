@@ -44,6 +44,7 @@ from sparkopt.errors import (
 from sparkopt.evaluation import Evaluation, Prepared
 from sparkopt.spark import parallelism as slots
 from sparkopt.spark import session as spark
+from sparkopt.spark.background import BackgroundWork
 from sparkopt.spark.endings import Ending
 from sparkopt.spark.gang import Gang
 from sparkopt.spark.preflight import check_settings
@@ -127,6 +128,8 @@ class WorkerPool:
         self._closing = False
         self._cancelled = False
         self._leaving = threading.Event()
+        self._end = BackgroundWork(self._send_away, "sparkopt-closing")
+        self._cancellation = BackgroundWork(self._cancel_jobs, "sparkopt-cancelling")
         self._numbers = itertools.count(1)
         self._names: set[str] = set()
         self._control = None if options is None else ControlServer(options)
@@ -321,17 +324,32 @@ class WorkerPool:
     def close(self) -> None:
         """Expel the workers and wait until their jobs have ended. Running trials are ended. Idempotent.
 
-        Without effect in a process that was forked from the pool's own.
+        Who interrupts it has the jobs cancelled at once; who does so again need not wait for that. Everything
+        ends all the same. Without effect in a process that was forked from the pool's own.
         """
-        if forks.is_child():
+        if self._coordinator is None or forks.is_child():
+            self._closing = True
             return
+        try:
+            self._end.finish()
+        except BaseException:
+            self.begin_to_close()
+            self._cancellation.begin()
+            self._end.finish()
+            raise
+
+    def begin_to_close(self) -> None:
+        """Close the pool in the background."""
+        if self._coordinator is not None and not forks.is_child():
+            self._end.begin()
+
+    def _send_away(self) -> None:
         with self._lock:
             self._closing = True
             self._leaving.set()
             gangs = list(self._gangs.values())
         coordinator = self._coordinator
-        if coordinator is None:
-            return
+        assert coordinator is not None
         try:
             # The server stays up meanwhile: a worker that is only just starting is sent away when it joins.
             coordinator.expel_all()
@@ -342,6 +360,12 @@ class WorkerPool:
             if self._control is not None:
                 self._control.delist()
             coordinator.close()
+
+    def _cancel_jobs(self) -> None:
+        with self._lock:
+            gangs = list(self._gangs.values())
+        for gang in gangs:
+            gang.cancel(_CANCEL_SECONDS)
 
     def _endpoint_for(self, gang: int) -> Endpoint:
         """Where a gang's workers find the coordinator. Tests put a line of their own in between."""

@@ -101,6 +101,7 @@ class Search:
         self._file = SaveFile(saved, trials) if saved != "" else None
         self._study: Study | None = None
         self._ended_before = trials.count_total_trials()
+        self._own_pool: WorkerPool | None = None
         self._journal = None
         if trials.journal is not None:
             self._journal = Journal(trials.journal)
@@ -200,6 +201,9 @@ class Search:
                     )
                     study.run(channel, waiting, pool.parallelism, launched, _progress_factory(self._options))
         except BaseException:
+            if self._own_pool is not None:
+                # An interrupt may have come in the place of its own end.
+                self._own_pool.begin_to_close()
             self._end(study)
             if self._file is not None:
                 self._file.try_to_save()
@@ -251,7 +255,8 @@ class Search:
             resource_profile=trials.resource_profile,
             control=trials.control,
         )
-        return pool.for_one_study(self._objective.broadcasts)
+        self._own_pool = pool.for_one_study(self._objective.broadcasts)
+        return self._own_pool
 
     def _end(self, study: Study) -> None:
         self._trials.take_ending(study.cancelled_reason, study.timings)

@@ -214,11 +214,17 @@ class Study:
         try:
             with progress(initial=done, total=done + len(self._waiting) + self.budget.trials) as bar:
                 self._search(channel, room, bar)
-        except (KeyboardInterrupt, PoolCancelledError):
+        except (KeyboardInterrupt, SystemExit, PoolCancelledError):
             self.cancelled_reason = CANCELLED_BY_USER
             raise
         finally:
-            self._wind_up(channel)
+            try:
+                self._wind_up(channel)
+            except (
+                BaseException
+            ):  # somebody has no patience: every document gets its final state all the same
+                self._wind_up(channel)
+                raise
             self.timings.total = time.monotonic() - started
 
     def _search(self, channel: StudyChannel, room: int, bar: Progress) -> None:
@@ -456,12 +462,11 @@ class Study:
             if settled is None:
                 break
             self._take(channel, settled)
-        for document in self._outstanding.values():
+        for document in (*self._outstanding.values(), *self._waiting):
             if document["state"] in (base.JOB_STATE_NEW, base.JOB_STATE_RUNNING):
                 self._documents.cancel(document, reason)
-            self._track_end(document)
-        for document in self._waiting:
-            self._documents.cancel(document, reason)
+            if document["tid"] in self._outstanding:
+                self._track_end(document)
         self._outstanding.clear()
         self._waiting.clear()
         channel.close()

@@ -65,7 +65,7 @@ def tracked(
         yield
         # Else fmin raises an error, or returns None.
         status = "FINISHED" if trials.count_successful_trials() else "FAILED"
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SystemExit):
         status = "KILLED"
         raise
     finally:

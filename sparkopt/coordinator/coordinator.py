@@ -107,6 +107,7 @@ class Coordinator:
         self._streams: dict[str, WorkerStream] = {}
         self._untaken = UntakenReports()
         self._timer: asyncio.TimerHandle | None = None
+        self._listening = asyncio.Lock()
         self._stopping = asyncio.Event()
         self._closing = False
 
@@ -222,10 +223,11 @@ class Coordinator:
             self._loop.close()
 
     async def _listen(self) -> Endpoint:
-        self._server, endpoint = await serve_workers(self, self._listen_at)
-        self._clock.start()
-        await self._observer.start(self)
-        return endpoint
+        async with self._listening:
+            self._server, endpoint = await serve_workers(self, self._listen_at)
+            self._clock.start()
+            await self._observer.start(self)
+            return endpoint
 
     def _expel_all(self, error: PoolError) -> None:
         self._closing = True
@@ -240,11 +242,12 @@ class Coordinator:
             stream.expel("the pool is closing")
 
     async def _wind_up(self) -> None:
-        await self._observer.stop()
-        # Streams that have ended need a moment to be told so; what is still open then is cut.
-        if self._server is not None:
-            await self._server.stop(_CUT_SECONDS)
-            self._server = None
+        async with self._listening:  # whoever waited for that may have been interrupted
+            await self._observer.stop()
+            if self._server is not None:
+                # Streams that have ended need a moment to be told so; what is still open then is cut.
+                await self._server.stop(_CUT_SECONDS)
+                self._server = None
         self._clock.stop()
         if self._timer is not None:
             self._timer.cancel()

@@ -87,6 +87,8 @@ class Gang:
 
     def wait(self, seconds: float) -> bool:
         """Wait for the job to end and say whether it has."""
+        if self._thread.ident is None:
+            return True  # whoever was to launch it was interrupted
         self._thread.join(seconds)
         return not self._thread.is_alive()
 

@@ -29,6 +29,7 @@ from sparkopt import forks
 from sparkopt.arguments import refuse_type
 from sparkopt.errors import RefusedError, SparkoptWarning, warn
 from sparkopt.spark import classic, connect
+from sparkopt.spark.background import BackgroundWork
 from sparkopt.spark.java import ensure_java
 
 Session: TypeAlias = SparkSession
@@ -251,11 +252,18 @@ def wait_for_slot(session: Session, seconds: float, over: threading.Event | None
     thread = threading.Thread(
         target=inheritable_thread_target(session)(run), name="sparkopt-wait", daemon=True
     )
-    thread.start()
-    over.wait(seconds)
-    if not ran:
-        cancel_job(session, tag, thread)
-    thread.join()
+
+    def end() -> None:
+        if not ran:
+            cancel_job(session, tag, thread)
+        thread.join()
+
+    ending = BackgroundWork(end, "sparkopt-wait-ends")
+    try:
+        thread.start()
+        over.wait(seconds)
+    finally:
+        ending.finish()
     return bool(ran)
 
 
