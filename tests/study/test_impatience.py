@@ -42,7 +42,7 @@ def strike_in(monkeypatch):
 
 @pytest.fixture(params=[signal.SIG_DFL, SystemExit], ids=["KeyboardInterrupt", "SystemExit"])
 def raised(request):
-    """What Ctrl-C raises: with pyspark's handler, which cancels all jobs as well, or with one of the user's."""
+    """What Ctrl-C raises: by pyspark's handler, which cancels all jobs as well, or by one of the user's."""
     if request.param is signal.SIG_DFL:
         yield KeyboardInterrupt
         return
