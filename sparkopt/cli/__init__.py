@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import click
 
 from sparkopt import __version__
@@ -16,18 +18,25 @@ from sparkopt.cli.steering import cancel, drain, pause, resume, set_parallelism,
 from sparkopt.cli.trials import trials
 from sparkopt.cli.watch import watch
 
+_HELP: Final = """Hyperparameter search with hyperopt on Spark, without a Spark job for every trial.
 
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]}, epilog=EXIT_CODES)
+\b
+A search that runs is watched and steered from any shell of the same user:
+  SparkTrials(control=True)  in its program opens it
+  sparkopt pools             lists what is open
+  sparkopt watch             shows what happens
+"""
+
+
+@click.group(
+    cls=Commands,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help=_HELP,
+    epilog=EXIT_CODES,
+)
 @click.version_option(__version__, prog_name="sparkopt")
 def main() -> None:
-    r"""Hyperparameter search with hyperopt on Spark, without a Spark job for every trial.
-
-    \b
-    A search that runs is watched and steered from any shell of the same user:
-      SparkTrials(control=True)   opens it
-      sparkopt pools              lists what is open
-      sparkopt watch              shows what it does; status, trials, cancel, ... are alike
-    """
+    """Run the command that is named."""
 
 
 main.add_command(demo)

@@ -125,7 +125,7 @@ def _token_of(service: Service) -> str:
     try:
         return service.token()
     except RefusedError as error:
-        raise CallError(
-            f"{error}. `sparkopt serve` makes one where it is started; name it with --token-file.",
-            Exit.UNAUTHORIZED,
-        ) from error
+        hint = ""
+        if not service.token_file.exists():
+            hint = ". `sparkopt serve` makes one where it is started; name it with --token-file."
+        raise CallError(f"{error}{hint}", Exit.UNAUTHORIZED) from error

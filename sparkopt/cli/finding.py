@@ -9,7 +9,8 @@ from typing import Final
 
 import click
 
-from sparkopt.errors import UnreachableError
+from sparkopt.errors import RefusedError, UnreachableError
+from sparkopt.wire import addresses
 from sparkopt.wire.listing import Listed, listed
 from sparkopt.wire.token_files import read_token
 
@@ -52,9 +53,15 @@ def find(address: str | None, token_file: Path | None, ca_cert: Path | None) -> 
         ca_cert: holds what to trust; None for what is listed.
 
     Raises:
+        RefusedError: if the address is none.
         click.UsageError: if several pools are open, and none was named.
         UnreachableError: if there is none.
     """
+    if address is not None:
+        try:
+            addresses.split(address)
+        except ValueError as error:
+            raise RefusedError(f"there is no service at {address!r}: {error}") from None
     pools = [pool for pool in listed() if pool.is_reachable]
     if address is not None:
         # Exactly this one: under another name of this host it may be somebody else who gets the token.
