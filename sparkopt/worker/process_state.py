@@ -1,8 +1,7 @@
 """Properties of the process, kept by the kernel, that a trial may change.
 
     put back if the kernel lets us    resource limits, effective user and groups, niceness, CPUs, scheduling
-    cannot be put back                a lowered hard limit, a user that was given up, a raised niceness,
-                                      another root directory
+    cannot be put back                a lowered hard limit, a user that was given up, a raised niceness
 
 What cannot be put back ends the evaluator after its answer: the next trial gets a fresh one.
 """
@@ -26,7 +25,7 @@ _LINUX: Final = sys.platform == "linux"
 
 _LIMITS: Final = [
     number
-    for name in ("AS", "CPU", "DATA", "FSIZE", "NOFILE", "NPROC")
+    for name in ("AS", "CPU", "FSIZE", "NOFILE")
     if (number := getattr(resource, f"RLIMIT_{name}", None)) is not None
 ]
 """Those that can make a trial fail. Each costs half a microsecond a trial."""
@@ -40,15 +39,6 @@ def _set_limits(limits: list[tuple[int, int]]) -> None:
     for number, limit in zip(_LIMITS, limits, strict=True):
         if resource.getrlimit(number) != limit:
             resource.setrlimit(number, limit)
-
-
-def _root() -> tuple[int, int]:
-    found = os.stat("/")  # noqa: PTH116 - a Path takes twice as long
-    return found.st_dev, found.st_ino
-
-
-def _cannot(_: Any) -> None:
-    raise OSError
 
 
 def _properties() -> list[_Property]:
@@ -69,8 +59,6 @@ def _properties() -> list[_Property]:
             ("CPUs", lambda: os.sched_getaffinity(0), lambda value: os.sched_setaffinity(0, value)),
             ("scheduling", lambda: os.sched_getscheduler(0), _set_scheduler),
         ]
-    if os.geteuid() == 0:  # nobody else can change it
-        found.append(("root directory", _root, _cannot))
     return found
 
 

@@ -47,6 +47,7 @@ class Surroundings:
 
     def __init__(self) -> None:
         self._directory = _directory()
+        self._root = _root()
         self._variables = os.environ
         self._environment = dict(os.environ)
         self._undecoded = dict(_undecoded_environment())
@@ -54,10 +55,8 @@ class Surroundings:
         os.umask(self._umask)
         settable = signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}
         # None stands for a handler that C code has set: Python can neither call nor set it.
-        handlers = {int(number): getsignal(number) for number in settable}
-        self._handlers: dict[int, Any] = {
-            number: handler for number, handler in handlers.items() if handler is not None
-        }
+        self._signals = [number for number in map(int, settable) if getsignal(number) is not None]
+        self._handlers = list(map(getsignal, self._signals))
         self._blocked = signal.pthread_sigmask(signal.SIG_BLOCK, ())
         self.functions = Originals()
         self._interpreter = Interpreter()
@@ -74,7 +73,7 @@ class Surroundings:
                 self._restore_signals()
                 kept = self._process.put_back()
                 self._restore_environment()
-                self._restore_directory()
+                kept += self._restore_directory()
                 os.umask(self._umask)
                 kept += self._interpreter.put_back()
                 return kept
@@ -84,9 +83,10 @@ class Surroundings:
         # In this order: nothing is due any more, then nothing of the trial's is called, then signals come.
         for timer in _TIMERS:
             signal.setitimer(timer, 0)  # alarm() is the first of them
-        for number, handler in self._handlers.items():
-            if getsignal(number) is not handler:
-                signal.signal(number, handler)
+        if list(map(getsignal, self._signals)) != self._handlers:
+            for number, handler in zip(self._signals, self._handlers, strict=True):
+                if getsignal(number) is not handler:
+                    signal.signal(number, handler)
         late = signal.pthread_sigmask(signal.SIG_BLOCK, ()) - self._blocked
         if late and _LINUX:
             # They waited for the trial to unblock them, and would kill its successor.
@@ -103,10 +103,17 @@ class Surroundings:
             del os.environ[name]
         os.environ.update(self._environment)
 
-    def _restore_directory(self) -> None:
-        if self._directory is not None and _directory() != self._directory:
+    def _restore_directory(self) -> list[str]:
+        found = _directory()
+        if found == self._directory and found not in (None, "/"):
+            return []
+        # Below another root directory this one has another name, unless it is the root itself.
+        if _root() != self._root:
+            return ["its root directory"]
+        if self._directory is not None and found != self._directory:
             with suppress(OSError):  # removed meanwhile, or closed to us
                 os.chdir(self._directory)
+        return []
 
 
 def _undecoded_environment() -> Mapping[Any, Any]:
@@ -121,6 +128,11 @@ def _directory() -> str | None:
         return os.getcwd()  # noqa: PTH109 - as a string, which costs a third
     except OSError:
         return None
+
+
+def _root() -> tuple[int, int]:
+    found = os.stat("/")  # noqa: PTH116 - a Path takes twice as long
+    return found.st_dev, found.st_ino
 
 
 def renew_randomness() -> None:
