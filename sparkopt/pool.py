@@ -22,6 +22,7 @@ from typing import Any, Final
 
 from sparkopt import forks
 from sparkopt.arguments import (
+    SECONDS,
     check_number,
     check_seconds,
     check_whole,
@@ -44,6 +45,7 @@ from sparkopt.errors import (
 from sparkopt.evaluation import Evaluation, Prepared
 from sparkopt.spark import parallelism as slots
 from sparkopt.spark import session as spark
+from sparkopt.spark import unstarted
 from sparkopt.spark.background import BackgroundWork
 from sparkopt.spark.endings import Ending
 from sparkopt.spark.gang import Gang
@@ -55,6 +57,9 @@ _NAME: Final = re.compile(r"[\w.-]{1,100}", re.ASCII)
 """What a study may be called."""
 
 _HEARTBEAT: Final = "a positive number of seconds"
+
+_LOOK_SECONDS: Final = 15.0
+"""How often to look whether Spark has started more of a gang's tasks."""
 
 _LEAVE_SECONDS: Final = 5.0
 """How long a barrier job may take to end by itself once its workers were expelled."""
@@ -82,6 +87,9 @@ class WorkerPool:
         heartbeat: seconds between a worker's signs of life.
         grace: seconds that a worker may be out of reach before its trial runs again elsewhere; at least three
             heartbeats. None for the policy's, which is 30.
+        start_timeout: seconds that the start of workers may stand still: without a task that Spark starts, or
+            a worker. After five times as many without a worker it has failed, whatever moves. None for the
+            policy's, which is 60.
         control: opens the pool to control over gRPC: where to listen, as ``host:port`` or with all else in a
             :class:`~sparkopt.Control`; True for a free port of this host alone. None for no. Files that it
             names are read, or made, here.
@@ -106,6 +114,7 @@ class WorkerPool:
         policy: Policy | None = None,
         heartbeat: float = HEARTBEAT_SECONDS,
         grace: float | None = None,
+        start_timeout: float | None = None,
         control: bool | str | Control | None = None,
     ) -> None:
         parallelism = slots.check_parallelism(parallelism)
@@ -113,7 +122,8 @@ class WorkerPool:
             gang_size = check_whole("gang_size", gang_size, "None or at least 1", least=1)
         if policy is not None and not isinstance(policy, Policy):
             refuse_type("policy", policy, "None or a Policy")
-        self._policy, self._heartbeat = _patience(policy or Policy(), heartbeat, grace), heartbeat
+        patient = _patient_start(policy or Policy(), start_timeout)
+        self._policy, self._heartbeat = _patience(patient, heartbeat, grace), heartbeat
         options = Control.of(control)
         self.session = spark.get_session(spark_session)
         check_settings(self.session)
@@ -399,7 +409,22 @@ class WorkerPool:
             # At first the slots have just been counted; when a gang is launched again, some may have gone.
             return size if generation == 1 else self._room(number)
 
-        gang = Gang(self.session, spec, size, room, self._broadcasts, self._profile, self._inherit, ended)
+        def progressed() -> None:
+            if self._coordinator is not None:
+                self._coordinator.tell(events.GangProgressed(number, generation))
+
+        gang = Gang(
+            self.session,
+            spec,
+            size,
+            room,
+            self._broadcasts,
+            self._profile,
+            self._inherit,
+            min(_LOOK_SECONDS, self._policy.start / 4),
+            progressed,
+            ended,
+        )
         with self._lock:
             if self._closing:
                 return
@@ -425,10 +450,32 @@ class WorkerPool:
         if joined:
             return PoolLostError(f"the pool has lost its workers: {reason}. Finished trials are kept.")
         with self._lock:
-            started = sum(gang.tasks for gang in self._gangs.values())
+            gangs = list(self._gangs.values())
+        address = self._endpoint.address
         return PoolStartError(
-            slots.explain_start(reason, self.parallelism, self._host, started, self.session, self._profile)
+            unstarted.explain(reason, self.parallelism, address, gangs, self.session, self._profile)
         )
+
+
+def check_start_timeout(seconds: object) -> float | None:
+    """How long the start of workers may stand still; None for the policy's.
+
+    Raises:
+        ArgumentTypeError: if it is neither None nor a number.
+        ArgumentValueError: if it is not positive, or infinite.
+    """
+    if seconds is None:
+        return None
+    given = check_seconds("start_timeout", seconds)
+    if not math.isfinite(given):
+        refuse_value("start_timeout", seconds, SECONDS)
+    return given
+
+
+def _patient_start(policy: Policy, start_timeout: float | None) -> Policy:
+    """The policy, with the patience that was asked for."""
+    given = check_start_timeout(start_timeout)
+    return policy if given is None else dataclasses.replace(policy, start=given)
 
 
 def _patience(policy: Policy, heartbeat: float, grace: float | None) -> Policy:

@@ -253,6 +253,7 @@ class Search:
             min(trials.parallelism, ahead),
             spark_session=self._session,
             resource_profile=trials.resource_profile,
+            start_timeout=trials.start_timeout,
             control=trials.control,
         )
         self._own_pool = pool.for_one_study(self._objective.broadcasts)

@@ -44,6 +44,7 @@ class Options:
         master: the Spark master to run on.
         parallelism: how many trials may run at once; None for Spark's default.
         control: where to listen, and who may call. Its token is in a file.
+        start_timeout: seconds that the start of the workers may stand still; None for 60.
         trial_timeout: seconds that a trial may take; None for any.
         max_attempts: how many workers a trial may take down.
         grace: seconds that running trials get when a signal ends it.
@@ -54,6 +55,7 @@ class Options:
     master: str
     parallelism: int | None
     control: Control
+    start_timeout: float | None
     trial_timeout: float | None
     max_attempts: int
     grace: float
@@ -87,7 +89,12 @@ def _serve(options: Options, signals: _Signals, console: Console) -> None:
         signals.take()  # Spark has put a handler of its own in their place
         _ship(session, options.objective, Path(directory))
         with (
-            WorkerPool(options.parallelism, spark_session=session, control=options.control) as pool,
+            WorkerPool(
+                options.parallelism,
+                spark_session=session,
+                start_timeout=options.start_timeout,
+                control=options.control,
+            ) as pool,
             pool.open_evaluation(
                 fn, space, trial_timeout=options.trial_timeout, max_attempts=options.max_attempts
             ) as evaluation,

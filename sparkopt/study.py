@@ -157,6 +157,7 @@ class Study:
         self._outstanding: dict[int, Document] = {}
         self._proposed = 0
         self._stopped = False
+        self._starting = False
         self._submissions_ended = False
         self._cancelling = False
         self._view = trials.view_of(documents.finished)
@@ -229,6 +230,9 @@ class Study:
 
     def _search(self, channel: StudyChannel, room: int, bar: Progress) -> None:
         channel.on_wish = partial(self._take_wish, channel, bar)
+        channel.on_workers = partial(self._show_workers, bar)
+        self._starting = True
+        self._show_workers(bar, 0)
         while True:
             if channel.stop is not None:
                 self._stop(channel, channel.stop)
@@ -257,17 +261,32 @@ class Study:
 
     def _show(self, bar: Progress, finished: bool = False) -> None:
         """Count what has ended in the bar, and warn of the first failure."""
-        failures, best = self._documents.failures, self._documents.best_loss
+        failures = self._documents.failures
         raised, self._raised = failures.errors - self._raised, failures.errors
         if finished or raised:
-            if failures.count:
-                bar.postfix = f"best loss: {'?' if best is None else best}, {failures.count} failed"
-            elif best is not None:
-                bar.postfix = f"best loss: {best}"
+            self._starting = False
+            self._show_best(bar)
             bar.update(raised + finished)
         if failures.count > self._failures_before and not self._warned_of_failure:
             self._warned_of_failure = True
             warn(f"{failures.latest}. The search goes on.", FailedTrialsWarning)
+
+    def _show_best(self, bar: Progress) -> None:
+        best, failed = self._documents.best_loss, self._documents.failures.count
+        bar.postfix = f"best loss: {'?' if best is None else best}{f', {failed} failed' if failed else ''}"
+
+    def _show_workers(self, bar: Progress, present: int) -> None:
+        """Say how many workers have come, as long as some have not and there is no result to show."""
+        if not self._starting:
+            return
+        if present < self.timings.workers:
+            bar.postfix = f"starting workers: {present} of {self.timings.workers}"
+        else:
+            self._starting = False
+            self._show_best(bar)
+        refresh = getattr(bar, "refresh", None)  # those bars that have one
+        if refresh is not None:
+            refresh()
 
     @property
     def _wants_more(self) -> bool:

@@ -22,7 +22,7 @@ from sparkopt.failures import no_loss
 from sparkopt.file_arguments import file_path
 from sparkopt.fmin_options import Options, check_loss_threshold, check_timeout
 from sparkopt.points import Point
-from sparkopt.pool import WorkerPool
+from sparkopt.pool import WorkerPool, check_start_timeout
 from sparkopt.search import Search
 from sparkopt.spark.parallelism import LIMIT, check_parallelism, decide_parallelism
 from sparkopt.spark.session import (
@@ -68,6 +68,8 @@ class SparkTrials(base.Trials):  # type: ignore[misc]
             where it stopped: what had finished does not run again.
         tracking: whether to log the search to MLflow; None for yes, unless the Spark setting
             ``spark.databricks.mlflow.trackHyperopt.enabled`` is ``false``.
+        start_timeout: seconds that the start of the workers may stand still, as of
+            :class:`~sparkopt.WorkerPool`; None for 60.
         control: opens each search to control over gRPC, as of :class:`~sparkopt.WorkerPool`: where to listen,
             or True for a free port of this host alone. `sparkopt watch` then follows it from a shell of the
             same user. :attr:`control_address` and :attr:`control_token` say how it is reached while it runs.
@@ -103,6 +105,7 @@ class SparkTrials(base.Trials):  # type: ignore[misc]
         max_attempts: int = 3,
         journal: str | os.PathLike[str] | None = None,
         tracking: bool | None = None,
+        start_timeout: float | None = None,
         control: bool | str | Control | None = None,
     ) -> None:
         super().__init__(exp_key=None, refresh=False)
@@ -128,7 +131,10 @@ class SparkTrials(base.Trials):  # type: ignore[misc]
                 "with pool=..., control is the pool's: give it to WorkerPool instead, and ask the pool for"
                 " its control_address"
             )
+        if pool is not None and start_timeout is not None:
+            raise RefusedError("with pool=..., start_timeout is the pool's: give it to WorkerPool instead")
         self.user_specified_parallelism = parallelism
+        self.start_timeout = check_start_timeout(start_timeout)
         self.timeout = timeout
         self.loss_threshold = self._own_loss_threshold = loss_threshold
         self.trial_timeout = trial_timeout

@@ -48,6 +48,8 @@ def spark(workers_directory):
             SparkSession.builder.master(f"local[{SLOTS}]")
             .appName("sparkopt-tests")
             .config("spark.ui.enabled", "false")
+            # What its tracker says of tasks is true at once, and not some seconds later.
+            .config("spark.ui.liveUpdate.period", "0")
             .config("spark.ui.showConsoleProgress", "false")
             .getOrCreate()
         )

@@ -57,6 +57,11 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
     help="A hyperopt space, by whose labels clients name points; the objective gets what the space makes of"
     " them.  [default: none, the objective gets the dictionary that the client sends]",
 )
+@click.option(
+    "--start-timeout",
+    type=_SECONDS,
+    help="Give up when the start of the workers has stood still for so many seconds.  [default: 60]",
+)
 @click.option("--trial-timeout", type=_SECONDS, help="Kill a trial after so many seconds.  [default: never]")
 @click.option(
     "--max-attempts",
@@ -84,6 +89,7 @@ def serve(
     tls_cert: Path | None,
     tls_key: Path | None,
     space: str | None,
+    start_timeout: float | None,
     trial_timeout: float | None,
     max_attempts: int,
     grace: float,
@@ -114,7 +120,7 @@ def serve(
             listed=listed,
         )
         options = room.Options(
-            objective, space, master, parallelism, control, trial_timeout, max_attempts, grace
+            objective, space, master, parallelism, control, start_timeout, trial_timeout, max_attempts, grace
         )
         room.run(options, Console())
     except SparkoptError as error:

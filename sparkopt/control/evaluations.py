@@ -293,6 +293,9 @@ class EvaluatedStudy:
         if point is not None:
             point.started = started.time
 
+    def put_workers(self, present: int) -> None:
+        """Nobody waits for workers here; the book has them."""
+
     def put_begun(self, tid: int, time: float) -> None:
         """Nobody asks when an objective was loaded."""
 

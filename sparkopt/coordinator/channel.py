@@ -180,6 +180,17 @@ class Stop:
 
 
 @dataclass(frozen=True, slots=True)
+class Workers:
+    """So many workers are there now, as one has come.
+
+    Attributes:
+        present: how many.
+    """
+
+    present: int
+
+
+@dataclass(frozen=True, slots=True)
 class Points:
     """Somebody outside wants a search to evaluate these points next.
 
@@ -217,6 +228,8 @@ class StudyChannel:
 
     Attributes:
         on_report: called from that thread, in :meth:`next_settled`, with each report of a running trial.
+        on_workers: called from the study's thread, in :meth:`next_settled`, with how many workers there are,
+            when one has come.
         on_begun: called from the coordinator's thread, where it must not wait for anything, with the id of a
             trial whose objective runs, and since how many seconds after the epoch. Not for one that ends at
             once.
@@ -254,13 +267,14 @@ class StudyChannel:
         self.cancel_waiting = cancel_waiting
         self.close = close
         self.on_report: Callable[[Reported], None] = lambda reported: None
+        self.on_workers: Callable[[int], None] = lambda present: None
         self.on_begun: Callable[[int, float], None] = lambda tid, time: None
         self.on_request: Callable[[Request], None] | None = None
         self.on_wish: Callable[[Stop | Points], bool] = _refuse
         self.stop: Stop | None = None
         self._answer = answer
         self._recorder = recorder
-        self._inbox: queue.SimpleQueue[Settled | _Report | Stop | Points | SparkoptError] = (
+        self._inbox: queue.SimpleQueue[Settled | _Report | Workers | Stop | Points | SparkoptError] = (
             queue.SimpleQueue()
         )
         self._started: deque[Started] = deque()
@@ -301,6 +315,9 @@ class StudyChannel:
                 raise item
             if isinstance(item, Settled):
                 return item
+            if isinstance(item, Workers):
+                self.on_workers(item.present)
+                continue
             if isinstance(item, (Stop, Points)):
                 if self.on_wish(item):
                     return None
@@ -337,6 +354,10 @@ class StudyChannel:
         if self._recorder is not None:
             self._attempt(self._recorder.started, started)
         self._started.append(started)
+
+    def put_workers(self, present: int) -> None:
+        """Say how many workers there are."""
+        self._inbox.put(Workers(present))
 
     def put_begun(self, tid: int, time: float) -> None:
         """Note that a trial's objective is loaded and runs, since so many seconds after the epoch."""

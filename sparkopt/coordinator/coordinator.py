@@ -399,6 +399,8 @@ class Coordinator:
         """Make a study known; see :meth:`open_study`."""
         self.studies.open(name, end, objective, max_attempts, trial_timeout)
         self._observer.study_opened(name)
+        if self._any_joined:
+            end.put_workers(len(self.machine.present()))
 
     def submit(self, name: str, proposals: Sequence[tuple[int, bytes]], values: Sequence[Values]) -> None:
         """Have a study's trials run; see :attr:`StudyChannel.submit`."""
@@ -436,6 +438,7 @@ class Coordinator:
         stream.welcome(self._heartbeat, self.machine.policy.grace, untaken)
         self._observer.worker_joined(stream.hello)
         self.step(joined)
+        self.studies.put_workers(len(self.machine.present()))
         self.identities.bind(stream.hello)
         if joined.holding is not None:
             reply = self._requests.reply_to(joined.holding, stream.worker)

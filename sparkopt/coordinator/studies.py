@@ -30,6 +30,9 @@ class StudyEnd(Protocol):
     def put_started(self, started: Started) -> None:
         """An attempt was sent to a worker."""
 
+    def put_workers(self, present: int) -> None:
+        """A worker has come, and so many there are now."""
+
     def put_begun(self, tid: int, time: float) -> None:
         """A trial's objective runs, since ``time`` seconds after the epoch. Not for one that ends at once."""
 
@@ -146,6 +149,11 @@ class Studies:
         """
         opened = self._studies[trial.study].opened
         return max(0.0, self._proposals[trial].submitted - max(idle_since, opened))
+
+    def put_workers(self, present: int) -> None:
+        """Tell every study how many workers there are."""
+        for study in self._studies.values():
+            study.end.put_workers(present)
 
     def settle(self, command: commands.Settle, arrived: Arrived | None) -> Settled:
         """Tell a study what has become of a trial, and forget its argument.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -101,11 +101,30 @@ def cancel(session: SparkSession, tag: str) -> None:
     session.sparkContext.cancelJobsWithTag(tag)
 
 
-def running_tasks(session: SparkSession) -> int:
-    """How many tasks of other jobs and ours run just now."""
+def tasks_of(session: SparkSession, tag: str) -> tuple[int, int]:
+    """How many tasks of the jobs with a tag run, and how many Spark has started, ended ones among them."""
+    java: Any = session.sparkContext._jsc
     tracker = session.sparkContext.statusTracker()
-    stages = (tracker.getStageInfo(stage) for stage in tracker.getActiveStageIds())
-    return sum(stage.numActiveTasks for stage in stages if stage is not None)
+    jobs = [tracker.getJobInfo(job) for job in java.sc().statusTracker().getJobIdsForTag(tag)]
+    stages = [tracker.getStageInfo(stage) for job in jobs if job is not None for stage in job.stageIds]
+    running = sum(stage.numActiveTasks for stage in stages if stage is not None)
+    ended = sum(stage.numCompletedTasks + stage.numFailedTasks for stage in stages if stage is not None)
+    return running, running + ended
+
+
+def other_jobs(session: SparkSession, tags: Collection[str]) -> list[tuple[str, int]]:
+    """The jobs that run tasks and have none of these tags, for a message, each with how many it runs."""
+    java: Any = session.sparkContext._jsc.sc()
+    tracker, store = java.statusTracker(), java.statusStore()
+    ours = {job for tag in tags for job in tracker.getJobIdsForTag(tag)}
+    found = []
+    for number in tracker.getActiveJobIds():
+        if number not in ours:
+            job = store.job(number)
+            given = [("", job.description()), ("group ", job.jobGroup())]
+            said = [f"{what}{option.get()!r}" for what, option in given if option.isDefined()]
+            found.append((f"job {number} ({', '.join(said) or job.name()})", int(job.numActiveTasks())))
+    return [(name, tasks) for name, tasks in found if tasks]
 
 
 def driver_host(session: SparkSession) -> str:

@@ -25,8 +25,10 @@ from sparkopt.spark.session import (
     cancel_job,
     counting_tasks,
     inheriting,
+    is_connect,
     need_broadcasts,
     tag_jobs,
+    tasks_of,
 )
 from sparkopt.worker.spec import WorkerSpec
 
@@ -38,7 +40,8 @@ class Gang:
     """One launch of one barrier job.
 
     Attributes:
-        tasks: how many of its tasks run, as far as Spark has said so: Spark Connect does.
+        tag: of its job.
+        tasks: how many of its tasks Spark was seen to run, at most.
 
     Args:
         session: where it runs.
@@ -49,6 +52,9 @@ class Gang:
         broadcasts: the variables whose values the workers will need.
         profile: the resources that each worker needs; None for the session's own.
         inherit: lets the job have what the user's thread has set for its Spark jobs.
+        look_seconds: how often to look whether Spark has started more of its tasks, until it has started all.
+            Spark Connect says so by itself.
+        on_progress: called from a thread of the gang's when it has.
         on_end: called from the gang's thread when the job has ended.
     """
 
@@ -61,6 +67,8 @@ class Gang:
         broadcasts: Iterable[Any],
         profile: ResourceProfile | None,
         inherit: Inherit,
+        look_seconds: float,
+        on_progress: Callable[[], None],
         on_end: Callable[[Ending], None],
     ) -> None:
         self._session = session
@@ -70,19 +78,30 @@ class Gang:
         self._broadcasts = tuple(broadcasts)
         self._profile = profile
         self._inherit = inherit
+        self._look_seconds = look_seconds
+        self._on_progress = on_progress
         self._on_end = on_end
         self.tasks = 0
-        self._tag = f"sparkopt-{uuid4().hex[:12]}"
+        self.tag = f"sparkopt-{uuid4().hex[:12]}"
         name = f"sparkopt-gang{spec.gang}.{spec.generation}"
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._ended = threading.Event()
+        self._looking = threading.Thread(target=self._look, name=f"{name}-start", daemon=True)
 
     @property
     def slots(self) -> int:
         """How many slots its workers take, or are about to."""
         return self._size if self._thread.is_alive() else 0
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether its job is over."""
+        return self._ended.is_set()
+
     def launch(self) -> None:
         """Ask Spark for the job, in the background."""
+        if not is_connect(self._session):
+            self._looking.start()
         self._thread.start()
 
     def wait(self, seconds: float) -> bool:
@@ -97,7 +116,7 @@ class Gang:
 
         Its tasks are only asked to stop: tell the workers first.
         """
-        return cancel_job(self._session, self._tag, self._thread, seconds)
+        return cancel_job(self._session, self.tag, self._thread, seconds)
 
     def _run(self) -> None:
         try:
@@ -110,6 +129,10 @@ class Gang:
             ending = Ending("its barrier job ended")
         except Exception as error:  # noqa: BLE001 - told to whoever waits for the workers
             ending = ending_of(self._session, error)
+        finally:
+            self._ended.set()
+        if self._looking.ident is not None:
+            self._looking.join()
         self._on_end(ending)
 
     def _collect(self) -> None:
@@ -118,14 +141,21 @@ class Gang:
 
     def _collect_tagged(self) -> None:
         session, size = self._session, self._size
-        tag_jobs(session, self._tag, f"sparkopt workers of gang {self._spec.gang}")
+        tag_jobs(session, self.tag, f"sparkopt workers of gang {self._spec.gang}")
         need_broadcasts(session, self._broadcasts)
         slots = session.range(0, size, 1, size)
         with counting_tasks(session, self._hear_of_tasks):
             slots.mapInArrow(_task_of(self._spec), _SCHEMA, barrier=True, profile=self._profile).collect()
 
-    def _hear_of_tasks(self, running: int) -> None:
-        self.tasks = running
+    def _look(self) -> None:
+        while self.tasks < self._size and not self._ended.wait(self._look_seconds):
+            _, started = tasks_of(self._session, self.tag) or (0, 0)
+            self._hear_of_tasks(started)
+
+    def _hear_of_tasks(self, started: int) -> None:
+        if started > self.tasks:
+            self.tasks = started
+            self._on_progress()
 
 
 def _task_of(spec: WorkerSpec) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:

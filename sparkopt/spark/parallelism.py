@@ -1,6 +1,6 @@
 """How many trials may run at once: what was asked for, what Spark can run, and never more than 128.
 
-And what is said of it: that it is another number, what it was taken to be, and why no worker came up.
+And what is said of it: that it is another number, and what it was taken to be.
 """
 
 from __future__ import annotations
@@ -119,37 +119,4 @@ def warn_of_assumptions(
         f" {HOST_SETTING} names another address). If no worker has come up after {seconds:.0f} s, they are"
         " cancelled and the search ends with an error.",
         SparkoptWarning,
-    )
-
-
-def explain_start(
-    reason: str, workers: int, host: str, started: int, session: Session, profile: Profile | None
-) -> str:
-    """Why workers did not come up, as far as that can be told, and what to do.
-
-    Args:
-        reason: in a few words.
-        workers: how many were launched.
-        host: the address by which they were to reach this process.
-        started: how many of their tasks ran, as far as Spark has said so.
-        session: where they were to run.
-        profile: the resources that each of them needs.
-    """
-    have, busy = spark.slots(session, profile), spark.running_tasks(session)
-    said = f"the workers did not come up: {reason}. {workers} slots are needed at once; "
-    held = (
-        "If other jobs hold the slots, wait for them or ask for a smaller parallelism; if not, the executors'"
-        " logs say more."
-    )
-    if busy is not None:
-        return f"{said}Spark has {have}, and {busy} tasks are running. {held}"
-    if not started:
-        taken = (
-            "how many it has, Spark Connect does not tell" if have is None else f"it was taken to have {have}"
-        )
-        return f"{said}{taken}, and Spark has started none of the tasks. {held}"
-    return (
-        f"{said}Spark runs {started} of the tasks, so they have slots and cannot get through: executors must"
-        f" be able to reach this process at {host}, or at the address that the Spark setting {HOST_SETTING}"
-        " names. The executors' logs say what they tried."
     )

@@ -14,12 +14,13 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 from uuid import uuid4
 
+from py4j.protocol import Py4JError
 from pyspark import TaskContext, inheritable_thread_target
 from pyspark.errors import PySparkRuntimeError
 from pyspark.resource import ResourceProfile
@@ -295,9 +296,27 @@ def counting_tasks(session: Session, hear: Callable[[int], None]) -> AbstractCon
     return connect.counting_tasks(session, hear) if is_connect(session) else nullcontext()
 
 
-def running_tasks(session: Session) -> int | None:
-    """How many tasks of other jobs and ours run just now; None if nothing tells."""
-    return None if is_connect(session) else classic.running_tasks(session)
+def tasks_of(session: Session, tag: str) -> tuple[int, int] | None:
+    """How many tasks of the jobs with a tag run, and how many Spark has started; None if nothing tells."""
+    if is_connect(session):
+        return None
+    try:
+        return classic.tasks_of(session, tag)
+    except (Py4JError, OSError):  # the session is being stopped
+        return None
+
+
+def other_jobs(session: Session, tags: Collection[str]) -> list[tuple[str, int]] | None:
+    """The jobs of the application that run tasks and have none of these tags, each with how many it runs.
+
+    None if nothing tells.
+    """
+    if is_connect(session):
+        return None
+    try:
+        return classic.other_jobs(session, tags)
+    except (Py4JError, OSError):
+        return None
 
 
 def driver_host(session: Session) -> str:

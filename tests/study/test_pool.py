@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import os
+import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import pytest
 from hyperopt.base import JOB_STATE_DONE, JOB_STATE_ERROR
@@ -12,10 +15,13 @@ from pyspark import SparkContext
 from study_tools import CASE, in_order, make_fifos, meet
 
 from sparkopt import SparkTrials, fmin
+from sparkopt.coordinator import Coordinator
+from sparkopt.core.events import GangProgressed
 from sparkopt.core.records import Policy
-from sparkopt.errors import PoolStartError, TrialLostError
+from sparkopt.errors import PoolStartError, RefusedError, TrialLostError
 from sparkopt.pool import WorkerPool
 from sparkopt.spark.gang import Gang
+from sparkopt.worker.spec import Endpoint
 
 
 def jobs(spark, *, active):
@@ -38,8 +44,12 @@ def taken_slots(spark, tmp_path):
         os.close(os.open(names[index + 2], os.O_RDONLY))
         return index
 
+    def run():
+        spark.sparkContext.setJobDescription("somebody else")
+        return spark.sparkContext.parallelize(range(2), 2).map(hold).collect()
+
     with ThreadPoolExecutor(1) as executor:
-        held = executor.submit(lambda: spark.sparkContext.parallelize(range(2), 2).map(hold).collect())
+        held = executor.submit(run)
         for name in names[:2]:
             os.close(os.open(name, os.O_RDONLY))
         yield jobs(spark, active=True)
@@ -48,10 +58,12 @@ def taken_slots(spark, tmp_path):
         assert held.result(60) == [0, 1]
 
 
-def fail_to_start(spark):
-    # How many tasks run Spark's tracker says with some delay.
-    message = r"did not come up: .*2 slots are needed at once; Spark has 2, and \d tasks are running"
-    with WorkerPool(2, spark_session=spark, policy=Policy(start=0.5)) as pool:
+def fail_to_start(spark, **arguments):
+    message = (
+        r"did not come up: .* 2 slots are needed at once. Spark has 2, of which other jobs of this"
+        r" application hold 2 \(job \d+ \(.*'somebody else'.*\): 2\), and 0 are free"
+    )
+    with WorkerPool(2, spark_session=spark, **arguments) as pool:
         channel = pool.open_study(b"")
         with pytest.raises(PoolStartError, match=message):
             channel.next_settled()
@@ -64,10 +76,18 @@ def impatient(monkeypatch):
 
 
 @pytest.mark.usefixtures("impatient")
-def test_slots_that_another_job_holds(spark, taken_slots):
+@pytest.mark.parametrize("arguments", [{"policy": Policy(start=0.5)}, {"start_timeout": 0.5}])
+def test_slots_that_another_job_holds(spark, taken_slots, arguments):
     assert len(taken_slots) == 1
-    fail_to_start(spark)
+    fail_to_start(spark, **arguments)
     assert jobs(spark, active=True) == taken_slots
+
+
+@pytest.mark.usefixtures("impatient", "taken_slots")
+def test_a_search_that_other_jobs_leave_no_slots_waits_as_long_as_it_was_told(spark):
+    trials = SparkTrials(2, spark_session=spark, start_timeout=0.5)
+    with pytest.raises(PoolStartError, match="'somebody else'"):
+        fmin(lambda case: case, CASE, in_order, 2, trials=trials, verbose=False)
 
 
 @pytest.mark.usefixtures("impatient")
@@ -85,8 +105,91 @@ def test_a_job_that_is_submitted_after_it_was_cancelled(spark, taken_slots, monk
 
     monkeypatch.setattr(SparkContext, "cancelJobsWithTag", cancel_and_say_so)
     monkeypatch.setattr(Gang, "_collect", collect_late)
-    fail_to_start(spark)
+    fail_to_start(spark, start_timeout=0.5)
     assert jobs(spark, active=True) == taken_slots
+
+
+@pytest.mark.usefixtures("impatient")
+def test_tasks_that_run_and_do_not_reach_the_driver(spark, monkeypatch):
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        address = f"127.0.0.1:{deaf.getsockname()[1]}"
+        nowhere = Endpoint(address, "token", None)
+        monkeypatch.setattr(WorkerPool, "_endpoint_for", lambda pool, gang: nowhere)
+        with WorkerPool(2, spark_session=spark, start_timeout=1) as pool:
+            channel = pool.open_study(b"")
+            with pytest.raises(PoolStartError, match="Spark runs 2 of the 2 tasks, so they have slots"):
+                channel.next_settled()
+
+
+def test_tasks_that_fail_before_there_is_a_worker_are_told_by_their_error(spark, monkeypatch):
+    monkeypatch.setattr(WorkerPool, "_endpoint_for", lambda pool, gang: None)
+    with WorkerPool(2, spark_session=spark) as pool:
+        channel = pool.open_study(b"")
+        with pytest.raises(
+            PoolStartError, match=r"did not come up: .*could not go on: [^.]*\. The exec"
+        ) as said:
+            channel.next_settled()
+    assert "slots" not in str(said.value)
+
+
+def test_tasks_that_start_are_progress(spark, monkeypatch):
+    heard, tell = threading.Event(), Coordinator.tell
+
+    def noted(coordinator, event):
+        tell(coordinator, event)
+        if isinstance(event, GangProgressed):
+            heard.set()
+
+    monkeypatch.setattr(Coordinator, "tell", noted)
+    monkeypatch.setattr("sparkopt.pool._LOOK_SECONDS", 0.05)
+    with WorkerPool(2, spark_session=spark):
+        assert heard.wait(60)
+
+
+@pytest.mark.parametrize("seconds", [0, -1, math.inf, math.nan, "60", True, [60]])
+def test_a_patience_that_is_none_is_refused(spark, seconds):
+    for refuse in (WorkerPool, SparkTrials):
+        with pytest.raises(RefusedError, match="start_timeout must be None or a positive number"):
+            refuse(2, spark_session=spark, start_timeout=seconds)
+
+
+def test_the_patience_of_a_pool_is_not_the_trials_to_choose(spark):
+    pool = WorkerPool(2, spark_session=spark)
+    with pytest.raises(RefusedError, match="start_timeout is the pool's"):
+        SparkTrials(pool=pool, start_timeout=5)
+
+
+def test_the_bar_counts_workers_until_all_are_there_or_there_is_a_result(spark, tmp_path):
+    said = []
+
+    class Bar:
+        def __setattr__(self, name, value):
+            said.append(value)
+
+        def update(self, n):
+            said.append(n)
+
+        def refresh(self):
+            said.append("drawn")
+
+    @contextmanager
+    def show(initial, total):
+        yield Bar()
+
+    make_fifos(tmp_path, "side-0", "side-1")
+    place = str(tmp_path)
+
+    def objective(case):
+        meet(place, int(case))  # both workers are up
+        return case
+
+    trials = SparkTrials(2, spark_session=spark)
+    fmin(objective, CASE, in_order, 2, trials=trials, show_progressbar=show)
+    starting = [f"starting workers: {count} of 2" for count in range(2)]
+    by_end = sorted(trials.trials, key=lambda trial: trial["refresh_time"])
+    losses = [trial["result"]["loss"] for trial in by_end]
+    assert said[:6] == [starting[0], "drawn", starting[1], "drawn", "best loss: ?", "drawn"]
+    assert said[6:] == [f"best loss: {losses[0]}", 1, f"best loss: {min(losses)}", 1]
 
 
 def test_a_gang_that_is_killed_is_launched_again(spark, workers_of_spark, tmp_path, monkeypatch):
