@@ -11,24 +11,19 @@ their barrier jobs, and gives their slots back to Spark, whatever ended the bloc
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
-import math
 import re
 import threading
+import time
 from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any, Final
 
 from sparkopt import forks
 from sparkopt.arguments import (
-    SECONDS,
-    check_number,
-    check_seconds,
     check_whole,
     hinting,
     refuse_type,
-    refuse_value,
 )
 from sparkopt.control import Control, ControlServer
 from sparkopt.coordinator import Coordinator, Recorder, StudyChannel
@@ -43,6 +38,7 @@ from sparkopt.errors import (
     RefusedError,
 )
 from sparkopt.evaluation import Evaluation, Prepared
+from sparkopt.patience import patience
 from sparkopt.spark import parallelism as slots
 from sparkopt.spark import session as spark
 from sparkopt.spark import unstarted
@@ -56,13 +52,14 @@ from sparkopt.worker.spec import Endpoint, WorkerSpec
 _NAME: Final = re.compile(r"[\w.-]{1,100}", re.ASCII)
 """What a study may be called."""
 
-_HEARTBEAT: Final = "a positive number of seconds"
-
 _LOOK_SECONDS: Final = 15.0
 """How often to look whether Spark has started more of a gang's tasks."""
 
 _LEAVE_SECONDS: Final = 5.0
-"""How long a barrier job may take to end by itself once its workers were expelled."""
+"""How long a barrier job may stand still on its way to its end, once its workers were expelled."""
+
+_LAST_LEAVE_SECONDS: Final = 30.0
+"""How long it may take to end by itself."""
 
 _CANCEL_SECONDS: Final = 30.0
 """How long Spark may take to cancel it after that."""
@@ -122,8 +119,8 @@ class WorkerPool:
             gang_size = check_whole("gang_size", gang_size, "None or at least 1", least=1)
         if policy is not None and not isinstance(policy, Policy):
             refuse_type("policy", policy, "None or a Policy")
-        patient = _patient_start(policy or Policy(), start_timeout)
-        self._policy, self._heartbeat = _patience(patient, heartbeat, grace), heartbeat
+        self._policy = patience(policy or Policy(), heartbeat, grace, start_timeout)
+        self._heartbeat = heartbeat
         options = Control.of(control)
         self.session = spark.get_session(spark_session)
         check_settings(self.session)
@@ -131,11 +128,13 @@ class WorkerPool:
         self.parallelism = slots.decide_parallelism(parallelism, self.session, self._profile)
         self._gang_size = gang_size
         self._alone = False
+        self._before_launch: Callable[[], None] | None = None
         self._broadcasts: tuple[Any, ...] = ()
         self._coordinator: Coordinator | None = None
         self._gangs: dict[int, Gang] = {}
         self._lock = threading.Lock()
         self._closing = False
+        self._hurries = False
         self._cancelled = False
         self._leaving = threading.Event()
         self._end = BackgroundWork(self._send_away, "sparkopt-closing")
@@ -144,15 +143,19 @@ class WorkerPool:
         self._names: set[str] = set()
         self._control = None if options is None else ControlServer(options)
 
-    def for_one_study(self, broadcasts: Sequence[Any]) -> WorkerPool:
+    def for_one_study(
+        self, broadcasts: Sequence[Any], before_launch: Callable[[], None] | None = None
+    ) -> WorkerPool:
         """Serve one study alone. To be called before the workers are launched.
 
         Each worker leaves, and gives its slot back to Spark, once no trial can need it any more.
 
         Args:
             broadcasts: the broadcast variables whose values the study's objective needs; Spark brings them.
+            before_launch: called from a thread of the pool's right before a job of workers is submitted.
         """
         self._alone = True
+        self._before_launch = before_launch
         self._broadcasts = tuple(broadcasts)
         return self
 
@@ -201,6 +204,8 @@ class WorkerPool:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        if isinstance(error, KeyboardInterrupt):
+            self._hurries = True
         self.close()
 
     @property
@@ -364,7 +369,7 @@ class WorkerPool:
             # The server stays up meanwhile: a worker that is only just starting is sent away when it joins.
             coordinator.expel_all()
             for gang in gangs:
-                if not gang.wait(_LEAVE_SECONDS):
+                if not self._has_left(gang, coordinator):
                     gang.cancel(_CANCEL_SECONDS)
         finally:
             if self._control is not None:
@@ -376,6 +381,21 @@ class WorkerPool:
             gangs = list(self._gangs.values())
         for gang in gangs:
             gang.cancel(_CANCEL_SECONDS)
+
+    def _has_left(self, gang: Gang, coordinator: Coordinator) -> bool:
+        """Wait for a gang's job to end by itself, as long as its workers still come and go.
+
+        Spark warns of each task that it kills, and takes longer for it than a task that is starting needs to
+        be sent away by the coordinator.
+        """
+        deadline, before = time.monotonic() + _LAST_LEAVE_SECONDS, None
+        while not gang.wait(_LEAVE_SECONDS):
+            there = gang.running(), coordinator.greeted(gang.number, gang.generation)
+            starting = there[0] > 0 and there[1] < gang.tasks
+            if self._hurries or time.monotonic() >= deadline or not (starting or there != before):
+                return False
+            before = there
+        return True
 
     def _endpoint_for(self, gang: int) -> Endpoint:
         """Where a gang's workers find the coordinator. Tests put a line of their own in between."""
@@ -391,7 +411,7 @@ class WorkerPool:
                 return
             if ending.wanted:
                 # Spark has only asked the tasks to stop: it is the coordinator that sends the workers away.
-                self._cancelled = True
+                self._cancelled = self._hurries = True
                 coordinator.expel_all(
                     PoolCancelledError(
                         f"the workers are gone: {ending.reason}. Finished trials are kept; fmin with"
@@ -407,7 +427,10 @@ class WorkerPool:
 
         def room() -> int | None:
             # At first the slots have just been counted; when a gang is launched again, some may have gone.
-            return size if generation == 1 else self._room(number)
+            found = size if generation == 1 else self._room(number)
+            if self._before_launch is not None:
+                self._before_launch()
+            return found
 
         def progressed() -> None:
             if self._coordinator is not None:
@@ -447,6 +470,7 @@ class WorkerPool:
         return None if room is None else room - taken
 
     def _explain(self, reason: str, joined: bool) -> PoolError:
+        self._hurries = True  # its workers have been waited for long enough
         if joined:
             return PoolLostError(f"the pool has lost its workers: {reason}. Finished trials are kept.")
         with self._lock:
@@ -455,45 +479,6 @@ class WorkerPool:
         return PoolStartError(
             unstarted.explain(reason, self.parallelism, address, gangs, self.session, self._profile)
         )
-
-
-def check_start_timeout(seconds: object) -> float | None:
-    """How long the start of workers may stand still; None for the policy's.
-
-    Raises:
-        ArgumentTypeError: if it is neither None nor a number.
-        ArgumentValueError: if it is not positive, or infinite.
-    """
-    if seconds is None:
-        return None
-    given = check_seconds("start_timeout", seconds)
-    if not math.isfinite(given):
-        refuse_value("start_timeout", seconds, SECONDS)
-    return given
-
-
-def _patient_start(policy: Policy, start_timeout: float | None) -> Policy:
-    """The policy, with the patience that was asked for."""
-    given = check_start_timeout(start_timeout)
-    return policy if given is None else dataclasses.replace(policy, start=given)
-
-
-def _patience(policy: Policy, heartbeat: float, grace: float | None) -> Policy:
-    """The policy, with the grace that was asked for."""
-    heartbeat = check_seconds("heartbeat", heartbeat, _HEARTBEAT)
-    if not math.isfinite(heartbeat):
-        refuse_value("heartbeat", heartbeat, _HEARTBEAT)
-    if grace is None:
-        grace, silence = policy.grace, max(policy.silence, 3 * heartbeat)
-    else:
-        grace = check_number("grace", grace, "None or a number of seconds")
-        silence = max(grace / 3, 3 * heartbeat)
-    if not (grace >= 3 * heartbeat and math.isfinite(grace)):
-        raise RefusedError(
-            f"grace must be at least three heartbeats of {heartbeat:g} s, got {grace:g} s: otherwise workers"
-            " would be lost that are merely slow"
-        )
-    return dataclasses.replace(policy, grace=grace, silence=silence)
 
 
 def gang_sizes(workers: int, gang_size: int | None) -> list[int]:

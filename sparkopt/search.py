@@ -35,6 +35,7 @@ from sparkopt.pool import WorkerPool
 from sparkopt.quarantine import Patience
 from sparkopt.savefile import SaveFile
 from sparkopt.space import Space, wants_ctrl
+from sparkopt.spark.console import ConsoleProgress
 from sparkopt.spark.preflight import check_settings, pickle_objective
 from sparkopt.study import Budget, ProgressFactory, Study
 from sparkopt.suggest import accelerated
@@ -195,7 +196,11 @@ class Search:
         try:
             with self._tracked(study, rstate):
                 launched = time.monotonic()
-                with self._pool(ahead) as pool, trials.running_on(pool):
+                with (
+                    self._console() as console,
+                    self._pool(ahead, console) as pool,
+                    trials.running_on(pool),
+                ):
                     channel = pool.open_study(
                         self._objective.data, trials.max_attempts, trials.trial_timeout, self._journal
                     )
@@ -244,10 +249,17 @@ class Search:
             return nullcontext()
         return tracked(self._trials, study, self._domain, self._options, rstate)
 
-    def _pool(self, ahead: int) -> AbstractContextManager[WorkerPool]:
+    def _console(self) -> AbstractContextManager[ConsoleProgress | None]:
+        """Spark's progress bar, if this search shows one of its own."""
+        shown = self._options.verbose and self._options.show_progressbar
+        return ConsoleProgress(self._session) if shown else nullcontext()
+
+    def _pool(self, ahead: int, console: ConsoleProgress | None) -> AbstractContextManager[WorkerPool]:
         """The pool that the trials were given, or one for this search alone."""
         trials = self._trials
         if trials.pool is not None:
+            if console is not None:
+                console.hide()
             return nullcontext(trials.pool)
         pool = WorkerPool(
             min(trials.parallelism, ahead),
@@ -256,7 +268,8 @@ class Search:
             start_timeout=trials.start_timeout,
             control=trials.control,
         )
-        self._own_pool = pool.for_one_study(self._objective.broadcasts)
+        before_launch = None if console is None else console.hide
+        self._own_pool = pool.for_one_study(self._objective.broadcasts, before_launch)
         return self._own_pool
 
     def _end(self, study: Study) -> None:

@@ -21,8 +21,9 @@ from sparkopt.errors import PoolClosedError, RefusedError, SparkoptError, Sparko
 from sparkopt.failures import no_loss
 from sparkopt.file_arguments import file_path
 from sparkopt.fmin_options import Options, check_loss_threshold, check_timeout
+from sparkopt.patience import check_start_timeout
 from sparkopt.points import Point
-from sparkopt.pool import WorkerPool, check_start_timeout
+from sparkopt.pool import WorkerPool
 from sparkopt.search import Search
 from sparkopt.spark.parallelism import LIMIT, check_parallelism, decide_parallelism
 from sparkopt.spark.session import (

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -105,6 +106,7 @@ class Coordinator:
         self._clock = FairClock(self._loop, heartbeat)
         self._thread = Thread(target=self._run, name="sparkopt-coordinator", daemon=True)
         self._streams: dict[str, WorkerStream] = {}
+        self._greeted: defaultdict[tuple[int, int], set[str]] = defaultdict(set)
         self._untaken = UntakenReports()
         self._timer: asyncio.TimerHandle | None = None
         self._listening = asyncio.Lock()
@@ -152,6 +154,10 @@ class Coordinator:
         except RuntimeError:  # the loop is closed: asyncio has no exception of its own for it
             return False
         return True
+
+    def greeted(self, gang: int, generation: int) -> int:
+        """How many workers of a gang have said hello since it was launched this time."""
+        return len(self._greeted[gang, generation])
 
     def tell(self, event: events.Event) -> None:
         """Tell the machine of something that happened."""
@@ -430,6 +436,8 @@ class Coordinator:
             before.end()
             stream.acknowledged = before.acknowledged
         self._streams[stream.worker] = stream
+        if joined.gang in self.machine.gangs and not stream.hello.formerly:
+            self._greeted[joined.gang, joined.generation].add(stream.worker)
         if self._closing:
             stream.expel("the pool is closing")
             return

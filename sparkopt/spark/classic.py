@@ -103,13 +103,17 @@ def cancel(session: SparkSession, tag: str) -> None:
 
 def tasks_of(session: SparkSession, tag: str) -> tuple[int, int]:
     """How many tasks of the jobs with a tag run, and how many Spark has started, ended ones among them."""
-    java: Any = session.sparkContext._jsc
-    tracker = session.sparkContext.statusTracker()
-    jobs = [tracker.getJobInfo(job) for job in java.sc().statusTracker().getJobIdsForTag(tag)]
-    stages = [tracker.getStageInfo(stage) for job in jobs if job is not None for stage in job.stageIds]
-    running = sum(stage.numActiveTasks for stage in stages if stage is not None)
-    ended = sum(stage.numCompletedTasks + stage.numFailedTasks for stage in stages if stage is not None)
-    return running, running + ended
+    java: Any = session.sparkContext._jsc.sc()
+    tracker, store = session.sparkContext.statusTracker(), java.statusStore()
+    jobs = [tracker.getJobInfo(job) for job in java.statusTracker().getJobIdsForTag(tag)]
+    running = started = 0
+    for stage in [stage for job in jobs if job is not None for stage in job.stageIds]:
+        # Task by task: what the stage says of them may be ten seconds old.
+        attempt = store.lastStageAttempt(stage).attemptId()
+        tasks = store.taskList(stage, attempt, int(store.taskCount(stage, attempt)))
+        states = [tasks.apply(index).status() for index in range(tasks.size())]
+        running, started = running + states.count("RUNNING"), started + len(states)
+    return running, started
 
 
 def other_jobs(session: SparkSession, tags: Collection[str]) -> list[tuple[str, int]]:

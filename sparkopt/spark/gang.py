@@ -40,6 +40,8 @@ class Gang:
     """One launch of one barrier job.
 
     Attributes:
+        number: the gang's.
+        generation: how many times it has been launched with this.
         tag: of its job.
         tasks: how many of its tasks Spark was seen to run, at most.
 
@@ -71,6 +73,8 @@ class Gang:
         on_progress: Callable[[], None],
         on_end: Callable[[Ending], None],
     ) -> None:
+        self.number = spec.gang
+        self.generation = spec.generation
         self._session = session
         self._spec = spec
         self._size = size
@@ -92,6 +96,15 @@ class Gang:
     def slots(self) -> int:
         """How many slots its workers take, or are about to."""
         return self._size if self._thread.is_alive() else 0
+
+    def running(self) -> int:
+        """How many of its tasks run just now; at most, where Spark does not tell."""
+        told = tasks_of(self._session, self.tag)
+        if told is None:
+            return self.tasks
+        running, started = told
+        self.tasks = max(self.tasks, started)
+        return running
 
     @property
     def has_ended(self) -> bool:

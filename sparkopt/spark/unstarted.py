@@ -33,11 +33,7 @@ def explain(
     said = f"the workers did not come up: {reason}."
     if all(gang.has_ended for gang in gangs):
         return f"{said} {_LOGS}"  # their jobs have ended, and the reason is how
-    told = [spark.tasks_of(session, gang.tag) for gang in gangs]
-    if None in told:
-        running = sum(gang.tasks for gang in gangs)
-    else:
-        running = sum(each[0] for each in told if each is not None)
+    running = sum(gang.running() for gang in gangs)
     if running:
         return f"{said} {_of_own_tasks(running, workers, address, session)}"
     return f"{said} {workers} slots are needed at once. {_of_slots(workers, gangs, session, profile)}"
