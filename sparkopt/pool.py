@@ -58,7 +58,7 @@ _LOOK_SECONDS: Final = 15.0
 _LEAVE_SECONDS: Final = 5.0
 """How long a barrier job may stand still on its way to its end, once its workers were expelled."""
 
-_LAST_LEAVE_SECONDS: Final = 30.0
+_LAST_LEAVE_SECONDS: Final = 60.0
 """How long it may take to end by itself."""
 
 _CANCEL_SECONDS: Final = 30.0
@@ -391,7 +391,8 @@ class WorkerPool:
         deadline, before = time.monotonic() + _LAST_LEAVE_SECONDS, None
         while not gang.wait(_LEAVE_SECONDS):
             there = gang.running(), coordinator.greeted(gang.number, gang.generation)
-            starting = there[0] > 0 and there[1] < gang.tasks
+            # One that has not reached Spark yet cannot be cancelled either.
+            starting = there[0] is None or (there[0] > 0 and there[1] < gang.tasks)
             if self._hurries or time.monotonic() >= deadline or not (starting or there != before):
                 return False
             before = there

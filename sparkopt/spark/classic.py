@@ -101,16 +101,22 @@ def cancel(session: SparkSession, tag: str) -> None:
     session.sparkContext.cancelJobsWithTag(tag)
 
 
-def tasks_of(session: SparkSession, tag: str) -> tuple[int, int]:
-    """How many tasks of the jobs with a tag run, and how many Spark has started, ended ones among them."""
+def tasks_of(session: SparkSession, tag: str) -> tuple[int, int] | None:
+    """How many tasks of the jobs with a tag run, and how many Spark has started, ended ones among them.
+
+    None if there is no such job yet.
+    """
     java: Any = session.sparkContext._jsc.sc()
     tracker, store = session.sparkContext.statusTracker(), java.statusStore()
     jobs = [tracker.getJobInfo(job) for job in java.statusTracker().getJobIdsForTag(tag)]
+    if not jobs:
+        return None
     running = started = 0
     for stage in [stage for job in jobs if job is not None for stage in job.stageIds]:
         # Task by task: what the stage says of them may be ten seconds old.
         attempt = store.lastStageAttempt(stage).attemptId()
-        tasks = store.taskList(stage, attempt, int(store.taskCount(stage, attempt)))
+        count = int(store.taskCount(stage, attempt))
+        tasks = store.taskList(stage, attempt, max(1, count))
         states = [tasks.apply(index).status() for index in range(tasks.size())]
         running, started = running + states.count("RUNNING"), started + len(states)
     return running, started

@@ -6,8 +6,6 @@ import contextlib
 from types import TracebackType
 from typing import Any, Final
 
-from py4j.protocol import Py4JError
-
 from sparkopt.spark.session import Session, is_connect
 
 _NEVER: Final = 2**62
@@ -32,7 +30,7 @@ class ConsoleProgress:
         self._last_end: Any = None
         if is_connect(session):
             return
-        with contextlib.suppress(Py4JError, OSError):
+        with contextlib.suppress(Exception):
             found: Any = session.sparkContext._jsc.sc().progressBar()
             if found.isDefined():
                 bar = found.get()
@@ -50,12 +48,12 @@ class ConsoleProgress:
         traceback: TracebackType | None,
     ) -> None:
         if self._bar is not None:
-            with contextlib.suppress(Py4JError, OSError):
+            with contextlib.suppress(Exception):
                 self._bar.finishAll()  # as if a job had ended now
 
     def hide(self) -> None:
         """Draw nothing from now on. To be called again when a job has ended: Spark notes that end."""
         if self._bar is not None:
-            with contextlib.suppress(Py4JError, OSError):
+            with contextlib.suppress(Exception):
                 self._bar.finishAll()  # clears the line
                 self._last_end.setLong(self._bar, _NEVER)

@@ -97,11 +97,13 @@ class Gang:
         """How many slots its workers take, or are about to."""
         return self._size if self._thread.is_alive() else 0
 
-    def running(self) -> int:
-        """How many of its tasks run just now; at most, where Spark does not tell."""
+    def running(self) -> int | None:
+        """How many of its tasks run just now, at most; None if its job has not reached Spark yet."""
+        if is_connect(self._session):
+            return self.tasks
         told = tasks_of(self._session, self.tag)
         if told is None:
-            return self.tasks
+            return None
         running, started = told
         self.tasks = max(self.tasks, started)
         return running

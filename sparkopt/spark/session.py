@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any, Final, TypeAlias
 from uuid import uuid4
 
-from py4j.protocol import Py4JError
 from pyspark import TaskContext, inheritable_thread_target
 from pyspark.errors import PySparkRuntimeError
 from pyspark.resource import ResourceProfile
@@ -297,12 +296,15 @@ def counting_tasks(session: Session, hear: Callable[[int], None]) -> AbstractCon
 
 
 def tasks_of(session: Session, tag: str) -> tuple[int, int] | None:
-    """How many tasks of the jobs with a tag run, and how many Spark has started; None if nothing tells."""
+    """How many tasks of the jobs with a tag run, and how many Spark has started.
+
+    None if nothing tells, or there is no such job yet.
+    """
     if is_connect(session):
         return None
     try:
         return classic.tasks_of(session, tag)
-    except (Py4JError, OSError):  # the session is being stopped
+    except Exception:  # noqa: BLE001 - the session is being stopped, or its store has just dropped the job
         return None
 
 
@@ -315,7 +317,7 @@ def other_jobs(session: Session, tags: Collection[str]) -> list[tuple[str, int]]
         return None
     try:
         return classic.other_jobs(session, tags)
-    except (Py4JError, OSError):
+    except Exception:  # noqa: BLE001 - as above
         return None
 
 

@@ -33,7 +33,7 @@ def explain(
     said = f"the workers did not come up: {reason}."
     if all(gang.has_ended for gang in gangs):
         return f"{said} {_LOGS}"  # their jobs have ended, and the reason is how
-    running = sum(gang.running() for gang in gangs)
+    running = sum(gang.running() or 0 for gang in gangs)
     if running:
         return f"{said} {_of_own_tasks(running, workers, address, session)}"
     return f"{said} {workers} slots are needed at once. {_of_slots(workers, gangs, session, profile)}"
