@@ -1,4 +1,4 @@
-"""What the commands that call a control service share: how it is found, what it is told, how they end."""
+"""Shared parts of the commands that call a control service: options, the client, and errors as exit codes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sparkopt.client import ControlClient
 from sparkopt.errors import ControlError, NotAuthorizedError, RefusedError, UnreachableError
 
 _TOO_MANY_FAILURES: Final = "TOO_MANY_FAILURES"
-"""What the service says of a wrong token after the first few."""
+"""The reason that the service gives for a wrong token after the first few."""
 
 study_option = click.option("--study", metavar="NAME", help="Which study.  [default: the only one]")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, one object a line.")

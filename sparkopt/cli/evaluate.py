@@ -174,7 +174,7 @@ class _Printer:
 
     @property
     def all_ok(self) -> bool:
-        """Whether each point that was sent is ok."""
+        """True if each point that was sent is ok."""
         return not self._waiting and set(self._states) <= {TrialState.OK}
 
     def expect(self, line: int) -> None:

@@ -1,4 +1,4 @@
-"""How the commands end: exit codes, and the group of commands that gives every end its code."""
+"""Exit codes of the commands, and the group of commands that gives every end its code."""
 
 from __future__ import annotations
 

@@ -15,15 +15,15 @@ from sparkopt.wire.listing import Listed, listed
 from sparkopt.wire.token_files import read_token
 
 ADDRESS: Final = "127.0.0.1:7727"
-"""Where a `sparkopt serve` listens by default."""
+"""The address of a `sparkopt serve` by default."""
 
 TOKEN_FILE: Final = Path("sparkopt.token")
-"""Where its token is by default, in the directory that it was started in."""
+"""The file of its token by default, in the directory that it was started in."""
 
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """Where a service is, and what it takes to call it.
+    """The place of a service, and the files that it takes to call it.
 
     Attributes:
         address: ``host:port``.
@@ -36,7 +36,7 @@ class Service:
     ca_cert: Path | None
 
     def token(self) -> str:
-        """What calls must carry.
+        """The token that calls must carry.
 
         Raises:
             RefusedError: if the file will not do.

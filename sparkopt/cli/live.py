@@ -63,7 +63,7 @@ def _ask_again_and_again(screen: Screen, client: ControlClient, over: threading.
 
 
 class Screen:
-    """What is shown.
+    """The contents of the live table.
 
     Attributes:
         trouble: why the table is not what it should be; empty if all is well.
@@ -115,7 +115,7 @@ class Screen:
             return Group(*parts, table, *(Text(text, no_wrap=True, style="dim") for text in self._events))
 
     def _for(self, worker: WorkerInfo) -> str:
-        """How long a worker has run what it runs."""
+        """The time for which a worker has run its trial."""
         since = None if worker.tid is None else self._since.get((worker.study, worker.tid))
         if since is None:
             return ""

@@ -1,4 +1,4 @@
-"""What the commands print: JSON, tables, numbers and text from elsewhere."""
+"""Output of the commands: JSON, tables, numbers and text from elsewhere."""
 
 from __future__ import annotations
 
@@ -51,13 +51,13 @@ def _for_json(value: Any) -> str:
 
 
 def is_terminal() -> bool:
-    """Whether what is printed goes to a terminal."""
+    """True if output goes to a terminal."""
     out: TextIO | None = sys.stdout  # None if the shell has closed it
     return out is not None and out.isatty()
 
 
 def console() -> Console:
-    """Where tables go: as wide as the terminal, or wide enough. Text in them is text and no markup."""
+    """A console for tables: as wide as the terminal, or wide enough. Text in them is text and no markup."""
     return _Console(width=None if is_terminal() else _WIDTH, markup=False, highlight=False)
 
 

@@ -21,7 +21,7 @@ _COLUMNS: Final = (
     *("tid", "study", "state", "loss", "seconds", "attempt", "worker", "host"),
     *("submitted", "started", "settled", "reason", "request_id"),
 )
-"""Of CSV, before the labels. They are attributes of a trial."""
+"""The columns of CSV before the labels. They are attributes of a trial."""
 
 _SORTED_BY: Final = _COLUMNS[:-2]
 

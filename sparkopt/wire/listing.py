@@ -41,7 +41,7 @@ _LOCK: Final = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
 
 _MOST_BYTES: Final = 65_536
 _NAMES: Final = 100
-"""How many pools may have one address: in containers with one home, for example."""
+"""The number of pools that may have one address: in containers with one home, for example."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ class Listed:
 
     @property
     def is_reachable(self) -> bool:
-        """Whether this machine may reach it: it is on this one, or listens for others too."""
+        """True if this machine may reach it: it is on this one, or listens for others too."""
         listens_at, _ = addresses.split(self.address)
         return self.host == socket.gethostname() or not addresses.is_loopback(listens_at)
 
@@ -153,7 +153,7 @@ def listed() -> list[Listed]:
 
 
 def _directories() -> Iterator[Path]:
-    """Where the list may be, best first."""
+    """The directories where the list may be, best first."""
     with contextlib.suppress(RuntimeError, OSError):
         home = Path.home()
         # Another user's home, as sudo may leave it, is no place for what is ours.
@@ -304,7 +304,7 @@ def _read(directory: int, path: Path, name: str, file: int) -> Listed | None:
 
 
 def _is_ours(directory: int, name: str) -> bool:
-    """Whether a file is there, and nobody else can have put it there or read it."""
+    """True if a file is there, and nobody else can have put it there or read it."""
     try:
         status = os.stat(name, dir_fd=directory, follow_symlinks=False)
     except OSError:

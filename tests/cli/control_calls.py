@@ -27,7 +27,7 @@ class Shell:
         return [name, *where, *map(str, more)]
 
     def run(self, name: str, *more: str, stdin: str | None = None, code: int = 0) -> str:
-        """What a command says, if it ends with this code."""
+        """The output of a command, if it ends with this code."""
         result = CliRunner().invoke(main, self.command(name, *more), input=stdin)
         assert result.exit_code == code, result.output
         return result.output

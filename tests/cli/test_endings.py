@@ -1,4 +1,4 @@
-"""How commands end, and what they print where it is awkward: exit codes, no tracebacks, any terminal."""
+"""Ends of commands, and output where it is awkward: exit codes, no tracebacks, any terminal."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def at(shell, listening):
 
 
 def after(shell, name):
-    """What a command that watches needs to say something at once."""
+    """Options that a command that watches needs to say something at once."""
     return ["--after", "0"] if name == "watch" else []
 
 

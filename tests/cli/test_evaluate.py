@@ -21,7 +21,7 @@ def lines_of(points):
 
 
 def outcomes(shell, *more, points, code=0):
-    """What comes of points on standard input, and the summary."""
+    """The outcomes of points on standard input, and the summary."""
     *printed, summary = shell.run("evaluate", "-", *more, stdin=lines_of(points), code=code).splitlines()
     return [json.loads(line) for line in printed], summary
 

@@ -32,7 +32,7 @@ cloudpickle.register_pickle_by_value(driven)
 
 @pytest.fixture(autouse=True)
 def directory(tmp_path, monkeypatch):
-    """Where open pools are listed: nobody else's are."""
+    """The directory where open pools are listed: nobody else's are."""
     (tmp_path / "home").mkdir()
     (tmp_path / "temporary").mkdir()
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
@@ -44,7 +44,7 @@ def directory(tmp_path, monkeypatch):
 
 
 def run(*command, code=0):
-    """What a command says, if it ends with this code."""
+    """The output of a command, if it ends with this code."""
     result = CliRunner().invoke(main, list(map(str, command)))
     assert result.exit_code == code, result.output
     return result.output
