@@ -13,7 +13,7 @@ from __future__ import annotations
 import secrets
 import time
 from bisect import bisect_right
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -112,6 +112,10 @@ class Book:
         busy = self._gone_busy + sum(worker.busy_by(now) for worker in self.workers.values())
         return max(0.0, 1.0 - busy / there) if there > 0 else 0.0
 
+    def outcomes(self) -> Counter[Outcome]:
+        """How many trials settled how, over all studies."""
+        return sum((study.outcomes for study in self.studies.values()), Counter[Outcome]())
+
     def trials_per_second(self) -> float:
         """Trials settled in the last ten seconds, per second; of a younger pool since it was opened."""
         now = time.monotonic()
@@ -179,12 +183,14 @@ class Book:
             if attempt.worker.lease == Lease(trial.key, attempt.number):
                 attempt.worker.free(now)
             attempt.worker.trials += 1
-        trial.outcome = settled.outcome
+        # To a search, a result that is none is a failure; to a client that evaluates it is an answer.
+        failed = study.is_search and settled.fault != ""
+        trial.outcome = Outcome.FAILED if failed else settled.outcome
         trial.settled = time.time()
         trial.seconds = settled.seconds
         trial.loss = settled.loss
-        trial.reason = _reason(settled)
-        study.outcomes[settled.outcome] += 1
+        trial.reason = settled.fault if failed else _reason(settled)
+        study.outcomes[trial.outcome] += 1
         if trial.loss is not None and (
             study.best is None or study.best.loss is None or trial.loss < study.best.loss
         ):

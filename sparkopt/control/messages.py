@@ -88,7 +88,7 @@ def status_of(book: Book, machine: Machine, version: str, last_event: int) -> co
         max_parallelism=book.max_parallelism,
         paused=machine.paused,
         workers=book.reachable_workers(),
-        trials=_counts(machine.submitted, machine.leased, machine.settled),
+        trials=_counts(machine.submitted, machine.leased, book.outcomes()),
         idle_share=book.idle_share(),
         trials_per_second=book.trials_per_second(),
         last_event=last_event,

@@ -142,6 +142,7 @@ class Settled:
         time: when, in seconds since the epoch.
         seconds: time spent in the objective.
         loss: the worker's word for what the loss is, if it is a number; the result is what counts.
+        fault: the worker's word for why the result is none, or says that the trial has failed, in a line.
         crowding: that the host of its worker is too small, if that has turned out.
     """
 
@@ -157,6 +158,7 @@ class Settled:
     time: float = 0.0
     seconds: float = 0.0
     loss: float | None = None
+    fault: str = ""
     crowding: Crowding | None = None
 
 

@@ -184,6 +184,7 @@ class Studies:
             time=time.time(),
             seconds=outcome.seconds,
             loss=outcome.loss if ok and outcome.HasField("loss") else None,
+            fault=outcome.fault if ok else "",
             crowding=arrived.crowding if arrived is not None else None,
         )
         if end is not None:

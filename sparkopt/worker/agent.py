@@ -363,6 +363,7 @@ class Agent:
                 seconds=seconds,
                 threads=answer.header["threads"],
                 loss=answer.header["loss"],
+                fault=answer.header["fault"],
             )
         failure = trial_pb2.Failure(
             type=answer.header["type"],

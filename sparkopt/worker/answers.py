@@ -58,7 +58,7 @@ def _is_report(value: Any) -> bool:
 _Fields: TypeAlias = "dict[str, Callable[[Any], bool]]"
 
 _FIELDS: Final[dict[Kind, _Fields]] = {
-    Kind.RESULT: {"seconds": _is_duration, "threads": _is_count, "loss": _is_loss},
+    Kind.RESULT: {"seconds": _is_duration, "threads": _is_count, "loss": _is_loss, "fault": _is_text},
     Kind.FAILURE: {"seconds": _is_duration, "type": _is_text, "message": _is_text, "traceback": _is_text},
     Kind.STARTED: {},
     Kind.REPORT: {"id": _is_id, "report": _is_report, "name": _is_text},

@@ -42,6 +42,8 @@ from sparkopt.worker.thread_pools import ThreadPools
 _OURS: Final = (__name__, "sparkopt.ctrl", "sparkopt.tracking.trial.objective", "sparkopt.worker.outside")
 """Modules whose frames come before the objective's own."""
 
+_NO_STATUS: Final = "the objective returned a dictionary without a status"
+
 Objective: TypeAlias = "Callable[[Any], Any] | ReportingObjective"
 
 
@@ -88,7 +90,7 @@ class Evaluator:
                 objective, result, seconds, threads = self._evaluate(frame)
             finally:
                 self._end_trial(exc_info()[1])
-            header = {"seconds": seconds, "threads": threads, "loss": _loss(result)}
+            header = {"seconds": seconds, "threads": threads, "loss": _loss(result), "fault": _fault(result)}
             if isinstance(objective, OutsideObjective):
                 answer = self._framed(Kind.RESULT, header, objective.told(result))
             else:
@@ -206,6 +208,16 @@ def _loss(result: Any) -> float | None:
     except Exception:
         return None
     return None if isnan(loss) else loss
+
+
+def _fault(result: Any) -> str:
+    """Why a result is none, or that it says of itself that the trial has failed; empty if it is one."""
+    if result is None:
+        return "the objective returned None"
+    if not isinstance(result, dict) or result.get("status") == "ok":
+        return ""
+    status = result.get("status")
+    return f"the objective returned the status {status[:100]!r}" if type(status) is str else _NO_STATUS
 
 
 def _type_name(error: BaseException) -> str:

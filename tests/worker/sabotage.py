@@ -51,7 +51,7 @@ def frame(kind, header, run=None, payload=b""):
 RUN = [1]
 """The number of the run of the moment: a request carries it, as an objective cannot know it."""
 
-GOOD = {"seconds": 0.1, "threads": 0, "loss": None}
+GOOD = {"seconds": 0.1, "threads": 0, "loss": None, "fault": ""}
 
 WRITTEN = {
     "nothing of ours": lambda: b"hello",
@@ -71,6 +71,7 @@ WRITTEN = {
     "seconds that are no number": lambda: frame(Kind.RESULT, {**GOOD, "seconds": float("nan")}),
     "negative threads": lambda: frame(Kind.RESULT, {**GOOD, "threads": -1}),
     "a loss in words": lambda: frame(Kind.RESULT, {**GOOD, "loss": "low"}),
+    "a fault that is no text": lambda: frame(Kind.RESULT, {**GOOD, "fault": None}),
     "a file of somebody else": lambda: frame(Kind.RESULT, {**GOOD, "file": "/etc/hostname"}),
     "a file out of the directory": lambda: frame(Kind.RESULT, {**GOOD, "file": "../../etc/hostname"}),
     "a failure that is no text": lambda: frame(

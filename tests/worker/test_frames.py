@@ -129,6 +129,7 @@ def test_no_header_does_anything_else_than_pass_or_be_refused(kind, value, data)
         "seconds",
         "threads",
         "loss",
+        "fault",
         "type",
         "message",
         "traceback",

@@ -215,6 +215,7 @@ class TrialCounts(google.protobuf.message.Message):
     leased: builtins.int
     ok: builtins.int
     failed: builtins.int
+    """Of a search also those whose objective returned no result, or a status other than "ok"."""
     cancelled: builtins.int
     lost: builtins.int
     def __init__(

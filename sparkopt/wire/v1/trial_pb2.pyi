@@ -195,6 +195,7 @@ class Outcome(google.protobuf.message.Message):
     SECONDS_FIELD_NUMBER: builtins.int
     THREADS_FIELD_NUMBER: builtins.int
     LOSS_FIELD_NUMBER: builtins.int
+    FAULT_FIELD_NUMBER: builtins.int
     kind: global___OutcomeKind.ValueType
     seconds: builtins.float
     """Time spent in the objective, in seconds."""
@@ -204,6 +205,10 @@ class Outcome(google.protobuf.message.Message):
     """
     loss: builtins.float
     """The result's loss, if kind is OK and it is a number: for who watches. What counts is in the result."""
+    fault: builtins.str
+    """Why the result is none, or that it says of itself that the trial has failed, if kind is OK: a line for who
+    watches. What counts is in the result.
+    """
     @property
     def attempt(self) -> global___Attempt: ...
     @property
@@ -224,9 +229,10 @@ class Outcome(google.protobuf.message.Message):
         seconds: builtins.float = ...,
         threads: builtins.int = ...,
         loss: builtins.float | None = ...,
+        fault: builtins.str = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["_loss", b"_loss", "attempt", b"attempt", "failure", b"failure", "loss", b"loss", "result", b"result"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["_loss", b"_loss", "attempt", b"attempt", "failure", b"failure", "kind", b"kind", "loss", b"loss", "result", b"result", "seconds", b"seconds", "threads", b"threads"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["_loss", b"_loss", "attempt", b"attempt", "failure", b"failure", "fault", b"fault", "kind", b"kind", "loss", b"loss", "result", b"result", "seconds", b"seconds", "threads", b"threads"]) -> None: ...
     def WhichOneof(self, oneof_group: typing.Literal["_loss", b"_loss"]) -> typing.Literal["loss"] | None: ...
 
 global___Outcome = Outcome

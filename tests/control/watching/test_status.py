@@ -68,6 +68,18 @@ def test_a_trials_way(rig):
     assert 0 <= status.idle_share <= 1
 
 
+def test_a_result_that_says_that_its_trial_has_failed_is_a_failure_of_a_search(rig):
+    peer = rig.joined_peer()
+    study = rig.study(meetings.double)
+    submit(study, {})
+    fault = "the objective returned the status 'fail'"
+    peer.outcome(attempt_of(peer), 1, kind=trial_pb2.OUTCOME_KIND_OK, fault=fault)
+    (failed,) = rig.call("ListTrials").trials
+    assert (failed.state, failed.reason) == (pb.TRIAL_STATE_FAILED, fault)
+    status = rig.call("GetStatus")
+    assert status.trials == status.studies[0].trials == pb.TrialCounts(submitted=1, failed=1)
+
+
 def test_the_best_is_the_smallest_loss_there_is(rig):
     peer = rig.joined_peer()
     study = rig.study(meetings.double)

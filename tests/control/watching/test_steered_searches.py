@@ -70,6 +70,28 @@ def new_trials(spark):
     return new
 
 
+def test_its_counts_are_those_of_the_trials(new_trials):
+    results = [1.0, {"status": "fail"}, None, {"status": "ok", "loss": 2.0}, {"loss": 3.0}]
+    counts = []
+
+    def look(trials):
+        client = Client(trials.control_address, trials.control_token)
+        counts.append(client.call("GetStatus").trials)
+        client.close()
+        return False, []
+
+    trials = new_trials()
+
+    def objective(point):
+        return results[int(point["case"])]
+
+    fmin(objective, SPACE, in_order, 6, trials=trials, early_stop_fn=look, verbose=False)
+    assert (trials.count_successful_trials(), trials.count_failed_trials()) == (2, 4)
+    # When the second success is heard of, those after it may have settled.
+    assert counts[-1].ok == 2
+    assert counts[-1].failed >= 2
+
+
 @pytest.fixture
 def search(threads, post, new_trials):
     """Begins a search, and gives it, a client of it and the visit of its first trial."""
