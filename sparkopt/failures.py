@@ -177,4 +177,5 @@ def _ending_of(document: dict[str, Any]) -> str:
         return "unfinished"
     if result.get("status") != base.STATUS_OK:
         return "status"
-    return "nan" if math.isnan(result["loss"]) else "ok"
+    loss = result.get("loss")  # documents that were made elsewhere may have none
+    return "nan" if loss is None or math.isnan(loss) else "ok"

@@ -42,6 +42,8 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
     def _source(self, code: CodeType) -> str:
         """The lines of some code, unless they are on their way, or there is none, or too much."""
         name, first = code.co_filename, code.co_firstlineno
+        if first < 1:
+            return ""  # made by hand
         last = max(_lines(code), default=first)
         if name not in self._sent:
             linecache.checkcache(name)
