@@ -1,0 +1,44 @@
+"""Nothing is left of a driver that is killed, though an objective has stopped what would clean up."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+import stopping
+from leftovers import processes_of
+from study_tools import DEADLINE_SECONDS, hear, make_fifos
+
+from sparkopt.spark.java import ensure_java
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("number", [1, 2, 3], ids=["nursery", "process A", "Spark's Python worker"])
+def test_nothing_is_left_of_a_driver_that_is_killed(tmp_path, number):
+    ensure_java()
+    make_fifos(tmp_path, "there")
+    mark = f"{os.getpid()}-{number}"
+    places = [str(Path(stopping.__file__).parent), str(Path(stopping.__file__).parents[1])]
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(filter(None, [*places, os.environ.get("PYTHONPATH", "")])),
+        "MARK_OF_THE_TEST": mark,
+        "TMPDIR": str(tmp_path),
+        "PYSPARK_PYTHON": sys.executable,
+        "SPARK_LOCAL_IP": "127.0.0.1",
+    }
+    command = [sys.executable, stopping.__file__, str(number)]
+    with subprocess.Popen(command, env=environment, cwd=tmp_path) as driver:
+        try:
+            came = hear(tmp_path / "there", 2 * DEADLINE_SECONDS)
+        finally:
+            driver.kill()
+    assert came
+    _, alive = psutil.wait_procs(processes_of(mark), timeout=DEADLINE_SECONDS)
+    for process in alive:
+        process.kill()
+    assert alive == []
