@@ -27,6 +27,9 @@ _PARAMETERS: Final = {
 }
 """The distributions of hyperopt that have bounds or steps, and what they take, in their order."""
 
+_EXACT: Final = 2**53
+"""Whole numbers up to here are floats as well: algorithms make arrays of them."""
+
 _SLACK: Final = 1e-9
 """By how much, of its size, a bound may be passed: for the rounding of logarithms."""
 
@@ -98,8 +101,9 @@ class Range:
             raise RefusedError(
                 f"is no point of the space: it has {value!r:.100} for {self.label!r}, which must be positive"
             )
-        number: int | float = value
-        return number
+        if type(value) is int and abs(value) <= _EXACT:
+            return value
+        return value if isinstance(value, float) else float(value)
 
     def oddity(self, value: float) -> str:
         """What is unusual about a number; empty if nothing is."""

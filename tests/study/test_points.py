@@ -173,6 +173,23 @@ def test_numbers_of_every_kind_are_taken_as_algorithms_need_them(new_trials):
     assert len(trials) == 26
 
 
+def test_tpe_goes_on_from_numbers_that_only_python_holds(new_trials):
+    trials = new_trials(parallelism=1)
+    points = [{"x": 2**100}, {"x": np.longdouble(3)}, {"x": np.float16(0.5)}, {"x": np.uint8(7)}, {"x": 5}]
+    fmin(
+        lambda x: x,
+        hp.lognormal("x", 0, 1),
+        tpe.suggest,
+        20,
+        trials=trials,
+        points_to_evaluate=points,
+        verbose=False,
+    )
+    assert trials.losses()[:5] == [2.0**100, 3, 0.5, 7, 5]
+    assert {type(value) for value in trials.vals["x"][:5]} == {int, float}
+    assert len(trials) == 25
+
+
 def test_what_the_space_never_proposes_is_warned_of_and_evaluated(new_trials):
     trials = new_trials(parallelism=1)
     points = [{"n": 1, "kind": 0, "x": 5.0}, {"n": 1, "kind": 0, "x": 1.0}, {"n": 1, "kind": 0, "x": -2}]
