@@ -30,26 +30,16 @@ def domain_of(fn: Callable[..., Any], space: Any, pass_expr_memo_ctrl: bool | No
         RefusedError: if the space is none, has nothing to choose, or has a distribution that cannot be drawn
             from.
     """
-    if space is None or isinstance(space, (str, bytes)):
-        refuse_type("space", space, _EXPECTED)
+    check_space(space)
     try:
-        if not parameters_of(pyll.as_apply(space)):
-            raise ArgumentValueError(
-                f"space has no hyperparameter, so that there is nothing to search for: it must be"
-                f" {_EXPECTED}, got {shown(space)}"
-            )
         domain = base.Domain(fn, space, pass_expr_memo_ctrl=pass_expr_memo_ctrl)
-    except ArgumentValueError:
-        raise
     except DuplicateLabel as error:
         raise _DuplicateLabelError(
             f"space has two hyperparameters with the label {str(error)!r}: give each expression a label of"
             " its own, or use the same object twice where both are to have one value"
         ) from None
     except Exception as error:
-        raise ArgumentValueError(
-            f"space cannot be read ({type(error).__name__}: {error}): it must be {_EXPECTED}"
-        ) from error
+        raise _unreadable(error) from error
     for node in pyll.dfs(domain.expr):
         if node.name == "switch" and len(node.pos_args) == 1:
             raise ArgumentValueError(
@@ -60,14 +50,39 @@ def domain_of(fn: Callable[..., Any], space: Any, pass_expr_memo_ctrl: bool | No
     return domain
 
 
+def check_space(space: Any) -> None:
+    """Refuse what has no hyperparameter.
+
+    Raises:
+        RefusedError: saying what a space is.
+    """
+    if space is None or isinstance(space, (str, bytes)):
+        refuse_type("space", space, _EXPECTED)
+    try:
+        found = parameters_of(pyll.as_apply(space))
+    except Exception as error:
+        raise _unreadable(error) from error
+    if not found:
+        raise ArgumentValueError(
+            "space has no hyperparameter, so that there is nothing to search for: it must be"
+            f" {_EXPECTED}, got {shown(space)}"
+        )
+
+
+def _unreadable(error: Exception) -> ArgumentValueError:
+    return ArgumentValueError(
+        f"space cannot be read ({type(error).__name__}: {error}): it must be {_EXPECTED}"
+    )
+
+
 def _check_distribution(label: str, distribution: pyll.Apply) -> None:
-    """Draw from a distribution once, where its parameters are all known."""
-    if not all(isinstance(node, pyll.Literal) for node in pyll.dfs(distribution) if node is not distribution):
+    """Draw from a distribution once, unless its parameters depend on other hyperparameters."""
+    if any(node.name == "hyperopt_param" for node in pyll.dfs(distribution)):
         return
     try:
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")
-            drawn = pyll.stochastic.sample(distribution, np.random.default_rng(0))
+            drawn = pyll.stochastic.sample(distribution, np.random.default_rng(0), print_node_on_error=False)
         finite = bool(np.all(np.isfinite(drawn)))
     except Exception as error:
         raise ArgumentValueError(

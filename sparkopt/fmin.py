@@ -14,7 +14,7 @@ from hyperopt import base
 
 from sparkopt import savefile
 from sparkopt.arguments import check_flag, check_objective, hinting
-from sparkopt.domain import domain_of
+from sparkopt.domain import check_space, domain_of
 from sparkopt.errors import UnsupportedArgumentError
 from sparkopt.file_arguments import writable_file
 from sparkopt.fmin_options import Options, check_annotated, check_trials, takes_expression
@@ -119,6 +119,7 @@ def fmin(
         check_annotated(fn)
     else:
         check_objective(fn, takes_expression(fn, options.pass_expr_memo_ctrl))
+        check_space(space)
         if not isinstance(trials, SparkTrials):
             domain_of(fn, space, options.pass_expr_memo_ctrl)  # before a session is made, or hyperopt begins
     if trials is None and file is not None and file.exists():
