@@ -157,12 +157,7 @@ def name_in(parameters):
 @pytest.mark.parametrize(("name", "value", "said"), OF_FMIN, ids=name_in(OF_FMIN))
 @pytest.mark.parametrize("way", [sparkopt.fmin, hyperopt.fmin], ids=["ours", "hyperopts"])
 def test_arguments_of_fmin(spark, new_trials, name, value, said, way):
-    if way is hyperopt.fmin and name in (
-        "allow_trials_fmin",
-        "points_to_evaluate",
-        "timeout",
-        "loss_threshold",
-    ):
+    if way is hyperopt.fmin and (name in HYPEROPTS or isinstance(value, np.ndarray)):
         pytest.skip("hyperopt has looked at it before we are asked")
     before, trials = jobs(spark), new_trials(parallelism=1)
     given = {"fn": lambda case: case, "space": CASE, "algo": in_order, "max_evals": 3, "verbose": False}
@@ -257,6 +252,9 @@ OF_TRIALS = [
     ("trial_timeout", NAN, "got nan"),
     ("trial_timeout", True, "got True"),
     ("trial_timeout", datetime.timedelta(minutes=1), "total_seconds()"),
+    ("start_timeout", "60", "start_timeout"),
+    ("start_timeout", NAN, "start_timeout"),
+    ("start_timeout", -1, "start_timeout"),
     ("max_attempts", None, "got None"),
     ("max_attempts", "3", "at least 1, got '3' (str)"),
     ("max_attempts", 1.5, "got 1.5"),
@@ -307,6 +305,8 @@ OF_POOLS = [
     ("heartbeat", 0, "got 0"),
     ("heartbeat", INF, "got inf"),
     ("heartbeat", "1", "got '1' (str)"),
+    ("start_timeout", "60", "start_timeout"),
+    ("start_timeout", True, "start_timeout"),
     ("grace", "30", "got '30' (str)"),
     ("grace", NAN, "got nan"),
     ("grace", INF, "grace must be"),
