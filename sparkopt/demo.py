@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any, Final
 from rich.console import Console
 from rich.table import Table
 
+from sparkopt.tracking.masking import mask
+
 if TYPE_CHECKING:
     from sparkopt.spark.session import Session
     from sparkopt.trials import SparkTrials
@@ -167,7 +169,7 @@ def _choose_store() -> None:
 
 
 def _say_where_it_is_logged(console: Console) -> None:
-    store = os.environ["MLFLOW_TRACKING_URI"]
+    store = mask(os.environ["MLFLOW_TRACKING_URI"])
     if store == STORE:
         command = shutil.which("mlflow") or str(Path(sys.executable).with_name("mlflow"))
         console.print(

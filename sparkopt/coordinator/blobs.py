@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sparkopt.errors import BlobNotFoundError, StorageError, UnknownWorkerError
+from sparkopt.wire import owner_only
 from sparkopt.wire.limits import UNCLAIMED_BLOBS, UNCLAIMED_BYTES, chunks, chunks_of_file
 from sparkopt.wire.v1 import trial_pb2, worker_pb2
 
@@ -86,7 +87,7 @@ class BlobStore:
         path = self._directory / name
         pushed = self._pushed[name] = _Pushed(worker, path)
         try:
-            with path.open("wb") as file:
+            with owner_only.create(path) as file:
                 async for chunk in incoming:
                     pushed.size += len(chunk.data)
                     self._check_room(worker)

@@ -6,6 +6,7 @@ from types import TracebackType
 from typing import Final
 
 from sparkopt.errors import TrackingWarning, warn
+from sparkopt.tracking.masking import mask
 
 _MOST_NAMED: Final = 3
 
@@ -14,9 +15,13 @@ class Attempts:
     """The border between a study and what is recorded of it: nothing that is raised here gets to the study.
 
     ``with attempts.at("trial 3"): ...`` does what it can of its block.
+
+    Args:
+        uri: of the store; nothing that is told quotes what is secret in it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, uri: str = "") -> None:
+        self._uri = uri
         self._count = 0
         self._named: list[str] = []
 
@@ -37,7 +42,7 @@ class Attempts:
         """
         self._count += 1
         if len(self._named) < _MOST_NAMED:
-            self._named.append(f"{what}: {' '.join(why.split())[:300]}")
+            self._named.append(f"{what}: {mask(' '.join(why.split()), self._uri)[:300]}")
 
     def tell(self) -> None:
         """Warn of what was left out, if anything was."""

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
 
+import mlflow
+
 from sparkopt.errors import TrackingError
+from sparkopt.tracking.masking import MASK, mask, shown_cause
 from sparkopt.tracking.records import Record, from_line, to_line
 from sparkopt.tracking.store import Store
+from sparkopt.wire import owner_only
 
 _FORMAT = "sparkopt tracking records 1"
 
@@ -27,11 +32,11 @@ class RecordFile:
 
     @classmethod
     def create(cls, path: Path, store: Store) -> RecordFile:
-        """Make a new file for records of this store."""
-        file = path.open("w", encoding="utf-8")
+        """Make a new file for records of this store, which its owner alone can read. It gets no password."""
+        file = io.TextIOWrapper(owner_only.create(path), encoding="utf-8")
         head = {
             "format": _FORMAT,
-            "uri": store.uri,
+            "uri": mask(store.uri),
             "experiment": store.experiment,
             "main": store.main,
             "runs": store.runs,
@@ -57,7 +62,7 @@ def replay(path: Path, uri: str | None = None, progress: Callable[[int], None] =
 
     Args:
         path: of the file.
-        uri: where the store is now; by default where it was.
+        uri: where the store is now; by default where it was, with the password that MLflow's own setting has.
         progress: called with the number of records that are written.
 
     Returns:
@@ -70,17 +75,25 @@ def replay(path: Path, uri: str | None = None, progress: Callable[[int], None] =
         store = _store_of(path, file.readline(), uri)
         records = list(_records(path, file))
     for done, record in enumerate(records):
-        try:
-            store.write(record, again=True)
-        except Exception as error:
+        failed = _write(store, record)
+        if failed is not None:
             _keep_rest(path, store, records[done:])
             raise TrackingError(
-                f"the tracking store {store.uri} took {done} of {len(records)} records"
-                f" ({type(error).__name__}: {error}); the rest is still in {path}"
-            ) from error
+                f"the tracking store {mask(store.uri)} took {done} of {len(records)} records"
+                f" ({type(failed).__name__}: {mask(str(failed), store.uri)}); the rest is still in {path}"
+            ) from shown_cause(failed, store.uri)
         progress(done + 1)
     path.unlink()
     return len(records)
+
+
+def _write(store: Store, record: Record) -> Exception | None:
+    """Write a record, and return what the store has raised."""
+    try:
+        store.write(record, again=True)
+    except Exception as error:  # noqa: BLE001 - what stores raise is theirs to choose
+        return error
+    return None
 
 
 def _store_of(path: Path, line: str, uri: str | None) -> Store:
@@ -89,9 +102,22 @@ def _store_of(path: Path, line: str, uri: str | None) -> Store:
         if head["format"] != _FORMAT:
             raise ValueError(head["format"])
         runs = {int(tid): run for tid, run in head["runs"].items()}
-        return Store(uri or head["uri"], head["experiment"], head["main"], runs)
+        return Store(_address(path, uri, head["uri"]), head["experiment"], head["main"], runs)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise TrackingError(f"{path} is no file of records that sparkopt has kept for a store") from error
+
+
+def _address(path: Path, given: str | None, written: str) -> str:
+    """Where the store is, with its password."""
+    if given or MASK not in written:
+        return given or written
+    now = str(mlflow.get_tracking_uri())
+    if mask(now) == written:
+        return now
+    raise TrackingError(
+        f"{path} belongs to the tracking store {written}, and does not hold its password: set"
+        " MLFLOW_TRACKING_URI to the whole address, or give it with --tracking-uri"
+    )
 
 
 def _records(path: Path, lines: Iterator[str]) -> Iterator[Record]:

@@ -45,6 +45,7 @@ from mlflow.utils.mlflow_tags import (
 from sparkopt.coordinator import Request
 from sparkopt.tracking import messages
 from sparkopt.tracking.files import Files
+from sparkopt.tracking.masking import mask
 from sparkopt.tracking.messages import Label, RelayError, artifact_uri
 from sparkopt.tracking.ownership import Possessions, refused
 from sparkopt.tracking.records import Log, Put
@@ -113,12 +114,12 @@ class Relay:
         try:
             return self._answer(request)
         except RelayError as error:
-            return messages.pack_error(error)
+            return self._refusal(error.code, error.message)
         except MlflowException as error:
-            return messages.pack_error(RelayError(error.error_code, error.message))
+            return self._refusal(error.error_code, error.message)
         except Exception as error:  # noqa: BLE001 - a worker waits, and the next request is another's
             said = f"the tracking store could not be reached or used: {type(error).__name__}: {error}"
-            return messages.pack_error(RelayError("INTERNAL_ERROR", said))
+            return self._refusal("INTERNAL_ERROR", said)
         finally:
             if isinstance(request.body, Path):
                 request.body.unlink(missing_ok=True)
@@ -138,6 +139,10 @@ class Relay:
     def close(self) -> None:
         """Remove what is left of files."""
         self._files.close()
+
+    def _refusal(self, code: str, message: str) -> bytes:
+        """An error for a worker, which must not learn the store's password."""
+        return messages.pack_error(RelayError(code, mask(message, self._client.tracking_uri)))
 
     def _answer(self, request: Request) -> bytes | Path:
         trial = self._trials.get(request.tid)

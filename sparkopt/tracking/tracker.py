@@ -12,9 +12,8 @@ from __future__ import annotations
 import contextlib
 import json
 import math
+import sys
 import time
-import urllib.error
-import urllib.request
 import uuid
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -27,9 +26,10 @@ from mlflow.environment_variables import MLFLOW_RUN_ID
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 from sparkopt.documents import status_of
-from sparkopt.errors import TrackingError
 from sparkopt.tracking.attempts import Attempts
+from sparkopt.tracking.masking import MaskedStream, is_secret, shown_cause
 from sparkopt.tracking.names import Names, fitted, storable
+from sparkopt.tracking.reach import check_reach, unreachable
 from sparkopt.tracking.records import Create, End, Log, Metric, Put
 from sparkopt.tracking.relay import Relay
 from sparkopt.tracking.store import Store
@@ -51,8 +51,6 @@ _STATUSES: Final = {"success": "FINISHED", "failure": "FAILED", "cancelled": "KI
 
 _SECONDS: Final = "seconds"
 """The metric of a trial's run that is ours."""
-
-_REACH_SECONDS: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,23 +99,13 @@ class Tracker:
 
     def __init__(self, facts: Facts) -> None:
         self._space = facts.space
-        uri = mlflow.get_tracking_uri()
-        _check_reach(uri)
-        try:
-            active = mlflow.active_run()
-            self._own = active is None
-            # The variable names a run that somebody has made: it would be renamed.
-            name = None if MLFLOW_RUN_ID.get() else facts.name
-            run = active if active is not None else mlflow.start_run(run_name=name)
-        except Exception as error:
-            raise _unreachable(uri, error) from error
-        self._main = str(run.info.run_id)
-        try:
-            self._store = Store(uri, run.info.experiment_id, self._main)
-            known = self._store.client.get_run(self._main).data
-        except Exception as error:
-            self._leave_main("FAILED")
-            raise _unreachable(uri, error) from error
+        self._uri = uri = mlflow.get_tracking_uri()
+        check_reach(uri)
+        failed = self._take_main(uri, facts.name)
+        if failed is not None:
+            # Not where it was caught: it would go with what is raised, and may quote a password.
+            raise unreachable(uri, failed) from shown_cause(failed, uri)
+        known = self._known
         self._uuid = uuid.uuid4().hex[:6]
         self._taken = {*known.params, *known.metrics, *known.tags}
         self._again = "fmin_uuid" in known.tags
@@ -127,7 +115,7 @@ class Tracker:
         self._open: set[int] = set()
         self._unmade: dict[int, dict[str, str]] = {}
         self._begun: dict[int, int] = {}
-        self._attempts = Attempts()
+        self._attempts = Attempts(uri)
         self._params, self._best_params = Names(), Names()
         self._metrics = Names(ours=[_SECONDS])
         self._writer = Writer(self._store, Path(f"sparkopt-mlflow-{self._main}.jsonl"))
@@ -339,37 +327,33 @@ class Tracker:
             text = json.dumps(said, indent=2, ensure_ascii=False, default=_plain)
         return _bytes(text)
 
+    def _take_main(self, uri: str, name: str) -> Exception | None:
+        """Find the study's run, or start one, and return what the store has raised."""
+        main = None
+        try:
+            active = mlflow.active_run()
+            self._own = active is None
+            # The variable names a run that somebody has made: it would be renamed.
+            given = None if MLFLOW_RUN_ID.get() else name
+            main = active if active is not None else mlflow.start_run(run_name=given)
+            self._main = str(main.info.run_id)
+            self._store = Store(uri, main.info.experiment_id, self._main)
+            self._known = self._store.client.get_run(self._main).data
+        except Exception as error:  # noqa: BLE001 - what stores raise is theirs to choose
+            if main is not None:
+                self._leave_main("FAILED")
+            return error
+        return None
+
     def _leave_main(self, status: str) -> None:
         """The study's own run is the active one no more; it ends, if the store can hear that."""
         active = mlflow.active_run()
         if self._own and active is not None and active.info.run_id == self._main:
-            with contextlib.suppress(Exception):  # the writer has warned of what the store did not take
+            # MLflow prints the address of the run, with the password that is in it.
+            quiet: Any = MaskedStream(sys.stdout, self._uri) if is_secret(self._uri) else sys.stdout
+            # The writer has warned of what the store did not take.
+            with contextlib.suppress(Exception), contextlib.redirect_stdout(quiet):
                 mlflow.end_run(status)
-
-
-def _check_reach(uri: str) -> None:
-    """Whether anything answers there: mlflow would try for minutes."""
-    if not uri.startswith(("http://", "https://")):
-        return
-    try:
-        with urllib.request.urlopen(uri, timeout=_REACH_SECONDS):
-            return
-    except urllib.error.HTTPError:
-        return
-    except OSError as error:
-        reason = getattr(error, "reason", error)
-        if "CERTIFICATE" in str(reason).upper():
-            return  # mlflow has settings of its own for that
-        raise _unreachable(uri, error) from error
-
-
-def _unreachable(uri: str, error: Exception) -> TrackingError:
-    why = " ".join(str(error).split())
-    return TrackingError(
-        f"the MLflow tracking store {uri} cannot be used ({type(error).__name__}: {why[:500]}). Start it, or"
-        " set another (mlflow.set_tracking_uri), or search without tracking: SparkTrials(tracking=False), or"
-        " spark.databricks.mlflow.trackHyperopt.enabled=false"
-    )
 
 
 def _now() -> int:

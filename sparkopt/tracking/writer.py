@@ -30,6 +30,7 @@ from typing import Final, TypeVar
 
 from sparkopt.errors import TrackingWarning, warn
 from sparkopt.tracking.file import RecordFile
+from sparkopt.tracking.masking import is_secret, mask
 from sparkopt.tracking.records import Create, End, Log, Put, Record, Run
 from sparkopt.tracking.store import Store, is_passing
 
@@ -169,17 +170,21 @@ class Writer:
     def _say_what_was_not_written(self) -> None:
         if self._file is not None:
             warn(
-                f"the tracking store {self._store.uri} could not be reached ({_brief(self._first_error)}):"
+                f"the tracking store {mask(self._store.uri)} could not be reached ({self._why()}):"
                 f" {self._file.count} records are not in it but in {self._path}. When it is back,"
-                f" `sparkopt replay {self._path}` writes them.",
+                f" `sparkopt replay {self._path}` writes them{_given_again(self._store.uri)}.",
                 TrackingWarning,
             )
         if self._dropped:
             warn(
-                f"{self._dropped} records are not in the tracking store {self._store.uri}, because of"
-                f" {_brief(self._first_error)}",
+                f"{self._dropped} records are not in the tracking store {mask(self._store.uri)}, because of"
+                f" {self._why()}",
                 TrackingWarning,
             )
+
+    def _why(self) -> str:
+        text = " ".join(str(self._first_error).split())
+        return f"{type(self._first_error).__name__}: {mask(text, self._store.uri)[:300]}"
 
     # The writer's thread.
 
@@ -296,6 +301,5 @@ class Writer:
             self._drop(error)
 
 
-def _brief(error: Exception | None) -> str:
-    text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text[:300]}"
+def _given_again(uri: str) -> str:
+    return ", with MLFLOW_TRACKING_URI as it is now: the file has no password" if is_secret(uri) else ""

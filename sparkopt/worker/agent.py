@@ -26,6 +26,7 @@ import uvloop
 
 from sparkopt.core.states import Lease
 from sparkopt.errors import EvaluatorDiedError, StorageError, TrialError, TrialTimeoutError
+from sparkopt.wire import owner_only
 from sparkopt.wire.convert import from_report_kind, to_lease
 from sparkopt.wire.limits import chunks_of_file
 from sparkopt.wire.report_kinds import ReportKind
@@ -405,7 +406,7 @@ class Agent:
     async def _fetch(self, blob: trial_pb2.Blob, path: Path) -> None:
         request = worker_pb2.FetchRequest(blob=blob.id)
         try:
-            with path.open("wb") as file:
+            with owner_only.create(path) as file:
                 async for chunk in self._link.stub.Fetch(request, metadata=self._link.metadata):
                     file.write(chunk.data)
         except OSError as error:
