@@ -16,18 +16,21 @@ import mlflow
 import pytest
 from click.testing import CliRunner
 from mlflow import MlflowClient
-from runs import children, main_runs
+from runs import artifacts, children, main_runs
 from server import Server
 from study_tools import CASE, in_order
 
 from sparkopt import SparkTrials, fmin
 from sparkopt.cli import main as command
+from sparkopt.coordinator import Request
 from sparkopt.errors import TrackingError, TrackingWarning
 from sparkopt.tracking import writer
 from sparkopt.tracking.file import RecordFile, replay
 from sparkopt.tracking.masking import MASK, mask, shown_cause
+from sparkopt.tracking.messages import RelayError, unpack_answer
 from sparkopt.tracking.reach import unreachable
 from sparkopt.tracking.records import End
+from sparkopt.tracking.relay import Relay
 from sparkopt.tracking.store import Store
 
 PASSWORD = "S3cretPW"
@@ -139,9 +142,7 @@ def test_a_search_is_tracked_and_nobody_sees_the_password(spark, client, tmp_pat
     assert main.info.status == "FINISHED"
     found = client.search_runs([main.info.experiment_id], f"tags.`mlflow.parentRunId` = '{main.info.run_id}'")
     assert found[0].data.metrics["own"] == 0
-    assert [each.path for each in client.list_artifacts(found[0].info.run_id, "folder")] == [
-        "folder/file.txt"
-    ]
+    assert artifacts(client, found[0], "folder") == ["folder/file.txt"]
     said = heard()
     assert f"View run {main.info.run_name} at: http://someone:{MASK}@127.0.0.1" in said
     assert PASSWORD not in said
@@ -151,17 +152,15 @@ def test_a_search_is_tracked_and_nobody_sees_the_password(spark, client, tmp_pat
     assert PASSWORD.encode() not in pickle.dumps(trials)
 
 
-def test_what_an_objective_hears_of_the_store(spark, client, guard, heard):
-    def objective(case):
-        import mlflow
-
-        mlflow.MlflowClient().get_run("no such run of http://someone:S3cretPW@host")
-        return case
-
-    trials = SparkTrials(1, spark_session=spark, tracking=True)
-    fmin(objective, CASE, in_order, 1, trials=trials, verbose=False, return_argmin=False)
-    (_, text) = trials._dynamic_trials[0]["misc"]["error"]
-    assert f"someone:{MASK}@host" in text or "neither this trial's" in text
+def test_what_an_objective_hears_of_the_store(guard, monkeypatch):
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    guard.closed = True
+    relay = Relay(MlflowClient(guard.uri), "0", lambda tid: "0" * 32)
+    with pytest.raises(RelayError) as caught:
+        unpack_answer(relay.answer(Request(0, 1, "worker", 1, "run", b"")))
+    relay.close()
+    assert f"someone:{MASK}@127.0.0.1" in caught.value.message
+    assert PASSWORD not in caught.value.message
 
 
 def test_a_store_that_goes_away(spark, client, guard, tmp_path, monkeypatch, heard):
