@@ -2,12 +2,13 @@
 
     numbers      recursion limit, switch interval, stack size of threads, digits of int, timeout of sockets
     tools        garbage collection, tracing, profiling, the fault handler's timer, the wake-up descriptor
-    text         locale, time zone, sys.path, sys.argv, sys.tracebacklimit
+    text         locale, time zone, sys.argv, sys.tracebacklimit
+    imports      sys.path, sys.meta_path, sys.path_hooks
     libraries    decimal's context, numpy's error state, warnings that raise, logging.disable,
                  multiprocessing's start method, asyncio's policy
 
 What the import of a module has added stays, as the module stays: other filters for warnings, directories in
-``sys.path``, handlers of logging. A context variable's value ends with the trial by itself, as the objective
+``sys.path``, finders, handlers of logging. A context variable's value ends with the trial by itself, as the objective
 runs in a copy of the context.
 """
 
@@ -57,7 +58,7 @@ class Interpreter:
         self._looks = [look for _, look, _ in _SETTINGS]
         self._found = [look() for look in self._looks]
         self._frozen = gc.get_freeze_count() > 0
-        self._path = list(sys.path)
+        self._imports = [(place, list(place)) for place in (sys.path, sys.meta_path, sys.path_hooks)]
         self._arguments = list(sys.argv)
         self._traceback_limit = getattr(sys, "tracebacklimit", None)
         self._filters = list(warnings.filters)
@@ -78,8 +79,9 @@ class Interpreter:
             gc.unfreeze()
         faulthandler.cancel_dump_traceback_later()
         signal.set_wakeup_fd(-1)
-        if sys.path != self._path:
-            self._put_path_back()
+        for place, found in self._imports:
+            if place != found:
+                _put_lost_back(place, found)
         if sys.argv != self._arguments:
             sys.argv[:] = self._arguments
         if getattr(sys, "tracebacklimit", None) != self._traceback_limit:
@@ -102,11 +104,6 @@ class Interpreter:
             except Exception:  # noqa: BLE001 - it stays as it is, and the evaluator ends
                 kept.append(f"its {name}")
         return kept
-
-    def _put_path_back(self) -> None:
-        if not set(self._path) <= set(sys.path):
-            sys.path[:] = [*(each for each in sys.path if each not in self._path), *self._path]
-        self._path = list(sys.path)
 
     def _put_traceback_limit_back(self) -> None:
         if self._traceback_limit is None:
@@ -135,6 +132,13 @@ class Interpreter:
     def _put_numpy_back(self) -> None:
         if _numpy_errors() is not None:
             sys.modules["numpy"].seterr(**(self._numpy_errors or _NUMPY_DEFAULTS))
+
+
+def _put_lost_back(place: list[Any], found: list[Any]) -> None:
+    """Put back what was taken out of a list since it was found, and remember what was added."""
+    if any(each not in place for each in found):
+        place[:] = [*(each for each in place if each not in found), *found]
+    found[:] = place
 
 
 def _numpy_errors() -> dict[str, str] | None:

@@ -1,4 +1,4 @@
-"""Functions and hooks of the standard library that a trial may replace, and that are put back after it.
+"""Builtins, functions and hooks of the standard library that a trial may replace, and that are put back after it.
 
 The evaluator has bound most of what it calls before the objective is loaded. What it calls in turn looks its
 names up when it runs (``len``, ``open``, ``os.write``), and so does the next trial.
@@ -23,18 +23,11 @@ from collections.abc import Callable
 from operator import itemgetter
 from typing import Any, Final
 
-_OTHERS: Final = frozenset({"copyright", "credits", "exit", "help", "license", "quit"})
+_OTHERS: Final = frozenset({"_", "copyright", "credits", "exit", "help", "license", "quit"})
 """Names in builtins that are for people at a prompt."""
 
 _WATCHED: Final = (
-    (
-        builtins,
-        [
-            name
-            for name in vars(builtins)
-            if name[0].islower() and name.isidentifier() and name not in _OTHERS
-        ],
-    ),
+    (builtins, [name for name in vars(builtins) if name not in _OTHERS]),
     (json, ["dump", "dumps", "load", "loads"]),
     (json.JSONDecoder, ["decode", "raw_decode"]),
     (json.JSONEncoder, ["default", "encode", "iterencode"]),
@@ -45,15 +38,15 @@ _WATCHED: Final = (
     (signal, ["pthread_sigmask", "setitimer", "signal"]),
     (struct, ["Struct", "pack", "unpack"]),
     (sys, ["argv", "exc_info", "excepthook", "exit", "meta_path", "modules", "path", "path_hooks", "stdin"]),
-    (sys, ["unraisablehook"]),
+    (sys, ["breakpointhook", "displayhook", "unraisablehook"]),
     (tempfile, ["mkstemp", "tempdir"]),
-    (threading, ["excepthook"]),
+    (threading, ["excepthook", "_profile_hook", "_trace_hook"]),
     (time, ["monotonic", "perf_counter", "time"]),
     (traceback, ["format_exception"]),
     (warnings, ["showwarning", "warn"]),
 )
 
-_zip, _set = zip, setattr
+_zip, _set, _Error = zip, setattr, BaseException
 # Bound here, as this must work whatever builtins hold.
 
 
@@ -77,7 +70,7 @@ class Originals:
             try:
                 if get(namespace) == originals:
                     continue
-            except KeyError:
+            except _Error:  # a name was deleted, or what took its place cannot be compared
                 pass
             self._put_all_back()
             return

@@ -25,7 +25,7 @@ _LINUX: Final = sys.platform == "linux"
 
 _LIMITS: Final = [
     number
-    for name in ("AS", "CPU", "FSIZE", "NOFILE")
+    for name in ("AS", "CPU", "DATA", "FSIZE", "NOFILE", "NPROC", "STACK")
     if (number := getattr(resource, f"RLIMIT_{name}", None)) is not None
 ]
 """Those that can make a trial fail. Each costs half a microsecond a trial."""

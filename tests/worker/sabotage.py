@@ -103,6 +103,15 @@ def broken(*_, **__):
     raise RuntimeError("this function was replaced")
 
 
+class Incomparable:
+    """Fails to say whether it equals anything, as an array of numbers does."""
+
+    __hash__ = None
+
+    def __eq__(self, other):
+        raise ValueError("neither equal nor unequal")
+
+
 def replace(module, name, by=broken):
     setattr(module, name, by)
 
@@ -140,9 +149,11 @@ REPLACED = {
     "all builtins": lambda: [
         replace(builtins, name) for name in vars(builtins) if name[0].islower() and name != "setattr"
     ],
-    "no builtins": lambda: [
-        builtins.__dict__.pop(name) for name in list(vars(builtins)) if name[0].islower()
+    "all classes and hooks of builtins": lambda: [
+        replace(builtins, name) for name in vars(builtins) if not name[0].islower()
     ],
+    "no builtins": lambda: vars(builtins).clear(),
+    "what cannot be compared": lambda: replace(sys, "argv", Incomparable()),
 }
 
 

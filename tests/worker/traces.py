@@ -30,7 +30,16 @@ FAR = 10_000
 
 
 VARIABLE = contextvars.ContextVar("VARIABLE", default=0)
-LIMITS = (resource.RLIMIT_AS, resource.RLIMIT_CPU, resource.RLIMIT_NOFILE, resource.RLIMIT_FSIZE)
+LIMITS = [
+    getattr(resource, f"RLIMIT_{name}") for name in ("AS", "CPU", "DATA", "FSIZE", "NOFILE", "NPROC", "STACK")
+]
+HOOKS = [
+    (sys, "breakpointhook"),
+    (sys, "displayhook"),
+    (sys, "excepthook"),
+    (sys, "unraisablehook"),
+    (threading, "excepthook"),
+]
 
 
 def wakeup_descriptor():
@@ -75,8 +84,9 @@ def look():
             "switch interval": sys.getswitchinterval(),
             "stack size": threading.stack_size(),
             "collection": (gc.isenabled(), gc.get_threshold(), gc.get_debug(), gc.get_freeze_count() > 0),
-            "tools": (sys.gettrace(), sys.getprofile()),
-            "hooks": (repr(sys.excepthook), repr(sys.unraisablehook), repr(threading.excepthook)),
+            "tools": (sys.gettrace(), sys.getprofile(), threading.gettrace(), threading.getprofile()),
+            "hooks": [repr(getattr(module, name)) for module, name in HOOKS],
+            "finders": [repr(each) for each in (*sys.meta_path, *sys.path_hooks)],
             "arguments": list(sys.argv),
             "path": sys.path[-1],
             "traceback limit": getattr(sys, "tracebacklimit", None),
@@ -184,10 +194,10 @@ CHANGES = {
     "profiling that raises": lambda: sys.setprofile(
         lambda frame, *_: frame.f_code.co_name == "put_back" and 1 / 0
     ),
-    "hooks": lambda: [
-        setattr(module, name, raise_interrupt)
-        for module, name in ((sys, "excepthook"), (sys, "unraisablehook"), (threading, "excepthook"))
-    ],
+    "tracing of threads": lambda: threading.settrace(raise_interrupt),
+    "profiling of threads": lambda: threading.setprofile(raise_interrupt),
+    "hooks": lambda: [setattr(module, name, raise_interrupt) for module, name in HOOKS],
+    "finders": lambda: (sys.meta_path.clear(), sys.path_hooks.clear()),
     "arguments": lambda: sys.argv.extend(["--epochs", "3"]),
     "other arguments": lambda: setattr(sys, "argv", ["train.py"]),
     "path": forget_the_path,
@@ -204,7 +214,9 @@ CHANGES = {
     "no filters": lambda: warnings.filters.clear(),
     "logging": logging.disable,
     "soft limits": lambda: (limit(resource.RLIMIT_NOFILE, soft=64), limit(resource.RLIMIT_CPU, soft=10_000)),
-    "memory": lambda: limit(resource.RLIMIT_AS, soft=2**40),
+    "memory": lambda: (limit(resource.RLIMIT_AS, soft=2**40), limit(resource.RLIMIT_DATA, soft=2**40)),
+    "processes": lambda: limit(resource.RLIMIT_NPROC, soft=50_000),
+    "stack": lambda: limit(resource.RLIMIT_STACK, soft=2**20),
     "CPUs": lambda: os.sched_setaffinity(0, {min(os.sched_getaffinity(0))}),
     "death with its parent": lambda: ctypes.CDLL(None).prctl(1, 0, 0, 0, 0),
     "environment": lambda: setattr(os, "environ", {}),
