@@ -22,6 +22,7 @@ class Possessions:
         runs: its run, and those that it has made.
         open_runs: those of them that it has made and not ended.
         models: each model that it has made, with the run that the model came from.
+        steps: the largest step of each metric that it has logged to its run.
     """
 
     tid: int
@@ -29,6 +30,7 @@ class Possessions:
     runs: set[str] = field(default_factory=set)
     open_runs: set[str] = field(default_factory=set)
     models: dict[str, str] = field(default_factory=dict)
+    steps: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.runs.add(self.run_id)

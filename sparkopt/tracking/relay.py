@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Final
 
@@ -49,12 +49,15 @@ from sparkopt.tracking.masking import mask
 from sparkopt.tracking.messages import Label, RelayError, artifact_uri
 from sparkopt.tracking.ownership import Possessions, refused
 from sparkopt.tracking.records import Log, Put
+from sparkopt.tracking.records import Metric as Logged
 from sparkopt.tracking.store import end_run, is_passing
 
 _INHERITED: Final = (MLFLOW_USER, MLFLOW_SOURCE_NAME, MLFLOW_SOURCE_TYPE)
 """Tags that say whose work a run is. MLflow sets them where it runs, which on a worker is nobody's script."""
 
 _ENDED: Final = tuple(RunStatus.from_string(name) for name in ("FINISHED", "FAILED", "KILLED"))
+
+_LARGEST_STEP: Final = 2**63 - 1
 
 
 class Relay:
@@ -123,6 +126,18 @@ class Relay:
         finally:
             if isinstance(request.body, Path):
                 request.body.unlink(missing_ok=True)
+
+    def last(self, tid: int, metrics: Iterable[Logged]) -> list[Logged]:
+        """Metrics of a trial, with steps that come after those that its objective has logged by their names.
+
+        The value of a metric, by which runs are sorted, is the one of its largest step.
+        """
+        trial = self._trials.get(tid)
+        steps = {} if trial is None else trial.steps
+        return [
+            (key, value, when, min(steps[key] + 1, _LARGEST_STEP) if key in steps else step)
+            for key, value, when, step in metrics
+        ]
 
     def settle(self, tid: int) -> None:
         """A trial has settled, and asks no more: the runs that it has left open are ended, as killed."""
@@ -276,6 +291,9 @@ class Relay:
         run_id = trial.check_run(message.run_id)
         trial.check_models(metric.model_id for metric in message.metrics)
         _check_tags(message.tags)
+        if run_id == trial.run_id:
+            for metric in message.metrics:
+                trial.steps[metric.key] = max(metric.step, trial.steps.get(metric.key, metric.step))
         plain = not any(metric.model_id or metric.dataset_name for metric in message.metrics)
         if self._record is not None and run_id == trial.run_id and plain:
             log = Log(trial.tid)

@@ -115,6 +115,7 @@ class Tracker:
         self._open: set[int] = set()
         self._unmade: dict[int, dict[str, str]] = {}
         self._begun: dict[int, int] = {}
+        self._asked: set[int] = set()
         self._attempts = Attempts(uri)
         self._params, self._best_params = Names(), Names()
         self._metrics = Names(ours=[_SECONDS])
@@ -164,6 +165,7 @@ class Tracker:
             channel.reply(request, self._relay.answer(request))
 
         def take(request: Request) -> None:
+            self._asked.add(request.tid)
             begun(request.tid, time.time())
             self._writer.call(request.tid, lambda: answer(request), awaited=True)
 
@@ -227,10 +229,23 @@ class Tracker:
             log.metrics.append((_SECONDS, settled.seconds, now, 0))
         with self._attempts.at(f"the result of trial {tid}"):
             self._say_result(document, result, log, now)
-        self._writer.put(log)
+        self._put_last(log, tid)
         self._writer.put(End(tid, _STATUSES[status], now))
         self._open.remove(tid)
         self._writer.call(tid, lambda: self._relay.settle(tid))
+
+    def _put_last(self, log: Log, tid: int) -> None:
+        """Have a trial's result logged, after what its objective has logged itself."""
+
+        def write() -> None:
+            log.metrics = self._relay.last(tid, log.metrics)
+            self._writer.write(log)
+
+        if tid in self._asked:
+            self._asked.remove(tid)
+            self._writer.call(tid, write)  # what was logged, and how, is known in the writer's thread only
+        else:
+            self._writer.put(log)
 
     def _say_result(self, document: Document, result: Result | None, log: Log, now: int) -> None:
         tid = document["tid"]

@@ -8,8 +8,8 @@
                  multiprocessing's start method, asyncio's policy
 
 What the import of a module has added stays, as the module stays: other filters for warnings, directories in
-``sys.path``, finders, handlers of logging. A context variable's value ends with the trial by itself, as the objective
-runs in a copy of the context.
+``sys.path``, finders, handlers of logging. A context variable's value ends with the trial by itself, as the
+objective runs in a copy of the context.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Builtins, functions and hooks of the standard library that a trial may replace, and that are put back after it.
+"""Builtins, functions and hooks of the standard library that a trial may replace; they are put back after it.
 
 The evaluator has bound most of what it calls before the objective is loaded. What it calls in turn looks its
 names up when it runs (``len``, ``open``, ``os.write``), and so does the next trial.

@@ -66,6 +66,25 @@ def test_a_trial_that_fails_and_one_that_says_otherwise(store, tracked_trials):
     assert trials.losses() == [1.0]
 
 
+def test_a_run_has_the_losses_that_training_logged_and_then_the_trials_own(store, tracked_trials):
+    def objective(case):
+        import mlflow
+
+        for epoch in range(3):
+            mlflow.log_metric("loss", 90.0 + epoch, step=epoch)
+        mlflow.log_metric("far", 90.0, step=2**63 - 1)
+        mlflow.log_metric("before", 90.0, step=-5)
+        return {"status": "ok", "loss": float(case), "far": 7.0, "before": 8.0, "other": 9.0}
+
+    fmin(objective, CASE, in_order, 2, trials=tracked_trials(1), verbose=False)
+    (main,) = main_runs(store)
+    for case, run in children(store, main).items():
+        found = {name: run.data.metrics[name] for name in ("loss", "far", "before", "other")}
+        assert found == {"loss": case, "far": 7.0, "before": 8.0, "other": 9.0}
+        history = store.get_metric_history(run.info.run_id, "loss")
+        assert {each.step: each.value for each in history} == {0: 90.0, 1: 91.0, 2: 92.0, 3: case}
+
+
 def test_what_an_objective_took_from_mlflow_before_its_trial_works_in_it(store, tracked_trials):
     from mlflow import active_run, log_metric, start_run  # on the worker: while the objective is unpickled
 
