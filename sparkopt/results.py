@@ -109,10 +109,13 @@ def read_result(
             fields = domain.evaluate_async2(raw, None, attach_attachments=False)
         except VALUE_ERRORS as error:
             raise NoResultError(error, no_result(raw)) from error
-        attached = fields.pop("attachments", {})
+        attached = fields.pop("attachments", _NONE)
         fields, loss = checked(fields)
         metrics, left_out = _numbers(fields)
-        attachments = {name_of(name): value for name, value in attached.items()}
+        try:
+            attachments = {name_of(name): value for name, value in attached.items()}
+        except VALUE_ERRORS as error:
+            raise NoResultError(error, _no_attachments(attached)) from error
         return Result(fields, loss, metrics, left_out, attachments)
 
     return load(payload, read, patience)
@@ -164,6 +167,13 @@ def no_result(raw: Any) -> str:
     else:
         wrong = f"with the loss {shown(raw[_LOSS])}, which is no number"
     return f"the objective returned a dictionary {wrong}: it must return {_EXPECTED}."
+
+
+def _no_attachments(raw: Any) -> str:
+    return (
+        f"the objective returned a dictionary with the attachments {shown(raw)}, which are no dictionary of"
+        f" values by their names: it must return {_EXPECTED}."
+    )
 
 
 def checked(fields: Mapping[Any, Any]) -> tuple[dict[Any, Any], float | None]:

@@ -39,8 +39,26 @@ from sparkopt.worker.streams import Streams
 from sparkopt.worker.surroundings import Surroundings, renew_randomness
 from sparkopt.worker.thread_pools import ThreadPools
 
-_OURS: Final = (__name__, "sparkopt.ctrl", "sparkopt.tracking.trial.objective", "sparkopt.worker.outside")
+_OURS: Final = (
+    __name__,
+    "sparkopt.ctrl",
+    "sparkopt.tracking.trial.objective",
+    "sparkopt.wire.codec",
+    "sparkopt.wire.sources",
+    "sparkopt.worker.outside",
+)
 """Modules whose frames come before the objective's own."""
+
+_ADVICE_CHARACTERS: Final = 200
+"""So much of an error's text is repeated in the advice that comes before its traceback."""
+
+_USES_SPARK: Final = "CONTEXT_ONLY_VALID_ON_DRIVER"
+"""Spark's error condition, as it is in the error's text."""
+
+_SPARK: Final = (
+    "the objective uses Spark itself, which works on the driver only: use hyperopt.fmin(...,"
+    " trials=hyperopt.Trials()) for it"
+)
 
 _NO_STATUS: Final = "the objective returned a dictionary without a status"
 
@@ -66,6 +84,7 @@ class Evaluator:
         self._thread_pools = ThreadPools()
         self._reporter: Reporter | None = None
         self._started = 0.0
+        self._advice = ""
         self._kept: list[str] = []
 
     def serve(self) -> None:
@@ -85,6 +104,7 @@ class Evaluator:
 
     def _answer(self, frame: Frame) -> Frame:
         self._started = monotonic()
+        self._advice = ""
         try:
             try:
                 objective, result, seconds, threads = self._evaluate(frame)
@@ -94,7 +114,7 @@ class Evaluator:
             if isinstance(objective, OutsideObjective):
                 answer = self._framed(Kind.RESULT, header, objective.told(result))
             else:
-                answer = self._packed(Kind.RESULT, header, result)
+                answer = self._packed_result(header, result)
             if self._sock.in_child:  # forked while it was pickled
                 children.leave(None)
             return answer
@@ -148,8 +168,12 @@ class Evaluator:
     def _load_objective(self, name: str, file: str) -> Objective:
         if self._objective is None or name != self._objective_id:
             self._objective = None
-            with Path(file).open("rb") as stream:
-                self._objective = codec.load(stream)
+            try:
+                with Path(file).open("rb") as stream:
+                    self._objective = codec.load(stream)
+            except BaseException as error:
+                self._advice = _not_loaded(error)
+                raise
             self._objective_id = name
             # What its modules did when they were imported is there for every trial, not only for the first.
             self._surroundings = Surroundings()
@@ -161,10 +185,13 @@ class Evaluator:
         return frame.payload if file is None else Path(file).read_bytes()
 
     def _failure(self, error: BaseException, seconds: float) -> Frame:
+        text = _traceback(error)
+        if advice := self._advice or (_SPARK if _USES_SPARK in text else ""):
+            text = f"{advice}\n\n{text}"
         header = {
             "type": _sendable(_type_name(error)),
             "message": _sendable(_text(error)),
-            "traceback": _sendable(_traceback(error)),
+            "traceback": _sendable(text),
             "seconds": seconds,
         }
         try:
@@ -177,6 +204,14 @@ class Evaluator:
             return self._framed(Kind.FAILURE, header, payload)
         except StorageError:
             return Frame(Kind.FAILURE, header, run=self._sock.run)
+
+    def _packed_result(self, header: dict[str, Any], result: Any) -> Frame:
+        try:
+            payload = codec.dumps(result)
+        except Exception:
+            self._advice = _not_pickled(result)
+            raise
+        return self._framed(Kind.RESULT, header, payload)
 
     def _packed(self, kind: Kind, header: dict[str, Any], value: Any) -> Frame:
         return self._framed(kind, header, codec.dumps(value))
@@ -220,9 +255,36 @@ def _fault(result: Any) -> str:
     return f"the objective returned the status {status[:100]!r}" if type(status) is str else _NO_STATUS
 
 
+def _not_loaded(error: BaseException) -> str:
+    return (
+        f"the objective cannot be loaded on this worker: {_text(error)[:_ADVICE_CHARACTERS]}. What it is made"
+        " of, such as the modules that it comes from, must be there as on the driver"
+    )
+
+
+def _not_pickled(result: Any) -> str:
+    """Say which part of a result cannot be pickled, and what is expected."""
+    part = f"a {type(result).__name__}, which"
+    for name, value in result.items() if type(result) is dict else ():
+        try:
+            codec.dumps((name, value))
+        except Exception:
+            part = f"a dictionary whose {name!r:.100} ({type(value).__name__})"
+            break
+    return (
+        f"the objective returned {part} cannot be pickled for its way to the driver: it must return a number,"
+        " or a dictionary such as {'status': 'ok', 'loss': 0.5}, of values that can"
+    )
+
+
 def _type_name(error: BaseException) -> str:
     kind = type(error)
-    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+    try:
+        return (
+            kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+        )
+    except BaseException as worse:
+        return f"<its type has no name: {_type_name(worse)}>"
 
 
 def _sendable(text: str) -> str:

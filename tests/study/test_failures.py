@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
+import threading
 import warnings
 
 import hyperopt
@@ -190,6 +192,15 @@ NO_RESULTS = {
     "a loss of a list": (lambda: {"status": "ok", "loss": [1.0]}, "with the loss [1.0] (list)"),
     "a complex loss": (lambda: {"status": "ok", "loss": np.complex128(1)}, "(complex128)"),
     "a function": (lambda: len, "returned <built-in function len>"),
+    "attachments in a list": (
+        lambda: {"status": "ok", "loss": 1.0, "attachments": [1]},
+        "with the attachments [1] (list), which are no dictionary",
+    ),
+    "a generator": (lambda: (each for each in ()), "returned a generator, which cannot be pickled"),
+    "a lock": (
+        lambda: {"status": "ok", "loss": 1.0, "guard": threading.Lock()},
+        "returned a dictionary whose 'guard' (lock) cannot be pickled",
+    ),
 }
 
 
@@ -205,6 +216,16 @@ def test_what_is_no_result_is_told_what_is(new_trials):
         first = document["misc"]["error"][1].partition("\n")[0]
         assert said in first, name
         assert "such as {'status': 'ok', 'loss': 0.5}" in first, name
+
+
+def test_an_objective_that_finds_out_on_the_worker_that_it_needs_spark_is_told_where_it_belongs(new_trials):
+    def objective(case):
+        sql = importlib.import_module("pyspark.sql")  # as a module does that the objective calls
+        return sql.SparkSession.builder.getOrCreate().range(int(case)).count()
+
+    error, _ = searched(new_trials(parallelism=1), objective, 1)
+    assert "trials=hyperopt.Trials()" in str(error)
+    assert "CONTEXT_ONLY_VALID_ON_DRIVER" in str(error.__cause__)
 
 
 def test_what_spark_trials_say_at_the_end_is_said_there(new_trials, caplog):

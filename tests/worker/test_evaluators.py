@@ -67,6 +67,12 @@ def test_an_exception_that_cannot_travel_is_told_in_words(evaluate, deed, kind, 
         assert failure.payload == b""
 
 
+def test_an_exception_without_a_name_is_told_all_the_same(evaluate):
+    before, failure, after = evaluate("pid", "nameless", "pid")
+    assert (failure.kind, failure.header["type"]) == ("failure", "<its type has no name: SystemExit>")
+    assert before.load() == after.load()
+
+
 def test_a_traceback_begins_with_the_objective(evaluate):
     (failure,) = evaluate("value")
     assert "in do\n" in failure.header["traceback"]
@@ -116,6 +122,10 @@ def test_an_objective_that_cannot_be_unpickled_fails_its_trial_only(evaluate, tm
     objective.write_bytes(b"cno_such_module\nname\n.")
     before, failure, after = evaluate("pid", Request(str(objective), 1), "pid")
     assert (failure.kind, failure.header["type"]) == ("failure", "ModuleNotFoundError")
+    advice = failure.header["traceback"].partition("\n")[0]
+    assert advice.startswith(
+        "the objective cannot be loaded on this worker: No module named 'no_such_module'."
+    )
     assert before.load() == after.load()
 
 
