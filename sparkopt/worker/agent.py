@@ -25,13 +25,14 @@ import grpc
 import uvloop
 
 from sparkopt.core.states import Lease
-from sparkopt.errors import EvaluatorDiedError, StorageError, TrialError, TrialTimeoutError
+from sparkopt.errors import StorageError
 from sparkopt.wire import owner_only
 from sparkopt.wire.convert import from_report_kind, to_lease
 from sparkopt.wire.limits import chunks_of_file
 from sparkopt.wire.report_kinds import ReportKind
 from sparkopt.wire.statuses import FINAL_CODES
 from sparkopt.wire.v1 import trial_pb2, worker_pb2
+from sparkopt.worker import verdicts
 from sparkopt.worker.frames import Frame, Kind
 from sparkopt.worker.link import Link
 from sparkopt.worker.nursery_handle import NurseryHandle
@@ -231,6 +232,8 @@ class Agent:
         """Take what the evaluator says while it runs the objective."""
         if frame.kind is Kind.STARTED:
             self._begin(attempt)
+            if attempt.timer is not None:
+                attempt.timer.cancel()
             if attempt.assignment.timeout > 0:
                 attempt.timer = self._loop.call_later(attempt.assignment.timeout, self._overrun, attempt)
         else:
@@ -332,20 +335,25 @@ class Agent:
             # Withdrawn: its study has ended meanwhile. The cancellation that says so may come after this.
             return trial_pb2.Outcome(kind=trial_pb2.OUTCOME_KIND_CANCELLED)
         except StorageError as error:
-            return _failed(_failure(StorageError, str(error)))
+            return verdicts.failed(verdicts.failure(StorageError, str(error)))
         try:
             if attempt.cancelled:
                 raise RunCancelled
             frame, hear = Frame(Kind.RUN, header, argument.inline), partial(self._hear, attempt)
             if not timed:
                 self._begin(attempt)
+            loading = max(assignment.timeout, self._spec.loading)
+            if loads and assignment.timeout > 0:
+                attempt.timer = self._loop.call_later(loading, self._overrun, attempt)
             answer = await self._supervisor.run(frame, _label(attempt.lease), hear)
         except RunCancelled:
             if attempt.overdue and not attempt.cancelled:
-                return _failed(_overran(assignment.timeout), assignment.timeout)
+                if attempt.began:
+                    return verdicts.failed(verdicts.overran(assignment.timeout), assignment.timeout)
+                return verdicts.failed(verdicts.load_overran(loading))
             return trial_pb2.Outcome(kind=trial_pb2.OUTCOME_KIND_CANCELLED)
         except EvaluatorEnded as ended:
-            return _failed(_death(ended))
+            return verdicts.failed(verdicts.death(ended))
         finally:
             if argument.HasField("blob"):
                 self._files.pop(argument.blob.id).unlink(missing_ok=True)
@@ -355,7 +363,7 @@ class Agent:
             payload = await self._payload(answer)
         except StorageError as error:
             if answer.kind is Kind.RESULT:
-                return _failed(_failure(StorageError, str(error)), seconds)
+                return verdicts.failed(verdicts.failure(StorageError, str(error)), seconds)
             payload = trial_pb2.Payload()  # the exception's text has to do
         if answer.kind is Kind.RESULT:
             return trial_pb2.Outcome(
@@ -372,7 +380,7 @@ class Agent:
             traceback=answer.header["traceback"],
             exception=payload,
         )
-        return _failed(failure, seconds)
+        return verdicts.failed(failure, seconds)
 
     # Payloads.
 
@@ -462,49 +470,6 @@ def _label(lease: Lease) -> str:
     """An attempt's name in the executor's log."""
     again = f", attempt {lease.attempt}" if lease.attempt > 1 else ""
     return f"trial {lease.trial.tid}{again}"
-
-
-def _death(ended: EvaluatorEnded) -> trial_pb2.Failure:
-    if ended.peak_memory is None:
-        return _failure(
-            EvaluatorDiedError,
-            f"the process that ran the objective ended: {ended}, together with its parent, the process that"
-            " starts and ends it, which somebody has stopped or killed",
-        )
-    peak = ended.peak_memory / 2**20
-    if ended.fault is not None:
-        return _failure(
-            EvaluatorDiedError,
-            "the process that ran the objective was killed, as something else than an answer came from it:"
-            f" {ended.fault}. An objective must not write to descriptors, or read from them, that it has not"
-            " opened",
-        )
-    if ended.unheard:
-        return _failure(
-            EvaluatorDiedError,
-            "the process that ran the objective ended, as its answer could be neither sent nor saved: the"
-            " objective has closed the connection to the worker, and cannot write to the worker's directory"
-            " any more, or its disk is full",
-        )
-    said = f"the process that ran the objective ended: {ended} (peak memory {peak:,.0f} MiB)"
-    if ended.killed:
-        said += "; unless somebody sent that signal, its host or container was out of memory"
-    return _failure(EvaluatorDiedError, said)
-
-
-def _overran(timeout: float) -> trial_pb2.Failure:
-    return _failure(
-        TrialTimeoutError,
-        f"the objective took longer than trial_timeout={timeout:g} s, and its process was killed",
-    )
-
-
-def _failed(failure: trial_pb2.Failure, seconds: float = 0.0) -> trial_pb2.Outcome:
-    return trial_pb2.Outcome(kind=trial_pb2.OUTCOME_KIND_FAILED, failure=failure, seconds=seconds)
-
-
-def _failure(kind: type[TrialError], message: str) -> trial_pb2.Failure:
-    return trial_pb2.Failure(type=f"{kind.__module__}.{kind.__qualname__}", message=message)
 
 
 def _cores() -> int:

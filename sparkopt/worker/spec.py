@@ -36,6 +36,7 @@ class WorkerSpec:
         generation: how many times that gang has been launched.
         heartbeat: seconds between heartbeats.
         grace: seconds without contact after which the worker gives its attempt up.
+        loading: seconds that an objective with a timeout may take to be loaded, if its timeout is shorter.
     """
 
     endpoint: Endpoint
@@ -43,6 +44,7 @@ class WorkerSpec:
     generation: int
     heartbeat: float = HEARTBEAT_SECONDS
     grace: float = GRACE_SECONDS
+    loading: float = 300.0
 
     def name(self, slot: int, life: int = 1) -> str:
         """The worker's name. A worker that was given up has another one in its next life."""

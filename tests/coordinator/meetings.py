@@ -38,6 +38,19 @@ def wait(argument):
     return meet(*argument)
 
 
+class Awaited:
+    """Meets the test while it is loaded, and is what that returns."""
+
+    def __init__(self, post):
+        self.post = post
+
+    def __reduce__(self):
+        return meet, (self.post, "loads")
+
+    def __call__(self, argument):
+        raise AssertionError("it was never loaded")
+
+
 def note_and_wait(argument):
     """Meet the test, and write down when it begins and ends to run, on the clock of all processes."""
     post, record, number = argument

@@ -145,9 +145,11 @@ class Rig:
 
     # Workers.
 
-    def work(self, *slots: int, endpoint=None, grace: float = SECONDS) -> list[subprocess.Popen]:
+    def work(
+        self, *slots: int, endpoint=None, grace: float = SECONDS, loading: float = SECONDS
+    ) -> list[subprocess.Popen]:
         """Start real workers."""
-        spec = WorkerSpec(endpoint or self.endpoint, 0, 1, HEARTBEAT, grace)
+        spec = WorkerSpec(endpoint or self.endpoint, 0, 1, HEARTBEAT, grace, loading)
         environment = {
             **os.environ,
             "PYTHONPATH": os.pathsep.join(str(place) for place in Path(__file__).parents[:2]),

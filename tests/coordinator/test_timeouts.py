@@ -23,6 +23,26 @@ def test_an_overdue_trial_is_killed_and_has_failed(rig):
     assert study.settled().tid == 1
 
 
+def test_an_objective_whose_loading_does_not_end_fails_its_trials(rig):
+    rig.work(0, loading=0.5)
+    study = rig.study(meetings.Awaited(rig.post.path), trial_timeout=0.25)
+    study.submit(0, 1)
+    for tid in range(2):
+        rig.post.visit().wait_for_the_end()
+        settled = study.settled()
+        assert (settled.tid, settled.outcome, settled.attempt) == (tid, Outcome.FAILED, 1)
+        assert settled.failure.type == f"{TrialTimeoutError.__module__}.{TrialTimeoutError.__qualname__}"
+        assert "not loaded within 0.5 s" in settled.failure.message
+
+
+def test_loading_may_take_as_long_as_a_trial(rig):
+    rig.work(0, loading=0.01)
+    study = rig.study(meetings.Awaited(rig.post.path), trial_timeout=3600)
+    study.submit(0)
+    rig.post.visit().answer("loaded")
+    assert study.settled().failure.type == "TypeError"  # text cannot be called
+
+
 def test_a_trial_in_time_is_left_alone(rig):
     rig.work(0)
     study = rig.study(meetings.double, trial_timeout=3600)
