@@ -178,6 +178,7 @@ class SparkTrials(base.Trials):  # type: ignore[misc]
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
+        self.start_timeout = check_start_timeout(None)  # those of version 0.1 have none
         self.__dict__.update(state)
         self._spark = None
         self._session_is_given = False
