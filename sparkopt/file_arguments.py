@@ -13,12 +13,26 @@ from sparkopt.errors import RefusedError
 _URI: Final = re.compile(r"file:|[A-Za-z][A-Za-z0-9+.-]+:/")
 
 _KINDS: Final = {
-    stat.S_IFDIR: "a directory: name a file in it",
-    stat.S_IFIFO: "a named pipe: name a file",
-    stat.S_IFSOCK: "a socket: name a file",
-    stat.S_IFCHR: "a device: name a file",
-    stat.S_IFBLK: "a device: name a file",
+    stat.S_IFREG: "a file",
+    stat.S_IFDIR: "a directory",
+    stat.S_IFLNK: "a symbolic link",
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
 }
+
+_TEMPORARY: Final = 10
+"""How many bytes longer than a file's name that of its temporary copy is."""
+
+
+def kind_of(mode: int) -> str:
+    """What there is at a path, in words.
+
+    Args:
+        mode: of its status.
+    """
+    return _KINDS.get(stat.S_IFMT(mode), "no regular file")
 
 
 def file_path(value: object, argument: str) -> Path:
@@ -55,7 +69,7 @@ def file_path(value: object, argument: str) -> Path:
     return Path(given)
 
 
-def writable_file(value: object, argument: str) -> Path:
+def writable_file(value: object, argument: str, longer: int = _TEMPORARY) -> Path:
     """The file that an argument names, links followed, if it is one, or can be made, and can be written.
 
     Nothing is made or opened to find out.
@@ -63,6 +77,7 @@ def writable_file(value: object, argument: str) -> Path:
     Args:
         value: what was given.
         argument: its name.
+        longer: how many bytes longer than its own the names of files beside it are that will be made.
 
     Raises:
         RefusedError: if it is not; the message begins with the argument's name and path.
@@ -82,8 +97,14 @@ def writable_file(value: object, argument: str) -> Path:
     if not stat.S_ISDIR(parent.st_mode):
         raise RefusedError(f"{what} cannot be made: {path.parent} is no directory. Name another file.")
     if status is not None and not stat.S_ISREG(status.st_mode):
-        kind = _KINDS.get(stat.S_IFMT(status.st_mode), "no regular file: name one")
-        raise RefusedError(f"{what} is {kind}")
+        where = " in it" if stat.S_ISDIR(status.st_mode) else ""
+        raise RefusedError(f"{what} is {kind_of(status.st_mode)}: name a file{where}")
+    most = _longest_name(target.parent)
+    if len(os.fsencode(target.name)) + longer > most:
+        raise RefusedError(
+            f"{what} has too long a name: {most - longer} bytes are possible in {target.parent}, as the names"
+            " of the files beside it are longer. Name another file."
+        )
     if status is not None and not os.access(target, os.R_OK | os.W_OK):
         raise RefusedError(
             f"{what} cannot be written: you may not read and write that file. Name another one."
@@ -94,6 +115,14 @@ def writable_file(value: object, argument: str) -> Path:
             " that you may write to."
         )
     return target
+
+
+def _longest_name(directory: Path) -> int:
+    """How many bytes a name may have there."""
+    try:
+        return os.pathconf(directory, "PC_NAME_MAX")
+    except (OSError, ValueError):
+        return 255
 
 
 def _followed(path: Path, what: str) -> Path:

@@ -120,7 +120,9 @@ def connect(path: Path) -> sqlite3.Connection:
 
 
 def write_counts(database: sqlite3.Connection, sealer: Sealer, meta: dict[str, str], counts: Counts) -> None:
-    """Note what the journal holds, and whether it is closed, and move everything that is in the log.
+    """Note what the journal holds, and whether it is closed, and have all of that in the file itself.
+
+    The log of one that is not closed keeps its bytes: if it is empty, what was in it is lost.
 
     Raises:
         sqlite3.Error: if the disk does not take it.
@@ -131,7 +133,7 @@ def write_counts(database: sqlite3.Connection, sealer: Sealer, meta: dict[str, s
     for table in ("meta", "meta_again"):
         database.execute(f"insert or replace into {table} values (?, ?, ?, ?)", row)
     database.execute("commit")
-    database.execute("pragma wal_checkpoint(truncate)")
+    database.execute(f"pragma wal_checkpoint({'truncate' if counts.closed else 'passive'})")
 
 
 def _set_aside(path: Path) -> Path:

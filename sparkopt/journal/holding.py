@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import errno
 import fcntl
 import os
 import socket
@@ -35,14 +36,16 @@ class Hold:
         now = datetime.datetime.now().astimezone().isoformat(" ", "seconds")
         said = f"process {os.getpid()} on {socket.gethostname()}, since {now}"
         with _lock:
-            if path in _held:
-                raise _in_use(path, f"of this process ({_held[path]})")
+            for held, by in _held.items():
+                if held == path or _same(held, path):
+                    raise _in_use(path, f"of this process ({by})")
             try:
                 self._descriptor = self._take(said)
             except OSError as error:
+                room = error.errno in (errno.ENOSPC, errno.EDQUOT)
+                mend = "Make room" if room else "Name a file in a directory that you may write to"
                 raise RefusedError(
-                    f"journal {path} cannot be written: {self._path}: {error.strerror or error}. Name a"
-                    " file in a directory that you may write to."
+                    f"journal {path} cannot be written: {self._path}: {error.strerror or error}. {mend}."
                 ) from error
             _held[path] = said
 
@@ -58,13 +61,20 @@ class Hold:
                     raise _in_use(self._journal, f"({holder or 'which is just beginning'})") from None
                 with contextlib.suppress(FileNotFoundError):
                     if os.path.samestat(os.fstat(descriptor), self._path.lstat()):
-                        os.ftruncate(descriptor, 0)
-                        os.write(descriptor, said.encode())
+                        self._say(descriptor, said)
                         return descriptor
             except BaseException:
                 os.close(descriptor)
                 raise
             os.close(descriptor)  # removed by its holder, between our opening and our locking it
+
+    def _say(self, descriptor: int, said: str) -> None:
+        try:
+            os.ftruncate(descriptor, 0)
+            os.write(descriptor, said.encode())
+        except OSError:  # the disk is full
+            self._path.unlink(missing_ok=True)
+            raise
 
     def release(self) -> None:
         """Let others have the journal. Idempotent."""
@@ -73,6 +83,14 @@ class Hold:
                 return
             self._path.unlink(missing_ok=True)
             os.close(self._descriptor)
+
+
+def _same(one: Path, other: Path) -> bool:
+    """Whether two paths are names of one file."""
+    try:
+        return one.samefile(other)
+    except OSError:
+        return False
 
 
 def _in_use(path: Path, by: str) -> RefusedError:

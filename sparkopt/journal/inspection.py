@@ -34,6 +34,7 @@ from sparkopt.journal.rows import (
     MARK,
     META_COLUMNS,
     REPORT_COLUMNS,
+    SCHEMA,
     TRIAL_COLUMNS,
     Content,
     Sealer,
@@ -47,7 +48,19 @@ _LOG_HEAD: Final = 32 * pages.PAGE
 _LOG_ORDERS: Final = {b"\x37\x7f\x06\x82": "<", b"\x37\x7f\x06\x83": ">"}
 """The order of bytes in which a log's checksums are made, by its first four bytes."""
 
+EMPTY_LOG: Final = b"nothing is in this log\n"
+"""A log where all is in the file itself: shorter than a header, so that SQLite takes nothing of it."""
+
+_VERSIONS: Final = (b"\1\1", b"\2\2")
+"""What SQLite's header says of who may read and write the file: anybody, or who knows of write-ahead logs."""
+
 _TABLES: Final = {name: f"select * from {name}" for name in ("meta", "meta_again", "trials", "reports")}
+
+
+_STATEMENTS: Final = (
+    "select type, name, sql from sqlite_master where type != 'index' or sql like 'create unique %'"
+)
+_COMMENT: Final = re.compile(r"--[^\n]*")
 
 
 @dataclass(slots=True)
@@ -92,6 +105,12 @@ def inspect(path: Path) -> Found:
     _check_rollback(path)
     head, log_head = _first(path, _HEAD), _first(log_of(path), _LOG_HEAD)
     if not _is_journal(head, log_head):
+        if not size:
+            raise RefusedError(
+                f"journal {path} is {'empty' if path.exists() else 'not there'}, and beside it lies"
+                f" {log_of(path).name}, which is nothing without it: put the journal back, or move that one"
+                " away to start anew"
+            )
         what = "another program's SQLite database" if head.startswith(_MAGIC) else "no journal"
         raise RefusedError(f"journal {path} is {what}: name another file, or move that one away")
     first = first_format.MARK in head + log_head and MARK not in head + log_head
@@ -111,7 +130,7 @@ def _check_rollback(path: Path) -> None:
         JournalError: if there is one.
     """
     rollback = path.with_name(f"{path.name}-journal")
-    if rollback.exists():
+    if os.path.lexists(rollback):
         raise JournalError(
             f"beside the journal {path} is a file {rollback.name} that is not the journal's: SQLite would"
             " change the journal by it. Move it away, then run the same fmin again."
@@ -192,16 +211,41 @@ def _is_log_header(header: bytes) -> bool:
     return header[24:32] == struct.pack(">2I", first, second)
 
 
+def _has_log(path: Path) -> bool:
+    """Whether a journal that was not closed has its log: something is in that as soon as it is opened."""
+    log = _first(log_of(path), pages.LOG_HEADER)
+    return log == EMPTY_LOG or _is_log_header(log)
+
+
 def _check_structure(database: sqlite3.Connection) -> None:
     (said,) = database.execute("pragma quick_check(1)").fetchone()
     if said != "ok":
         raise _DamagedError(str(said))
 
 
+def _check_schema(database: sqlite3.Connection) -> None:
+    """See that no table of ours has been changed, and that nothing is there which acts on what is written."""
+    with closing(sqlite3.connect(":memory:")) as model:
+        model.executescript(SCHEMA)
+        ours = {name: sql for _, name, sql in model.execute(_STATEMENTS)}
+    for kind, name, sql in database.execute(_STATEMENTS):
+        if kind != "table":
+            raise _DamagedError(f"somebody has given it the {kind} {name}")
+        if name in ours and _bare(sql) != _bare(ours[name]):
+            raise _DamagedError(f"somebody has changed its table {name}")
+
+
+def _bare(sql: str) -> str:
+    return " ".join(_COMMENT.sub("", sql).split())
+
+
 def _read(path: Path, log_size: int, head: bytes) -> Found:
     content = Content()
+    if head and head[18:20] not in _VERSIONS:
+        raise _DamagedError("its header says that SQLite may not write to it")
     with _opened(path, log_size) as database:
         _check_structure(database)
+        _check_schema(database)
         (version,) = database.execute("pragma user_version").fetchone()
         (application,) = database.execute("pragma application_id").fetchone()
         (journal,) = database.execute("select value from meta where key = 'id'").fetchone() or ("",)
@@ -220,7 +264,7 @@ def _read(path: Path, log_size: int, head: bytes) -> Found:
                 )
     if lacking := content.lacking() or _missing_meta(content):
         raise _DamagedError(lacking)
-    if not content.counts.closed and not log_of(path).exists():
+    if not content.counts.closed and not _has_log(path):
         raise _DamagedError("its write-ahead log is missing, and with it what was written last")
     return Found(content, sealer)
 

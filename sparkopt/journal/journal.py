@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-import hashlib
+import errno
 import os
 import pickle
-import shutil
 import sqlite3
 import threading
 import time
@@ -22,16 +22,17 @@ from sparkopt.core.states import Outcome
 from sparkopt.documents import Document
 from sparkopt.errors import JournalError, JournalWarning, RefusedError, warn
 from sparkopt.file_arguments import writable_file
+from sparkopt.journal import beside
 from sparkopt.journal.database import connect, make, write_counts
 from sparkopt.journal.holding import Hold
 from sparkopt.journal.identity import Identity, difference
-from sparkopt.journal.inspection import Found, inspect, log_of
+from sparkopt.journal.inspection import EMPTY_LOG, Found, inspect, log_of
+from sparkopt.journal.kept import KeptFiles
 from sparkopt.journal.rows import FORMAT, Content, Counts, Ending, Report, Sealer, Stored, Trial, new_id
 from sparkopt.wire import codec, owner_only
 from sparkopt.wire.report_kinds import ReportKind
 
-_PIECE: Final = 2**20
-"""Bytes of a file that are read at once."""
+_OF_THE_DISK: Final = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,12 +89,14 @@ class Journal:
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        target = writable_file(path, "journal")
+        target = writable_file(path, "journal", beside.LONGER)
+        beside.check(target)
         self._path = Path(path)
         self._target = target
-        self._files = self._path.with_name(f"{self._path.name}-files")
+        self._kept = KeptFiles(self._path.with_name(f"{self._path.name}-files"))
         self._lock = threading.Lock()
         self._database: sqlite3.Connection | None = None
+        self._opened: os.stat_result | None = None
         self._hold = Hold(target)
         try:
             self._found = inspect(target)
@@ -121,9 +124,23 @@ class Journal:
         """Close the file. Idempotent."""
         with self._lock:
             database, self._database = self._database, None
+            lost = database is not None and not self._is_in_place()
             if database is not None:
                 self._close(database)
             self._hold.release()
+        if lost:
+            warn(
+                f"journal {self._path} was removed, renamed or replaced while the search ran: the same fmin"
+                " does not find there what this one has written. The trials of this search are whole.",
+                JournalWarning,
+            )
+
+    def _is_in_place(self) -> bool:
+        """Whether the file that is written to is the one at the journal's path."""
+        try:
+            return self._opened is not None and os.path.samestat(self._opened, self._target.stat())
+        except OSError:
+            return False
 
     def _close(self, database: sqlite3.Connection) -> None:
         try:
@@ -133,7 +150,8 @@ class Journal:
             # The disk is full, as the search has heard by now. A journal without a log would not be whole.
             database.close()
             if self._target.exists() and not log_of(self._target).exists():
-                log_of(self._target).touch(0o600)
+                with contextlib.suppress(OSError), owner_only.create(log_of(self._target)) as log:
+                    log.write(EMPTY_LOG)
         else:
             database.close()
 
@@ -162,7 +180,7 @@ class Journal:
         self._meta = {**mine, "counts": ""}
         try:
             self._make_if_needed(self._found)
-            self._database = connect(self._target)
+            self._database, self._opened = connect(self._target), self._target.stat()
             counts = dataclasses.replace(self._counts, openings=self._counts.openings + 1, closed=False)
             write_counts(self._database, self._sealer, self._meta, counts)
             self._counts = counts
@@ -181,7 +199,7 @@ class Journal:
             for number, trial in enumerate(ordered)
         ]
         reports = [
-            dataclasses.replace(report, value=self._digested(report.value))
+            dataclasses.replace(report, value=self._kept.digested(report.value))
             for trial in trials
             for report in content.reports_of(trial) or ()
         ]
@@ -224,8 +242,8 @@ class Journal:
     def _say_what_is_gone(self) -> None:
         if self._gone:
             warn(
-                f"the results of trials {listed(self._gone)} are gone from {self._files}, or damaged: these"
-                " trials run again",
+                f"the results of trials {listed(self._gone)} are gone from {self._kept.directory}, or"
+                " damaged: these trials run again",
                 JournalWarning,
             )
 
@@ -242,29 +260,17 @@ class Journal:
             reports = content.reports_of(trial)
             if reports is None:
                 broken.append(tid)
-            elif not all(map(self._is_there, (trial.ending.result, *(each.value for each in reports)))):
+            elif not all(map(self._kept.has, (trial.ending.result, *(each.value for each in reports)))):
                 gone.append(tid)
         content.forget_endings([*broken, *gone])
         if broken and not self._found.damage:
             self._found.damage = f"reports of trials {listed(broken)} are missing"
         return sorted(gone)
 
-    def _is_there(self, stored: Stored) -> bool:
-        if stored.file is None:
-            return True
-        path = self._files / stored.file
-        if stored.digest is None:
-            return path.is_file()
-        return path.exists() and _digest(path) == stored.digest
-
-    def _digested(self, stored: Stored) -> Stored:
-        """What is stored, with the digest of its file, which the first format does not have."""
-        if stored.file is None or stored.digest is not None:
-            return stored
-        return dataclasses.replace(stored, digest=_digest(self._files / stored.file))
-
     def _ending_digested(self, ending: Ending | None) -> Ending | None:
-        return None if ending is None else dataclasses.replace(ending, result=self._digested(ending.result))
+        if ending is None:
+            return None
+        return dataclasses.replace(ending, result=self._kept.digested(ending.result))
 
     # Writing. What the coordinator calls returns what is to be handed on to the study.
 
@@ -337,12 +343,10 @@ class Journal:
         if isinstance(payload.body, bytes):
             return payload, Stored(payload.body)
         try:
-            owner_only.make_directory(self._files)
-            path = Path(shutil.move(payload.body, self._files / name))
-            stored = Stored(file=name, digest=_digest(path))
+            stored = self._kept.put(payload.body, name)
         except OSError as error:
             raise self._error(error) from error
-        return Payload(path, kept=True), stored
+        return self._payload(stored), stored
 
     def _write(self, statement: str, values: Sequence[Any]) -> None:
         """A transaction of one statement. SQLite lets go of the GIL in each, and has to get it back."""
@@ -365,9 +369,12 @@ class Journal:
                 raise self._error(error) from error
 
     def _error(self, error: Exception) -> JournalError:
+        mend = "make room or mend the disk"
+        if isinstance(error, OSError) and error.errno not in _OF_THE_DISK:
+            mend = "see to that"
         return JournalError(
             f"the journal {self._path} cannot be read or written: {error}. What it holds is intact, and so"
-            " are the trials of this search; make room or mend the disk, then run the same fmin again."
+            f" are the trials of this search; {mend}, then run the same fmin again."
         )
 
     # Reading.
@@ -429,7 +436,7 @@ class Journal:
 
     def _payload(self, stored: Stored) -> Payload | None:
         if stored.file is not None:
-            return Payload(self._files / stored.file, kept=True)
+            return Payload(self._kept.directory / stored.file, kept=True)
         return None if stored.body is None else Payload(stored.body)
 
 
@@ -457,16 +464,3 @@ def gaps(tids: Collection[int], count: int = 0) -> list[int]:
 def listed(ids: Sequence[int]) -> str:
     """Ids as a list, cut short if it is long."""
     return f"{[*ids]}" if len(ids) <= 20 else f"[{', '.join(map(str, ids[:20]))} and {len(ids) - 20} more]"
-
-
-def _digest(path: Path) -> bytes:
-    """The digest of a file's content.
-
-    Raises:
-        OSError: if the disk does not give it.
-    """
-    digest = hashlib.blake2b(digest_size=8)
-    with path.open("rb") as file:
-        while piece := file.read(_PIECE):
-            digest.update(piece)
-    return digest.digest()

@@ -115,6 +115,32 @@ class TestRows:
         assert became != "whole" or "started" in statement or journals.told_of(path)[2] == []
         assert became != "refused"
 
+    @pytest.mark.parametrize(
+        "script",
+        [
+            "alter table trials rename to other; create view trials as select * from other;",
+            "alter table trials rename column body to other;",
+            "create trigger other before insert on trials begin select raise(ignore); end;",
+            "create trigger other after update on trials begin delete from trials where tid = 7; end;",
+            "create unique index other on trials (asked, tid);",
+        ],
+    )
+    def test_a_schema_that_would_change_or_refuse_what_is_written(self, closed, script):
+        path, truth = closed
+        with closing(sqlite3.connect(path)) as database:
+            database.executescript(script)
+        _, _, (told,) = journals.told_of(path)
+        assert "somebody has" in told
+        assert journals.compare(path, truth, False) == "whole"
+        assert journals.told_of(path)[2] == []
+
+    def test_a_header_that_forbids_writing(self, closed):
+        path, truth = closed
+        data = bytearray(path.read_bytes())
+        data[18] ^= 1
+        path.write_bytes(data)
+        assert journals.compare(path, truth, False) == "whole"
+
     def test_those_of_another_journal(self, closed, tmp_path):
         path, truth = closed
         journals.make(tmp_path / "other", first=1)
@@ -142,6 +168,21 @@ class TestLog:
         journals.log_of(path).unlink()
         assert journals.compare(path, truth, False) in ("some lost", "some run again")
 
+    @pytest.mark.parametrize("length", [0, 20, 5000])
+    def test_one_that_has_lost_its_bytes(self, killed, length):
+        path, truth = killed
+        journals.log_of(path).write_bytes(bytes(length))
+        assert journals.compare(path, truth, False) in ("some lost", "some run again")
+
+    def test_one_of_a_search_that_was_killed_as_it_began(self, closed, tmp_path):
+        path, truth = closed
+        (tmp_path / "killed").mkdir()
+        with closing(Journal(path)) as journal:
+            journal.check(journals.IDENTITY)
+            copy = journals.copied(path, tmp_path / "killed")
+        assert journals.compare(copy, truth, False) == "whole"
+        assert journals.told_of(copy)[2] == []
+
     def test_one_without_its_journal(self, killed):
         path, truth = killed
         path.unlink()
@@ -167,6 +208,20 @@ class TestLog:
         with pytest.raises(JournalError, match=r"journal-journal that is not the journal's.*Move it away"):
             Journal(path)
         assert journals.listing(path.parent) == before
+
+
+@pytest.mark.parametrize("how", ["removed", "renamed", "replaced"])
+def test_one_that_is_not_in_its_place_any_more_is_told(closed, how):
+    path, _ = closed
+    journal = Journal(path)
+    journal.check(journals.IDENTITY)
+    if how == "replaced":
+        shutil.copyfile(path, path.with_name("copy"))
+        path.with_name("copy").replace(path)
+    else:
+        path.unlink() if how == "removed" else path.rename(path.with_name("old"))
+    with pytest.warns(JournalWarning, match=f"journal {path} was removed, renamed or replaced"):
+        journal.close()
 
 
 def test_one_that_is_empty_is_told(tmp_path):
