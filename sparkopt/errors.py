@@ -15,6 +15,7 @@ SparkoptError
 │   ├── PoolCancelledError       somebody cancelled the workers' Spark job, or stopped its session
 │   └── PoolClosedError          the pool was closed under a running study
 ├── JournalError                 the journal cannot be read or written, or is too damaged to be gone on with
+├── SaveFileError                the trials could not be saved at the end of a search (OSError)
 ├── TrackingError                the tracking store cannot be used
 ├── JavaNotFoundError            no Java that Spark can run on
 ├── TrialError                   what is recorded for a trial whose objective did not end it
@@ -124,6 +125,10 @@ class PoolClosedError(PoolError):
 
 class JournalError(SparkoptError):
     """The journal cannot be read or written: a full disk, for example; or it is damaged beyond its repair."""
+
+
+class SaveFileError(SparkoptError, OSError):
+    """The trials could not be written to ``trials_save_file`` at the end of the search; they are kept."""
 
 
 class TrackingError(SparkoptError):

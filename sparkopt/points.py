@@ -75,6 +75,28 @@ def check_asked(points: Sequence[Point], space: Space) -> list[Point]:
     return found
 
 
+def values_of(document: Document) -> dict[str, Any]:
+    """The values of a trial, by the labels that are active in it."""
+    return {label: values[0] for label, values in document["misc"]["vals"].items() if len(values)}
+
+
+def not_among(points: Sequence[Point], documents: Sequence[Document]) -> list[Point]:
+    """Those points that no document stands for; one that is there twice needs two.
+
+    Args:
+        points: as they were checked.
+        documents: of trials.
+    """
+    there: list[Point] = [values_of(document) for document in documents]
+    missing = []
+    for point in points:
+        if point in there:
+            there.remove(point)
+        else:
+            missing.append(point)
+    return missing
+
+
 def documents_of(points: Sequence[Point], space: Space, trials: SparkTrials) -> list[Document]:
     """New documents for points, as an algorithm would make them.
 

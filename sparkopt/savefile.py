@@ -22,8 +22,9 @@ import cloudpickle
 from hyperopt import base
 
 from sparkopt import quarantine
-from sparkopt.errors import RefusedError, SaveFileWarning, warn
+from sparkopt.errors import RefusedError, SaveFileError, SaveFileWarning, warn
 from sparkopt.file_arguments import writable_file
+from sparkopt.journal.beside import belongs
 from sparkopt.quarantine import ForeignError
 
 if TYPE_CHECKING:
@@ -32,6 +33,13 @@ if TYPE_CHECKING:
 _SHARE: Final = 10
 """How many times as long as saving takes the search goes on before the next."""
 
+
+_HEAD: Final = 2**20
+_PICKLES: Final = (b"\x80", b"ccopy_reg\n")
+"""What pickles begin with: today's, and those of the two oldest protocols."""
+
+_MARKS: Final = (b"sparkopt.trials", b"hyperopt", b"_dynamic_trials")
+"""What one of stands near the beginning of pickled trials, whatever class of hyperopt's they are made of."""
 
 _TRAILER: Final = b"\nsparkopt checksum "
 _DIGEST_BYTES: Final = 16
@@ -43,14 +51,29 @@ class SaveFile:
     Args:
         path: of the file; replaced as a whole each time, so that it can be read at any time.
         trials: what to keep there.
+        journal: the path of their journal, if they have one.
 
     Raises:
-        RefusedError: if nothing can be written there.
+        RefusedError: if nothing can be written there, or something else than saved trials would be lost.
     """
 
-    def __init__(self, path: str | os.PathLike[str], trials: SparkTrials) -> None:
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        trials: SparkTrials,
+        journal: str | os.PathLike[str] | None = None,
+    ) -> None:
         self._path = writable_file(path, "trials_save_file")
         self._trials = trials
+        if journal is not None and any(belongs(self._path, name) for name in _names_of(Path(journal))):
+            raise RefusedError(
+                f"trials_save_file {path} is the journal, or a file that the journal uses: name another file"
+            )
+        if not _may_be_replaced(self._path):
+            raise RefusedError(
+                f"trials_save_file {path} holds something else than saved trials, which would be lost: name"
+                " another file, or move that one away"
+            )
         self._next = 0.0
         try:
             self._write(lambda _: None, replace=False)
@@ -84,10 +107,17 @@ class SaveFile:
         """Write the trials.
 
         Raises:
-            OSError: if the disk does not take them; what was saved before is still there.
+            SaveFileError: if the disk does not take them; what was saved before is still there.
             Exception: what the pickling of a result or an attachment raises.
         """
-        self._write(self._fill, replace=True)
+        try:
+            self._write(self._fill, replace=True)
+        except OSError as error:
+            raise SaveFileError(
+                f"the trials could not be saved to {self._path}: {error.strerror or error}. The trials of"
+                " this search are whole: make room or mend the disk, then pickle them to that file yourself,"
+                " or run the same fmin with them again."
+            ) from error
 
     def _fill(self, file: IO[bytes]) -> None:
         digesting = _Digesting(file)
@@ -107,6 +137,26 @@ class SaveFile:
                 Path(name).replace(self._path)
         finally:
             Path(name).unlink(missing_ok=True)
+
+
+def _names_of(journal: Path) -> tuple[Path, Path]:
+    """A journal's path as it was given, and with links followed."""
+    return journal.parent.resolve() / journal.name, journal.resolve()
+
+
+def _may_be_replaced(path: Path) -> bool:
+    """Whether what is at a path is what a search has saved, or nothing; nothing is unpickled to find out."""
+    if not path.exists():
+        return True
+    with path.open("rb") as file:
+        head = file.read(_HEAD)
+        file.seek(max(0, path.stat().st_size - _DIGEST_BYTES - len(_TRAILER)))
+        tail = file.read()
+    return (
+        not head
+        or tail.startswith(_TRAILER)
+        or (head.startswith(_PICKLES) and any(mark in head for mark in _MARKS))
+    )
 
 
 class _Digesting(io.RawIOBase):

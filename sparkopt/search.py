@@ -30,7 +30,7 @@ from sparkopt.failures import Failures, no_loss
 from sparkopt.fmin_options import Options, takes_expression
 from sparkopt.inherited import InheritedDocuments
 from sparkopt.journal import Identity, Journal, gaps
-from sparkopt.points import Point, check_asked, check_points, documents_of
+from sparkopt.points import Point, check_asked, check_points, documents_of, not_among, values_of
 from sparkopt.pool import WorkerPool
 from sparkopt.quarantine import Patience
 from sparkopt.savefile import SaveFile
@@ -99,7 +99,7 @@ class Search:
         # Workers that are running already cannot have Spark bring them anything.
         self._objective = pickle_objective(shipped, session, embed_broadcasts=trials.pool is not None)
         saved = options.trials_save_file
-        self._file = SaveFile(saved, trials) if saved != "" else None
+        self._file = SaveFile(saved, trials, trials.journal) if saved != "" else None
         self._study: Study | None = None
         self._ended_before = trials.count_total_trials()
         self._own_pool: WorkerPool | None = None
@@ -119,7 +119,7 @@ class Search:
             PoolError: if the workers do not come up, are lost or are cancelled; finished trials are kept.
             JournalError: if the journal cannot be written; finished trials are kept.
             TrackingError: before anything is launched, if the tracking store cannot be used.
-            OSError: if the trials cannot be saved at the end; they are kept.
+            SaveFileError: if the trials cannot be saved at the end; they are kept.
         """
         trials, options, journal = self._trials, self._options, self._journal
         assert options.algo is not None
@@ -168,7 +168,9 @@ class Search:
         if journal is not None:
             history = self._recover(journal, documents, study, rstate)
             if history:
-                wanted, points = wanted + len(points) + journal.asked(), []
+                wanted += len(points) + journal.asked()
+                points = not_among(points, trials._dynamic_trials)
+                history += len(points)
         if points:
             recorded = trials.record(documents_of(points, self._space, trials))
             if journal is not None:
@@ -223,12 +225,13 @@ class Search:
         """Take in what the journal has and the trials do not, and say how many trials the journal knows.
 
         Raises:
-            RefusedError: if the trials hold some that the journal does not know.
+            RefusedError: if the trials hold some that the journal does not know, or knows otherwise.
         """
         trials = self._trials
         entries = journal.take_entries()
-        known = {document["tid"] for document in trials._dynamic_trials}
-        if strangers := known - {entry.document["tid"] for entry in entries}:
+        known = {document["tid"]: values_of(document) for document in trials._dynamic_trials}
+        there = {entry.document["tid"]: entry.document for entry in entries} if known else {}
+        if strangers := [tid for tid in known if tid not in there or values_of(there[tid]) != known[tid]]:
             raise RefusedError(
                 f"these trials hold {len(strangers)} trials that the journal does not know: a journal has to"
                 " hold the whole search. Give fmin new SparkTrials, or another journal."

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import pickle
+import resource
 import shutil
 import socket
 import sqlite3
@@ -248,3 +250,111 @@ class TestOwner:
         path = tmp_path / "trials"
         savefile.SaveFile(path, base.Trials()).save()
         assert self.others(tmp_path) == []
+
+
+class TestBeside:
+    """What lies in the place of a journal's own files: told of by its name, and not touched."""
+
+    @pytest.mark.parametrize("suffix", ["-wal", "-shm", "-lock"])
+    @pytest.mark.parametrize("kind", ["pipe", "directory", "link", "dangling"])
+    def test_no_file(self, closed, suffix, kind):
+        path, _ = closed
+        beside = path.with_name(path.name + suffix)
+        precious = path.with_name("precious")
+        precious.write_bytes(b"precious")
+        precious.chmod(0o644)
+        match kind:
+            case "pipe":
+                os.mkfifo(beside)
+            case "directory":
+                beside.mkdir()
+            case "link":
+                beside.symlink_to(precious)
+            case "dangling":
+                beside.symlink_to(path.with_name("nowhere"))
+        before = journals.listing(path.parent)
+        with pytest.raises(RefusedError, match=rf"beside the journal .* is {beside.name}, a .*move it away"):
+            Journal(path)
+        assert journals.listing(path.parent) == before
+        assert not path.with_name("nowhere").exists()
+
+    def test_a_file_where_results_are_kept(self, tmp_path):
+        (tmp_path / "journal-files").write_bytes(b"precious")
+        with pytest.raises(RefusedError, match="journal-files, a file, where the journal has a directory"):
+            Journal(tmp_path / "journal")
+
+    @pytest.mark.parametrize("kind", ["pipe", "directory"])
+    def test_no_file_in_the_place_of_a_result(self, closed, kind):
+        path, truth = closed
+        result = path.with_name(f"{path.name}-files") / "result-7"
+        result.unlink()
+        os.mkfifo(result) if kind == "pipe" else result.mkdir()
+        assert journals.compare(path, truth, False) == "some run again"
+
+
+class TestNames:
+    def test_one_with_no_room_for_those_beside_it(self, tmp_path):
+        for length in (255, 250, 240):
+            with pytest.raises(RefusedError, match="too long a name: 235 bytes are possible"):
+                Journal(tmp_path / ("n" * length))
+        assert list(tmp_path.iterdir()) == []
+        Journal(tmp_path / ("n" * 235)).close()
+
+    def test_two_names_of_one_journal(self, closed):
+        path, _ = closed
+        other = path.with_name("other")
+        other.hardlink_to(path)
+        held = Journal(path)
+        try:
+            with pytest.raises(RefusedError, match="in use by another search of this process"):
+                Journal(other)
+        finally:
+            held.close()
+        Journal(other).close()
+
+
+@pytest.mark.parametrize("left", ["gone", "empty"])
+def test_a_log_without_its_journal(killed, left):
+    path, _ = killed
+    path.unlink() if left == "gone" else path.write_bytes(b"")
+    journals.log_of(path).write_bytes(b"\0" * 5000)
+    with pytest.raises(RefusedError, match=f"and beside it lies {path.name}-wal.*put the journal back"):
+        Journal(path)
+
+
+def test_a_disk_without_room_for_the_lock(tmp_path):
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))
+    try:
+        with pytest.raises(RefusedError, match="journal-lock: File too large"):
+            Journal(tmp_path / "journal")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert list(tmp_path.iterdir()) == []
+
+
+class TestSaved:
+    """What trials_save_file may overwrite."""
+
+    @pytest.mark.parametrize("content", [b"my thesis", b"SQLite format 3\0", pickle.dumps({"my": "model"})])
+    def test_something_else(self, new_trials, tmp_path, content):
+        path = tmp_path / "file"
+        path.write_bytes(content)
+        with pytest.raises(RefusedError, match=r"trials_save_file .*file holds something else than"):
+            fmin(float, CASE, in_order, 1, trials=new_trials(), trials_save_file=path, verbose=False)
+        assert path.read_bytes() == content
+
+    @pytest.mark.parametrize("name", ["journal", "journal-lock", "journal-wal", "journal-files/result-0"])
+    def test_the_journal(self, new_trials, tmp_path, name):
+        (tmp_path / "journal-files").mkdir()
+        with pytest.raises(RefusedError, match=r"trials_save_file .* is the journal, or a file that"):
+            fmin(
+                float,
+                CASE,
+                in_order,
+                1,
+                trials=new_trials(journal=tmp_path / "journal"),
+                trials_save_file=tmp_path / name,
+                verbose=False,
+            )
+        assert [path.name for path in tmp_path.iterdir()] == ["journal-files"]

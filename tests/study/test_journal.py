@@ -238,7 +238,28 @@ def test_a_driver_that_is_killed(tmp_path, file):
     assert max(ran.values()) <= 2
 
 
+class TestPoints:
+    def test_those_that_it_does_not_hold_are_evaluated(self, search):
+        search(2, points_to_evaluate=[{"case": 50}])
+        points = [{"case": 50}, {"case": 60}, {"case": 60}]
+        assert search(2, points_to_evaluate=points).vals["case"] == [50, 1, 2, 60, 60]
+        assert search(3, points_to_evaluate=points).vals["case"] == [50, 1, 2, 60, 60, 5]
+        assert search.runs() == {50: 1, 1: 1, 2: 1, 60: 2, 5: 1}
+
+    def test_those_that_it_was_begun_without(self, search):
+        search(2)
+        assert search(2, points_to_evaluate=[{"case": 50}]).vals["case"] == [0, 1, 50]
+
+
 class TestRefusal:
+    def test_trials_of_another_search_with_its_numbers(self, search, new_trials, file):
+        search(3)
+        others = search(0, new_trials(parallelism=1), points_to_evaluate=[{"case": 70}])
+        others.journal = file
+        with pytest.raises(RefusedError, match="hold 1 trials that the journal does not know"):
+            search(4, others)
+        assert search(3).vals["case"] == [0, 1, 2]
+
     def refused(self, new_trials, file, match, fn=loss, space=SPACE, algo=rand.suggest, **more):
         trials = new_trials(parallelism=1, journal=file)
         with pytest.raises(RefusedError, match=match) as caught:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import resource
+import shutil
 import threading
 import warnings
 from pathlib import Path
@@ -15,7 +16,7 @@ from hyperopt import rand
 from study_tools import CASE, in_order
 
 from sparkopt import SparkTrials, fmin, savefile
-from sparkopt.errors import ParallelismWarning, RefusedError, SaveFileWarning
+from sparkopt.errors import ParallelismWarning, RefusedError, SaveFileError, SaveFileWarning
 
 
 @pytest.fixture
@@ -221,3 +222,15 @@ class TestDamage:
         savefile.SaveFile(tmp_path / "trials", 3).save()
         assert (tmp_path / "trials").is_symlink()
         assert pickle.loads((tmp_path / "real" / "trials").read_bytes()) == 3
+
+
+def test_a_disk_that_does_not_take_them_at_the_end_is_an_error_that_names_it(new_trials, file):
+    def remove(trials):
+        if len(trials.trials) == 3:
+            shutil.rmtree(file.parent)
+        return False, []
+
+    trials = new_trials(parallelism=1)
+    with pytest.raises(SaveFileError, match=rf"could not be saved to {file}: No such file .* are whole"):
+        search(file, 3, trials, early_stop_fn=remove)
+    assert trials.losses() == [0, 1, 2]
