@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import os
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -35,7 +36,7 @@ from sparkopt.wire.v1 import trial_pb2, worker_pb2
 from sparkopt.worker import verdicts
 from sparkopt.worker.frames import Frame, Kind
 from sparkopt.worker.link import Link
-from sparkopt.worker.nursery_handle import NurseryHandle
+from sparkopt.worker.nursery_handle import NurseryEndedError, NurseryHandle
 from sparkopt.worker.outbox import Outbox
 from sparkopt.worker.spec import Birth, WorkerSpec
 from sparkopt.worker.supervisor import EvaluatorEnded, RunCancelled, Supervisor
@@ -321,7 +322,7 @@ class Agent:
         name = assignment.objective.id
         # Loading an objective may take long, and an evaluator keeps the one that it has run.
         loads = self._supervisor.evaluator is None or self._loaded != (self._supervisor.evaluator, name)
-        timed = assignment.timeout > 0 or loads
+        timed, loading = assignment.timeout > 0 or loads, max(assignment.timeout, self._spec.loading)
         header: dict[str, Any] = {"objective": name, "timed": timed}
         try:
             if loads:
@@ -342,15 +343,12 @@ class Agent:
             frame, hear = Frame(Kind.RUN, header, argument.inline), partial(self._hear, attempt)
             if not timed:
                 self._begin(attempt)
-            loading = max(assignment.timeout, self._spec.loading)
             if loads and assignment.timeout > 0:
                 attempt.timer = self._loop.call_later(loading, self._overrun, attempt)
             answer = await self._supervisor.run(frame, _label(attempt.lease), hear)
         except RunCancelled:
             if attempt.overdue and not attempt.cancelled:
-                if attempt.began:
-                    return verdicts.failed(verdicts.overran(assignment.timeout), assignment.timeout)
-                return verdicts.failed(verdicts.load_overran(loading))
+                return verdicts.overdue(assignment.timeout, loading, loaded=attempt.began > 0)
             return trial_pb2.Outcome(kind=trial_pb2.OUTCOME_KIND_CANCELLED)
         except EvaluatorEnded as ended:
             return verdicts.failed(verdicts.death(ended))
@@ -419,6 +417,8 @@ class Agent:
                     file.write(chunk.data)
         except OSError as error:
             path.unlink(missing_ok=True)
+            if error.errno == errno.EMFILE:  # the next trial would fail as well
+                raise NurseryEndedError("it can open no more files") from error
             raise StorageError.of(error, "an objective, argument or reply", self._directory) from error
 
     async def _payload(self, answer: Frame) -> trial_pb2.Payload:

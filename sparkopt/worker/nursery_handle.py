@@ -29,7 +29,7 @@ _BURIAL_SECONDS: Final = 5.0
 
 
 class NurseryEndedError(Exception):
-    """The nurseries are gone, the spare one too: this process can run nothing more."""
+    """This process can run nothing more: the nurseries are gone, or what they start cannot be reached."""
 
 
 @dataclass(slots=True)

@@ -206,7 +206,13 @@ class Supervisor:
             self._replace_nursery()
             return
         kind, pid, status, peak_kib = nursery.REPORT.unpack(data)
-        if kind == nursery.SPARED:
+        if kind in (nursery.SPARED, nursery.STARTED) and not fds:
+            # The kernel drops a socket for which this process has no descriptor left.
+            self._stop_watching()
+            self._done_in_time()
+            self._loop.remove_reader(self._handle.control)
+            self._give_up("it can open no more descriptors, and so cannot reach the next evaluator")
+        elif kind == nursery.SPARED:
             self._handle.put_spare(pid, socket.socket(fileno=fds[0]))
         elif kind == nursery.STARTED:
             self._done_in_time()
@@ -225,7 +231,10 @@ class Supervisor:
         self._loop.remove_reader(self._handle.control)
         evaluator, self._pid = self._pid, None
         if not self._handle.replace(evaluator):
-            self._give_up()
+            self._give_up(
+                "the process that starts its evaluators is gone or does nothing any more, and so is the spare"
+                " one"
+            )
             return
         self._listen()
         self._order(nursery.SPARE)
@@ -282,11 +291,9 @@ class Supervisor:
         ended.fault = connection.fault
         connection.end(ended)
 
-    def _give_up(self) -> None:
+    def _give_up(self, why: str) -> None:
         self._forsaken = True
-        error = NurseryEndedError(
-            "the process that starts its evaluators is gone or does nothing any more, and so is the spare one"
-        )
+        error = NurseryEndedError(why)
         if self._evaluator is not None:
             self._evaluator.end(error)
         if self._ready.done():

@@ -182,10 +182,18 @@ def _work(
         from sparkopt.worker import agent
 
         return agent.main(spec, slot, birth, directory, nursery, leash, report)
-    except NurseryEndedError as error:
-        return {"again": str(error)}
     except Exception as error:  # noqa: BLE001 - told to the driver, which raises it
+        if ended := _nursery_end(error):
+            return {"again": str(ended)}
         return {"error": f"{type(error).__name__}: {error}"}
     finally:
         nursery.bury()
         shutil.rmtree(directory, ignore_errors=True)
+
+
+def _nursery_end(error: BaseException) -> NurseryEndedError | None:
+    """The error that has ended A, if it is of this type: without descriptors its loop cannot be closed."""
+    found: BaseException | None = error
+    while found is not None and not isinstance(found, NurseryEndedError):
+        found = found.__context__
+    return found

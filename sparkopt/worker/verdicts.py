@@ -36,21 +36,23 @@ def death(ended: EvaluatorEnded) -> trial_pb2.Failure:
     return failure(EvaluatorDiedError, said)
 
 
-def overran(timeout: float) -> trial_pb2.Failure:
-    """The objective took longer than it may."""
-    return failure(
-        TrialTimeoutError,
-        f"the objective took longer than trial_timeout={timeout:g} s, and its process was killed",
-    )
+def overdue(timeout: float, loading: float, *, loaded: bool) -> trial_pb2.Outcome:
+    """The outcome of an attempt that took longer than it may.
 
-
-def load_overran(limit: float) -> trial_pb2.Failure:
-    """The objective took longer to be loaded than it may."""
-    return failure(
-        TrialTimeoutError,
-        f"the objective was not loaded within {limit:g} s, and its process was killed: unpickling it, or"
-        " importing a module of its own on this worker, hangs. That does not count for trial_timeout, but may"
-        " not take longer than that and this",
+    Args:
+        timeout: seconds for the objective.
+        loading: seconds for the loading of it.
+        loaded: whether it was loaded in time.
+    """
+    if loaded:
+        said = f"the objective took longer than trial_timeout={timeout:g} s, and its process was killed"
+        return failed(failure(TrialTimeoutError, said), timeout)
+    return failed(
+        failure(
+            TrialTimeoutError,
+            f"the objective was not loaded within {loading:g} s, and its process was killed: unpickling it,"
+            " or importing one of its modules on this worker, hangs",
+        )
     )
 
 

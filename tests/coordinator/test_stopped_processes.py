@@ -133,6 +133,22 @@ def test_a_process_a_that_gives_no_sign_of_life_is_replaced(run):
     assert_works(rig, worker)
 
 
+@pytest.mark.skipif(not hasattr(psutil, "RLIMIT_NOFILE"), reason="nobody can set another process's limits")
+@pytest.mark.parametrize("need", ["an evaluator", "a file"])
+def test_a_process_a_that_can_open_no_more_descriptors_is_replaced(run, need):
+    rig, worker, study, visits = run(lambda visit, worker: [])
+    process_a(worker).rlimit(psutil.RLIMIT_NOFILE, (0, 0))
+    psutil.Process(visits["objective"].pid).kill()
+    assert_gone(visits)
+    assert study.settled().outcome is Outcome.FAILED
+    if need == "an evaluator":
+        study.submit((rig.post.path, "objective"))  # its file is there
+        rig.post.visits(3)["objective"].answer("at last")
+        assert study.result() == "at last"
+    assert_works(rig, worker)
+    assert rig.heard(events.WorkerJoined).worker == "gang0.1/worker0.2"
+
+
 def test_a_worker_that_comes_again_is_the_same_worker(run):
     rig, worker, study, visits = run(lambda visit, worker: [])
     study.channel.cancel(None, "enough")
