@@ -66,7 +66,7 @@ def fmin(
         verbose: whether to show progress at all.
         return_argmin: whether to return the best values (``hp.choice`` as indices), or the best point.
         points_to_evaluate: settings to evaluate first, as dictionaries of values by label (``hp.choice`` by
-            index), beside ``max_evals`` others.
+            index), beside ``max_evals`` others; with a journal, those that it does not hold yet.
         max_queue_len: how many proposals are asked of the algorithm at once, and how many of them may wait
             for a worker; one less if there is only one, so that the search is that of serial hyperopt.
         show_progressbar: whether to show a bar, or a context manager that makes one.
@@ -81,6 +81,8 @@ def fmin(
         RefusedError: before anything is launched, if something rules the search out.
         PoolError: if the workers do not come up, are lost or are cancelled; finished trials are kept on
             ``trials``.
+        JournalError: if the journal cannot be written; finished trials are kept on ``trials``.
+        SaveFileError: if ``trials_save_file`` cannot be written at the end; ``trials`` has them all.
         AllTrialsFailedError: if no trial has a result and ``return_argmin`` is true.
 
     Example:
