@@ -16,7 +16,7 @@ import contextlib
 import errno
 import os
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -29,7 +29,6 @@ from sparkopt.core.states import Lease
 from sparkopt.errors import StorageError
 from sparkopt.wire import owner_only
 from sparkopt.wire.convert import from_report_kind, to_lease
-from sparkopt.wire.limits import chunks_of_file
 from sparkopt.wire.report_kinds import ReportKind
 from sparkopt.wire.statuses import FINAL_CODES
 from sparkopt.wire.v1 import trial_pb2, worker_pb2
@@ -38,6 +37,7 @@ from sparkopt.worker.frames import Frame, Kind
 from sparkopt.worker.link import Link
 from sparkopt.worker.nursery_handle import NurseryEndedError, NurseryHandle
 from sparkopt.worker.outbox import Outbox
+from sparkopt.worker.pushing import push
 from sparkopt.worker.spec import Birth, WorkerSpec
 from sparkopt.worker.supervisor import EvaluatorEnded, RunCancelled, Supervisor
 
@@ -425,7 +425,7 @@ class Agent:
         """What a frame carries, pushed to the coordinator if it is in a file.
 
         Raises:
-            StorageError: if the coordinator's disk does not take it.
+            StorageError: if it cannot be read, or the coordinator's disk does not take it.
         """
         file = answer.header.get("file")
         if file is None:
@@ -446,7 +446,7 @@ class Agent:
             ("sparkopt-worker", self._name),
             ("sparkopt-key", self._key),
         )
-        return await self._link.stub.Push(_chunks(path), metadata=metadata)
+        return await push(self._link.stub, path, metadata)
 
     async def _retrying(self, call: Callable[[], Awaitable[T]]) -> T:
         """Make a call until it gets through: a cut must not cost what was computed."""
@@ -459,11 +459,6 @@ class Agent:
                 if error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED:
                     raise StorageError(error.details()) from None
             await self._link.pause(_RETRY_SECONDS)
-
-
-async def _chunks(path: Path) -> AsyncIterator[worker_pb2.Chunk]:
-    for data in chunks_of_file(path):
-        yield worker_pb2.Chunk(data=data)
 
 
 def _label(lease: Lease) -> str:

@@ -103,17 +103,22 @@ def test_an_argument_that_the_workers_disk_does_not_take(rig, worker):
     assert len(rig.files_of_workers()) == 1  # the objective
 
 
-def fill_the_disk():
-    """The evaluator's, from within."""
-    import resource
+def make_filler(size):
+    """Bytes whose pickling fills the evaluator's disk: what the objective itself sets is put back before."""
 
-    resource.setrlimit(resource.RLIMIT_FSIZE, (2**20, resource.RLIM_INFINITY))
+    class Filler:
+        def __reduce__(self):
+            import resource
+
+            resource.setrlimit(resource.RLIMIT_FSIZE, (2**20, resource.RLIM_INFINITY))
+            return bytes, (bytes(size),)
+
+    return Filler()
 
 
 def test_a_result_that_the_workers_disk_does_not_take(rig, worker):
     def objective(size):
-        fill_the_disk()
-        return bytes(size)
+        return make_filler(size)
 
     study = rig.study(objective)
     study.submit(2 * MIB, 3)
@@ -124,8 +129,9 @@ def test_a_result_that_the_workers_disk_does_not_take(rig, worker):
 
 def test_an_exception_that_the_workers_disk_does_not_take_is_told_by_its_text(rig, worker):
     def objective(size):
-        fill_the_disk()
-        raise ValueError("x" * size)
+        error = ValueError("as it were")
+        error.detail = make_filler(size)
+        raise error
 
     study = rig.study(objective)
     study.submit(2 * MIB)
@@ -133,3 +139,18 @@ def test_an_exception_that_the_workers_disk_does_not_take_is_told_by_its_text(ri
     assert (settled.outcome, settled.failure.type) == (Outcome.FAILED, "ValueError")
     assert settled.exception is None
     assert len(rig.files_of_workers()) == 1
+
+
+def test_a_result_that_the_worker_cannot_read_on_its_way(rig, worker):
+    study = rig.study(meetings.wait_for_bytes)
+    study.submit((rig.post.path, 2 * MIB), (rig.post.path, 10))
+    visit = rig.post.visit()
+    before = worker.rlimit(psutil.RLIMIT_NOFILE)
+    worker.rlimit(psutil.RLIMIT_NOFILE, (0, before[1]))
+    visit.answer("return")
+    settled = study.settled()
+    assert settled.failure.type == f"{StorageError.__module__}.{StorageError.__qualname__}"
+    assert "cannot be read on the worker: Too many open files" in settled.failure.message
+    worker.rlimit(psutil.RLIMIT_NOFILE, before)
+    rig.post.visit().answer("return")
+    assert study.result() == bytes(10)
