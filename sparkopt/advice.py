@@ -33,7 +33,7 @@ def advise_on_parallelism(parallelism: int, trials: int, algo: Callable[..., Any
         return
     if inner is tpe.suggest:
         start_up = keywords.get("n_startup_jobs", tpe._default_n_startup_jobs)
-        if parallelism >= start_up:
+        if isinstance(start_up, (int, float)) and parallelism >= start_up:
             warn(
                 f"{parallelism} trials run at once, and TPE starts with {start_up} random ones: when its"
                 " first suggestion is made, few or none have finished. Set parallelism to less than"

@@ -26,6 +26,7 @@ _repr.maxstring = _repr.maxother = _repr.maxlong = _CHARACTERS
 
 _OBJECTIVE: Final = "callable with one argument, the point"
 _RAW_OBJECTIVE: Final = "callable with expr, memo and ctrl, as pass_expr_memo_ctrl says"
+WHOLE: Final = "a whole number, at least 1"
 SECONDS: Final = "None or a positive number of seconds"
 _FOREVER: Final = 1e9
 """So many seconds, thirty years, are never: what waits in the end takes no larger numbers."""

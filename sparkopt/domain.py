@@ -46,6 +46,8 @@ def domain_of(fn: Callable[..., Any], space: Any, pass_expr_memo_ctrl: bool | No
                 f"space has no options for {_label_of(node)!r}: hp.choice needs one at least"
             )
     for label, distribution in domain.params.items():
+        if not isinstance(label, str):
+            raise ArgumentValueError(f"space has a label that is no text: {shown(label)}")
         _check_distribution(label, distribution)
     return domain
 

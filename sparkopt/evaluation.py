@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from sparkopt.arguments import check_flag, check_limit, check_objective, check_whole
+from sparkopt.arguments import WHOLE, check_flag, check_limit, check_objective, check_whole
 from sparkopt.control.evaluations import EvaluatedStudy
 from sparkopt.errors import PoolClosedError, RefusedError, SparkoptError, UnsupportedArgumentError
 from sparkopt.spark.preflight import pickle_objective
@@ -57,7 +57,7 @@ class Prepared:
         """
         check_objective(fn, space is not None and getattr(fn, "fmin_pass_expr_memo_ctrl", False))
         trial_timeout = check_limit("trial_timeout", trial_timeout)
-        max_attempts = check_whole("max_attempts", max_attempts, "at least 1", least=1)
+        max_attempts = check_whole("max_attempts", max_attempts, WHOLE, least=1)
         argument = codec.dumps if space is None else _argument_in(_space(fn, space))
         # The workers are running already: Spark brings them nothing any more.
         pickled = pickle_objective(OutsideObjective(fn), session, embed_broadcasts=True)

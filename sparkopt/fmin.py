@@ -14,11 +14,12 @@ from hyperopt import base
 
 from sparkopt import savefile
 from sparkopt.arguments import check_flag, check_objective, hinting
+from sparkopt.bars import ProgressFactory
 from sparkopt.domain import check_space, domain_of
 from sparkopt.errors import UnsupportedArgumentError
 from sparkopt.file_arguments import writable_file
-from sparkopt.fmin_options import Options, check_annotated, check_trials, takes_expression
-from sparkopt.study import Algorithm, EarlyStop, ProgressFactory
+from sparkopt.fmin_options import Options, check_annotated, check_seed_setting, check_trials, takes_expression
+from sparkopt.study import Algorithm, EarlyStop
 from sparkopt.trials import SparkTrials
 
 
@@ -101,6 +102,8 @@ def fmin(
         trials_save_file = ""
     file = writable_file(trials_save_file, "trials_save_file") if trials_save_file != "" else None
     check_trials(trials)
+    if rstate is None:
+        check_seed_setting()
     options = Options.of(
         algo=algo,
         max_evals=max_evals,

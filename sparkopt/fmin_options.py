@@ -18,6 +18,7 @@ import numpy as np
 from hyperopt import base, early_stop, pyll
 
 from sparkopt.arguments import (
+    WHOLE,
     check_callable,
     check_flag,
     check_limit,
@@ -30,13 +31,16 @@ from sparkopt.arguments import (
 from sparkopt.errors import ArgumentTypeError, ArgumentValueError
 
 if TYPE_CHECKING:
+    from sparkopt.bars import ProgressFactory
     from sparkopt.points import Point
-    from sparkopt.study import Algorithm, EarlyStop, ProgressFactory
+    from sparkopt.study import Algorithm, EarlyStop
 
 _ALGORITHM: Final = "callable, as hyperopt.tpe.suggest is: with new ids, a domain, trials and a seed"
 _EARLY_STOP: Final = "None, or callable with the trials and what it returned before"
+_ANSWER: Final = "whether to stop and a list for its next call, as in `return False, []`"
 _BAR: Final = "True, False, or callable with initial and total, for a context manager with the bar"
 _MAX_EVALS: Final = "None or a whole number of trials that is not negative"
+_SEED: Final = "HYPEROPT_FMIN_SEED"
 _RANDOM: Final = "None or a numpy.random.Generator"
 
 
@@ -88,7 +92,7 @@ class Options:
             max_evals=_max_evals(max_evals),
             timeout=check_timeout(timeout),
             loss_threshold=check_loss_threshold(loss_threshold),
-            max_queue_len=check_whole("max_queue_len", max_queue_len, "at least 1", least=1),
+            max_queue_len=check_whole("max_queue_len", max_queue_len, WHOLE, least=1),
             rstate=_random(rstate),
             verbose=_verbose(verbose),
             pass_expr_memo_ctrl=(
@@ -179,6 +183,23 @@ def check_trials(trials: object) -> None:
         refuse_type("trials", trials, "None, SparkTrials or one of hyperopt's trials", hint)
 
 
+def check_seed_setting() -> None:
+    """Refuse a ``$HYPEROPT_FMIN_SEED`` that hyperopt can make no generator of.
+
+    Raises:
+        ArgumentValueError: saying what it should be.
+    """
+    text = os.environ.get(_SEED, "")
+    try:
+        fits = not text or int(text) >= 0
+    except ValueError:
+        fits = False
+    if not fits:
+        refuse_value(
+            f"the environment variable {_SEED}", text, "a whole number that is not negative, or unset"
+        )
+
+
 def _algorithm(value: Any) -> Algorithm | None:
     if value is None:
         return None
@@ -226,3 +247,18 @@ def _early_stop(value: Any) -> EarlyStop | None:
     check_callable("early_stop_fn", value, _EARLY_STOP, None)
     stop: EarlyStop = value
     return stop
+
+
+def early_stop_answer(said: Any) -> tuple[bool, list[Any]]:
+    """Take apart what an ``early_stop_fn`` returned: whether to stop, and what its next call gets.
+
+    Raises:
+        ArgumentTypeError: if it is something else.
+    """
+    try:
+        if isinstance(said, (str, bytes, dict)):
+            raise TypeError
+        stop, arguments = said
+        return bool(stop), [*arguments]
+    except (TypeError, ValueError):
+        raise ArgumentTypeError(f"early_stop_fn must return {_ANSWER}, got {shown(said)}") from None

@@ -11,6 +11,7 @@ from sparkopt.core.records import Policy
 from sparkopt.errors import RefusedError
 
 _HEARTBEAT: Final = "a positive number of seconds"
+_GRACE: Final = "None or a finite number of seconds"
 
 
 def check_start_timeout(seconds: object) -> float | None:
@@ -46,9 +47,11 @@ def patience(policy: Policy, heartbeat: float, grace: float | None, start_timeou
     if grace is None:
         grace, silence = policy.grace, max(policy.silence, 3 * heartbeat)
     else:
-        grace = check_number("grace", grace, "None or a number of seconds")
+        grace = check_number("grace", grace, _GRACE)
+        if not math.isfinite(grace):
+            refuse_value("grace", grace, _GRACE)
         silence = max(grace / 3, 3 * heartbeat)
-    if not (grace >= 3 * heartbeat and math.isfinite(grace)):
+    if not grace >= 3 * heartbeat:
         raise RefusedError(
             f"grace must be at least three heartbeats of {heartbeat:g} s, got {grace:g} s: otherwise workers"
             " would be lost that are merely slow"

@@ -21,6 +21,7 @@ from typing import Any, Final
 
 from sparkopt import forks
 from sparkopt.arguments import (
+    WHOLE,
     check_whole,
     hinting,
     refuse_type,
@@ -116,7 +117,7 @@ class WorkerPool:
     ) -> None:
         parallelism = slots.check_parallelism(parallelism)
         if gang_size is not None:
-            gang_size = check_whole("gang_size", gang_size, "None or at least 1", least=1)
+            gang_size = check_whole("gang_size", gang_size, f"None or {WHOLE}", least=1)
         if policy is not None and not isinstance(policy, Policy):
             refuse_type("policy", policy, "None or a Policy")
         self._policy = patience(policy or Policy(), heartbeat, grace, start_timeout)
@@ -164,9 +165,15 @@ class WorkerPool:
 
         Raises:
             NoSlotsError: if Spark has no slot at all.
-            RefusedError: if the session was stopped meanwhile, or control cannot listen where it was told to.
+            RefusedError: if the pool was opened before, the session was stopped meanwhile, or control cannot
+                listen where it was told to.
         """
         spark.check_forks("a pool of workers")
+        if self._coordinator is not None:
+            raise RefusedError(
+                "pool was opened before, and opens once: make another WorkerPool, or go on inside the `with`"
+                " block of this one"
+            )
         spark.check_running(self.session)
         self._inherit = spark.inheriting(self.session)
         self.parallelism = slots.check_slots(

@@ -22,6 +22,7 @@ from hyperopt import base, progress
 
 from sparkopt.advice import advise_on_parallelism
 from sparkopt.arguments import check_limit, check_objective, refuse_type
+from sparkopt.bars import ProgressFactory
 from sparkopt.ctrl import ControlledObjective
 from sparkopt.documents import Document, Documents, renew
 from sparkopt.domain import domain_of
@@ -37,7 +38,7 @@ from sparkopt.savefile import SaveFile
 from sparkopt.space import Space, wants_ctrl
 from sparkopt.spark.console import ConsoleProgress
 from sparkopt.spark.preflight import check_settings, pickle_objective
-from sparkopt.study import Budget, ProgressFactory, Study
+from sparkopt.study import Budget, Study
 from sparkopt.suggest import accelerated
 from sparkopt.tracked import tracked, wants_tracking
 

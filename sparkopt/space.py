@@ -141,5 +141,7 @@ def _options(node: Any, where: str) -> Iterator[tuple[str, Any]]:
         for index, option in enumerate(node.pos_args[1:]):
             yield from _options(option, f"option {index} of {label!r}")
     elif node.name in _CONTAINERS:
-        for part in node.inputs():
+        for part in node.pos_args:
             yield from _options(part, where)
+        for name, part in node.named_args:
+            yield from _options(part, f"{name!r} of {where}")

@@ -18,7 +18,6 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -26,12 +25,11 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import numpy as np
 from hyperopt import base
 
-from sparkopt.arguments import shown
+from sparkopt.bars import Progress, ProgressFactory, opened_bar
 from sparkopt.coordinator import Stop
 from sparkopt.core.states import Outcome
 from sparkopt.documents import Document, Documents
 from sparkopt.errors import (
-    ArgumentTypeError,
     ControlError,
     CrowdedHostWarning,
     FailedTrialsWarning,
@@ -42,6 +40,8 @@ from sparkopt.errors import (
     TrialLostError,
     warn,
 )
+from sparkopt.fmin_options import early_stop_answer
+from sparkopt.proposals import checked_proposals, refuse_proposals
 from sparkopt.timings import Timings
 from sparkopt.wire import codec
 
@@ -60,15 +60,6 @@ Algorithm = Callable[..., list[Document]]
 EarlyStop = Callable[..., tuple[bool, list[Any]]]
 
 
-class Progress(Protocol):
-    """What a progress bar must do: hyperopt's protocol."""
-
-    postfix: Any
-
-    def update(self, n: int) -> Any:
-        """Count finished trials."""
-
-
 class Tracking(Protocol):
     """What is told of trials as they come and go; may not raise."""
 
@@ -80,9 +71,6 @@ class Tracking(Protocol):
 
     def ended(self, document: Document, settled: Settled | None, result: Result | None) -> None:
         """One has its final state; without ``settled`` it never came to a worker."""
-
-
-ProgressFactory = Callable[..., AbstractContextManager[Progress]]
 
 
 @dataclass(slots=True)
@@ -213,7 +201,9 @@ class Study:
         # Those that the journal had are told of at the end only.
         self._failures_before, self._raised = self.failures.count, self.failures.errors
         try:
-            with progress(initial=done, total=done + len(self._waiting) + self.budget.trials) as bar:
+            with opened_bar(
+                progress, initial=done, total=done + len(self._waiting) + self.budget.trials
+            ) as bar:
                 self._search(channel, room, bar)
         except (KeyboardInterrupt, SystemExit, PoolCancelledError):
             self.cancelled_reason = CANCELLED_BY_USER
@@ -311,7 +301,7 @@ class Study:
         ids = trials.new_trial_ids(count)
         seed = self._rstate.integers(2**31 - 1)
         began = time.monotonic()
-        documents = self._algo(ids, self._domain, trials, seed)
+        documents = checked_proposals(self._algo(ids, self._domain, trials, seed), ids, trials)
         self.timings.suggesting += time.monotonic() - began
         self.timings.suggested += len(documents)
         if channel.stop is not None:
@@ -321,7 +311,10 @@ class Study:
         if not documents:
             self._stopped = True
             return
-        documents = self._documents.add(documents)
+        try:
+            documents = self._documents.add(documents)
+        except Exception as error:  # noqa: BLE001 - hyperopt reads whatever the algorithm has put into them
+            refuse_proposals(error)
         self._proposed += len(documents)
         self._outstanding.update((document["tid"], document) for document in documents)
         if self._record is not None:
@@ -411,11 +404,7 @@ class Study:
             self._stopped = True
         if self.budget.early_stop is not None and not self._cancelling:
             said = self.budget.early_stop(self._view, *self._early_stop_args)
-            try:
-                stop, self._early_stop_args = said
-            except (TypeError, ValueError):
-                expected = "whether to stop and a list for its next call, as in `return False, []`"
-                raise ArgumentTypeError(f"early_stop_fn must return {expected}, got {shown(said)}") from None
+            stop, self._early_stop_args = early_stop_answer(said)
             if stop:
                 self._cancel(channel, CANCELLED_BY_EARLY_STOP)
 

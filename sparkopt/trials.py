@@ -14,7 +14,8 @@ import numpy as np
 from hyperopt import base
 from hyperopt.exceptions import AllTrialsFailed, InvalidTrial
 
-from sparkopt.arguments import check_flag, check_limit, check_whole, hinting, refuse_type
+from sparkopt.arguments import WHOLE, check_flag, check_limit, check_whole, hinting, refuse_type
+from sparkopt.bars import ProgressFactory
 from sparkopt.control import Control
 from sparkopt.documents import Document, Status, is_lost, status_of
 from sparkopt.errors import PoolClosedError, RefusedError, SparkoptError, SparkoptWarning, warn
@@ -24,6 +25,7 @@ from sparkopt.fmin_options import Options, check_loss_threshold, check_timeout
 from sparkopt.patience import check_start_timeout
 from sparkopt.points import Point
 from sparkopt.pool import WorkerPool
+from sparkopt.proposals import said_by_hyperopt
 from sparkopt.search import Search
 from sparkopt.spark.parallelism import LIMIT, check_parallelism, decide_parallelism
 from sparkopt.spark.session import (
@@ -35,7 +37,7 @@ from sparkopt.spark.session import (
     is_stopped,
     supported_profile,
 )
-from sparkopt.study import Algorithm, EarlyStop, ProgressFactory
+from sparkopt.study import Algorithm, EarlyStop
 from sparkopt.timings import Timings
 
 
@@ -114,7 +116,7 @@ class SparkTrials(base.Trials):  # type: ignore[misc]
         check_timeout(timeout)
         loss_threshold = check_loss_threshold(loss_threshold)
         trial_timeout = check_limit("trial_timeout", trial_timeout)
-        max_attempts = check_whole("max_attempts", max_attempts, "at least 1", least=1)
+        max_attempts = check_whole("max_attempts", max_attempts, WHOLE, least=1)
         if tracking is not None:
             tracking = check_flag("tracking", tracking, "None, True or False")
         if pool is not None and not isinstance(pool, WorkerPool):
@@ -327,7 +329,9 @@ class SparkTrials(base.Trials):  # type: ignore[misc]
         try:
             own.insert_trial_docs(trials._dynamic_trials)
         except InvalidTrial as error:
-            raise RefusedError(f"trials cannot be taken over, for one of them: {error!s:.500}") from error
+            raise RefusedError(
+                f"trials cannot be taken over, for one of them: {said_by_hyperopt(error)}"
+            ) from error
         own.attachments.update(trials.attachments)
         own.refresh()
         return own

@@ -12,6 +12,7 @@ import click
 from sparkopt.cli.exits import EXIT_CODES, Exit
 from sparkopt.cli.finding import ADDRESS, TOKEN_FILE, Service, find
 from sparkopt.cli.printing import printable
+from sparkopt.cli.seconds import Seconds
 from sparkopt.client import ControlClient
 from sparkopt.errors import ControlError, NotAuthorizedError, RefusedError, UnreachableError
 
@@ -105,7 +106,7 @@ _OPTIONS: Final = (
         default=30.0,
         show_default=True,
         metavar="SECONDS",
-        type=click.FloatRange(min=0, min_open=True),
+        type=Seconds(min=0, min_open=True),
         help="How long a call may take.",
     ),
 )

@@ -8,6 +8,7 @@ import click
 from rich.console import Console
 
 from sparkopt.cli.exits import EXIT_CODES
+from sparkopt.cli.seconds import Seconds
 from sparkopt.errors import SparkoptError
 
 
@@ -27,7 +28,7 @@ from sparkopt.errors import SparkoptError
 @click.option(
     "--timeout",
     default=None,
-    type=click.FloatRange(min=0, min_open=True),
+    type=Seconds(min=0, min_open=True),
     help="Stop after so many seconds; what has finished counts.  [default: never]",
 )
 @click.option(

@@ -22,6 +22,7 @@ from sparkopt.cli import points
 from sparkopt.cli.calling import CallError, calling, study_option
 from sparkopt.cli.exits import Exit
 from sparkopt.cli.printing import number, to_json
+from sparkopt.cli.seconds import Seconds
 from sparkopt.client import ControlClient, Evaluation, EvaluationStream, TrialState
 
 _Change: TypeAlias = "points.Line | Exception | None"
@@ -42,7 +43,7 @@ _ENDED: Final = EOFError()
 )
 @click.option(
     "--within",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Seconds(min=0, min_open=True),
     metavar="SECONDS",
     help="Wait no longer for all of it; what runs then goes on.  [default: as long as it takes]",
 )

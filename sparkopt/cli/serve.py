@@ -7,9 +7,10 @@ from pathlib import Path
 import click
 from rich.console import Console
 
+from sparkopt.cli.seconds import Seconds
 from sparkopt.errors import SparkoptError
 
-_SECONDS = click.FloatRange(min=0, min_open=True)
+_SECONDS = Seconds(min=0, min_open=True)
 _FILE = click.Path(dir_okay=False, path_type=Path)
 
 
@@ -74,7 +75,7 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
     "--grace",
     default=30.0,
     show_default=True,
-    type=click.FloatRange(min=0),
+    type=Seconds(min=0),
     help="Seconds that running trials get to finish when SIGTERM or SIGINT (Ctrl-C) comes. A second signal"
     " cancels them at once.",
 )

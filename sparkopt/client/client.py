@@ -7,8 +7,9 @@ from collections.abc import AsyncIterable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from sparkopt.arguments import check_flag, check_number, refuse_type, refuse_value
 from sparkopt.client.closing import Closing
-from sparkopt.client.evaluating import Evaluations, Point
+from sparkopt.client.evaluating import POINTS, Evaluations, Point
 from sparkopt.client.link import Link
 from sparkopt.client.messages import from_point, from_state, to_status, to_study, to_trial, to_worker
 from sparkopt.client.stream import EvaluationStream
@@ -18,6 +19,7 @@ from sparkopt.errors import RefusedError
 from sparkopt.wire.v1 import control_pb2
 
 _PAGE: Final = 500
+_RECONNECT: Final = "a number of seconds from 0"
 
 
 class ControlClient(Closing):
@@ -56,10 +58,11 @@ class ControlClient(Closing):
         timeout: float = 30.0,
         reconnect: float = 60.0,
     ) -> None:
-        if not reconnect >= 0:
-            raise RefusedError(f"reconnect must be a number of seconds from 0, got {reconnect}")
+        patience = check_number("reconnect", reconnect, _RECONNECT)
+        if patience < 0:
+            refuse_value("reconnect", reconnect, _RECONNECT)
         self._link = Link(address, token, ca_cert, timeout)
-        self._reconnect = reconnect
+        self._reconnect = patience
 
     def status(self) -> PoolStatus:
         """What the pool and its studies are doing."""
@@ -83,10 +86,13 @@ class ControlClient(Closing):
             RefusedError: if there is no such state.
         """
         try:
-            wanted = [from_state(state) for state in states]
+            # One text is an iterable of letters, and meant is that one state.
+            wanted = [from_state(state) for state in ([states] if isinstance(states, str) else states)]
+        except TypeError:
+            refuse_type("states", states, "an iterable of states")
         except ValueError as error:
             raise RefusedError(f"{error}; there are {', '.join(list(TrialState)[:-1])}") from None
-        return self._pages(control_pb2.ListTrialsRequest(study=study or "", states=wanted, page_size=_PAGE))
+        return self._pages(control_pb2.ListTrialsRequest(study=_study(study), states=wanted, page_size=_PAGE))
 
     def _pages(self, request: control_pb2.ListTrialsRequest) -> Iterator[TrialInfo]:
         while True:
@@ -112,7 +118,7 @@ class ControlClient(Closing):
         """
         if after is not None:
             after = _whole("after", after, 64, least=0)
-        return Watch(self._link, after, study or "", self._reconnect)
+        return Watch(self._link, after, _study(study), self._reconnect)
 
     def pause(self) -> PoolStatus:
         """Have no trial leased to a worker until :meth:`resume`; what runs goes on. Idempotent."""
@@ -151,7 +157,9 @@ class ControlClient(Closing):
         Raises:
             NotFoundError: if the study has no such trial.
         """
-        request = control_pb2.CancelTrialRequest(study=study or "", tid=_whole("tid", tid, 64), reason=reason)
+        request = control_pb2.CancelTrialRequest(
+            study=_study(study), tid=_whole("tid", tid, 64), reason=_text("reason", reason)
+        )
         return to_trial(self._link.call(self._link.stub.CancelTrial, request))
 
     def stop(self, study: str | None = None, finish_running: bool = False) -> StudyInfo:
@@ -161,7 +169,9 @@ class ControlClient(Closing):
             study: which.
             finish_running: let what runs finish first; otherwise it is cancelled too.
         """
-        request = control_pb2.StopStudyRequest(study=study or "", finish_running=finish_running)
+        request = control_pb2.StopStudyRequest(
+            study=_study(study), finish_running=check_flag("finish_running", finish_running)
+        )
         return to_study(self._link.call(self._link.stub.StopStudy, request))
 
     def drain_worker(self, worker: str) -> WorkerInfo:
@@ -173,7 +183,7 @@ class ControlClient(Closing):
         Raises:
             NotFoundError: if there is none of that name.
         """
-        request = control_pb2.DrainWorkerRequest(worker=worker)
+        request = control_pb2.DrainWorkerRequest(worker=_text("worker", worker))
         return to_worker(self._link.call(self._link.stub.DrainWorker, request))
 
     def submit(self, points: Sequence[Mapping[str, Any]], study: str | None = None) -> list[int]:
@@ -192,7 +202,9 @@ class ControlClient(Closing):
             BadRequestError: if one is no point of the space: then none is submitted.
             WrongStateError: if the study is evaluated from outside, or is ending.
         """
-        request = control_pb2.SubmitTrialsRequest(study=study or "", points=map(from_point, points))
+        if isinstance(points, (str, bytes, Mapping)) or not isinstance(points, Iterable):
+            refuse_type("points", points, POINTS)
+        request = control_pb2.SubmitTrialsRequest(study=_study(study), points=map(from_point, points))
         return list(self._link.call(self._link.stub.SubmitTrials, request).tids)
 
     def evaluate(
@@ -231,7 +243,7 @@ class ControlClient(Closing):
         Args:
             study: one that is evaluated from outside.
         """
-        return EvaluationStream(self._link, study or "", self._reconnect)
+        return EvaluationStream(self._link, _study(study), self._reconnect)
 
     def close(self) -> None:
         """End all calls, watches and evaluations, and the connection. Idempotent."""
@@ -241,12 +253,25 @@ class ControlClient(Closing):
         return f"ControlClient({self._link.address!r})"
 
 
+def _study(name: str | None) -> str:
+    """A study's name on the wire, where an empty one stands for the pool's only study."""
+    return "" if name is None else _text("study", name, "None or the name of a study")
+
+
+def _text(name: str, value: str, expected: str = "text") -> str:
+    if not isinstance(value, str):
+        refuse_type(name, value, expected)
+    return value
+
+
 def _whole(name: str, value: int, bits: int, least: int | None = None) -> int:
     """A whole number, as far as the wire can carry it."""
     try:
-        number = operator.index(value)
+        number = None if isinstance(value, bool) else operator.index(value)
     except TypeError:
-        raise RefusedError(f"{name} must be a whole number, got {value!r}") from None
+        number = None
+    if number is None:
+        raise RefusedError(f"{name} must be a whole number, got {value!r}")
     if not -(2 ** (bits - 1)) <= number < 2 ** (bits - 1):
         raise RefusedError(f"{name} must be a whole number of {bits} bits, got {value}")
     if least is not None and number < least:

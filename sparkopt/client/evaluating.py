@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterable, Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
+from sparkopt.arguments import WHOLE, check_whole, refuse_type
 from sparkopt.client.closing import Closing
 from sparkopt.client.stream import EvaluationStream
 from sparkopt.client.views import Evaluation
@@ -14,6 +15,9 @@ from sparkopt.errors import RefusedError
 
 Point: TypeAlias = "Mapping[str, Any] | tuple[str, Mapping[str, Any]]"
 """A value for each label; an id of the caller's own may stand before it."""
+
+
+POINTS: Final = "an iterable of points, as in [{'x': 1.5}, {'x': 2.5}]"
 
 
 class Evaluations(Closing):
@@ -43,8 +47,10 @@ class Evaluations(Closing):
         in_flight: int | None,
         suits: Callable[[], int],
     ) -> None:
-        if in_flight is not None and in_flight < 1:
-            raise RefusedError(f"in_flight must be at least 1, got {in_flight}")
+        if in_flight is not None:
+            in_flight = check_whole("in_flight", in_flight, f"None or {WHOLE}", least=1)
+        if isinstance(points, (str, bytes, Mapping)) or not isinstance(points, (Iterable, AsyncIterable)):
+            refuse_type("points", points, POINTS)
         self._stream = stream
         self._points = _Points(stream, in_flight, isinstance(points, Sequence))
         self._suits = suits
@@ -183,6 +189,10 @@ class _Points:
     def submit(self, point: Point) -> None:
         """Submit one."""
         if isinstance(point, tuple):
+            if len(point) != 2:
+                raise RefusedError(
+                    f"a point that is a tuple must be a pair of an id and a mapping, got {point!r}"
+                )
             identifier, values = point
             self._stream.submit(values, identifier)
         else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import ssl
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any, Final, TypeVar
 import grpc
 
 from sparkopt import forks
+from sparkopt.arguments import check_seconds, refuse_type, refuse_value
 from sparkopt.errors import ControlError, RefusedError, UnreachableError
 from sparkopt.wire import addresses
 from sparkopt.wire.limits import AUTHORITY_NAME, CERTIFICATE_NAME, channel_options
@@ -21,6 +23,8 @@ M = TypeVar("M")
 
 _LONGEST: Final = 1_000_000_000
 """Seconds: thirty years. gRPC takes what it cannot add to the time for a time that is over."""
+
+_TIMEOUT: Final = f"a positive number of seconds, {_LONGEST:,} at most"
 
 _TOO_OLD: Final = grpc.StatusCode.UNIMPLEMENTED
 
@@ -45,12 +49,13 @@ class Link:
 
     def __init__(self, address: str, token: str, ca_cert: str | Path | bytes | None, timeout: float) -> None:
         forks.check("a client of the control service")
-        if not 0 < timeout <= _LONGEST:
-            raise RefusedError(
-                f"timeout must be a positive number of seconds, {_LONGEST:,} at most, got {timeout}"
-            )
+        if not isinstance(address, str):
+            refuse_type("address", address, "host:port, as text")
+        seconds = check_seconds("timeout", timeout, _TIMEOUT)
+        if seconds > _LONGEST:
+            refuse_value("timeout", timeout, _TIMEOUT)
         self.address = address
-        self.timeout = timeout
+        self.timeout = seconds
         self.metadata = bearer(_checked_token(token))
         forks.hold()
         self._channel = _open_channel(address, ca_cert)
@@ -103,16 +108,19 @@ class Link:
 
 def _checked_token(token: str) -> str:
     # The message must not show it.
-    if not is_token(token):
+    if not isinstance(token, str) or not is_token(token):
         raise RefusedError(
-            "token must be 1 to 1,024 visible ASCII characters without a space: strip what you have read"
+            "token must be text, 1 to 1,024 visible ASCII characters without a space: strip what you have"
+            " read"
         )
     return token
 
 
 def _open_channel(address: str, ca_cert: str | Path | bytes | None) -> grpc.Channel:
     try:
-        host, _ = addresses.split(address)
+        host, port = addresses.split(address)
+        if port == 0:
+            raise ValueError("port 0 is where a service takes a free one, and not where it is found")
     except ValueError as error:
         raise RefusedError(f"there is no service at {address!r}: {error}") from None
     if ca_cert is None:
@@ -123,6 +131,8 @@ def _open_channel(address: str, ca_cert: str | Path | bytes | None) -> grpc.Chan
             )
         # Whatever proxy the environment names, this host is reached without it.
         return grpc.insecure_channel(address, [*channel_options(), ("grpc.enable_http_proxy", 0)])
+    if not isinstance(ca_cert, (str, bytes, os.PathLike)):
+        refuse_type("ca_cert", ca_cert, "None, PEM as bytes, or the path of its file")
     pem = ca_cert if isinstance(ca_cert, bytes) else _read(Path(ca_cert))
     options: list[tuple[str, Any]] = [*channel_options()]
     if _is_pools_own(pem):

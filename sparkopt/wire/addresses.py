@@ -11,6 +11,8 @@ def split(address: str) -> tuple[str, int]:
     Raises:
         ValueError: if it is none; the message says why.
     """
+    if "://" in address:
+        raise ValueError("it must be host:port, without a scheme such as http://")
     host, colon, port = address.rpartition(":")
     if not colon or not host:
         raise ValueError("it must be host:port")
@@ -19,7 +21,7 @@ def split(address: str) -> tuple[str, int]:
         if _ip(host) is None or ":" not in host:
             raise ValueError(f"{host!r} in brackets is no IPv6 address")
     elif ":" in host or "[" in host or "]" in host:
-        raise ValueError("an IPv6 address must be in brackets: [::1]:50051")
+        raise ValueError("it must be host:port, and an IPv6 address in brackets: [::1]:50051")
     if not host.isprintable() or any(letter in " /%@" for letter in host):
         raise ValueError(f"{host!r} is no host")
     if not (port.isascii() and port.isdigit()) or int(port) > 65535:

@@ -46,11 +46,21 @@ def test_help_of_the_demo_explains_each_option(option: str) -> None:
     assert len(line.split()) > 2 or following.startswith("\n      ")
 
 
-@pytest.mark.parametrize("arguments", [["--trials", "0"], ["--parallelism", "0"], ["--timeout", "0"]])
+@pytest.mark.parametrize(
+    "arguments", [["--trials", "0"], ["--parallelism", "0"], ["--timeout", "0"], ["--timeout", "nan"]]
+)
 def test_nonsense_is_refused_before_anything_starts(arguments: list[str]) -> None:
     result = CliRunner().invoke(main, ["demo", *arguments])
     assert result.exit_code == 2
     assert arguments[0] in result.output
+
+
+@pytest.mark.parametrize("option", ["--grace", "--start-timeout", "--trial-timeout"])
+@pytest.mark.parametrize("value", ["nan", "-1"])
+def test_serve_takes_no_seconds_that_are_none(option: str, value: str) -> None:
+    result = CliRunner().invoke(main, ["serve", "no_such_module:objective", option, value])
+    assert result.exit_code == 2
+    assert option in result.output
 
 
 def test_the_demo_searches_over_models_and_says_where_the_time_went_and_where_it_is_logged(

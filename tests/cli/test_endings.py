@@ -147,6 +147,7 @@ def test_where_nothing_can_be_printed_it_is_done_all_the_same(shell, name):
         (["cancel", "0", "--reason", "\udcff"], "reason"),
         (["evaluate", "-", "--name", "\udcff"], "name"),
         (["evaluate", "-", "--within", "0"], "--within"),
+        (["evaluate", "-", "--within", "nan"], "--within"),
         (["evaluate", "-", "--in-flight", "0"], "--in-flight"),
         (["status", "--timeout", "inf"], "timeout"),
         (["status", "--timeout", "nan"], "timeout"),

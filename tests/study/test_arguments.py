@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import datetime
 import functools
+import threading
 from decimal import Decimal
 
 import hyperopt
@@ -88,6 +90,14 @@ OF_FMIN = [
     ("space", hp.quniform("x", 0, 1, 0), "has 'x', which is drawn as nan"),
     ("space", [hp.uniform("x", 0, 1), hp.normal("x", 0, 1)], "two hyperparameters with the label 'x'"),
     ("space", {"kind": hp.choice("kind", [])}, "no options for 'kind'"),
+    ("space", hp.pchoice("kind", [(-0.5, 1), (1.5, 2)]), "cannot be drawn from (ValueError: pvals < 0"),
+    ("space", hp.uniform(b"x", 0, 1), "a label that is no text: b'x' (bytes)"),
+    ("space", {"n": hp.randint("n", 3), "kept": threading.Lock()}, "'kept' of the space is <unlocked"),
+    (
+        "space",
+        {"n": hp.randint("n", 3), "at": [{"deep": threading.Lock()}]},
+        "'deep' of 'at' of the space is",
+    ),
     ("space", hp.randint("n", 0), "has 'n', which cannot be drawn from"),
     ("space", hp.normal("x", 0, -1), "has 'x', which cannot be drawn from"),
     ("space", hp.uniform("x", 0, "one"), "has 'x'"),
@@ -137,7 +147,7 @@ OF_FMIN = [
     ("early_stop_fn", no_progress_loss, "no_progress_loss(20)"),
     ("early_stop_fn", awaited, "async def"),
     ("max_queue_len", 0, "at least 1, got 0"),
-    ("max_queue_len", 1.5, "got 1.5"),
+    ("max_queue_len", 1.5, "a whole number, at least 1, got 1.5"),
     ("max_queue_len", None, "got None"),
     ("points_to_evaluate", {"case": 1}, "a list of dictionaries"),
     ("points_to_evaluate", "case", "a list of dictionaries"),
@@ -163,7 +173,8 @@ def test_arguments_of_fmin(spark, new_trials, name, value, said, way):
     given = {"fn": lambda case: case, "space": CASE, "algo": in_order, "max_evals": 3, "verbose": False}
     with pytest.raises(RefusedError) as caught:
         way(**{**given, name: value}, trials=trials)
-    assert isinstance(caught.value, (TypeError, ValueError)) or name == "points_to_evaluate"
+    pickles = name != "space" or "sent to workers" not in str(caught.value)
+    assert isinstance(caught.value, (TypeError, ValueError)) or name == "points_to_evaluate" or not pickles
     about = "fn" if name == "pass_expr_memo_ctrl" and value is True else name
     assert about in str(caught.value)
     assert said in str(caught.value)
@@ -171,6 +182,28 @@ def test_arguments_of_fmin(spark, new_trials, name, value, said, way):
     assert jobs(spark) == before
     # Nothing is left locked.
     way(**{**given, "max_evals": 0, "return_argmin": False}, trials=trials)
+
+
+@pytest.mark.parametrize("space", [np.arange(3), np.ones((2, 2)), np.float64(1)], ids=repr)
+def test_arrays_are_no_spaces(new_trials, space):
+    with pytest.raises(ArgumentTypeError, match=r"space must be a hyperopt expression, .* got "):
+        fmin(float, space, in_order, 3, trials=new_trials(1), verbose=False)
+
+
+def test_a_space_that_cannot_be_drawn_from_is_told_once(new_trials, capsys):
+    with pytest.raises(ArgumentValueError, match="scale < 0"):
+        fmin(float, hp.normal("x", 0, -1), in_order, 3, trials=new_trials(1), verbose=False)
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize("seed", ["forty-two", "-3", "1.5"])
+def test_a_seed_in_the_environment_that_is_none(new_trials, monkeypatch, seed):
+    monkeypatch.setenv("HYPEROPT_FMIN_SEED", seed)
+    trials = new_trials(1)
+    with pytest.raises(ArgumentValueError, match=f"variable HYPEROPT_FMIN_SEED must be .* got '{seed}'"):
+        fmin(float, CASE, in_order, 3, trials=trials, verbose=False)
+    fmin(float, CASE, in_order, 1, trials=trials, verbose=False, rstate=np.random.default_rng(1))
+    assert trials.losses() == [0]
 
 
 @pytest.mark.parametrize("trials", [SparkTrials, [], "trials", {}, 3, WorkerPool])
@@ -297,7 +330,7 @@ class TestSessions:
 OF_POOLS = [
     ("parallelism", "4", "got '4' (str)"),
     ("parallelism", 0.5, "got 0.5"),
-    ("gang_size", "2", "None or at least 1"),
+    ("gang_size", "2", "None or a whole number, at least 1"),
     ("gang_size", 0, "got 0"),
     ("gang_size", 1.5, "got 1.5"),
     ("policy", {"grace": 30}, "None or a Policy"),
@@ -309,7 +342,7 @@ OF_POOLS = [
     ("start_timeout", True, "start_timeout"),
     ("grace", "30", "got '30' (str)"),
     ("grace", NAN, "got nan"),
-    ("grace", INF, "grace must be"),
+    ("grace", INF, "a finite number of seconds, got inf"),
     ("control", 7727, "got 7727"),
     ("resource_profile", "gpu", "got 'gpu' (str)"),
 ]
@@ -395,12 +428,100 @@ class TestPools:
             fmin(float, CASE, in_order, 4, trials=trials, verbose=False)
         assert trials.losses() == [0, 1]
 
+    def test_one_that_was_opened_before(self, spark):
+        with WorkerPool(1, spark_session=spark) as pool:
+            trials = SparkTrials(pool=pool, tracking=False)
+            with pytest.raises(RefusedError, match="pool was opened before, and opens once"), pool:
+                pass
+            fmin(float, CASE, in_order, 2, trials=trials, verbose=False)
+        before = jobs(spark)
+        with pytest.raises(RefusedError, match="pool was opened before, and opens once"), pool:
+            pass
+        assert jobs(spark) == before
+        assert trials.losses() == [0, 1]
 
-def test_an_early_stop_that_answers_something_else(new_trials):
+
+@pytest.mark.parametrize(
+    "answer",
+    [True, None, "no", (False, 3), (False, None), (np.array([True, False]), []), (False, [], [])],
+    ids=repr,
+)
+def test_an_early_stop_that_answers_something_else(new_trials, answer):
     trials = new_trials(1)
-    with pytest.raises(ArgumentTypeError, match=r"early_stop_fn must return whether to stop and .* got True"):
-        fmin(float, CASE, in_order, 3, early_stop_fn=lambda _: True, trials=trials, verbose=False)
+    with pytest.raises(ArgumentTypeError, match=r"early_stop_fn must return whether to stop and .* got "):
+        fmin(float, CASE, in_order, 3, early_stop_fn=lambda *_: answer, trials=trials, verbose=False)
     assert trials.losses() == [0]
+
+
+@contextlib.contextmanager
+def without_a_bar(initial, total):
+    yield None
+
+
+@pytest.mark.parametrize(
+    ("bar", "said"), [(without_a_bar, "it was None"), (lambda initial, total: 5, "it returned 5 (int)")]
+)
+def test_a_bar_that_is_none(new_trials, bar, said):
+    with pytest.raises(ArgumentTypeError, match="show_progressbar must, when it is called, return") as caught:
+        fmin(float, CASE, in_order, 3, show_progressbar=bar, trials=new_trials(1))
+    assert said in str(caught.value)
+
+
+def remade(change):
+    """An algorithm as it should be, and what it returns changed."""
+    return lambda ids, domain, trials, seed: change(in_order(ids, domain, trials, seed))
+
+
+def edited(**fields):
+    return remade(lambda documents: [{**document, **fields} for document in documents])
+
+
+PROPOSALS = [
+    (remade(lambda documents: None), "it returned None"),
+    (remade(lambda documents: documents[0]), "(dict)"),
+    (remade(iter), "(list_iterator)"),
+    (remade(lambda documents: "documents"), "it returned 'documents' (str)"),
+    (remade(lambda documents: [3]), "among what it returned is 3 (int)"),
+    (remade(lambda documents: documents * 2), "it got 1 and returned 2"),
+    (lambda ids, *given: in_order([0], *given), "whose tid, 0, another trial has"),
+    (lambda ids, *given: in_order([-1], *given), "whose tid is -1"),
+    (lambda ids, *given: in_order([2**63], *given), "whose tid is 9223372036854775808"),
+    (lambda ids, *given: in_order([0.5], *given), "whose tid is 0.5 (float)"),
+    (edited(tid=7), "InvalidTrial: tid mismatch"),
+    (edited(misc={}), 'InvalidTrial: trial["misc"] missing key tid'),
+    (edited(misc=None), "TypeError"),
+    (edited(state=base.JOB_STATE_DONE), "whose state is 2"),
+    (
+        remade(lambda documents: [{"tid": documents[0]["tid"], "state": 0}]),
+        "InvalidTrial: trial missing key spec",
+    ),
+]
+
+
+ALGORITHMS = [
+    in_order,
+    remade(tuple),
+    lambda ids, *given: in_order(np.array(ids), *given),
+    lambda ids, *given: in_order([int(ids[0]) + 50], *given),
+    lambda ids, domain, trials, seed: in_order(trials.new_trial_ids(1), domain, trials, seed),
+]
+
+
+def test_what_algorithms_may_return_and_what_not(spark):
+    with WorkerPool(1, spark_session=spark) as pool:
+        for algo, said in PROPOSALS:
+            trials = SparkTrials(pool=pool, tracking=False)
+            with pytest.raises(RefusedError, match="algo must return a list of new documents") as caught:
+                fmin(float, CASE, algo, 3, trials=trials, verbose=False)
+            assert isinstance(caught.value, (TypeError, ValueError))
+            assert said in str(caught.value)
+            assert len(trials) <= 1
+        # Other searches on the pool go on.
+        for algo in ALGORITHMS:
+            trials = SparkTrials(pool=pool, tracking=False)
+            fmin(lambda case: 1.0, CASE, algo, 3, trials=trials, verbose=False)
+            assert trials.losses() == [1, 1, 1]
+            assert len(set(trials.tids)) == 3
 
 
 def test_a_loop_of_asyncio_around_it_is_no_trouble(new_trials):

@@ -20,10 +20,17 @@ def test_there_and_back(address, host, port):
     assert addresses.join(host, port) == address
 
 
-@pytest.mark.parametrize("address", ["", "host", ":1", "host:", "host:x", "host:65536", "::1:1", "[host]:1"])
+@pytest.mark.parametrize(
+    "address", ["", "host", ":1", "host:", "host:x", "host:65536", "::1:1", "[host]:1", "a:1:2"]
+)
 def test_what_is_none_is_refused(address):
     with pytest.raises(ValueError, match=r"host|port|brackets|IPv6"):
         addresses.split(address)
+
+
+def test_a_url_is_told_from_an_ipv6_address():
+    with pytest.raises(ValueError, match="without a scheme"):
+        addresses.split("http://127.0.0.1:7727")
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.1.2.3", "::1"])

@@ -169,11 +169,45 @@ def test_a_wrong_token_is_refused_and_not_shown(pool, client):
 
 
 def test_parallelism_that_is_no_number_is_refused_before_it_is_sent(client):
-    for value in ("2", 2.5, None, 2**31):
+    for value in ("2", 2.5, None, True, 2**31):
         with pytest.raises(RefusedError, match="whole number"):
             client.set_parallelism(value)
     with pytest.raises(RefusedError, match="there are pending, leased"):
         client.trials(states=["running"])
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda client: client.watch(study=3), "study must be None or the name of a study, got 3 (int)"),
+        (lambda client: client.trials(study=b"one"), "study must be"),
+        (lambda client: client.evaluation(3), "study must be"),
+        (lambda client: client.stop(3), "study must be"),
+        (lambda client: client.stop(finish_running="no"), "finish_running must be True or False"),
+        (lambda client: client.trials(states=3), "states must be an iterable of states, got 3 (int)"),
+        (lambda client: client.trials(states="running"), "'running' is not a valid"),
+        (lambda client: client.cancel_trial(True), "tid must be a whole number, got True"),
+        (lambda client: client.cancel_trial(1, reason=3), "reason must be text, got 3 (int)"),
+        (lambda client: client.drain_worker(None), "worker must be text, got None"),
+        (lambda client: client.submit({"x": 1}), "points must be an iterable of points"),
+        (lambda client: client.submit(None), "points must be"),
+        (lambda client: client.evaluate(None), "points must be"),
+        (lambda client: client.evaluate({"x": 1}), "points must be"),
+        (lambda client: client.evaluate("x"), "points must be"),
+        (lambda client: client.evaluate([], in_flight="2"), "in_flight must be None or a whole number"),
+        (lambda client: client.evaluate([], in_flight=2.5), "in_flight must be"),
+        (lambda client: list(client.evaluate([("id", {"x": 1}, 3)])), "a pair of an id and a mapping"),
+    ],
+)
+def test_an_argument_that_makes_no_sense_is_named(client, call, said):
+    with pytest.raises(RefusedError) as caught:
+        call(client)
+    assert said in str(caught.value)
+
+
+def test_one_state_may_be_named_alone(evaluation, client):
+    list(client.evaluate([{"x": 1.5}]))
+    assert [trial.state for trial in client.trials(states="ok")] == ["ok"]
 
 
 @pytest.mark.parametrize(
@@ -182,20 +216,35 @@ def test_parallelism_that_is_no_number_is_refused_before_it_is_sent(client):
         {"token": ""},
         {"token": "two words"},
         {"token": "line\n"},
+        {"token": None},
+        {"token": b"bytes"},
         {"token": "t", "timeout": 0},
+        {"token": "t", "timeout": "3"},
+        {"token": "t", "timeout": None},
+        {"token": "t", "timeout": float("inf")},
+        {"token": "t", "reconnect": "3"},
+        {"token": "t", "reconnect": float("nan")},
+        {"token": "t", "ca_cert": 3},
         {"token": "t", "reconnect": -1},
         {"token": "t", "ca_cert": "no-such-file.pem"},
         {"token": "t", "ca_cert": b"no certificate"},
     ],
 )
 def test_a_client_that_makes_no_sense_is_refused(arguments):
-    with pytest.raises(RefusedError):
+    with pytest.raises(RefusedError) as caught:
         ControlClient("127.0.0.1:7727", **arguments)
+    assert [*arguments][-1] in str(caught.value)
 
 
-@pytest.mark.parametrize("address", ["nowhere", "127.0.0.1", "::1:7727", "host:port", ":7727"])
+@pytest.mark.parametrize("address", ["nowhere", "127.0.0.1", "::1:7727", "host:port", ":7727", "host:0"])
 def test_an_address_that_makes_no_sense_is_refused(address):
     with pytest.raises(RefusedError, match="no service at"):
+        ControlClient(address, token="t")
+
+
+@pytest.mark.parametrize("address", [None, 7727, b"host:1", ("host", 1)])
+def test_an_address_that_is_no_text_is_refused(address):
+    with pytest.raises(RefusedError, match="address must be host:port, as text, got "):
         ControlClient(address, token="t")
 
 
