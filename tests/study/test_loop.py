@@ -243,7 +243,7 @@ def test_timings_add_up(new_trials):
     [
         ({"fn": 3}, r"fn must be callable .* got 3 \(int\)"),
         ({"algo": "tpe"}, r"algo must be callable, .* got 'tpe' \(str\)"),
-        ({"max_queue_len": 0}, "max_queue_len must be at least 1, got 0"),
+        ({"max_queue_len": 0}, "max_queue_len must be a whole number, at least 1, got 0"),
         ({"allow_trials_fmin": False}, "allow_trials_fmin=False would leave the trials"),
         ({"trials_save_file": "nowhere/trials"}, "trials_save_file cannot be written: .*nowhere"),
         ({"trials_save_file": "."}, "a directory: name a file in it"),

@@ -270,7 +270,7 @@ class TestGangs:
         assert len(jobs(spark) - before) == 2
 
     def test_nonsense_is_refused(self, spark):
-        with pytest.raises(RefusedError, match="gang_size must be None or at least 1, got 0"):
+        with pytest.raises(RefusedError, match="gang_size must be None or a whole number, at least 1, got 0"):
             WorkerPool(2, spark_session=spark, gang_size=0)
 
     def test_one_that_dies_leaves_the_trials_of_the_other_alone(self, spark, workers_of_spark, tmp_path):

@@ -164,7 +164,7 @@ class TestLimits:
         [
             ({"trial_timeout": 0}, "trial_timeout must be None or a positive number of seconds, got 0"),
             ({"trial_timeout": -1.5}, "trial_timeout must be .* got -1.5"),
-            ({"max_attempts": 0}, "max_attempts must be at least 1, got 0"),
+            ({"max_attempts": 0}, "max_attempts must be a whole number, at least 1, got 0"),
         ],
     )
     def test_nonsense_is_refused(self, new_trials, arguments, message):
