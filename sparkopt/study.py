@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import numpy as np
 from hyperopt import base
+from hyperopt.exceptions import InvalidTrial
 
 from sparkopt.bars import Progress, ProgressFactory, opened_bar
 from sparkopt.coordinator import Stop
@@ -188,6 +189,8 @@ class Study:
 
         Raises:
             PoolError: if the pool is lost or cancelled.
+            RefusedError: if the algorithm, ``early_stop_fn`` or the bar returns what makes no sense.
+            hyperopt.exceptions.InvalidTrial: if a document that the algorithm made lacks something.
             Exception: whatever the algorithm or ``early_stop_fn`` raises.
         """
         self.timings.workers = workers
@@ -313,6 +316,8 @@ class Study:
             return
         try:
             documents = self._documents.add(documents)
+        except InvalidTrial:
+            raise  # as with hyperopt
         except Exception as error:  # noqa: BLE001 - hyperopt reads whatever the algorithm has put into them
             refuse_proposals(error)
         self._proposed += len(documents)

@@ -59,14 +59,8 @@ PROPOSALS = [
     (lambda ids, *given: in_order([-1], *given), "whose tid is -1"),
     (lambda ids, *given: in_order([2**63], *given), "whose tid is 9223372036854775808"),
     (lambda ids, *given: in_order([0.5], *given), "whose tid is 0.5 (float)"),
-    (edited(tid=7), "InvalidTrial: tid mismatch"),
-    (edited(misc={}), 'InvalidTrial: trial["misc"] missing key tid'),
     (edited(misc=None), "TypeError"),
     (edited(state=base.JOB_STATE_DONE), "whose state is 2"),
-    (
-        remade(lambda documents: [{"tid": documents[0]["tid"], "state": 0}]),
-        "InvalidTrial: trial missing key spec",
-    ),
 ]
 
 
