@@ -48,14 +48,16 @@ def checked_proposals(returned: Any, ids: Sequence[int], trials: SparkTrials) ->
             raise ArgumentTypeError(
                 f"algo must return {_EXPECTED}; among what it returned is {shown(document)}"
             )
-        tid = document.get("tid")
+        if "tid" not in document or "state" not in document:
+            continue  # hyperopt says what it lacks
+        tid = document["tid"]
         if not isinstance(tid, (int, np.integer)) or isinstance(tid, bool) or not 0 <= tid < _LARGEST:
             _refuse(f"it returned one whose tid is {shown(tid)}")
         if tid in taken or (tid not in ids and any(known["tid"] == tid for known in trials._dynamic_trials)):
             _refuse(f"it returned one whose tid, {tid}, another trial has already")
         taken.add(int(tid))
-        if document.get("state") != base.JOB_STATE_NEW:
-            _refuse(f"it returned one whose state is {shown(document.get('state'))}, and not 0, which is new")
+        if document["state"] != base.JOB_STATE_NEW:
+            _refuse(f"it returned one whose state is {shown(document['state'])}, and not 0, which is new")
     return documents
 
 
