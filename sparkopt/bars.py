@@ -11,7 +11,10 @@ from sparkopt.errors import ArgumentTypeError
 
 
 class Progress(Protocol):
-    """What a progress bar must do: hyperopt's protocol."""
+    """A progress bar of hyperopt's protocol.
+
+    One that has ``refresh`` as well, as tqdm's has, also shows the workers that start.
+    """
 
     postfix: Any
 

@@ -84,7 +84,9 @@ class InheritedDocuments:
                 raise RefusedError(
                     f"{where} {error}. Leave it out, or put it right: a search has to go on from it."
                 ) from error
-            if waits or idxs != misc["idxs"] or vals != misc["vals"]:
+            if idxs == misc["idxs"]:
+                idxs = misc["idxs"]  # as they are: numpy's integers stay numpy's
+            if waits or idxs is not misc["idxs"] or vals != misc["vals"]:
                 yield _Completion(misc, idxs, vals)
 
 

@@ -136,7 +136,7 @@ class WorkerPool:
         self._lock = threading.Lock()
         self._closing = False
         self._hurries = False
-        self._cancelled = False
+        self._cancelled: PoolCancelledError | None = None
         self._leaving = threading.Event()
         self._end = BackgroundWork(self._send_away, "sparkopt-closing")
         self._cancellation = BackgroundWork(self._cancel_jobs, "sparkopt-cancelling")
@@ -218,7 +218,18 @@ class WorkerPool:
     @property
     def is_open(self) -> bool:
         """Whether the workers are launched, and not sent away yet."""
-        return self._coordinator is not None and not self._closing and not self._cancelled
+        return self._coordinator is not None and not self._closing and self._cancelled is None
+
+    def check_open(self) -> None:
+        """Raise unless a study can use the workers.
+
+        Raises:
+            PoolClosedError: outside of the ``with`` block.
+            PoolCancelledError: if the workers' Spark job was cancelled.
+        """
+        self._opened()
+        if self._cancelled is not None:
+            raise self._cancelled
 
     @property
     def control_address(self) -> str:
@@ -328,7 +339,10 @@ class WorkerPool:
     def _opened(self) -> Coordinator:
         spark.check_forks("a pool of workers")
         if self._coordinator is None or self._closing:
-            raise PoolClosedError("the pool has no workers: use it inside its `with WorkerPool(...)` block")
+            raise PoolClosedError(
+                "the pool has no workers: it was closed, or has not been opened yet. Use it inside its"
+                " `with WorkerPool(...)` block"
+            )
         return self._coordinator
 
     def _new_name(self, name: str | None = None) -> str:
@@ -419,13 +433,12 @@ class WorkerPool:
                 return
             if ending.wanted:
                 # Spark has only asked the tasks to stop: it is the coordinator that sends the workers away.
-                self._cancelled = self._hurries = True
-                coordinator.expel_all(
-                    PoolCancelledError(
-                        f"the workers are gone: {ending.reason}. Finished trials are kept; fmin with"
-                        " the same trials goes on from them."
-                    )
+                self._hurries = True
+                self._cancelled = PoolCancelledError(
+                    f"the workers are gone: {ending.reason}. Finished trials are kept; fmin with"
+                    " the same trials goes on from them."
                 )
+                coordinator.expel_all(self._cancelled)
 
             def tell() -> None:
                 lost = coordinator.identities.in_slots(number, ending.slots)

@@ -223,9 +223,11 @@ class Study:
 
     def _search(self, channel: StudyChannel, room: int, bar: Progress) -> None:
         channel.on_wish = partial(self._take_wish, channel, bar)
-        channel.on_workers = partial(self._show_workers, bar)
-        self._starting = True
-        self._show_workers(bar, 0)
+        refresh = getattr(bar, "refresh", None)
+        if refresh is not None:
+            self._starting = True
+            channel.on_workers = partial(self._show_workers, bar, refresh)
+            self._show_workers(bar, refresh, 0)
         while True:
             if channel.stop is not None:
                 self._stop(channel, channel.stop)
@@ -257,8 +259,9 @@ class Study:
         failures = self._documents.failures
         raised, self._raised = failures.errors - self._raised, failures.errors
         if finished or raised:
-            self._starting = False
-            self._show_best(bar)
+            if self._starting or self._documents.best_loss is not None or failures.count:
+                self._starting = False
+                self._show_best(bar)
             bar.update(raised + finished)
         if failures.count > self._failures_before and not self._warned_of_failure:
             self._warned_of_failure = True
@@ -268,7 +271,7 @@ class Study:
         best, failed = self._documents.best_loss, self._documents.failures.count
         bar.postfix = f"best loss: {'?' if best is None else best}{f', {failed} failed' if failed else ''}"
 
-    def _show_workers(self, bar: Progress, present: int) -> None:
+    def _show_workers(self, bar: Progress, refresh: Callable[[], object], present: int) -> None:
         """Say how many workers have come, as long as some have not and there is no result to show."""
         if not self._starting:
             return
@@ -277,9 +280,7 @@ class Study:
         else:
             self._starting = False
             self._show_best(bar)
-        refresh = getattr(bar, "refresh", None)  # those bars that have one
-        if refresh is not None:
-            refresh()
+        refresh()
 
     @property
     def _wants_more(self) -> bool:

@@ -438,11 +438,8 @@ class SparkTrials(base.Trials):  # type: ignore[misc]
             points_to_evaluate=points_to_evaluate,
         )
         with self._one_search():
-            if self.pool is not None and not self.pool.is_open:
-                raise PoolClosedError(
-                    "pool has no workers: it was closed, or has not been opened yet. Use it inside its `with"
-                    " WorkerPool(...)` block"
-                )
+            if self.pool is not None:
+                self.pool.check_open()
             if self._spark is None or (not self._session_is_given and is_stopped(self._spark)):
                 self._attach(get_session(), self.resource_profile)
             assert self._spark is not None

@@ -178,4 +178,5 @@ def test_a_traceback_begins_with_the_objective(new_trials):
     kind, text = trials._dynamic_trials[0]["misc"]["error"]
     assert kind == str(ValueError)
     assert "in objective" in text
-    assert "ctrl.py" not in text
+    assert "sparkopt" not in text
+    assert f'{__file__}", line ' in text
