@@ -1,4 +1,4 @@
-"""Checks of arguments: whoever is refused reads the argument's name, what came, and what is expected.
+"""Checks of arguments. Each error names the argument, the value that came, and what is expected.
 
 Each check returns the value in the type that the rest of the package calculates with, so that a whole number
 of numpy's, or ``10.0``, is an ``int`` from there on.
@@ -29,7 +29,7 @@ _RAW_OBJECTIVE: Final = "callable with expr, memo and ctrl, as pass_expr_memo_ct
 WHOLE: Final = "a whole number, at least 1"
 SECONDS: Final = "None or a positive number of seconds"
 _FOREVER: Final = 1e9
-"""So many seconds, thirty years, are never: what waits in the end takes no larger numbers."""
+"""Seconds, about thirty years, that stand for no limit: the functions that wait accept no larger number."""
 
 
 def shown(value: object) -> str:
@@ -190,13 +190,13 @@ def check_callable(name: str, value: object, expected: str, *arguments: Any, **n
 
 
 def _surplus(partial: functools.partial[Any]) -> str:
-    """What a partial gives its function that it does not take."""
+    """Names the arguments that a partial passes to its function but the function does not accept."""
     known = inspect.signature(partial.func, follow_wrapped=False).parameters
     return ", ".join(repr(name) for name in partial.keywords if name not in known) or "so many arguments"
 
 
 def check_objective(fn: object, raw: bool = False) -> None:
-    """Refuse what cannot be called with a point, or what returns no result when it is.
+    """Refuse an objective that cannot be called with a point, or that returns no result if it is called.
 
     Args:
         fn: the objective.
@@ -218,7 +218,7 @@ def check_objective(fn: object, raw: bool = False) -> None:
 
 
 def hinting(function: Callable[P, R]) -> Callable[P, R]:
-    """Has a function refuse keywords that it does not know by the name that was meant."""
+    """Make a function refuse unknown keywords with a hint at the name that was meant."""
     known = [
         name
         for name, parameter in inspect.signature(function).parameters.items()

@@ -223,7 +223,7 @@ class _Injection:
 
     @classmethod
     def of(cls, value: Any, space: Space) -> _Injection:
-        """What a report holds.
+        """Reads the injected results from a report.
 
         Args:
             value: what the objective has sent.
@@ -305,7 +305,7 @@ def is_lost(document: Document) -> bool:
 
 
 def status_of(document: Document) -> Status:
-    """How a trial that has its final state has ended. A result of another status than ``ok`` is a failure."""
+    """Returns how a trial in a final state ended. A result whose status is not ``ok`` is a failure."""
     if document["state"] == base.JOB_STATE_DONE:
         return "success" if document["result"].get("status") == base.STATUS_OK else "failure"
     return _STATUSES[document["state"]]

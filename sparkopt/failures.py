@@ -1,4 +1,4 @@
-"""Failures of a search's trials: counted by what went wrong, and told to whoever runs the search.
+"""Failures of a search's trials: counts them by their reason, and words them for the user.
 
 Documents.fail, a result of status fail ──▶ Failures ──▶ the first as it happens, and all at the end
 trials without a loss ──▶ no_loss ──▶ the error of fmin and of trials.best_trial
@@ -80,7 +80,7 @@ class Failures:
 
     @property
     def latest(self) -> str:
-        """The last that was noted, in a sentence: which trial, what was said, and where."""
+        """The latest failure as a sentence: the trial, the message, and its place in the code."""
         tid, said, text = self._latest
         return f"trial {tid} failed: {said}{_place(text)}"
 
@@ -105,7 +105,7 @@ class Failures:
 
 
 def gist(kind: str, text: str) -> str:
-    """What was raised, in a line: the type, and the message's first line.
+    """Summarizes an exception in one line: its type and the first line of its message.
 
     Args:
         kind: the type, as hyperopt writes it: ``<class 'ValueError'>``.
@@ -127,7 +127,7 @@ def gist(kind: str, text: str) -> str:
 
 
 def _place(text: str) -> str:
-    """Where that was, in parentheses."""
+    """Returns the file and line of a traceback's last frame in parentheses; empty if there is none."""
     frames = _FRAME.findall(text)
     if not frames:
         return ""

@@ -23,14 +23,14 @@ _KINDS: Final = {
 }
 
 _TEMPORARY: Final = 10
-"""How many bytes longer than a file's name that of its temporary copy is."""
+"""Bytes by which the name of a file's temporary copy is longer than the file's own name."""
 
 
 def kind_of(mode: int) -> str:
-    """What there is at a path, in words.
+    """Names the kind of file at a path, in words.
 
     Args:
-        mode: of its status.
+        mode: the ``st_mode`` of the file's status.
     """
     return _KINDS.get(stat.S_IFMT(mode), "no regular file")
 
@@ -118,7 +118,7 @@ def writable_file(value: object, argument: str, longer: int = _TEMPORARY) -> Pat
 
 
 def _longest_name(directory: Path) -> int:
-    """How many bytes a name may have there."""
+    """Returns the most bytes that a file's name may have in a directory."""
     try:
         return os.pathconf(directory, "PC_NAME_MAX")
     except (OSError, ValueError):
@@ -126,7 +126,7 @@ def _longest_name(directory: Path) -> int:
 
 
 def _followed(path: Path, what: str) -> Path:
-    """Where a path leads."""
+    """Resolves a path; raises :class:`RefusedError` for a symbolic link that leads nowhere."""
     if not path.is_symlink():
         return path.parent.resolve(strict=True) / path.name
     try:

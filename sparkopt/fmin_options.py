@@ -46,7 +46,7 @@ _RANDOM: Final = "None or a numpy.random.Generator"
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What ``fmin`` was told, beside the objective and the space; see :func:`sparkopt.fmin`."""
+    """Arguments of ``fmin`` other than the objective and the space; see :func:`sparkopt.fmin`."""
 
     algo: Algorithm | None = None
     max_evals: int | None = None

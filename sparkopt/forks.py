@@ -1,4 +1,4 @@
-"""Forked processes: a child cannot use what its parent has of Spark and gRPC, and is told so.
+"""Refusal of Spark and gRPC in forked processes: a child cannot use those of its parent.
 
 Sockets to Spark's JVM would be shared, threads are gone, and gRPC crashes. So whoever begins to use gRPC
 says so with :func:`hold`, and what would use it, or Spark, in a forked child refuses with :func:`check`. A
@@ -14,7 +14,7 @@ from sparkopt.errors import RefusedError
 
 
 class _State:
-    """What this process holds, and has inherited."""
+    """Use of gRPC by this process, and of Spark or gRPC by the process that it was forked from."""
 
     holds = False
     inherited = False

@@ -28,7 +28,7 @@ _MISC: Final = ("tid", "idxs", "vals")
 
 @dataclass(frozen=True, slots=True)
 class _Completion:
-    """What a document has to have for its labels."""
+    """The ``idxs`` and ``vals`` that a document needs, with an entry for each label."""
 
     misc: Document
     idxs: dict[str, list[int]]

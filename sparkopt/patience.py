@@ -15,7 +15,7 @@ _GRACE: Final = "None or a finite number of seconds"
 
 
 def check_start_timeout(seconds: object) -> float | None:
-    """How long the start of workers may stand still; None for the policy's.
+    """Checks the number of seconds that the start of workers may make no progress; None for the policy's.
 
     Raises:
         ArgumentTypeError: if it is neither None nor a number.

@@ -81,7 +81,7 @@ def values_of(document: Document) -> dict[str, Any]:
 
 
 def not_among(points: Sequence[Point], documents: Sequence[Document]) -> list[Point]:
-    """Those points that no document stands for; one that is there twice needs two.
+    """Points that no document has. A point that is given twice needs two documents.
 
     Args:
         points: as they were checked.

@@ -54,16 +54,16 @@ _NAME: Final = re.compile(r"[\w.-]{1,100}", re.ASCII)
 """What a study may be called."""
 
 _LOOK_SECONDS: Final = 15.0
-"""How often to look whether Spark has started more of a gang's tasks."""
+"""Most seconds between two checks whether Spark has started more of a gang's tasks."""
 
 _LEAVE_SECONDS: Final = 5.0
-"""How long a barrier job may stand still on its way to its end, once its workers were expelled."""
+"""Seconds that a barrier job whose workers were expelled may make no progress toward its end."""
 
 _LAST_LEAVE_SECONDS: Final = 60.0
-"""How long it may take to end by itself."""
+"""Seconds that such a job may take in all to end by itself."""
 
 _CANCEL_SECONDS: Final = 30.0
-"""How long Spark may take to cancel it after that."""
+"""Seconds that Spark may take to cancel the job after that."""
 
 
 class WorkerPool:

@@ -1,4 +1,4 @@
-"""Check of what an algorithm returns, before any of it is taken in.
+"""Check of an algorithm's proposals before any of them is used.
 
 A study tells the pool of trials by their numbers, and two of one number are an error of the pool's own, which
 ends every search on it. So what an algorithm makes of its new ids is looked at here.

@@ -26,11 +26,11 @@ from sparkopt.errors import RemoteTraceback, TrialTimeoutError
 T = TypeVar("T")
 
 _LEAST_SECONDS: Final = 10.0
-"""How long a value may take, whatever the limits are: one that comes at the last moment is still kept."""
+"""Least seconds that each value gets, so that one that arrives at the last moment is still kept."""
 
 
 class ForeignError(Exception):
-    """What code of the user's has raised; the text is the type and the message.
+    """Exception from code of the user's. The text is the original exception's type and message.
 
     Attributes:
         error: the exception, of any kind.
@@ -48,7 +48,7 @@ class ForeignError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How long a value may take to be unpickled and read.
+    """Limit on the time in which a value must be unpickled and read.
 
     Attributes:
         deadline: of the search, on the monotonic clock; None for none.
@@ -108,7 +108,7 @@ def run(function: Callable[[], T], seconds: float | None = None) -> T:
 
 
 def _said(say: Callable[[], Any], instead: str) -> str:
-    """What an exception says of itself, as text and not as a type of the user's that is derived from it."""
+    """Returns a text of an exception as a plain ``str``, never as a subclass of the user's."""
     try:
         return "".join((say(),))
     except BaseException as worse:  # noqa: BLE001 - it is the user's, as all of this

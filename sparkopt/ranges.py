@@ -106,7 +106,7 @@ class Range:
         return value if isinstance(value, float) else float(value)
 
     def oddity(self, value: float) -> str:
-        """What is unusual about a number; empty if nothing is."""
+        """Describes what is unusual about a number; empty if nothing is."""
         if self.whole:
             return ""
         half = 0.0 if self.step is None else self.step / 2
@@ -131,13 +131,13 @@ def is_number(value: Any) -> bool:
 
 
 def _count_of(node: pyll.Apply) -> float:
-    """How many probabilities there are; infinity if that is not known."""
+    """Returns the number of probabilities of a node; infinity if it is not known."""
     given = node.arg["p"]
     return len(given.pos_args) if given.name == "pos_args" else math.inf
 
 
 def _numbers(node: pyll.Apply) -> dict[str, float]:
-    """What a distribution is given, as far as these are numbers."""
+    """Returns those arguments of a distribution that are numbers, by name."""
     names = _PARAMETERS.get(node.name, ())
     given = [*zip(names, node.pos_args, strict=False), *node.named_args]
     return {

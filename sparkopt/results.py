@@ -58,7 +58,7 @@ _NONE: Final[Mapping[str, Any]] = MappingProxyType({})
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What a trial's objective has returned.
+    """Result that a trial's objective returned.
 
     Attributes:
         fields: hyperopt's dictionary.
@@ -76,7 +76,7 @@ class Result:
 
 
 class NoResultError(ForeignError):
-    """What an objective has returned is no result: hyperopt's error, and before it what was wrong."""
+    """An objective returned a value that is not a result. The text is the reason, then hyperopt's error."""
 
     def __init__(self, error: Exception, reason: str) -> None:
         super().__init__(error)
@@ -148,10 +148,10 @@ def _refuse_complex(raw: Any) -> None:
 
 
 def no_result(raw: Any) -> str:
-    """What is wrong with what an objective has returned, and what is expected.
+    """Describes why an objective's return value is not a result, and what is expected.
 
     Args:
-        raw: no number, nor hyperopt's dictionary.
+        raw: the return value: neither a number nor a dictionary that hyperopt accepts.
     """
     if raw is None:
         return f"the objective returned None: did it forget to return its loss? It must return {_EXPECTED}."

@@ -31,15 +31,15 @@ if TYPE_CHECKING:
     from sparkopt.trials import SparkTrials
 
 _SHARE: Final = 10
-"""How many times as long as saving takes the search goes on before the next."""
+"""Least time between two saves, as a multiple of the time that the last save took."""
 
 
 _HEAD: Final = 2**20
 _PICKLES: Final = (b"\x80", b"ccopy_reg\n")
-"""What pickles begin with: today's, and those of the two oldest protocols."""
+"""First bytes of pickles: of current ones, and of those of the two oldest protocols."""
 
 _MARKS: Final = (b"sparkopt.trials", b"hyperopt", b"_dynamic_trials")
-"""What one of stands near the beginning of pickled trials, whatever class of hyperopt's they are made of."""
+"""Texts of which one is near the start of pickled trials, whichever class of hyperopt's they have."""
 
 _TRAILER: Final = b"\nsparkopt checksum "
 _DIGEST_BYTES: Final = 16
@@ -145,7 +145,7 @@ def _names_of(journal: Path) -> tuple[Path, Path]:
 
 
 def _may_be_replaced(path: Path) -> bool:
-    """Whether what is at a path is what a search has saved, or nothing; nothing is unpickled to find out."""
+    """Whether a path has no file, an empty one, or saved trials. Nothing is unpickled to find out."""
     if not path.exists():
         return True
     with path.open("rb") as file:

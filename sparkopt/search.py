@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 
 _logger = logging.getLogger(__name__)
 _hyperopts_logger = logging.getLogger("hyperopt-spark")
-"""What ``hyperopt.SparkTrials`` says at the end of a search is said there, in the same words."""
+"""Logger for the messages that ``hyperopt.SparkTrials`` writes at the end of a search, in the same words."""
 
 _UNFINISHED = (base.JOB_STATE_NEW, base.JOB_STATE_RUNNING)
 

@@ -158,7 +158,7 @@ class Study:
 
     @property
     def failures(self) -> Failures:
-        """What has failed, those that the journal had included."""
+        """Failed trials, with those from the journal."""
         return self._documents.failures
 
     @property
@@ -255,7 +255,7 @@ class Study:
                 self._stop_if_due(channel)
 
     def _show(self, bar: Progress, finished: bool = False) -> None:
-        """Count what has ended in the bar, and warn of the first failure."""
+        """Show finished trials in the bar, and warn of the first failure."""
         failures = self._documents.failures
         raised, self._raised = failures.errors - self._raised, failures.errors
         if finished or raised:
@@ -272,7 +272,7 @@ class Study:
         bar.postfix = f"best loss: {'?' if best is None else best}{f', {failed} failed' if failed else ''}"
 
     def _show_workers(self, bar: Progress, refresh: Callable[[], object], present: int) -> None:
-        """Say how many workers have come, as long as some have not and there is no result to show."""
+        """Show the number of workers that have started, until all have or there is a result to show."""
         if not self._starting:
             return
         if present < self.timings.workers:

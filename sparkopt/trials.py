@@ -245,11 +245,11 @@ class SparkTrials(base.Trials):  # type: ignore[misc]
         return self._fmin_cancelled_reason
 
     def count_successful_trials(self) -> int:
-        """How many trials finished with a result of status ``ok``."""
+        """Returns the number of trials that finished with a result of status ``ok``."""
         return self._count("success")
 
     def count_failed_trials(self) -> int:
-        """How many trials failed: those that raised, were lost, or returned another status than ``ok``."""
+        """Returns the number of trials that raised, were lost, or returned a status other than ``ok``."""
         return self._count("failure")
 
     def _count(self, status: Status) -> int:
@@ -315,7 +315,7 @@ class SparkTrials(base.Trials):  # type: ignore[misc]
 
     @classmethod
     def of(cls, trials: base.Trials) -> SparkTrials:
-        """These trials, if they are our own kind, or else a :class:`SparkTrials` that goes on from them.
+        """Return the trials themselves if they are a :class:`SparkTrials`, else one that continues them.
 
         Raises:
             RefusedError: if one of them is no trial to hyperopt. What a search cannot go on from otherwise,

@@ -254,7 +254,7 @@ class ControlClient(Closing):
 
 
 def _study(name: str | None) -> str:
-    """A study's name on the wire, where an empty one stands for the pool's only study."""
+    """Name of a study in a request, where an empty name stands for the pool's only study."""
     return "" if name is None else _text("study", name, "None or the name of a study")
 
 

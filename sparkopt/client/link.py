@@ -22,7 +22,7 @@ from sparkopt.wire.v1 import control_pb2_grpc
 M = TypeVar("M")
 
 _LONGEST: Final = 1_000_000_000
-"""Seconds: thirty years. gRPC takes what it cannot add to the time for a time that is over."""
+"""Most seconds of a timeout: thirty years. A timeout that overflows gRPC's clock counts as over."""
 
 _TIMEOUT: Final = f"a positive number of seconds, {_LONGEST:,} at most"
 

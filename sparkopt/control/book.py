@@ -35,7 +35,7 @@ RATE_SECONDS: Final = 10.0
 """Over how long trials per second are counted."""
 
 _NAME_CHARACTERS: Final = 1000
-"""How much of an attachment's name is told: events are kept, and a name may be as long as its trial likes."""
+"""Most characters of an attachment's name in an event. Events are kept, and a trial may choose any name."""
 
 _SLICES: Final = 10
 """Into how many slices a second is cut for that."""
@@ -113,7 +113,7 @@ class Book:
         return max(0.0, 1.0 - busy / there) if there > 0 else 0.0
 
     def outcomes(self) -> Counter[Outcome]:
-        """How many trials settled how, over all studies."""
+        """Returns the number of settled trials of all studies, by outcome."""
         return sum((study.outcomes for study in self.studies.values()), Counter[Outcome]())
 
     def trials_per_second(self) -> float:

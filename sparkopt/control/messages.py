@@ -38,7 +38,7 @@ UNSETTLED: Final = frozenset({STATES[state] for state in TrialState if state in 
 
 
 def line_of(text: str) -> str:
-    """The first line of a text, as far as it is told whole."""
+    """First line of a text, from as much of the text as messages hold."""
     lines = text[:TEXT_CHARACTERS].splitlines()
     return lines[0] if lines else ""
 

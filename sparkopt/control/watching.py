@@ -27,10 +27,10 @@ _PAGE: Final = 100
 _LARGEST_PAGE: Final = 1000
 
 _LOOKED_AT: Final = 100
-"""How many trials a call looks at before it asks whether others should have their turn."""
+"""Number of trials that a call examines before it lets other calls run if it has taken long."""
 
 _MOST_STATES: Final = 100
-"""How many states a request may name. There are fewer, however often each is named."""
+"""Most entries in a request's list of states. There are fewer states, but an entry may be repeated."""
 
 _LEFT_OUT: Final = 1000
 """How many events of other studies a watch leaves out before it says how far it has come."""

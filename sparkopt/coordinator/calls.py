@@ -71,7 +71,7 @@ class Calls:
         self._connections = connections
 
     def guarded(self, handler: _Handler, call: str, full: bool) -> _Handler:
-        """The handler of a call with a right token, behind what the call has to observe.
+        """Wrap the handler of a call that has a right token, so that the service's limits apply to the call.
 
         Args:
             handler: of the service.

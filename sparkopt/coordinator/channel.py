@@ -46,7 +46,7 @@ class Payload:
             self.drop()
 
     def drop(self) -> None:
-        """Remove the file, if there is one that does not stay."""
+        """Remove the file, if there is one that is not kept."""
         if isinstance(self.body, Path) and not self.kept:
             self.body.unlink(missing_ok=True)
 
@@ -362,7 +362,7 @@ class StudyChannel:
         self._inbox.put(Workers(present))
 
     def put_begun(self, tid: int, time: float) -> None:
-        """Note that a trial's objective is loaded and runs, since so many seconds after the epoch."""
+        """Note when a trial's objective began to run, in seconds since the epoch."""
         self.on_begun(tid, time)
 
     def put_report(self, reported: Reported, taken: Callable[[], None]) -> None:

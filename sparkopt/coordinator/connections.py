@@ -24,10 +24,10 @@ from sparkopt.coordinator.sockets import Accepted, Peer, peer_of
 from sparkopt.wire.limits import STRANGER_SECONDS
 
 _EVERY: Final = 1.0
-"""How often connections are looked at, in seconds."""
+"""Seconds between two checks of the connections."""
 
 _PRESSED: Final = 0.1
-"""The same while there are too many strangers."""
+"""Seconds between two checks while there are too many strangers."""
 
 
 class Sockets(Protocol):
@@ -103,7 +103,7 @@ class Connections:
         self._timer = asyncio.get_running_loop().call_later(_PRESSED if pressed else _EVERY, self._look_again)
 
     def look(self) -> bool:
-        """Close what is to be closed.
+        """Find the open connections, and close those of strangers that are too old or too many.
 
         Returns:
             Whether to look again soon: there are strangers enough to stand in others' way.

@@ -45,7 +45,7 @@ _CUT_SECONDS: Final = 0.5
 """How long streams may take to end when the server stops."""
 
 _LATE_SECONDS: Final = 10.0
-"""How late a worker may say that an attempt has begun."""
+"""Most seconds by which a worker's message that an attempt has begun may be late."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +156,7 @@ class Coordinator:
         return True
 
     def greeted(self, gang: int, generation: int) -> int:
-        """How many workers of a gang have said hello since it was launched this time."""
+        """Returns the number of workers that have said hello since this launch of a gang."""
         return len(self._greeted[gang, generation])
 
     def tell(self, event: events.Event) -> None:

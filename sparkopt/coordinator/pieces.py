@@ -16,7 +16,7 @@ T = TypeVar("T")
 P = ParamSpec("P")
 
 PIECE_SECONDS: Final = 0.005
-"""How long a piece is, about."""
+"""Approximate length of a piece, in seconds."""
 
 
 class Piece:
@@ -52,10 +52,10 @@ class Pieces:
             yield Piece()
 
     async def in_thread(self, function: Callable[P, T], *arguments: P.args, **keywords: P.kwargs) -> T:
-        """Wait for the others, and have another thread do what cannot be cut into pieces.
+        """Wait for other long work, then run a function that cannot be cut into pieces in another thread.
 
         Args:
-            function: keeps to what it is given.
+            function: the function, which uses nothing but its arguments.
             arguments: its own.
             keywords: its own.
         """

@@ -28,7 +28,7 @@ _NAME_CHARACTERS: Final = 200
 _HOST_CHARACTERS: Final = 1000
 
 _UNSENT: Final = 1000
-"""How many messages may wait for a worker to read. No more is heard of one that lets more of them wait."""
+"""Most unread messages for a worker. While more are waiting, the service reads nothing from that worker."""
 
 _FULL_NAME: Final = worker_pb2.DESCRIPTOR.services_by_name["WorkerService"].full_name
 

@@ -10,13 +10,13 @@ from sparkopt.wire.limits import REQUEST_BYTES
 
 @dataclass(frozen=True, slots=True)
 class ServiceLimits:
-    """What a service takes at once.
+    """Limits on what a service accepts at the same time.
 
     Attributes:
-        connections: in all. Each takes one of the driver's file descriptors. Strangers have half of them at
-            most, and so have those whose token is good for looking only.
-        strangers: connections of one address without a call that had a right token.
-        streams: of one address, with the same token.
+        connections: number in all. Each takes one of the driver's file descriptors. Strangers get at most
+            half of them, and so do clients whose token is read-only.
+        strangers: number of connections of one address without a call that had a right token.
+        streams: number of streams of one address with the same token.
         request_bytes: the largest message of a call, by the call's full name; of all others it is
             :data:`~sparkopt.wire.limits.REQUEST_BYTES`.
         patient: calls that may wait for long, and count as streams.

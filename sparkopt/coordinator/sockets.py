@@ -82,7 +82,7 @@ class AcceptedSockets:
 
     @staticmethod
     def shut(accepted: Accepted) -> None:
-        """Shut a connection down; whoever has its descriptor finds it ended, and closes it."""
+        """Shut a connection down. The owner of its descriptor then reads its end, and closes it."""
         try:
             copy = os.dup(accepted.fd)
         except OSError:  # closed meanwhile
@@ -124,7 +124,7 @@ def _address(function: Any, fd: int) -> Peer | None:
 
 
 def peer_of(text: str) -> Peer | None:
-    """The same from what gRPC calls a peer; None if it has no address of the internet.
+    """Parse gRPC's name of a peer; None if it is not an internet address.
 
     Args:
         text: such as ``ipv4:127.0.0.1:1234`` or ``ipv6:%5Bfe80::1%25eth0%5D:1234``.

@@ -31,7 +31,7 @@ class StudyEnd(Protocol):
         """An attempt was sent to a worker."""
 
     def put_workers(self, present: int) -> None:
-        """A worker has come, and so many there are now."""
+        """A worker has joined; ``present`` workers are there now."""
 
     def put_begun(self, tid: int, time: float) -> None:
         """A trial's objective runs, since ``time`` seconds after the epoch. Not for one that ends at once."""

@@ -35,7 +35,7 @@ from sparkopt.core.states import GangInput, GangState
 from sparkopt.core.transitions import GANG, move
 
 _DOUBLINGS: Final = 30
-"""How often the wait doubles at most: a number that any limit of it is below."""
+"""Most doublings of the wait before a relaunch. Every limit on that wait is reached with fewer."""
 
 
 class Gangs(Mapping[int, Gang]):

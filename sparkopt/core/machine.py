@@ -405,7 +405,7 @@ class Machine:
     def _leave(
         self, name: str, worker: Worker, reason: str, out: list[c.Command], *, lost: bool = True
     ) -> None:
-        """The worker is gone: lost, or only taken away from what it ran."""
+        """Mark a worker as gone, and release its attempt; ``lost`` charges the attempt to its trial."""
         worker.state = move(WORKER, worker.state, WorkerInput.LEAVE)
         self.idle.pop(name, None)
         if worker.lease is not None:
@@ -517,7 +517,7 @@ class Machine:
 
 
 def _loss(trial: Trial, reason: str) -> str:
-    """Why a trial is lost, and what else has interrupted it."""
+    """Describe why a trial is lost, and how often it was interrupted otherwise."""
     if trial.charged == 1:
         text = f"its worker was lost while it ran it: {reason}"
     else:

@@ -111,7 +111,7 @@ class Gang:
         return self.state is GangState.DOWN and math.isinf(self.due)
 
     def start_deadline(self, policy: Policy) -> float:
-        """When it is given up, if it has no worker by then."""
+        """Time at which the gang's launch is given up if it has no worker by then."""
         return min(self.progressed + policy.start, self.launched + policy.start_limit * policy.start)
 
     @property

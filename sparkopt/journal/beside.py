@@ -15,7 +15,7 @@ from sparkopt.errors import RefusedError
 from sparkopt.file_arguments import kind_of
 
 LONGER: Final = 20
-"""How many bytes longer the names beside a journal may be: ``.damaged-100-wal``, and some to spare."""
+"""Bytes reserved for suffixes of a journal's name: enough for ``.damaged-100-wal``, and some to spare."""
 
 _FILES: Final = ("-wal", "-shm", "-lock")
 _DIRECTORY: Final = "-files"

@@ -89,7 +89,7 @@ def _insert(database: sqlite3.Connection, table: str, columns: int, rows: Iterab
 
 
 def connect(path: Path) -> sqlite3.Connection:
-    """Open a journal that is whole, for writing; what is in its log is moved to it.
+    """Open an undamaged journal for writing, and move the contents of its log into it.
 
     Raises:
         RefusedError: if another program has it open.
@@ -120,7 +120,7 @@ def connect(path: Path) -> sqlite3.Connection:
 
 
 def write_counts(database: sqlite3.Connection, sealer: Sealer, meta: dict[str, str], counts: Counts) -> None:
-    """Note what the journal holds, and whether it is closed, and have all of that in the file itself.
+    """Write the journal's counts and whether it is closed, and move everything into the file itself.
 
     The log of one that is not closed keeps its bytes: if it is empty, what was in it is lost.
 

@@ -13,7 +13,7 @@ from sparkopt.journal.rows import Content, Ending, Report, Row, Stored, Trial
 from sparkopt.wire.report_kinds import ReportKind
 
 MARK: Final = b"body_checksum integer"
-"""What the schema of such a journal has, in its first page, or the log's first pages."""
+"""Part of the schema of such a journal, in its first page or in the first pages of its log."""
 
 TABLES: Final = {
     "meta": "select key, value from meta",
@@ -80,7 +80,7 @@ class Reader:
         return whole
 
     def finish(self, content: Content) -> None:
-        """Number what such a journal does not number, once all rows are taken."""
+        """Add the numbers that the first format lacks, once all rows are read."""
         said: dict[int, int] = {}
         for number, row in sorted(self._reports.items()):
             _, tid, kind, name, body, file = row

@@ -1,4 +1,4 @@
-"""The hold of one search on its journal: a file beside it that is locked, and says who holds it."""
+"""Lock of a search on its journal: a locked file beside the journal, which names the holder."""
 
 from __future__ import annotations
 

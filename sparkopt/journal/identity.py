@@ -14,7 +14,7 @@ from hyperopt import base
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What a search is about: a journal of another one is refused.
+    """Identity of a search. A search refuses a journal with another identity.
 
     Attributes:
         space: as hyperopt writes it.

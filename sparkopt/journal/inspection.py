@@ -1,4 +1,4 @@
-"""A look at a journal's file before anything is written to it: is it one, and what of it is whole.
+"""Inspection of a file before a journal is written to it: is it a journal, and which parts are intact.
 
 the file's first bytes ──▶ none of ours: refused, nothing was opened by SQLite
         │
@@ -52,7 +52,7 @@ EMPTY_LOG: Final = b"nothing is in this log\n"
 """A log where all is in the file itself: shorter than a header, so that SQLite takes nothing of it."""
 
 _VERSIONS: Final = (b"\1\1", b"\2\2")
-"""What SQLite's header says of who may read and write the file: anybody, or who knows of write-ahead logs."""
+"""Read and write versions in SQLite's header: without and with support for write-ahead logs."""
 
 _TABLES: Final = {name: f"select * from {name}" for name in ("meta", "meta_again", "trials", "reports")}
 
@@ -65,7 +65,7 @@ _COMMENT: Final = re.compile(r"--[^\n]*")
 
 @dataclass(slots=True)
 class Found:
-    """What there is at a journal's path.
+    """Result of inspecting a journal's path.
 
     Attributes:
         content: what can be read; None if there is no journal.
@@ -83,7 +83,7 @@ class _DamagedError(Exception):
 
 
 def log_of(path: Path) -> Path:
-    """Where SQLite has the write-ahead log of a database."""
+    """Returns the path of a database's write-ahead log."""
     return path.with_name(f"{path.name}-wal")
 
 
@@ -183,7 +183,7 @@ def _opened(path: Path, log_size: int) -> Iterator[sqlite3.Connection]:
 
 
 def _last_commit(log: Path) -> int:
-    """How many frames a log must have in use: up to the last that ends a transaction."""
+    """Returns the number of frames up to the last that ends a transaction: SQLite must use all of them."""
     last, salts = 0, b""
     with log.open("rb") as file:
         header = file.read(pages.LOG_HEADER)
@@ -350,7 +350,7 @@ def _try(take: Callable[[tuple[Any, ...], Content], bool], row: tuple[Any, ...],
 
 
 def _ids(*sources: bytes) -> list[str]:
-    """What may be the journal's id: those in the file itself first."""
+    """Returns the candidates for the journal's id, in the order of the sources."""
     found: dict[str, None] = {}
     for source in sources:
         for match in _ID.finditer(source):

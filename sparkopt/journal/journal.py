@@ -391,7 +391,7 @@ class Journal:
         return RandomState(self._load(data, "the random state", tid), behind)
 
     def asked(self) -> int:
-        """How many of the trials somebody outside has asked for."""
+        """Returns the number of trials that were requested from outside the search."""
         return self._asked
 
     def take_entries(self) -> list[Entry]:

@@ -53,7 +53,7 @@ class KeptFiles:
         return path.is_file() and (stored.digest is None or _digest(path) == stored.digest)
 
     def digested(self, stored: Stored) -> Stored:
-        """What is stored, with the digest of its file, which the first format does not have.
+        """Returns a record with the digest of its file, which journals of the first format lack.
 
         Raises:
             OSError: if the disk does not give it.

@@ -22,7 +22,7 @@ FRAME_HEADER: Final = 24
 
 _HEADER: Final = b"SQLite format 3\0"
 _FIRST_CELL: Final = 100
-"""Where the first page begins, after the header."""
+"""Offset of the first page's content, after the header."""
 
 _TABLE_LEAF: Final = 0x0D
 _INDEX_LEAF: Final = 0x0A
@@ -32,7 +32,7 @@ _INTEGERS: Final = {1: 1, 2: 2, 3: 3, 4: 4, 5: 6, 6: 8}
 
 
 def rows(database: bytes, log: bytes) -> Iterator[tuple[Any, ...]]:
-    """Everything that may be a row: its key, unless its table has none, and then its columns after the first.
+    """Yields all candidates for rows: the key, unless the table has none, then the columns after the first.
 
     Args:
         database: the file.
@@ -56,7 +56,7 @@ def rows(database: bytes, log: bytes) -> Iterator[tuple[Any, ...]]:
 
 
 def _frames(log: bytes) -> Iterator[tuple[int, int]]:
-    """Where the pages in a log are, and their numbers."""
+    """Yields the offset and the number of each page in a log."""
     for begin in {LOG_HEADER, max(len(log), LOG_HEADER) % (FRAME_HEADER + PAGE)}:
         for at in range(begin, len(log) - FRAME_HEADER, FRAME_HEADER + PAGE):
             yield at + FRAME_HEADER, int.from_bytes(log[at : at + 4], "big")

@@ -15,12 +15,12 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 APPLICATION_ID: Final = 0x73706B6A
-"""What SQLite's header says that the file is."""
+"""Application id in SQLite's header, which marks the file as a journal."""
 
 FORMAT: Final = 2
 
 MARK: Final = b"sparkopt journal "
-"""What a journal's id begins with; it stands in one of the first pages."""
+"""Prefix of a journal's id, which is in one of the first pages."""
 
 _META: Final = "(number integer primary key, key text not null, value text not null, seal blob not null)"
 
@@ -88,7 +88,7 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How a trial settled.
+    """Outcome of a settled trial.
 
     Attributes:
         outcome: in the words of :class:`~sparkopt.core.states.Outcome`.
@@ -136,7 +136,7 @@ class Trial:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a trial said while it ran.
+    """Message that a trial sent while it ran.
 
     Attributes:
         number: among all reports.
@@ -159,12 +159,12 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """What a journal holds at least, as it was when it was last opened or closed.
+    """Least contents of a journal, counted when it was last opened or closed.
 
     Attributes:
-        trials: that were submitted.
-        settled: trials that have settled.
-        openings: how often it was opened for writing.
+        trials: number of trials that were submitted.
+        settled: number of trials that have settled.
+        openings: number of times that the journal was opened for writing.
         closed: whether it was closed since.
     """
 
@@ -179,13 +179,13 @@ class Counts:
 
     @classmethod
     def from_text(cls, text: str) -> Counts:
-        """What :meth:`to_text` has made."""
+        """Reads the text that :meth:`to_text` returned."""
         return cls(*json.loads(text))
 
 
 @dataclass(slots=True)
 class Content:
-    """What can be read of a journal.
+    """Readable contents of a journal.
 
     Attributes:
         meta: about its search.

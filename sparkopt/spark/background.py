@@ -1,4 +1,4 @@
-"""Work that goes on to its end though whoever waits for it is interrupted, by Ctrl-C for instance."""
+"""Background work that runs to its end even if the thread that waits is interrupted, as by Ctrl-C."""
 
 from __future__ import annotations
 

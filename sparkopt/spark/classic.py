@@ -102,9 +102,9 @@ def cancel(session: SparkSession, tag: str) -> None:
 
 
 def tasks_of(session: SparkSession, tag: str) -> tuple[int, int] | None:
-    """How many tasks of the jobs with a tag run, and how many Spark has started, ended ones among them.
+    """Counts the tasks of the jobs with a tag: those that run, and all that have started, even if ended.
 
-    None if there is no such job yet.
+    Returns None if there is no such job yet.
     """
     java: Any = session.sparkContext._jsc.sc()
     tracker, store = session.sparkContext.statusTracker(), java.statusStore()

@@ -98,7 +98,7 @@ class Gang:
         return self._size if self._thread.is_alive() else 0
 
     def running(self) -> int | None:
-        """How many of its tasks run just now, at most; None if its job has not reached Spark yet."""
+        """Returns the most tasks that can be running now; None if the job has not reached Spark yet."""
         if is_connect(self._session):
             return self.tasks
         told = tasks_of(self._session, self.tag)

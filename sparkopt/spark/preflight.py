@@ -119,7 +119,7 @@ def _spark_in_objective(use: str) -> SparkInObjectiveError:
 
 
 class _Pickler(sources.Pickler):
-    """Pickles what travels, with an eye on Spark."""
+    """Pickler of values for workers, which refuses Spark's own objects and may embed broadcast values."""
 
     embed_broadcasts = False
 

@@ -296,9 +296,9 @@ def counting_tasks(session: Session, hear: Callable[[int], None]) -> AbstractCon
 
 
 def tasks_of(session: Session, tag: str) -> tuple[int, int] | None:
-    """How many tasks of the jobs with a tag run, and how many Spark has started.
+    """Counts the tasks of the jobs with a tag: those that run, and all that Spark has started.
 
-    None if nothing tells, or there is no such job yet.
+    Returns None if the session cannot tell, or if there is no such job yet.
     """
     if is_connect(session):
         return None

@@ -12,7 +12,7 @@ from sparkopt.spark.session import Profile, Session
 from sparkopt.spark.settings import is_local, setting
 
 _JOBS_NAMED: Final = 3
-"""How many of the jobs that hold slots a message names."""
+"""Number of jobs that hold slots and that a message names."""
 
 _LOGS: Final = "The executors' logs say more."
 

@@ -1,4 +1,4 @@
-"""Attempts to record something: what goes wrong costs the record at hand, and is told once, at the end."""
+"""Attempts to record something: an error costs one record, and one warning at the end reports them all."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ _MOST_NAMED: Final = 3
 
 
 class Attempts:
-    """The border between a study and what is recorded of it: nothing that is raised here gets to the study.
+    """Boundary between a study and its records: no exception in a record reaches the study.
 
     ``with attempts.at("trial 3"): ...`` does what it can of its block.
 
     Args:
-        uri: of the store; nothing that is told quotes what is secret in it.
+        uri: address of the store; messages quote no secret in it.
     """
 
     def __init__(self, uri: str = "") -> None:
@@ -26,19 +26,19 @@ class Attempts:
         self._named: list[str] = []
 
     def at(self, what: str) -> _Attempt:
-        """A block whose exceptions are noted.
+        """Return a context manager that notes exceptions of its block instead of raising them.
 
         Args:
-            what: is recorded there, in a few words.
+            what: name of the record, in a few words.
         """
         return _Attempt(self, what)
 
     def note(self, what: str, why: str) -> None:
-        """Something was left out.
+        """Note that a record was left out.
 
         Args:
-            what: it is about, in a few words.
-            why: it could not be recorded.
+            what: name of the record, in a few words.
+            why: the reason that it could not be made.
         """
         self._count += 1
         if len(self._named) < _MOST_NAMED:

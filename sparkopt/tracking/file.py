@@ -108,7 +108,7 @@ def _store_of(path: Path, line: str, uri: str | None) -> Store:
 
 
 def _address(path: Path, given: str | None, written: str) -> str:
-    """Where the store is, with its password."""
+    """Returns the address of the store, with its password."""
     if given or MASK not in written:
         return given or written
     now = str(mlflow.get_tracking_uri())

@@ -1,4 +1,4 @@
-"""Addresses without what is secret in them: the only place that decides what of a URI may be shown.
+"""Masking of secrets in addresses: the only place that decides which parts of a URI are shown.
 
 A tracking store's URI may hold a password (``http://user:password@host``) or a token (``?token=...``). What
 is raised or printed about the store may quote all of it, a part of it, or the text around it.
@@ -33,7 +33,7 @@ _SHORTEST: Final = 3
 
 
 class HiddenCauseError(Exception):
-    """An error as text, in place of one that quotes what must not be shown."""
+    """Text of an error, in place of an error that quotes a secret."""
 
     def __init__(self, text: str) -> None:
         super().__init__(text)
@@ -82,7 +82,7 @@ def _secrets(uri: str) -> Iterator[str]:
 
 
 def shown_cause(error: BaseException, uri: str) -> BaseException:
-    """What may stand as the cause of an error of ours: this one, or its text without what is secret in it."""
+    """Returns an error that is safe to raise from: the same one, or one with its text and no secrets."""
     text = "".join(traceback.format_exception(error))
     masked = mask(text, uri)
     return error if masked == text else HiddenCauseError(masked)

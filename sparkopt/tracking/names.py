@@ -10,13 +10,13 @@ KEY_CHARACTERS: Final = 250
 """MLflow's limit for the names of metrics, parameters and tags."""
 
 VALUE_CHARACTERS: Final = 5000
-"""How much of a value is kept; MLflow's own limits are a little above."""
+"""Most characters of a value that are kept. MLflow's own limits are a little higher."""
 
 _SIGNS: Final = frozenset("_-. :")
 _PREFIX: Final = "result."
 _DIGITS: Final = 6
 _MOST: Final = 10_000
-"""How many names are remembered; those after them have a digest if anything of them had to change."""
+"""Number of names that are remembered. A later name gets a digest if it had to be changed."""
 
 
 class Names:
@@ -66,7 +66,7 @@ def fitted(name: str, ending: str = "") -> str:
 
 
 def storable(text: str, most: int = VALUE_CHARACTERS) -> str:
-    """A text that every store takes: not too long, without what UTF-8 has no bytes for, and without NUL."""
+    """Text that every store accepts: not too long, valid in UTF-8, and without NUL."""
     text = text[:most]
     if text.isascii() and "\0" not in text:
         return text

@@ -88,7 +88,7 @@ class Ending:
 
 
 class Tracker:
-    """Tells a tracking store what becomes of a study. Once it is made, it raises nothing into the study.
+    """Records a study and its trials in MLflow. After construction it raises nothing into the study.
 
     Args:
         facts: what is known of the study.
@@ -151,7 +151,7 @@ class Tracker:
         self._writer.put(Put(None, f"{folder}/{name}", data))
 
     def serve(self, channel: StudyChannel) -> None:
-        """Hear of trials that run, and answer what objectives ask by MLflow's calls.
+        """Receive the starts of trials, and answer the MLflow calls of objectives.
 
         That is done in the writer's thread and between its records.
         """

@@ -29,11 +29,11 @@ _HARMLESS: Final = {
     "numpy._core.multiarray": _NUMPY,
     "numpy._core.numeric": _NUMPY,
 }
-"""What a pickle of plain values and of numpy's asks for: nothing of it runs code of the user's."""
+"""Names that a pickle of plain or numpy values imports, by module. None of them runs the user's code."""
 
 
 class NotPlainError(Exception):
-    """A pickle asks for something whose code may do anything."""
+    """A pickle imports a name whose code may do anything."""
 
 
 def dumps(value: object) -> bytes:
@@ -58,7 +58,7 @@ def load(file: BinaryIO) -> Any:
 
 
 def loads_plain(data: bytes) -> Any:
-    """The value that was pickled, if no code of the user's runs for it, now or when it is used.
+    """The pickled value, if neither unpickling nor using it runs code of the user's.
 
     Raises:
         NotPlainError: if some would; nothing of the user's has run.

@@ -1,4 +1,4 @@
-"""Fields of a serialised message, without reading what is in them.
+"""Fields of a serialised message, split without parsing their contents.
 
 A message becomes objects all at once, in one stretch, and twenty to fifty times as large as its bytes if they
 are chosen for that. One that may be large is cut into its fields instead, and each is read by itself. See

@@ -28,37 +28,39 @@ HEARTBEAT_SECONDS: Final = 1.0
 """How often a worker says that it is alive."""
 
 GRACE_SECONDS: Final = 30.0
-"""How long a worker may be out of reach before its attempt is given to another."""
+"""Seconds that a worker may be out of reach before its attempt is given to another."""
 
 FIRST_MESSAGE_SECONDS: Final = 10.0
-"""How long a worker's stream may stay without its hello."""
+"""Seconds that a worker's stream may stay without its hello."""
 
 UNCLAIMED_BYTES: Final = 16 * 1024**3
-"""How much a worker may have pushed that none of its messages has named yet."""
+"""Most bytes that a worker may have pushed and that none of its messages has named yet."""
 
 UNCLAIMED_BLOBS: Final = 16
-"""How many pieces that may be, with those that are under way. One trial pushes one or two at a time."""
+"""Most pieces of those bytes, with pieces that are under way. One trial pushes one or two at a time."""
 
 WORKER_STREAMS: Final = 512
-"""How many streams a peer may have open at WorkerService at once. All workers may share one address."""
+"""Most streams that a peer may have open at WorkerService. All workers may share one address."""
 
 WORKER_CONNECTIONS: Final = 512
-"""How many connections WorkerService has open at once."""
+"""Most open connections of WorkerService."""
 
 WORKER_STRANGERS: Final = 128
-"""How many of them one address may have without a call with the token: all workers may start at once."""
+"""Most connections of one address to WorkerService without a call that has the token.
+
+All workers may start at once."""
 
 CONTROL_STREAMS: Final = 64
-"""How many streams a peer may have open at ControlService at once, with the same token."""
+"""Most streams that a peer may have open at ControlService with the same token."""
 
 CONTROL_CONNECTIONS: Final = 256
-"""How many connections ControlService has open at once."""
+"""Most open connections of ControlService."""
 
 CONTROL_STRANGERS: Final = 32
-"""The same at ControlService."""
+"""Most connections of one address to ControlService without a call that has the token."""
 
 STRANGER_SECONDS: Final = 10.0
-"""How long a connection stays without a call that has a right token."""
+"""Seconds that a connection stays open without a call that has a right token."""
 
 REQUEST_BYTES: Final = 64 * 1024
 """The largest request, but for those that carry points or results."""
@@ -76,24 +78,24 @@ PAGE_BYTES: Final = 2 * 1024 * 1024
 """A page of trials ends behind the one that makes it larger than this: gRPC's usual 4 MiB hold any page."""
 
 CALLS: Final = 16
-"""How many calls of a peer, with the same token, are answered at once. More wait."""
+"""Most calls of a peer with the same token that are answered at once. Further calls wait."""
 
 ALL_CALLS: Final = 64
-"""The same of all peers."""
+"""Most calls of all peers that are answered at once."""
 
 WAITING_CALLS: Final = 256
-"""How many may wait for that."""
+"""Most calls that may wait to be answered."""
 
 CALL_SECONDS: Final = 60.0
-"""How long a call may take that waits for nobody; its client may read too slowly, or not at all."""
+"""Most seconds for a call that waits for nothing: its client may read too slowly, or not at all."""
 
 FAILED_CALLS: Final = 20
-"""How many calls without a right token a peer may make within :data:`FAILED_CALLS_SECONDS`."""
+"""Most calls without a right token that a peer may make within :data:`FAILED_CALLS_SECONDS`."""
 
 FAILED_CALLS_SECONDS: Final = 60.0
 
 STREAMS_A_CONNECTION: Final = 100
-"""How many calls one connection may have under way; what is more waits in the client."""
+"""Most calls that one connection may have under way. Further calls wait in the client."""
 
 HANDSHAKE_SECONDS: Final = 10.0
 """How long a connection may take until it speaks HTTP/2."""

@@ -205,7 +205,7 @@ def _directory() -> str:
 
 
 def _claim(directory: int, address: str, about: bytes) -> tuple[int, str]:
-    """Make the file that says what is listed, locked from the moment when it has its name.
+    """Make the file of a list entry. It is locked before it gets its name.
 
     Returns:
         Its descriptor, which holds the lock, and the name that it and the other files begin with.
@@ -238,7 +238,7 @@ def _put(directory: int, name: str, data: bytes) -> None:
 
 
 def _entry(directory: int, path: Path, name: str) -> Listed | None:
-    """A pool in the list; None if there is none of that name any more, or it is none of ours."""
+    """Read an entry of the list; None if its pool is gone, or if it is not the user's own."""
     try:
         file = os.open(f"{name}.json", _LOCK, dir_fd=directory)
     except OSError:
@@ -258,9 +258,9 @@ def _entry(directory: int, path: Path, name: str) -> Listed | None:
 
 
 def _clean(directory: int, name: str, file: int) -> None:
-    """Remove what a dead process has left, unless another process is about it.
+    """Remove the files of a dead process, unless another process is removing them.
 
-    Its own lock is not taken for that: others would take this process for the pool.
+    This does not take the lock of the pool's file: other processes would take this one for the pool.
     """
     lock = os.open(".lock", _LOCK | os.O_CREAT, 0o600, dir_fd=directory)
     try:

@@ -34,7 +34,7 @@ def make_directory(path: Path) -> None:
 
 
 def restrict(path: Path) -> None:
-    """Take from everybody but its owner what they may do with a file or directory that was there before."""
+    """Remove all permissions of others than the owner from an existing file or directory."""
     mode = path.stat().st_mode
     if mode & _OTHERS:
         with contextlib.suppress(PermissionError):  # another user's, who has let us write to it

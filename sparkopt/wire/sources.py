@@ -1,4 +1,4 @@
-"""Source lines of functions that travel, so that a traceback on a worker is what it would be at home.
+"""Source lines of functions that are sent to workers, so that tracebacks show them there as well.
 
 cloudpickle leaves the name of a function's file behind, and a worker need not have that file: a script, a
 notebook's cell, a shell's input, a module of the driver alone.
@@ -40,7 +40,7 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         return remade, (make, parts, obj.co_filename, obj.co_firstlineno, self._source(obj))
 
     def _source(self, code: CodeType) -> str:
-        """The lines of some code, unless they are on their way, or there is none, or too much."""
+        """Return the source of some code; empty if it is already sent, missing, or too long."""
         name, first = code.co_filename, code.co_firstlineno
         if first < 1:
             return ""  # made by hand
@@ -101,7 +101,7 @@ def _keep(name: str, first: int, lines: list[str]) -> None:
 
 
 def _lines(code: CodeType) -> Iterator[int]:
-    """The numbers of the lines of code, and of what is defined in it."""
+    """Yield the line numbers of code and of the functions that are defined in it."""
     yield from (line for _, _, line in code.co_lines() if line is not None)
     for constant in code.co_consts:
         if isinstance(constant, CodeType):

@@ -46,7 +46,7 @@ DOMAIN: Final = "sparkopt"
 """Of our ErrorInfo: reasons are unique within it."""
 
 _MESSAGE_BYTES: Final = 1000
-"""How long the message of a status is at most: it travels three times over, and as base64 at that."""
+"""Most bytes of a status's message, which is sent up to three times, partly as base64."""
 
 READ_ONLY: Final = "READ_ONLY"
 """The reason for who may look and not touch: PERMISSION_DENIED, where a wrong token is UNAUTHENTICATED."""

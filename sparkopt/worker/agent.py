@@ -44,7 +44,7 @@ from sparkopt.worker.supervisor import EvaluatorEnded, RunCancelled, Supervisor
 _RETRY_SECONDS: Final = 0.5
 
 _TOLD_AFTER_SECONDS: Final = 0.1
-"""How long an objective has run when the driver is told of it. A shorter one is not worth a message."""
+"""Seconds that an objective must have run before the driver is told. A shorter run is not worth a message."""
 
 T = TypeVar("T")
 
@@ -383,7 +383,9 @@ class Agent:
     # Payloads.
 
     def _forget_what_is_gone(self) -> None:
-        """Have what an objective has removed fetched again: some clean up their temporary directory.
+        """Forget files that an objective has removed, so that they are fetched again.
+
+        Some objectives clean up their temporary directory.
 
         Raises:
             StorageError: if there can be no directory.

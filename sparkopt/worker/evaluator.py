@@ -146,7 +146,7 @@ class Evaluator:
         return objective, result, seconds, threads
 
     def _end_trial(self, error: BaseException | None) -> None:
-        """Put back what the trial has changed, in its own process; a process that it has forked ends here."""
+        """Undo the trial's changes to its process. A process that the trial has forked ends here."""
         if error is not None:
             self._surroundings.functions.put_back()
         if self._sock.in_child:

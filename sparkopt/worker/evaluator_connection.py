@@ -73,7 +73,7 @@ class EvaluatorConnection(asyncio.Protocol):
         return await self._answer
 
     def say(self, frame: Frame) -> None:
-        """Reply to the question of the moment, if there is one."""
+        """Reply to the evaluator's open question, if there is one."""
         if self._run is not None and self._question is not None:
             reply = Frame(frame.kind, {**frame.header, "id": self._question}, frame.payload, self._run)
             self._question = None
@@ -124,7 +124,7 @@ class EvaluatorConnection(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:
-        """Take what the evaluator says; nothing more after a fault."""
+        """Process bytes from the evaluator; after a fault, ignore them."""
         if self.fault is not None:
             return
         try:

@@ -32,7 +32,7 @@ UNHEARD: Final = 117
 
 
 def answer_file(directory: Path, run: int) -> Path:
-    """Where the answer to a run is, if it could not be sent."""
+    """Returns the path of the answer to a run that could not be sent."""
     return directory / f"answer-{run}"
 
 

@@ -38,7 +38,7 @@ _CHUNK: Final = 1 << 20
 
 
 class FrameError(Exception):
-    """What has come is no frame; the message says why."""
+    """The received bytes are not a frame; the message says why."""
 
 
 class Kind(enum.IntEnum):

@@ -32,7 +32,7 @@ SPARED: Final = b"N"
 STARTED: Final = b"S"
 ENDED: Final = b"E"
 REPORT: Final = struct.Struct("!cqqq")
-"""What the nursery says: SPARED, STARTED or ENDED, a pid, a wait status, and the peak resident memory in
+"""Message of the nursery: SPARED, STARTED or ENDED, a pid, a wait status, and the peak resident memory in
 KiB."""
 
 

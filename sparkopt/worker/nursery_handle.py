@@ -25,7 +25,7 @@ from sparkopt.worker.output import Output
 from sparkopt.worker.streams import Streams
 
 _BURIAL_SECONDS: Final = 5.0
-"""How long a nursery may take to kill what descends from it before process A does."""
+"""Seconds that a nursery gets to kill its descendants before process A kills them."""
 
 
 class NurseryEndedError(Exception):
@@ -117,7 +117,7 @@ class NurseryHandle:
         return True
 
     def bury(self) -> None:
-        """Have the nurseries kill what they have and end, or kill them; pass on the last output."""
+        """Have the nurseries kill their descendants and end, or kill the nurseries; pass on last output."""
         lines = [self._serving, *([self._spare] if self._spare is not None else [])]
         for line in lines:
             with contextlib.suppress(OSError):  # it is closed, or its other end is

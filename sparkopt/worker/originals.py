@@ -51,7 +51,7 @@ _zip, _set, _Error = zip, setattr, BaseException
 
 
 class Originals:
-    """What these names stand for when this is made."""
+    """Values of the watched names at the time of construction."""
 
     def __init__(self) -> None:
         self._watched: list[tuple[Any, Callable[[Any], tuple[Any, ...]], tuple[Any, ...]]] = []

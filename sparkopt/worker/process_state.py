@@ -28,7 +28,7 @@ _LIMITS: Final = [
     for name in ("AS", "CPU", "DATA", "FSIZE", "NOFILE", "NPROC", "STACK")
     if (number := getattr(resource, f"RLIMIT_{name}", None)) is not None
 ]
-"""Those that can make a trial fail. Each costs half a microsecond a trial."""
+"""Resource limits that can make a trial fail. Checking one takes half a microsecond a trial."""
 
 
 def _limits() -> list[tuple[int, int]]:
@@ -67,7 +67,7 @@ def _set_scheduler(policy: int) -> None:
 
 
 class ProcessState:
-    """The properties of this process when this is made."""
+    """Properties of this process at the time of construction."""
 
     def __init__(self) -> None:
         self._properties = _properties()
@@ -91,9 +91,9 @@ class ProcessState:
 
 
 def _death_signal_setter() -> Callable[[], int]:
-    """What has the kernel send this process the signal that it is to get now when its parent ends.
+    """Returns a function that restores the signal that this process now gets when its parent ends.
 
-    The kernel forgets it if the process changes its user.
+    The kernel drops that signal if the process changes its user.
     """
     prctl = ctypes.CDLL(None).prctl
     number = ctypes.c_int(0)

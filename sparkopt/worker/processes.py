@@ -1,4 +1,4 @@
-"""What forked processes owe each other: to die together, and to leave nothing behind."""
+"""Rules for forked processes: they die together, and leave nothing behind."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from sparkopt.wire.v1 import trial_pb2, worker_pb2, worker_pb2_grpc
 async def push(
     stub: worker_pb2_grpc.WorkerServiceAsyncStub, path: Path, metadata: tuple[tuple[str, str], ...]
 ) -> trial_pb2.Blob:
-    """Push a file, and return the blob that its content has become.
+    """Push a file, and return the blob that has its content.
 
     Raises:
         StorageError: if the file cannot be read.

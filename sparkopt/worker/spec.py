@@ -1,4 +1,4 @@
-"""What a worker is told at its birth. Travels in Spark's task closure."""
+"""Specification of a worker, sent in the closure of Spark's task."""
 
 from __future__ import annotations
 
@@ -60,11 +60,11 @@ def slot_of(name: str) -> int | None:
 
 @dataclass(frozen=True, slots=True)
 class Birth:
-    """What tells one life of a worker from another.
+    """Identity of one life of a worker.
 
     Attributes:
-        key: the worker's own, by which the coordinator knows it again.
-        life: how many lives it has had, this one included.
+        key: secret of the worker, by which the coordinator recognizes it.
+        life: number of the worker's lives so far, this one included.
     """
 
     key: str = field(repr=False)

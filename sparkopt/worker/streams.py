@@ -45,7 +45,7 @@ class Streams:
         return {0, 1, 2, self._input_kept, self._output_kept}
 
     def settle(self) -> bool:
-        """Write out what is buffered, and be again what ``sys`` and the descriptors stand for. Never raises.
+        """Flush the streams, and make ``sys`` and the descriptors refer to them again. Never raises.
 
         Returns:
             Whether the streams are whole again.

@@ -31,10 +31,10 @@ from sparkopt.worker.frames import Frame
 from sparkopt.worker.nursery_handle import NurseryEndedError, NurseryHandle
 
 _NURSERY_SECONDS: Final = 5.0
-"""How long a nursery may take to do what it was told, or to see that its evaluator has ended."""
+"""Seconds that a nursery gets to carry out an order, or to notice that its evaluator has ended."""
 
 _TRIES: Final = 3
-"""How many evaluators in a row may die before they have read what they are to run."""
+"""Number of evaluators in a row that may die before they have read what they are to run."""
 
 
 class EvaluatorEnded(Exception):
@@ -159,7 +159,7 @@ class Supervisor:
             self._running.say(frame)
 
     def _retire(self) -> None:
-        """Have the nursery kill the evaluator of the moment; whoever wants one waits for the next."""
+        """Have the nursery kill the current evaluator. Later runs wait for the next one."""
         if self._ready.done():
             self._ready = self._loop.create_future()
             self._order(nursery.KILL)
@@ -225,7 +225,7 @@ class Supervisor:
             self._spawn(self._replace(EvaluatorEnded(status, peak_kib * 1024)))
 
     def _replace_nursery(self) -> None:
-        """Have the spare nursery take the place of one that is gone, or that does not do what it was told."""
+        """Replace a nursery that is gone, or that does not obey, by the spare one."""
         self._stop_watching()
         self._done_in_time()
         self._loop.remove_reader(self._handle.control)

@@ -63,7 +63,7 @@ class Surroundings:
         self._process = ProcessState()
 
     def restore(self) -> list[str]:
-        """Undo what was changed since, but for functions. Never raises.
+        """Undo all changes since construction, except those of functions. Never raises.
 
         Returns:
             What could not be undone, and stays as it is.

@@ -1,4 +1,4 @@
-"""The way in: what a barrier task calls.
+"""Entry point of a barrier task.
 
 Spark uses a Python worker again for other jobs, so this process stays as it was: it forks process A, which
 does everything, and waits for it. It loads no grpc and starts no thread; whatever else process A needs is
@@ -33,17 +33,18 @@ from sparkopt.worker.nursery_handle import NurseryEndedError, NurseryHandle
 from sparkopt.worker.spec import Birth, WorkerSpec
 
 _PATIENCE: Final = 10.0
-"""How many seconds beyond the grace A may give no sign of life. By then its trial is another worker's."""
+"""Seconds beyond the grace that A may be silent. By then its trial is given to another worker."""
 
 _LOOK_SECONDS: Final = 0.5
-"""How much of its silence is counted at a time. A host that stands still does not count it."""
+"""Seconds of that silence counted in one step, so that time when the host is suspended does not count."""
 
 _FAREWELL_SECONDS: Final = 30.0
-"""How long A may take to clean up when its task ends before it is killed."""
+"""Seconds that A gets to clean up after its task ends, before it is killed."""
 
 
 _STILLBORN: Final = 3
-"""How many processes A in a row may end before they reach the coordinator, if an earlier one has."""
+"""Number of processes A in a row that end without reaching the coordinator at which a worker fails, if an
+earlier one did reach it."""
 
 
 class WorkerFailedError(SparkoptError):
@@ -52,13 +53,13 @@ class WorkerFailedError(SparkoptError):
 
 @dataclass(slots=True)
 class _Said:
-    """What process A has said.
+    """Messages that process A has sent.
 
     Attributes:
-        life: how many lives the worker has had, as far as the coordinator may know; 0 if A never reached it.
-        trials: how many trials A has run.
-        answer: how it went, if it has come to its end.
-        ended: whether it says nothing more.
+        life: number of the worker's lives that the coordinator may know of; 0 if A never reached it.
+        trials: number of trials that A has run.
+        answer: result of A, if A has come to its end.
+        ended: whether A sends no more messages.
     """
 
     life: int = 0
@@ -115,7 +116,7 @@ def run(spec: WorkerSpec, slot: int) -> int:
 
 
 def _live(spec: WorkerSpec, slot: int, birth: Birth) -> tuple[_Said, str | None]:
-    """Fork process A and wait for its end; what it said, and why it ended if nobody asked for that."""
+    """Fork process A and wait for its end. Return its messages, and why it ended if nobody asked for that."""
     leash, leash_holder = os.pipe()
     report, report_writer = os.pipe()
     directory = Path(tempfile.mkdtemp(prefix="sparkopt-worker-"))
@@ -160,7 +161,7 @@ def _live(spec: WorkerSpec, slot: int, birth: Birth) -> tuple[_Said, str | None]
 
 
 def _heard(report: int, said: _Said, seconds: float) -> bool:
-    """Wait for a word of process A, and say whether there was one."""
+    """Wait for a message of process A, and return whether there was one."""
     readable, _, _ = select.select([report], [], [], seconds)
     if readable:
         said.feed(os.read(report, 65536))

@@ -1,4 +1,4 @@
-"""Ends of commands, and output where it is awkward: exit codes, no tracebacks, any terminal."""
+"""Ends of commands and their output in odd places: exit codes, no tracebacks, any terminal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Commands find the pool that they are for, though nobody tells them where it is."""
+"""Commands find their pool without being given its address."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``sparkopt trials``: which, in what order, and in what form."""
+"""``sparkopt trials``: selection, order and format of the list."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Connections without a right token stand in nobody's way, and are closed soon, whatever comes over them."""
+"""Connections without a right token hinder no client, and are closed soon, whatever they send."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ FIRST = {
     "a call without a body": PREFACE + headers(PAUSE, "wrong", 1),
     "part of a frame": PREFACE + frame(PING, bytes(8))[:5],
 }
-"""What is said once, before silence."""
+"""Bytes that a client sends once before it stays silent."""
 
 
 def drip():

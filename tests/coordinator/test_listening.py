@@ -16,7 +16,7 @@ from sparkopt.wire import addresses
 
 
 def listens_at(port: int) -> set[str]:
-    """Where this process listens at a port: addresses as people write them."""
+    """Returns the addresses at which this process listens on a port, as people write them."""
     found = set()
     for connection in psutil.Process().net_connections("inet"):
         if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port:

@@ -1,4 +1,4 @@
-"""Long pieces of work let others have their turn, and each other."""
+"""Long work in pieces lets other calls run in between, and other long work as well."""
 
 from __future__ import annotations
 

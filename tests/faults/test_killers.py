@@ -16,7 +16,7 @@ from sparkopt.spark.endings import failed_slots
 cloudpickle.register_pickle_by_value(study_tools)
 
 PATIENCE_SECONDS = 100
-"""How long a trial that waits for another may take before it has failed, and with it the test."""
+"""Seconds before a trial that waits for another one fails, and the test with it."""
 
 SAID = """Job aborted due to stage failure: Could not recover from a failed barrier ResultStage. Most recent \
 failure reason: Stage failed because barrier task ResultTask(3, 12) finished unsuccessfully.

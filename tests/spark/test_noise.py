@@ -1,4 +1,4 @@
-"""The terminal of a plain script: nothing of Spark's there beside what a search says itself."""
+"""Terminal of a plain script: it shows the search's own messages, and none of Spark's."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_spark_adds_nothing_to_what_a_search_says(tmp_path):
 
 
 def read(descriptor: int) -> bytes:
-    """What comes from a terminal; nothing when its other end is closed."""
+    """Reads from a terminal; returns nothing when its other end is closed."""
     try:
         return os.read(descriptor, 65536)
     except OSError:

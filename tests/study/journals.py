@@ -31,11 +31,11 @@ def rstate(number):
 
 @dataclass
 class Truth:
-    """What a journal was told.
+    """Record of everything that was written to a journal.
 
     Attributes:
-        entries: by trial: all that there is to say of it.
-        history: what was written, in order: a trial, and whether it had settled then.
+        entries: everything about each trial, by trial.
+        history: each write, in order: a trial, and whether it had settled by then.
     """
 
     entries: dict = field(default_factory=dict)
@@ -173,10 +173,10 @@ def damage(path, chance):
 
 
 def told_of(path):
-    """What a search would find in a journal: its entries and its random state, and what it is told.
+    """Opens a journal as a search does, and returns its entries, random state and messages.
 
     Raises:
-        Exception: whatever is raised that is not to be.
+        Exception: any exception that the journal must not raise.
     """
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")

@@ -1,4 +1,4 @@
-"""What functions of the user's return to a search: proposals, whether to stop, and bars."""
+"""Return values of the user's functions: proposals, whether to stop, and progress bars."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a person is told of trials that fail: at once, in the bar, in counts, at the end and in errors."""
+"""Reports of failed trials: at once, in the progress bar, in counts, at the end and in errors."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from sparkopt.failures import Failures, gist
 
 
 def searched(trials, objective, max_evals, **more):
-    """What a search returned or raised, and what it warned of."""
+    """Runs a search; returns its result or exception, and its warnings."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:

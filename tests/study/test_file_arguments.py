@@ -1,4 +1,4 @@
-"""Files that a search is to write: which are refused, untouched; who holds them; who may read them."""
+"""Files that a search writes: refused files stay untouched; locks and permissions of the others."""
 
 from __future__ import annotations
 
@@ -253,7 +253,7 @@ class TestOwner:
 
 
 class TestBeside:
-    """What lies in the place of a journal's own files: told of by its name, and not touched."""
+    """Other files under the names of a journal's own files: errors name them, and nothing touches them."""
 
     @pytest.mark.parametrize("suffix", ["-wal", "-shm", "-lock"])
     @pytest.mark.parametrize("kind", ["pipe", "directory", "link", "dangling"])
@@ -334,7 +334,7 @@ def test_a_disk_without_room_for_the_lock(tmp_path):
 
 
 class TestSaved:
-    """What trials_save_file may overwrite."""
+    """Files that trials_save_file may overwrite."""
 
     @pytest.mark.parametrize("content", [b"my thesis", b"SQLite format 3\0", pickle.dumps({"my": "model"})])
     def test_something_else(self, new_trials, tmp_path, content):

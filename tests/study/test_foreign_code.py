@@ -1,4 +1,4 @@
-"""What comes in a pickle runs code on the driver: whatever that raises costs its own trial at most."""
+"""Code that a pickle runs on the driver: an exception in it fails its own trial at most."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Processes that were forked from a driver: what needs its session or gRPC is refused, the driver goes on."""
+"""Processes forked from a driver: uses of its session or gRPC are refused, and the driver works on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ctrl-C at every stage of a search, once and again: it comes out, and everything ends all the same."""
+"""Ctrl-C at every stage of a search, once or twice: it reaches the caller, and everything still ends."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from sparkopt.spark.gang import Gang
 
 
 def strike():
-    """What a user does who presses Ctrl-C, whatever the main thread waits for."""
+    """Presses Ctrl-C as a user does, whatever the main thread waits for."""
     signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
 
 
@@ -42,7 +42,7 @@ def strike_in(monkeypatch):
 
 @pytest.fixture(params=[signal.SIG_DFL, SystemExit], ids=["KeyboardInterrupt", "SystemExit"])
 def raised(request):
-    """What Ctrl-C raises: by pyspark's handler, which cancels all jobs as well, or by one of the user's."""
+    """Exception that Ctrl-C raises: by pyspark's handler, which also cancels all jobs, or by the user's."""
     if request.param is signal.SIG_DFL:
         yield KeyboardInterrupt
         return

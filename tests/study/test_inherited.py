@@ -1,4 +1,4 @@
-"""Trials to go on from that hyperopt or a user has made: completed or refused before anything starts."""
+"""Trials of hyperopt's or a user's that a search continues: completed or refused before it starts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Damage to a journal: what comes back is what was written, and what does not is told and runs again."""
+"""Damage to a journal: the rest is read as it was written; lost parts are reported and run again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Names and texts for MLflow: it takes them, and no two of a user's become one."""
+"""Names and texts for MLflow: MLflow accepts them, and two names of a user's never become one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whatever trials return: the search keeps each of them, every run ends, and MLflow has what it can take."""
+"""Odd results: the search keeps each of them, every run ends, and MLflow has whatever it can store."""
 
 from __future__ import annotations
 

@@ -98,7 +98,7 @@ def guard(server):
 
 @pytest.fixture
 def client(server, guard, tmp_path, monkeypatch):
-    """What is behind the guard; MLflow's current store is in front of it."""
+    """Client of the server itself, without the guard; MLflow's current store goes through the guard."""
     monkeypatch.chdir(tmp_path)
     client = MlflowClient(server.uri)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", guard.uri)
@@ -109,7 +109,7 @@ def client(server, guard, tmp_path, monkeypatch):
 
 @pytest.fixture
 def heard(capfd, caplog):
-    """Everything that is printed or logged."""
+    """Returns a function that gives everything that was printed or logged."""
     caplog.set_level(logging.DEBUG, "sparkopt")
 
     def texts():

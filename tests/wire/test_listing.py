@@ -1,4 +1,4 @@
-"""The list of a user's open pools: who is in it, who is not any more, and who cannot get in."""
+"""List of a user's open pools: pools that are in it, that have left it, and that cannot get in."""
 
 from __future__ import annotations
 

@@ -66,7 +66,7 @@ def mistreat_the_streams(deed):
 
 
 def descriptors(_):
-    """What this process has open, by file descriptor, but for the directory that says so."""
+    """Returns the open files of this process by descriptor, without the directory that lists them."""
     found = {}
     for path in Path("/proc/self/fd").iterdir():
         with suppress(FileNotFoundError):

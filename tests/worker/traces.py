@@ -230,7 +230,7 @@ SPENT = {
     "group": lambda: (os.setresgid(65534, 65534, 65534), give_up_privileges()),
     "root": lambda: os.chroot("/usr"),
 }
-"""What cannot be put back: some of it only by root, and only root can do the rest."""
+"""Changes that cannot be undone. Only root could undo some of them, and only root can make the others."""
 
 
 def give_up_privileges():
