@@ -52,8 +52,9 @@ class Watch(Closing):
         except ValueError as error:
             raise self._link.closed() from error
         deadline = threading.Timer(self._link.timeout, call.cancel)
-        deadline.start()
+        deadline.daemon = True  # an interrupt while it starts must not have the process wait for it
         try:
+            deadline.start()
             first = next(call)
         except StopIteration:
             return call  # the pool closes: there is no next event either
