@@ -84,8 +84,6 @@ def check(frame: Frame, directory: Path) -> None:
         if name not in header or not is_good(header[name]):
             found = repr(header[name])[:60] if name in header else "missing"
             raise FrameError(f"the field {name!r} of a {frame.kind.name} is {found}")
-    if "spent" in header and not _is_text(header["spent"]):
-        raise FrameError("the field 'spent' is no text")
     file = header.get("file")
     if file is not None and (type(file) is not str or "\0" in file or Path(file).parent != directory):
         raise FrameError(f"the field 'file' is {file!r:.200}, which is not in {directory}")

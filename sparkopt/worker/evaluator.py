@@ -3,8 +3,13 @@
 It waits for a frame, runs the objective on the argument, and answers; one trial at a time, for as long as
 it lives. An objective is unpickled once and kept. Whatever the objective raises becomes an answer.
 
-    frame ──▶ load ──▶ fresh random state ──▶ objective(argument) ──▶ surroundings restored ──▶ pickle
-                                              └── measured ─────┘         streams written out ──▶ answer
+    frame ──▶ load ──▶ fresh random state ──▶ objective(argument) ──▶ functions put back, signals calmed
+                                              └── measured ─────┘           │
+                     surroundings restored ◀── answer ◀── streams written out ◀── pickle
+
+The answer goes out before the surroundings are restored, so that process A and the driver work on it
+meanwhile. A result that does not pickle in the surroundings that the trial has left is pickled again in
+restored ones.
 
 Only this process answers: a child that the objective has forked ends where it leaves the objective. The
 functions that are called here are bound before the objective is loaded, so that one that replaces them
@@ -16,6 +21,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from contextvars import copy_context
 from functools import partial
 from math import isnan
@@ -85,22 +91,29 @@ class Evaluator:
         self._reporter: Reporter | None = None
         self._started = 0.0
         self._advice = ""
-        self._kept: list[str] = []
 
     def serve(self) -> None:
         """Answer frames until A closes the socket, or a trial has spoilt this process for others."""
-        while not self._kept and (frame := self._sock.next_run()) is not None:
+        while (frame := self._sock.next_run()) is not None:
             answer = self._answer(frame)
-            if not self._streams.settle():
-                self._kept.append("its standard streams")
-            if self._kept:
-                answer = self._spent(answer)
-            try:
-                if not self._sock.answer(answer):
-                    return
-            except OSError as error:
-                self._streams.tell(f"sparkopt: the answer could neither be sent nor saved: {error}")
-                _exit(UNHEARD)
+            whole = self._streams.settle()
+            sent = self._sock.answer(answer)
+            kept = self._surroundings.restore()
+            if not sent:
+                self._save(answer)
+                return
+            if not (whole or self._streams.settle()):
+                kept.append("its standard streams")
+            if kept:
+                self._say_spent(kept)
+                return
+
+    def _save(self, answer: Frame) -> None:
+        try:
+            self._sock.save(answer)
+        except OSError as error:
+            self._streams.tell(f"sparkopt: the answer could neither be sent nor saved: {error}")
+            _exit(UNHEARD)
 
     def _answer(self, frame: Frame) -> Frame:
         self._started = monotonic()
@@ -111,15 +124,16 @@ class Evaluator:
             finally:
                 self._end_trial(exc_info()[1])
             header = {"seconds": seconds, "threads": threads, "loss": _loss(result), "fault": _fault(result)}
-            if isinstance(objective, OutsideObjective):
-                answer = self._framed(Kind.RESULT, header, objective.told(result))
-            else:
-                answer = self._packed_result(header, result)
+            payload = self._result(objective, result)
+            if len(payload) > INLINE_BYTES:
+                self._surroundings.restore()  # it goes through a file
+            answer = self._framed(Kind.RESULT, header, payload)
             if self._sock.in_child:  # forked while it was pickled
                 children.leave(None)
             return answer
         except BaseException as error:
             self._end_trial(error)  # once more, as a signal of the trial's may have interrupted it
+            self._surroundings.restore()
             return self._failure(error, monotonic() - self._started)
 
     def _evaluate(self, frame: Frame) -> tuple[Objective, Any, float, int]:
@@ -146,24 +160,22 @@ class Evaluator:
         return objective, result, seconds, threads
 
     def _end_trial(self, error: BaseException | None) -> None:
-        """Undo the trial's changes to its process. A process that the trial has forked ends here."""
+        """Have nothing of the trial's run any more. A process that the trial has forked ends here."""
         if error is not None:
             self._surroundings.functions.put_back()
         if self._sock.in_child:
             children.leave(error)
-        self._kept = self._surroundings.restore()
+        self._surroundings.calm()
         if self._reporter is not None:
             self._reporter.close()
             self._reporter = None
 
-    def _spent(self, answer: Frame) -> Frame:
-        """The answer, saying that this evaluator ends after it, and why."""
-        why = ", ".join(self._kept)
+    def _say_spent(self, kept: list[str]) -> None:
+        """Say why this process ends."""
         self._streams.tell(
-            f"sparkopt: the next trial runs in a new process, as this trial has changed {why}, and that could"
-            " not be put back"
+            f"sparkopt: the next trial runs in a new process, as the one before it has changed"
+            f" {', '.join(kept)}, and that could not be put back"
         )
-        return Frame(answer.kind, {**answer.header, "spent": why}, answer.payload, answer.run)
 
     def _load_objective(self, name: str, file: str) -> Objective:
         if self._objective is None or name != self._objective_id:
@@ -205,13 +217,17 @@ class Evaluator:
         except StorageError:
             return Frame(Kind.FAILURE, header, run=self._sock.run)
 
-    def _packed_result(self, header: dict[str, Any], result: Any) -> Frame:
+    def _result(self, objective: Objective, result: Any) -> bytes:
+        pack = objective.told if isinstance(objective, OutsideObjective) else codec.dumps
+        with suppress(Exception):
+            return pack(result)
+        self._surroundings.restore()  # it may have failed by a limit that the trial has left
         try:
-            payload = codec.dumps(result)
+            return pack(result)
         except Exception:
-            self._advice = _not_pickled(result)
+            if pack is codec.dumps:
+                self._advice = _not_pickled(result)
             raise
-        return self._framed(Kind.RESULT, header, payload)
 
     def _packed(self, kind: Kind, header: dict[str, Any], value: Any) -> Frame:
         return self._framed(kind, header, codec.dumps(value))

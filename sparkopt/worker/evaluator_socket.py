@@ -112,23 +112,24 @@ class EvaluatorSocket:
         return reply
 
     def answer(self, frame: Frame) -> bool:
-        """Send the answer to the run of the moment, or save it for process A.
+        """Send the answer to the run of the moment.
 
         Returns:
-            Whether it was sent. If it was not this process is to end: process A looks for the file then.
-
-        Raises:
-            OSError: if it can neither be sent nor saved.
+            Whether it was sent. If not, it is to be saved, and this process to end.
         """
-        data = frame.encode()
         try:
-            self._sendall(data)
+            self._sendall(frame.encode())
         except OSError:
-            self._save(data)
             return False
         return True
 
-    def _save(self, data: bytes) -> None:
+    def save(self, frame: Frame) -> None:
+        """Save the answer in a file that process A looks for when this process has ended.
+
+        Raises:
+            OSError: if that cannot be done either.
+        """
+        data = frame.encode()
         file = _open(str(answer_file(self._directory, self.run)), _NEW, 0o600)
         try:
             while data:

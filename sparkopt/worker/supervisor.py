@@ -4,9 +4,9 @@
                                 └─▶ nursery: ENDED ──▶ EvaluatorEnded, once the socket is read to its end
 
 An answer that B managed to send, or to save, counts even if B died right after it. If an evaluator dies
-before it has read what it is to run, the next one runs it. One that sends what no evaluator sends is killed,
-and one whose answer says that it is spent is replaced. What B writes meanwhile is on a pipe of its own, see
-output.py.
+before it has read what it is to run, the next one runs it: one that cannot put back what a trial has
+changed ends after its answer. One that sends what no evaluator sends is killed. What B writes meanwhile is on
+a pipe of its own, see output.py.
 
 An objective may stop or kill the nursery. One that is gone, or that does not kill, bury or fork an evaluator
 in time, is killed with all that descends from it, and the spare one takes its place (nursery_handle.py).
@@ -145,8 +145,6 @@ class Supervisor:
                         raise
                     # It died of what an earlier trial had left in it, before it could read this one.
                 else:
-                    if "spent" in answer.header:
-                        self._retire()
                     return answer
             raise AssertionError
         finally:

@@ -8,8 +8,9 @@
     fresh before each trial      random states: every evaluator is a fork of one process, and would draw
                                  the same numbers as the others
 
-What has not changed is not set again: this is done for every trial, and most change nothing. What cannot be
-put back is said, and ends the evaluator after its answer.
+Signals and timers come first, so that nothing of the trial's runs any more, and the rest when the answer is
+on its way. What has not changed is not set again: this is done for every trial, and most change nothing. What
+cannot be put back is said, and ends the evaluator.
 """
 
 from __future__ import annotations
@@ -62,15 +63,21 @@ class Surroundings:
         self._interpreter = Interpreter()
         self._process = ProcessState()
 
+    def calm(self) -> None:
+        """Restore signals and timers: nothing of the trial's is called any more. Never raises."""
+        for _ in range(_TRIES):
+            with suppress(BaseException):  # a handler that the trial left may be called once more
+                self._restore_signals()
+                return
+
     def restore(self) -> list[str]:
-        """Undo all changes since construction, except those of functions. Never raises.
+        """Undo all other changes since construction, except those of functions. Never raises.
 
         Returns:
             What could not be undone, and stays as it is.
         """
         for _ in range(_TRIES):
-            with suppress(BaseException):  # a handler that the trial left may be called once more
-                self._restore_signals()
+            with suppress(BaseException):  # a thread that the trial left may change what is looked at
                 kept = self._process.put_back()
                 self._restore_environment()
                 kept += self._restore_directory()
