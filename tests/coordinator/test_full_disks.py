@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import resource
 
 import meetings
 import psutil
@@ -104,23 +105,31 @@ def test_an_argument_that_the_workers_disk_does_not_take(rig, worker):
 
 
 def make_filler(size):
-    """Bytes whose pickling fills the evaluator's disk: what the objective itself sets is put back before."""
+    """Bytes whose pickling fills the evaluator's disk."""
 
     class Filler:
         def __reduce__(self):
-            import resource
-
             resource.setrlimit(resource.RLIMIT_FSIZE, (2**20, resource.RLIM_INFINITY))
             return bytes, (bytes(size),)
 
     return Filler()
 
 
-def test_a_result_that_the_workers_disk_does_not_take(rig, worker):
-    def objective(size):
-        return make_filler(size)
+class LoadedOnAFullDisk:
+    """An objective from whose loading on the evaluator's disk is full: what a trial sets would be put back."""
 
-    study = rig.study(objective)
+    def __setstate__(self, state):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (2**20, resource.RLIM_INFINITY))
+
+    def __getstate__(self):
+        return "any"
+
+    def __call__(self, size):
+        return bytes(size)
+
+
+def test_a_result_that_the_workers_disk_does_not_take(rig, worker):
+    study = rig.study(LoadedOnAFullDisk())
     study.submit(2 * MIB, 3)
     assert_named(study.settled(), f"{rig.directory}/workers/sparkopt-worker-")
     assert study.result() == bytes(3)
