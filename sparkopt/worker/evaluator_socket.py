@@ -20,7 +20,7 @@ from typing import Final
 
 from sparkopt.errors import TrialError
 from sparkopt.worker.descriptors import out_of_the_way
-from sparkopt.worker.frames import Frame, FrameError, Kind, receive
+from sparkopt.worker.frames import Frame, FrameError, FrameReader, Kind
 
 # Bound here: what an objective puts into their module instead changes nothing.
 _open, _write, _close, _dup2 = os.open, os.write, os.close, os.dup2
@@ -53,7 +53,8 @@ class EvaluatorSocket:
         self.run = 0
         self._socket = socket.socket(fileno=self.descriptor)
         self._directory = directory
-        self._sendall, self._recv = self._socket.sendall, self._socket.recv
+        self._sendall = self._socket.sendall
+        self._reader = FrameReader(self._socket.recv)
         self._process = getpid()
         os.register_at_fork(after_in_child=self._let_go)
 
@@ -81,7 +82,7 @@ class EvaluatorSocket:
         Raises:
             FrameError: if something else comes.
         """
-        frame = receive(self._recv)
+        frame = self._reader.next_frame()
         if frame is not None:
             if frame.kind is not Kind.RUN:
                 raise FrameError(f"a {frame.kind.name} came where a RUN was due")
@@ -104,7 +105,7 @@ class EvaluatorSocket:
         """
         try:
             self._sendall(frame.encode())
-            reply = receive(self._recv)
+            reply = self._reader.next_frame()
         except (OSError, FrameError):
             reply = None
         if reply is None or reply.run != frame.run or reply.header.get("id") != frame.header["id"]:

@@ -30,11 +30,10 @@ _MAGIC: Final = b"\xffB\xfe"
 _PREFIX: Final = struct.Struct("!3sBQIQ")
 _PREFIX_BYTES: Final = _PREFIX.size
 _pack: Final = _PREFIX.pack
-_unpack: Final = _PREFIX.unpack
 _unpack_from: Final = _PREFIX.unpack_from
 _encode: Final = json.JSONEncoder().encode
-_decode: Final = json.JSONDecoder().decode
-_CHUNK: Final = 1 << 20
+_decode: Final = json.JSONDecoder().raw_decode
+_CHUNK: Final = 1 << 16
 
 
 class FrameError(Exception):
@@ -101,11 +100,20 @@ class FrameBuffer:
         Raises:
             FrameError: if what follows is none. Nothing more can be understood then.
         """
-        self._data += data
-        while (frame := self._next()) is not None:
+        self.add(data)
+        while (frame := self.next_frame()) is not None:
             yield frame
 
-    def _next(self) -> Frame | None:
+    def add(self, data: bytes) -> None:
+        """Take bytes in."""
+        self._data += data
+
+    def next_frame(self) -> Frame | None:
+        """The first frame that is complete, once; None if there is none.
+
+        Raises:
+            FrameError: if what comes next is none. Nothing more can be understood then.
+        """
         if len(self._data) < _PREFIX_BYTES:
             if not _MAGIC.startswith(self._data[: len(_MAGIC)]):
                 raise _no_frame(self._data)
@@ -127,37 +135,29 @@ class FrameBuffer:
         return frame
 
 
-def receive(recv: Callable[[int], bytes]) -> Frame | None:
-    """Wait for the next frame; None when the other side is gone.
+class FrameReader:
+    """Reads frames from a blocking socket.
 
     Args:
-        recv: a blocking socket's method of that name.
-
-    Raises:
-        FrameError: if what comes is none.
+        recv: the socket's method of that name.
     """
-    prefix = _receive_exactly(recv, _PREFIX_BYTES)
-    if prefix is None:
-        return None
-    magic, kind, run, header_size, payload_size = _unpack(prefix)
-    if magic != _MAGIC:
-        raise _no_frame(prefix)
-    header = _receive_exactly(recv, header_size)
-    payload = _receive_exactly(recv, payload_size)
-    if header is None or payload is None:
-        return None
-    return Frame(_kind(kind), _header(header), payload, run)
 
+    def __init__(self, recv: Callable[[int], bytes]) -> None:
+        self._recv = recv
+        self._buffer = FrameBuffer()
 
-def _receive_exactly(recv: Callable[[int], bytes], size: int) -> bytes | None:
-    parts = []
-    while size:
-        part = recv(min(size, _CHUNK))
-        if not part:
-            return None
-        parts.append(part)
-        size -= len(part)
-    return b"".join(parts)
+    def next_frame(self) -> Frame | None:
+        """Wait for the next frame; None when the other side is gone.
+
+        Raises:
+            FrameError: if what comes is none.
+        """
+        while (frame := self._buffer.next_frame()) is None:
+            data = self._recv(_CHUNK)
+            if not data:
+                return None
+            self._buffer.add(data)
+        return frame
 
 
 def _kind(number: int) -> Kind:
@@ -169,11 +169,12 @@ def _kind(number: int) -> Kind:
 
 def _header(data: bytes | bytearray) -> dict[str, Any]:
     try:
-        header = _decode(data.decode())
+        text = data.decode()
+        header, end = _decode(text)
     except (ValueError, RecursionError) as error:
         raise FrameError(f"the header is not JSON: {error}") from None
-    if not isinstance(header, dict):
-        raise FrameError(f"the header is a {type(header).__name__}, not an object of JSON")
+    if not isinstance(header, dict) or end != len(text):
+        raise FrameError(f"the header is not one object of JSON: {text[:60]!r}")
     return header
 
 

@@ -11,7 +11,7 @@ import ctypes
 import os
 import sys
 from contextlib import suppress
-from typing import Final, TextIO
+from typing import Any, Final, TextIO
 
 from sparkopt.worker.descriptors import out_of_the_way
 
@@ -50,9 +50,11 @@ class Streams:
         Returns:
             Whether the streams are whole again.
         """
-        for stream in (sys.stdout, sys.stderr, self._output, self._error):
-            with suppress(BaseException):  # a trial may have put anything there, or closed it
-                stream.flush()
+        _flush(self._output)
+        _flush(self._error)
+        if sys.stdout is not self._output or sys.stderr is not self._error:
+            _flush(sys.stdout)
+            _flush(sys.stderr)
         # Not all of C's streams: one of a thread that reads is locked until it has read.
         self._libc.fflush(self._c_output)
         whole = True
@@ -60,13 +62,17 @@ class Streams:
             self._lead_home()
         except OSError:  # the trial has closed the duplicates too
             whole = False
+        if self._output.closed or self._error.closed:
+            self._reopen()
+        sys.stdout, sys.stderr = self._output, self._error
+        return whole
+
+    def _reopen(self) -> None:
         with suppress(OSError):
             if self._output.closed:
                 self._output = _stream(1)
             if self._error.closed:
                 self._error = _stream(2)
-        sys.stdout, sys.stderr = self._output, self._error
-        return whole
 
     def tell(self, text: str) -> None:
         """Write a line of our own, if there is still something to write to."""
@@ -77,6 +83,11 @@ class Streams:
         _dup2(self._input_kept, 0)
         _dup2(self._output_kept, 1)
         _dup2(self._output_kept, 2)
+
+
+def _flush(stream: Any) -> None:
+    with suppress(BaseException):  # a trial may have put anything there, or closed it
+        stream.flush()
 
 
 def _stream(number: int) -> TextIO:

@@ -21,7 +21,6 @@ import select
 import signal
 import socket
 from collections.abc import Callable, Coroutine
-from dataclasses import replace
 from typing import Any, Final
 
 from sparkopt.worker import nursery, processes
@@ -137,7 +136,9 @@ class Supervisor:
                 self._running = connection
                 self._runs += 1
                 try:
-                    answer = await connection.ask(replace(frame, run=self._runs), hear)
+                    answer = await connection.ask(
+                        Frame(frame.kind, frame.header, frame.payload, self._runs), hear
+                    )
                 except EvaluatorEnded:
                     if self._cancelled:
                         raise RunCancelled from None

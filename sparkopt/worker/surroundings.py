@@ -21,8 +21,8 @@ import signal
 import struct
 import sys
 
-# signal.getsignal makes an enum member of each answer, which takes twenty times as long.
-from _signal import getsignal  # type: ignore[import-not-found]
+# Their namesakes in signal make enum members of each answer, which takes up to twenty times as long.
+from _signal import getsignal, pthread_sigmask  # type: ignore[import-not-found]
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, Final
@@ -58,7 +58,7 @@ class Surroundings:
         # None stands for a handler that C code has set: Python can neither call nor set it.
         self._signals = [number for number in map(int, settable) if getsignal(number) is not None]
         self._handlers = list(map(getsignal, self._signals))
-        self._blocked = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+        self._blocked = pthread_sigmask(signal.SIG_BLOCK, ())
         self.functions = Originals()
         self._interpreter = Interpreter()
         self._process = ProcessState()
@@ -94,12 +94,15 @@ class Surroundings:
             for number, handler in zip(self._signals, self._handlers, strict=True):
                 if getsignal(number) is not handler:
                     signal.signal(number, handler)
-        late = signal.pthread_sigmask(signal.SIG_BLOCK, ()) - self._blocked
+        blocked = pthread_sigmask(signal.SIG_BLOCK, ())
+        if blocked == self._blocked:
+            return
+        late = blocked - self._blocked
         if late and _LINUX:
             # They waited for the trial to unblock them, and would kill its successor.
             while signal.sigtimedwait(late, 0) is not None:
                 pass
-        signal.pthread_sigmask(signal.SIG_SETMASK, self._blocked)
+        pthread_sigmask(signal.SIG_SETMASK, self._blocked)
 
     def _restore_environment(self) -> None:
         if os.environ is not self._variables:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from sparkopt.wire.limits import INLINE_BYTES
 from sparkopt.worker.answers import check
-from sparkopt.worker.frames import HEADER_BYTES, Frame, FrameBuffer, FrameError, Kind, receive
+from sparkopt.worker.frames import HEADER_BYTES, Frame, FrameBuffer, FrameError, FrameReader, Kind
 
 headers = st.dictionaries(st.text(), st.text() | st.floats(allow_nan=False) | st.integers(), max_size=4)
 frames = st.builds(Frame, st.sampled_from(Kind), headers, st.binary(max_size=200), st.integers(0, 2**64 - 1))
@@ -53,17 +53,22 @@ def test_a_buffer_gives_a_frame_with_its_last_byte(frame):
 
 def test_a_socket_finds_the_frames_again(pair):
     ours, theirs = pair
-    sent = [Frame(Kind.RUN, {"a": "ü"}, b"\0"), Frame(Kind.RESULT), Frame(Kind.FAILURE, {}, b"x" * 3_000_000)]
+    sent = [
+        Frame(Kind.RUN, {"a": "ü"}, b"\0"),
+        Frame(Kind.RESULT),
+        Frame(Kind.FAILURE, {}, b"x" * INLINE_BYTES),
+    ]
     with ThreadPoolExecutor() as pool:
         sending = pool.submit(lambda: [theirs.sendall(frame.encode()) for frame in sent])
-        assert [receive(ours.recv) for _ in sent] == sent
+        reader = FrameReader(ours.recv)
+        assert [reader.next_frame() for _ in sent] == sent
         sending.result(30)
 
 
 def test_a_closed_socket_has_no_frame(pair):
     ours, theirs = pair
     theirs.close()
-    assert receive(ours.recv) is None
+    assert FrameReader(ours.recv).next_frame() is None
 
 
 @pytest.mark.parametrize("size", [1, 23, 24, 26, -1])
@@ -71,7 +76,7 @@ def test_half_a_frame_is_none(pair, size):
     ours, theirs = pair
     theirs.sendall(Frame(Kind.RESULT, {"seconds": 1.5}, b"payload").encode()[:size])
     theirs.close()
-    assert receive(ours.recv) is None
+    assert FrameReader(ours.recv).next_frame() is None
 
 
 def prefix(kind=Kind.RESULT, header=2, payload=0, magic=b"\xffB\xfe"):
@@ -85,7 +90,8 @@ def prefix(kind=Kind.RESULT, header=2, payload=0, magic=b"\xffB\xfe"):
         (b"\xffX", "not the beginning of a frame"),
         (prefix(magic=b"\xffBB"), "not the beginning of a frame"),
         (prefix(kind=0) + b"{}", "no frame of the kind 0"),
-        (prefix() + b"[]", "a list, not an object"),
+        (prefix() + b"[]", "not one object of JSON"),
+        (prefix(header=4) + b"{}{}", "not one object of JSON"),
         (prefix() + b"{,", "not JSON"),
         (prefix() + b"\xff\xff", "not JSON"),
         (prefix(header=100_000) + b"[" * 100_000, "not JSON"),
@@ -110,7 +116,7 @@ def test_a_socket_that_brings_no_frame_is_refused(pair, data):
     ours, theirs = pair
     theirs.sendall(data)
     with pytest.raises(FrameError):
-        receive(ours.recv)
+        FrameReader(ours.recv).next_frame()
 
 
 @given(st.binary(max_size=100))
