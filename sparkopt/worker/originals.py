@@ -46,7 +46,15 @@ _WATCHED: Final = (
     (warnings, ["showwarning", "warn"]),
 )
 
-_zip, _set, _Error = zip, setattr, BaseException
+_TELLING: Final = frozenset(
+    """__build_class__ __import__ all any bool bytearray bytes callable dict enumerate float frozenset getattr
+    hasattr hash id int isinstance issubclass iter len list map max min next object open print property range
+    repr reversed set setattr sorted staticmethod str sum super tuple type vars zip""".split()
+)
+"""Names in builtins that are compared after each trial. If one was replaced, all of builtins is put back. The
+others, exceptions most of all, would have to be fetched from memory for nothing but this."""
+
+_set, _Error = setattr, BaseException
 # Bound here, as this must work whatever builtins hold.
 
 
@@ -55,14 +63,15 @@ class Originals:
 
     def __init__(self) -> None:
         self._watched: list[tuple[Any, Callable[[Any], tuple[Any, ...]], tuple[Any, ...]]] = []
-        self._places: list[tuple[Any, tuple[str, ...]]] = []
+        self._places: list[tuple[Any, list[tuple[str, Any]]]] = []
         for place, wanted in _WATCHED:
             namespace = vars(place)
-            names = tuple(name for name in wanted if name in namespace)
+            names = [name for name in wanted if name in namespace]
+            self._places.append((place, [(name, namespace[name]) for name in names]))
+            telling = [name for name in names if place is not builtins or name in _TELLING]
             # Two at least, or a getter would not return a tuple.
-            get: Callable[[Any], tuple[Any, ...]] = itemgetter(*names, "__doc__")
+            get: Callable[[Any], tuple[Any, ...]] = itemgetter(*telling, "__doc__")
             self._watched.append((namespace, get, get(namespace)))
-            self._places.append((place, names))
 
     def put_back(self) -> None:
         """Undo what was replaced or deleted since."""
@@ -76,6 +85,6 @@ class Originals:
             return
 
     def _put_all_back(self) -> None:
-        for (place, names), (_, _, originals) in _zip(self._places, self._watched):
-            for name, original in _zip(names, originals):
+        for place, originals in self._places:
+            for name, original in originals:
                 _set(place, name, original)
