@@ -47,9 +47,52 @@ _WATCHED: Final = (
 )
 
 _TELLING: Final = frozenset(
-    """__build_class__ __import__ all any bool bytearray bytes callable dict enumerate float frozenset getattr
-    hasattr hash id int isinstance issubclass iter len list map max min next object open print property range
-    repr reversed set setattr sorted staticmethod str sum super tuple type vars zip""".split()
+    [
+        "__build_class__",
+        "__import__",
+        "all",
+        "any",
+        "bool",
+        "bytearray",
+        "bytes",
+        "callable",
+        "dict",
+        "enumerate",
+        "float",
+        "frozenset",
+        "getattr",
+        "hasattr",
+        "hash",
+        "id",
+        "int",
+        "isinstance",
+        "issubclass",
+        "iter",
+        "len",
+        "list",
+        "map",
+        "max",
+        "min",
+        "next",
+        "object",
+        "open",
+        "print",
+        "property",
+        "range",
+        "repr",
+        "reversed",
+        "set",
+        "setattr",
+        "sorted",
+        "staticmethod",
+        "str",
+        "sum",
+        "super",
+        "tuple",
+        "type",
+        "vars",
+        "zip",
+    ]
 )
 """Names in builtins that are compared after each trial. If one was replaced, all of builtins is put back. The
 others, exceptions most of all, would have to be fetched from memory for nothing but this."""
