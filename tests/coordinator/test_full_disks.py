@@ -116,7 +116,7 @@ def make_filler(size):
 
 
 class LoadedOnAFullDisk:
-    """An objective from whose loading on the evaluator's disk is full: what a trial sets would be put back."""
+    """An objective whose loading fills the evaluator's disk: what a trial sets is put back."""
 
     def __setstate__(self, state):
         resource.setrlimit(resource.RLIMIT_FSIZE, (2**20, resource.RLIM_INFINITY))

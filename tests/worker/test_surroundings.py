@@ -98,3 +98,10 @@ def test_seeding_loads_no_numpy():
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"
+
+
+def test_a_result_is_sent_whatever_limits_its_trial_leaves(evaluate):
+    evaluate.use(traces.return_more_than_its_limits_take)
+    deep, large = evaluate("deep", "large")
+    assert repr(deep.load()).count("[") == 201
+    assert large.load() == bytes(2 << 20)

@@ -281,3 +281,15 @@ def load(directory):
     os.chdir(directory)
     os.environ["LOADED"] = "yes"
     return Loaded(directory)
+
+
+def return_more_than_its_limits_take(what):
+    """Results that cannot be sent in the surroundings that the trial leaves."""
+    if what == "deep":
+        nested = []
+        for _ in range(200):
+            nested = [nested]
+        sys.setrecursionlimit(80)
+        return nested
+    limit(resource.RLIMIT_FSIZE, soft=1 << 20)
+    return bytes(2 << 20)
