@@ -23,8 +23,8 @@ from benchmarks.question import Figures, Form, Settings, question
 from benchmarks.record import Limit, Record
 from benchmarks.statistics import Spread, in_rounds
 from benchmarks.tables import Table, spread_cells
-from sparkopt import search
-from sparkopt.journal import Journal as RealJournal
+from sparkopt.hyperopt import search
+from sparkopt.study.journal import Journal as RealJournal
 
 LIMIT: Final = 0.2
 """Milliseconds that a journal may cost a trial."""

@@ -17,7 +17,7 @@ from benchmarks.question import Figures, Form, question
 from benchmarks.record import Record
 from benchmarks.statistics import Spread, ratios
 from benchmarks.tables import Table, ratio_cell, spread_cells
-from sparkopt import demo
+from sparkopt.cli import model_search as demo
 
 
 def _tables(record: Record) -> list[Table]:

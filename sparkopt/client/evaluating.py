@@ -7,11 +7,11 @@ import contextlib
 from collections.abc import AsyncIterable, Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
-from sparkopt.arguments import WHOLE, check_whole, refuse_type
 from sparkopt.client.closing import Closing
 from sparkopt.client.stream import EvaluationStream
 from sparkopt.client.views import Evaluation
 from sparkopt.errors import RefusedError
+from sparkopt.wire.arguments import WHOLE, check_whole, refuse_type
 
 Point: TypeAlias = "Mapping[str, Any] | tuple[str, Mapping[str, Any]]"
 """A value for each label; an id of the caller's own may stand before it."""

@@ -10,10 +10,9 @@ from typing import Any, Final, TypeVar
 
 import grpc
 
-from sparkopt import forks
-from sparkopt.arguments import check_seconds, refuse_type, refuse_value
 from sparkopt.errors import ControlError, RefusedError, UnreachableError
-from sparkopt.wire import addresses
+from sparkopt.wire import addresses, forks
+from sparkopt.wire.arguments import check_seconds, refuse_type, refuse_value
 from sparkopt.wire.limits import AUTHORITY_NAME, CERTIFICATE_NAME, channel_options
 from sparkopt.wire.statuses import control_error_of
 from sparkopt.wire.tokens import bearer, is_token

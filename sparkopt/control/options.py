@@ -6,9 +6,9 @@ import os
 from dataclasses import dataclass, field
 from typing import Final
 
-from sparkopt.arguments import check_flag, refuse_type
 from sparkopt.errors import RefusedError
 from sparkopt.wire import addresses
+from sparkopt.wire.arguments import check_flag, refuse_type
 from sparkopt.wire.tokens import is_token
 
 _EXPECTED: Final = "None, True, False, host:port or a Control"

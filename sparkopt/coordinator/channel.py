@@ -10,10 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from sparkopt import forks
 from sparkopt.core.states import Outcome
 from sparkopt.errors import SparkoptError, WrongStateError
-from sparkopt.wire import codec
+from sparkopt.wire import codec, forks
 from sparkopt.wire.limits import INLINE_BYTES
 from sparkopt.wire.report_kinds import ReportKind
 from sparkopt.wire.v1 import trial_pb2

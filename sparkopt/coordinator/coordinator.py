@@ -19,7 +19,6 @@ from typing import Final
 
 import uvloop
 
-from sparkopt import forks
 from sparkopt.coordinator.blobs import BlobStore
 from sparkopt.coordinator.channel import Crowding, Recorder, Reported, Request, Started, StudyChannel
 from sparkopt.coordinator.clock import FairClock
@@ -36,6 +35,7 @@ from sparkopt.core.machine import Machine
 from sparkopt.core.records import Policy
 from sparkopt.core.states import Lease, TrialKey
 from sparkopt.errors import PoolClosedError, PoolError, PoolLostError
+from sparkopt.wire import forks
 from sparkopt.wire.limits import HEARTBEAT_SECONDS
 from sparkopt.wire.report_kinds import ReportKind
 from sparkopt.wire.v1 import trial_pb2

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from typing import Final
 
-from sparkopt.arguments import check_whole
 from sparkopt.errors import NoSlotsError, ParallelismWarning, SparkoptWarning, warn
 from sparkopt.spark import session as spark
 from sparkopt.spark.connect import HOST_SETTING
 from sparkopt.spark.session import Profile, Session
 from sparkopt.spark.settings import is_local, setting
+from sparkopt.wire.arguments import check_whole
 
 LIMIT: Final = 128
 """hyperopt.SparkTrials has the same."""

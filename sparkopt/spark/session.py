@@ -25,12 +25,12 @@ from pyspark.errors import PySparkRuntimeError
 from pyspark.resource import ResourceProfile
 from pyspark.sql import SparkSession
 
-from sparkopt import forks
-from sparkopt.arguments import refuse_type
 from sparkopt.errors import RefusedError, SparkoptWarning, warn
 from sparkopt.spark import classic, connect
 from sparkopt.spark.background import BackgroundWork
 from sparkopt.spark.java import ensure_java
+from sparkopt.wire import forks
+from sparkopt.wire.arguments import refuse_type
 
 Session: TypeAlias = SparkSession
 """A Spark session, for rooms that must not know Spark."""

@@ -25,7 +25,7 @@ import numpy as np
 from mlflow.environment_variables import MLFLOW_RUN_ID
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
-from sparkopt.documents import status_of
+from sparkopt.hyperopt.documents import status_of
 from sparkopt.tracking.attempts import Attempts
 from sparkopt.tracking.masking import MaskedStream, is_secret, shown_cause
 from sparkopt.tracking.names import Names, fitted, storable
@@ -37,9 +37,9 @@ from sparkopt.tracking.writer import Writer
 
 if TYPE_CHECKING:
     from sparkopt.coordinator import Request, Settled, StudyChannel
-    from sparkopt.documents import Document
-    from sparkopt.readable import ReadableSpace
-    from sparkopt.results import Result
+    from sparkopt.hyperopt.documents import Document
+    from sparkopt.hyperopt.readable import ReadableSpace
+    from sparkopt.hyperopt.results import Result
 
 _SOURCE: Final = "hyperoptAutoTracking"
 """What existing queries look for in the tag ``runSource``."""

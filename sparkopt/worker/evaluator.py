@@ -47,7 +47,7 @@ from sparkopt.worker.thread_pools import ThreadPools
 
 _OURS: Final = (
     __name__,
-    "sparkopt.ctrl",
+    "sparkopt.hyperopt.ctrl",
     "sparkopt.tracking.trial.objective",
     "sparkopt.wire.codec",
     "sparkopt.wire.sources",

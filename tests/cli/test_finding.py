@@ -21,8 +21,9 @@ from click.testing import CliRunner
 from hyperopt import hp, rand
 from post import SECONDS
 
-from sparkopt import Control, SparkTrials, WorkerPool, fmin, serve
+from sparkopt import Control, SparkTrials, WorkerPool, fmin
 from sparkopt.cli import main
+from sparkopt.cli import objective_server as serve
 from sparkopt.errors import ControlWarning
 from sparkopt.wire.listing import Listing
 

@@ -15,7 +15,7 @@ from rig import SECONDS, Peer, Rig
 
 from sparkopt.control import Control, ControlServer
 from sparkopt.control.feed import KEPT, Feed
-from sparkopt.evaluation import Evaluation, Prepared
+from sparkopt.hyperopt.evaluation import Evaluation, Prepared
 from sparkopt.wire import codec
 from sparkopt.wire.v1 import control_pb2 as pb
 from sparkopt.worker.outside import OutsideObjective

@@ -18,7 +18,7 @@ from pyspark.resource import ResourceProfileBuilder, TaskResourceRequests
 from sparkopt import SparkTrials, fmin
 from sparkopt.core.records import Policy
 from sparkopt.errors import ParallelismWarning, SparkoptError
-from sparkopt.pool import WorkerPool
+from sparkopt.pool.worker_pool import WorkerPool
 from sparkopt.spark.gang import Gang
 from sparkopt.spark.session import get_session
 

@@ -8,7 +8,7 @@ import pytest
 
 from sparkopt import SparkTrials
 from sparkopt.errors import NoSlotsError, ParallelismWarning
-from sparkopt.pool import WorkerPool
+from sparkopt.pool.worker_pool import WorkerPool
 from sparkopt.spark.parallelism import LIMIT, check_slots, decide, decide_parallelism
 
 

@@ -18,7 +18,7 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from sparkopt.errors import NotPicklableError, SparkInObjectiveError, SparkSettingError
-from sparkopt.space import Space
+from sparkopt.hyperopt.space import Space
 from sparkopt.spark.preflight import check_settings, pickle_objective
 
 LOCK = threading.Lock()

@@ -12,7 +12,7 @@ from pathlib import Path
 from sparkopt.coordinator import Payload, Reported, Settled, Started
 from sparkopt.core.states import Outcome
 from sparkopt.errors import JournalError, JournalWarning, RefusedError
-from sparkopt.journal import Identity, Journal
+from sparkopt.study.journal import Identity, Journal
 from sparkopt.wire.report_kinds import ReportKind
 from sparkopt.wire.v1 import trial_pb2
 

@@ -11,8 +11,8 @@ from hyperopt import anneal, mix, rand, tpe
 from study_tools import CASE, in_order
 
 from sparkopt import fmin
-from sparkopt.advice import advise_on_parallelism
 from sparkopt.errors import CrowdedHostWarning, LargeObjectiveWarning, ParallelismWarning
+from sparkopt.hyperopt.advice import advise_on_parallelism
 
 
 class TestParallelism:

@@ -14,9 +14,10 @@ import numpy as np
 import pytest
 from hyperopt import base, hp, rand
 
-from sparkopt import SparkTrials, fmin, savefile
+from sparkopt import SparkTrials, fmin
 from sparkopt.errors import RefusedError
-from sparkopt.journal import Identity, Journal
+from sparkopt.hyperopt import savefile
+from sparkopt.study.journal import Identity, Journal
 
 EARLIER = Path(__file__).with_name("earlier")
 

@@ -55,7 +55,7 @@ def clock(monkeypatch):
     own = SimpleNamespace(ahead=0.0)
     own.monotonic = lambda: time.monotonic() + own.ahead
     monkeypatch.setattr("sparkopt.coordinator.channel.time", own)
-    monkeypatch.setattr("sparkopt.study.time", own)
+    monkeypatch.setattr("sparkopt.hyperopt.loop.time", own)
     return own
 
 

@@ -15,7 +15,7 @@ from study_tools import CASE, in_order
 
 from sparkopt import fmin
 from sparkopt.errors import AllTrialsFailedError, FailedTrialsWarning, RemoteTraceback
-from sparkopt.failures import Failures, gist
+from sparkopt.hyperopt.failures import Failures, gist
 
 
 def searched(trials, objective, max_evals, **more):

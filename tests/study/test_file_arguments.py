@@ -17,9 +17,10 @@ import pytest
 from hyperopt import base
 from study_tools import CASE, in_order
 
-from sparkopt import fmin, savefile
+from sparkopt import fmin
 from sparkopt.errors import JournalWarning, RefusedError
-from sparkopt.journal import Identity, Journal
+from sparkopt.hyperopt import savefile
+from sparkopt.study.journal import Identity, Journal
 
 
 class TestOthers:
@@ -176,9 +177,9 @@ class TestHold:
     def test_another_process(self, tmp_path):
         path = tmp_path / "journal"
         script = (
-            "import sys; from sparkopt.journal import Journal; Journal(sys.argv[1]); print(1, flush=True)"
+            "import sys; from sparkopt.study.journal import Journal; Journal(sys.argv[1]);"
+            "print(1, flush=True); input()"
         )
-        script += "; input()"
         command = [sys.executable, "-c", script, str(path)]
         with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
             assert other.stdout.readline() == b"1\n"

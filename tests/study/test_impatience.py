@@ -13,7 +13,7 @@ from study_tools import CASE, DEADLINE_SECONDS, hear, in_order, make_fifos, sign
 
 from sparkopt import fmin
 from sparkopt.coordinator import Coordinator
-from sparkopt.documents import Documents
+from sparkopt.hyperopt.documents import Documents
 from sparkopt.spark.gang import Gang
 
 

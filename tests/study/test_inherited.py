@@ -16,8 +16,8 @@ from study_tools import CASE, in_order, jobs
 
 from sparkopt import SparkTrials, fmin
 from sparkopt.errors import ParallelismWarning, RefusedError, SparkoptWarning
-from sparkopt.inherited import InheritedDocuments
-from sparkopt.space import Space
+from sparkopt.hyperopt.inherited import InheritedDocuments
+from sparkopt.hyperopt.space import Space
 
 SPACE = {
     "step": hp.choice("step", [0.0, hp.loguniform("positive", -7, 4)]),
@@ -42,7 +42,7 @@ def search(trials, evals, algo=tpe.suggest, space=SPACE, fn=loss_of):
 @pytest.fixture
 def own(spark, monkeypatch):
     """Trials for two workers that go on from others."""
-    monkeypatch.setattr("sparkopt.trials.get_session", lambda *_: spark)
+    monkeypatch.setattr("sparkopt.hyperopt.spark_trials.get_session", lambda *_: spark)
 
     def take_over(trials):
         with pytest.warns(ParallelismWarning):  # nobody has said how many workers

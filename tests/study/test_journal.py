@@ -23,7 +23,7 @@ from study_tools import CASE, in_order, jobs, make_fifos, wait_at
 
 from sparkopt import fmin
 from sparkopt.errors import JournalError, JournalWarning, RefusedError, SparkoptWarning
-from sparkopt.journal import Journal
+from sparkopt.study.journal import Journal
 
 SPACE = hp.choice(
     "model", [{"a": hp.uniform("a", 0, 1)}, {"b": hp.normal("b", 0, 1), "c": hp.randint("c", 9)}]

@@ -18,7 +18,7 @@ from hyperopt import hp, rand
 
 from sparkopt import fmin
 from sparkopt.errors import JournalError, JournalWarning
-from sparkopt.journal import Journal
+from sparkopt.study.journal import Journal
 
 QUICK = range(40)
 HUNDRED = 100

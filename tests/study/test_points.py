@@ -11,7 +11,7 @@ from study_tools import CASE, in_order
 
 from sparkopt import fmin
 from sparkopt.errors import RefusedError
-from sparkopt.space import Space
+from sparkopt.hyperopt.space import Space
 
 NESTED = hp.choice("model", [{"a": hp.uniform("a", 0, 1)}, {"b": hp.uniform("b", 0, 1)}])
 

@@ -19,7 +19,7 @@ from sparkopt.coordinator import Coordinator
 from sparkopt.core.events import GangProgressed
 from sparkopt.core.records import Policy
 from sparkopt.errors import PoolStartError, RefusedError, TrialLostError
-from sparkopt.pool import WorkerPool
+from sparkopt.pool.worker_pool import WorkerPool
 from sparkopt.spark.gang import Gang
 from sparkopt.worker.spec import Endpoint
 
@@ -72,7 +72,7 @@ def fail_to_start(spark, **arguments):
 @pytest.fixture
 def impatient(monkeypatch):
     """Workers that never came need no time to leave."""
-    monkeypatch.setattr("sparkopt.pool._LEAVE_SECONDS", 0.1)
+    monkeypatch.setattr("sparkopt.pool.worker_pool._LEAVE_SECONDS", 0.1)
 
 
 @pytest.mark.usefixtures("impatient")
@@ -141,7 +141,7 @@ def test_tasks_that_start_are_progress(spark, monkeypatch):
             heard.set()
 
     monkeypatch.setattr(Coordinator, "tell", noted)
-    monkeypatch.setattr("sparkopt.pool._LOOK_SECONDS", 0.05)
+    monkeypatch.setattr("sparkopt.pool.worker_pool._LOOK_SECONDS", 0.05)
     with WorkerPool(2, spark_session=spark):
         assert heard.wait(60)
 

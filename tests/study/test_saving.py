@@ -15,8 +15,9 @@ import pytest
 from hyperopt import rand
 from study_tools import CASE, in_order
 
-from sparkopt import SparkTrials, fmin, savefile
+from sparkopt import SparkTrials, fmin
 from sparkopt.errors import ParallelismWarning, RefusedError, SaveFileError, SaveFileWarning
+from sparkopt.hyperopt import savefile
 
 
 @pytest.fixture

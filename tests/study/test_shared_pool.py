@@ -27,7 +27,7 @@ from sparkopt import SparkTrials, WorkerPool, fmin
 from sparkopt.coordinator import Coordinator
 from sparkopt.core.records import Policy
 from sparkopt.errors import PoolClosedError, RefusedError
-from sparkopt.pool import gang_sizes
+from sparkopt.pool.worker_pool import gang_sizes
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ import logging
 
 import pytest
 
-from sparkopt.search import _log_ending
-from sparkopt.timings import Timings
+from sparkopt.hyperopt.search import _log_ending
+from sparkopt.study.timings import Timings
 
 SLOW_TRIALS = Timings(
     pool_start=1.0, suggesting=2.0, suggested=100, busy=72.0, waiting=0.5, total=11.0, workers=8
@@ -55,6 +55,6 @@ def test_the_figures_are_there():
 def test_the_summary_closes_the_search(new_trials, caplog, timings, level):
     trials = new_trials(1)
     trials.take_ending(None, timings)
-    with caplog.at_level(logging.INFO, "sparkopt.search"):
+    with caplog.at_level(logging.INFO, "sparkopt.study"):
         _log_ending(trials)
     assert (caplog.records[-1].levelno, caplog.records[-1].getMessage()) == (level, timings.summary())

@@ -10,8 +10,8 @@ from hyperopt import Trials, base, rand
 from hyperopt.base import Ctrl, Domain
 from spaces import typed
 
-from sparkopt.suggest import accelerated
-from sparkopt.suggest.tree_parzen import TreeParzen
+from sparkopt.hyperopt.suggest import accelerated
+from sparkopt.hyperopt.suggest.tree_parzen import TreeParzen
 
 UNFINISHED = (base.JOB_STATE_NEW, base.JOB_STATE_RUNNING)
 

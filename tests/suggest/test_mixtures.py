@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from spaces import seeds
 
-from sparkopt.suggest.cells import Cells
-from sparkopt.suggest.mixtures import CrowdedMixture, Mixture, certain_best, crowded, few
+from sparkopt.hyperopt.suggest.cells import Cells
+from sparkopt.hyperopt.suggest.mixtures import CrowdedMixture, Mixture, certain_best, crowded, few
 
 unhurried = settings(deadline=None)
 

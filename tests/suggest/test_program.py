@@ -6,8 +6,8 @@ import pytest
 from hyperopt import hp
 from hyperopt.pyll import Literal, as_apply, rec_eval, scope
 
-from sparkopt.program import MISSING, Program
-from sparkopt.space import parameters_of
+from sparkopt.hyperopt.program import MISSING, Program
+from sparkopt.hyperopt.space import parameters_of
 
 called = []
 

@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from spaces import SPACES, nested, seeds, typed
 
-from sparkopt.suggest import accelerated
-from sparkopt.suggest.random_search import RandomSearch
+from sparkopt.hyperopt.suggest import accelerated
+from sparkopt.hyperopt.suggest.random_search import RandomSearch
 
 unhurried = settings(deadline=None)
 

@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from spaces import SPACES, nested, seeds
 
-from sparkopt.suggest import accelerated, known
-from sparkopt.suggest.tree_parzen import TreeParzen
+from sparkopt.hyperopt.suggest import accelerated, known
+from sparkopt.hyperopt.suggest.tree_parzen import TreeParzen
 
 OUTSIDE = ("checkpoint", "inject", "copies", "change", "cut", "clear", "shuffle", "in_place")
 

@@ -13,7 +13,7 @@ from study_tools import CASE, in_order
 
 from sparkopt import fmin
 from sparkopt.errors import TrackingWarning
-from sparkopt.readable import ReadableSpace
+from sparkopt.hyperopt.readable import ReadableSpace
 
 ODD = 25
 

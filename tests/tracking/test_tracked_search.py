@@ -21,7 +21,7 @@ from study_tools import CASE, DEADLINE_SECONDS, blocking_from_the_third, in_orde
 from sparkopt import SparkTrials, WorkerPool, fmin
 from sparkopt.core.records import Policy
 from sparkopt.errors import AllTrialsFailedError, TrackingError
-from sparkopt.tracked import SETTING, _left_to_write, wants_tracking
+from sparkopt.hyperopt.tracked import SETTING, _left_to_write, wants_tracking
 from sparkopt.tracking.store import Store
 
 SEED = 5

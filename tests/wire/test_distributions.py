@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from spaces import SPACES, nested, seeds, typed
 
 from sparkopt import SparkTrials, fmin
-from sparkopt.space import Space
+from sparkopt.hyperopt.space import Space
 from sparkopt.wire import codec
 from sparkopt.wire.v1 import trial_pb2
 

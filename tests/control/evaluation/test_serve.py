@@ -25,7 +25,7 @@ from control_clients import Client, Stream
 from post import SECONDS, Post
 
 from benchmarks.cluster import Cluster
-from sparkopt import serve
+from sparkopt.cli import objective_server as serve
 from sparkopt.errors import RefusedError
 from sparkopt.wire.v1 import control_pb2
 

@@ -10,7 +10,7 @@ import deeds
 import pytest
 from desk import Desk, Logging
 
-from sparkopt.pool import WorkerPool
+from sparkopt.pool.worker_pool import WorkerPool
 from sparkopt.tracking.trial.objective import TrackedObjective
 
 cloudpickle.register_pickle_by_value(deeds)

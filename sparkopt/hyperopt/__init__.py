@@ -1,0 +1,25 @@
+"""Front end for hyperopt: ``fmin``, SparkTrials, documents, spaces and algorithms.
+
+fmin.py              fmin with hyperopt's signature; fmin_options.py, its arguments
+spark_trials.py      SparkTrials: hyperopt's Trials, evaluated by workers
+search.py            one call of fmin: checked, put together and run
+loop.py              the proposing loop of one call
+
+documents.py         hyperopt's documents, from proposal to final state
+inherited.py         documents that a search finds on its trials
+proposals.py         check of an algorithm's proposals
+points_to_evaluate.py  settings that somebody wants to see, as documents
+results.py           what an objective has returned; failures.py, why trials failed
+savefile.py          trials_save_file
+
+domain.py            an objective and its space; space.py, from values to an argument
+program.py           pyll expressions that are evaluated again and again
+ranges.py            values that a hyperparameter can take; readable.py, a space and its points as text
+suggest/             hyperopt's algorithms, with the same draws and less work
+
+ctrl.py              hyperopt's Ctrl on a worker
+evaluation.py        an objective that runs on the points that clients send
+tracked.py           a search in MLflow
+advice.py            warnings of searches that are less clever than they look
+bars.py              progress bars
+"""

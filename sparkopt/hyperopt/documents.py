@@ -1,0 +1,311 @@
+"""hyperopt's documents of one study: each from its proposal to its final state, and what all of them say.
+
+    add ──▶ NEW ── start ──▶ RUNNING ── finish ──▶ DONE
+             │                  ├────── fail ────▶ ERROR    (hidden from ``trials.trials``)
+             └──────────────────┴────── cancel ──▶ CANCEL   (hidden)
+
+Every field is as hyperopt leaves it. Nothing here walks the history: what is kept beside the documents is
+kept as it goes.
+"""
+
+from __future__ import annotations
+
+import datetime
+import math
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+import numpy as np
+from hyperopt import base
+from hyperopt.utils import coarse_utcnow
+
+from sparkopt.core.states import Outcome
+from sparkopt.errors import (
+    RefusedError,
+    RemoteTraceback,
+    SparkoptWarning,
+    TrialCancelledError,
+    TrialLostError,
+    warn,
+)
+from sparkopt.hyperopt.failures import Failures
+from sparkopt.hyperopt.results import VALUE_ERRORS, Result, checked, load, read_result
+from sparkopt.study.quarantine import ForeignError, Patience
+from sparkopt.wire.report_kinds import ReportKind
+
+if TYPE_CHECKING:
+    from sparkopt.coordinator import Payload, Reported
+    from sparkopt.hyperopt.space import Space
+    from sparkopt.hyperopt.spark_trials import SparkTrials
+    from sparkopt.study.journal import Entry
+
+Document = dict[str, Any]
+
+Status = Literal["success", "failure", "cancelled"]
+"""How a trial has ended, in a word."""
+
+
+_STATUSES: Final[dict[int, Status]] = {
+    base.JOB_STATE_ERROR: "failure",
+    base.JOB_STATE_CANCEL: "cancelled",
+}
+
+
+class Documents:
+    """The documents of one study.
+
+    Args:
+        trials: where they go. What is in there already, from earlier searches, counts.
+        domain: tells what is a result.
+        space: of the domain.
+        patience: how long what a trial sends may take to be read.
+
+    Attributes:
+        finished: those that have a result, in the order in which they got it.
+        best_loss: the smallest loss of those of status ``ok`` that is a number; None if there is none.
+        failures: of this study.
+        first_failure: the remote traceback of the first that raised something in this study.
+    """
+
+    def __init__(self, trials: SparkTrials, domain: base.Domain, space: Space, patience: Patience) -> None:
+        self._trials = trials
+        self._domain = domain
+        self._space = space
+        self._patience = patience
+        self.finished: list[Document] = []
+        self.best_loss: float | None = None
+        for document in trials.trials:
+            if document["state"] == base.JOB_STATE_DONE:
+                self._finished(document, document["result"].get("loss"))
+        self.failures = Failures()
+        self.first_failure: RemoteTraceback | None = None
+
+    def add(self, documents: list[Document]) -> list[Document]:
+        """Take an algorithm's proposals in; they are visible at once.
+
+        Raises:
+            hyperopt.exceptions.InvalidTrial: if the algorithm made something else than a document.
+        """
+        return self._trials.record(documents)
+
+    def start(self, document: Document, time: float) -> None:
+        """An attempt was sent to a worker, that many seconds after the epoch."""
+        document["state"] = base.JOB_STATE_RUNNING
+        document["book_time"] = document["refresh_time"] = _coarse(time)
+
+    def report(self, document: Document, reported: Reported) -> None:
+        """The objective says something while it runs. What cannot be taken is warned of, and costs itself."""
+        try:
+            self._report(document, reported)
+        except (ForeignError, RefusedError, *VALUE_ERRORS) as error:
+            what = str(error) if isinstance(error, ForeignError) else f"{type(error).__name__}: {error}"
+            article = "an" if reported.kind in (ReportKind.ATTACHMENT, ReportKind.INJECTION) else "a"
+            warn(
+                f"trial {reported.tid} sent {article} {reported.kind.value} that cannot be taken: {what}."
+                " The trial goes on without it.",
+                SparkoptWarning,
+            )
+
+    def _report(self, document: Document, reported: Reported) -> None:
+        match reported.kind:
+            case ReportKind.CHECKPOINT:
+                document["result"], _ = load(reported.body, checked, self._patience)
+            case ReportKind.ATTACHMENT:
+                self._trials.attachments[reported.name] = load(reported.body, _same, self._patience)
+            case ReportKind.DETACHMENT:
+                self._trials.attachments.pop(reported.name, None)
+            case ReportKind.INJECTION:
+                read = partial(_Injection.of, space=self._space)
+                self._inject(document, load(reported.body, read, self._patience))
+
+    def _inject(self, source: Document, injection: _Injection) -> None:
+        before, miscs = len(self._trials.trials), injection.miscs
+        tids = self._trials.new_trial_ids(len(miscs)) if injection.tids is None else injection.tids
+        for tid, misc in zip(tids, miscs, strict=True):
+            misc.setdefault("tid", tid)
+            misc["idxs"], misc["vals"] = completed(misc, self._space)
+        base.Ctrl(self._trials, source).inject_results(injection.specs, injection.results, miscs, tids)
+        self._trials.refresh()
+        for document in self._trials.trials[before:]:
+            self._finished(document, document["result"].get("loss"))
+
+    def recover(self, document: Document, entry: Entry) -> bool:
+        """Give a document the state that the journal has for it, and say whether it has a result."""
+        if entry.started is not None:
+            self.start(document, entry.started)
+        for reported in entry.reports:
+            self.report(document, reported)
+        ended = _coarse(entry.settled)
+        if entry.outcome is Outcome.OK:
+            self.finish(document, entry.result)
+        elif entry.outcome is Outcome.LOST:
+            self.fail(document, str(TrialLostError), RemoteTraceback(entry.reason))
+        else:
+            self.fail(document, f"<class '{entry.kind}'>", RemoteTraceback(entry.reason))
+        document["refresh_time"] = ended
+        return bool(document["state"] == base.JOB_STATE_DONE)
+
+    def finish(self, document: Document, payload: Payload | None) -> Result | None:
+        """The objective returned. What is no result, or cannot be read, is the trial's failure.
+
+        Args:
+            document: of the trial.
+            payload: the pickled number or dictionary of hyperopt's.
+
+        Returns:
+            The result; None if the trial has failed.
+        """
+        try:
+            result = read_result(
+                payload, self._domain, lambda name: self._trials.aname(document, name), self._patience
+            )
+        except ForeignError as error:
+            self.fail(document, error.kind, error.traceback)
+            return None
+        except VALUE_ERRORS as error:
+            self.fail(document, str(type(error)), RemoteTraceback.of(error))
+            return None
+        finally:
+            if payload is not None:
+                payload.drop()
+        if result.attachments:
+            self._trials.attachments.update(result.attachments)
+        document["state"] = base.JOB_STATE_DONE
+        document["result"] = result.fields
+        document["refresh_time"] = coarse_utcnow()
+        self._finished(document, result.loss)
+        if result.fields.get("status") != base.STATUS_OK:
+            self.failures.returned(document["tid"], result.fields.get("status"))
+        return result
+
+    def fail(self, document: Document, kind: str, traceback: RemoteTraceback) -> None:
+        """The trial failed.
+
+        Args:
+            document: of the trial.
+            kind: the type of what was raised, as hyperopt writes it.
+            traceback: of where it was raised.
+        """
+        if self.first_failure is None:
+            self.first_failure = traceback
+        self.failures.raised(document["tid"], kind, traceback.text)
+        self._end(document, base.JOB_STATE_ERROR, kind, traceback.text)
+
+    def cancel(self, document: Document, reason: str) -> None:
+        """Somebody asked for the trial to end."""
+        self._end(document, base.JOB_STATE_CANCEL, str(TrialCancelledError), reason)
+
+    def _end(self, document: Document, state: int, kind: str, text: str) -> None:
+        document["state"] = state
+        document["misc"]["error"] = (kind, text)
+        document["refresh_time"] = coarse_utcnow()
+        self._trials.hide(document)
+
+    def _finished(self, document: Document, loss: Any) -> None:
+        self.finished.append(document)
+        # A trial that says that it has failed is never the best, whatever its loss is.
+        if document["result"].get("status") != base.STATUS_OK:
+            return
+        if isinstance(loss, (int, float, np.number)) and not math.isnan(loss):
+            number = float(loss)
+            self.best_loss = number if self.best_loss is None else min(self.best_loss, number)
+
+
+@dataclass(frozen=True, slots=True)
+class _Injection:
+    """Results of other trials that an objective has added; see :meth:`hyperopt.Ctrl.inject_results`."""
+
+    specs: list[Any]
+    results: list[Document]
+    miscs: list[Document]
+    tids: list[int] | None
+
+    @classmethod
+    def of(cls, value: Any, space: Space) -> _Injection:
+        """Reads the injected results from a report.
+
+        Args:
+            value: what the objective has sent.
+            space: of the search.
+
+        Raises:
+            Exception: if hyperopt could make no documents of it.
+        """
+        specs, results, miscs, tids = value
+        read = []
+        for result in results:
+            fields, _ = checked(result)
+            if fields.get("status") not in base.STATUS_STRINGS:
+                raise ValueError(f"an injected result has the status {fields.get('status')!r}")
+            read.append(fields)
+        own = None if tids is None else [int(tid) for tid in tids]
+        found = [dict(misc) for misc in miscs]
+        for misc in found:
+            # The numbers alone, so that nobody asks an object of the user's later.
+            _, misc["vals"] = completed({"tid": None, **misc}, space)
+        return cls(list(specs), read, found, own)
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+def completed(
+    misc: Document, space: Space, to_evaluate: bool = False
+) -> tuple[dict[str, list[int]], dict[str, list[Any]]]:
+    """The ``idxs`` and ``vals`` of a document, with a list for each label, as in hyperopt's own.
+
+    Args:
+        misc: of the document.
+        space: whose labels it must have.
+        to_evaluate: whether the values have to make a point of the space. Those of a trial that has its
+            result may be of a smaller one, or of a larger one: what the space does not know is left as it is.
+
+    Raises:
+        RefusedError: going on from the document's name, if algorithms cannot calculate with a value.
+    """
+    tid, known = misc["tid"], misc["vals"]
+    drawn = {}
+    for label, found in known.items():
+        if not isinstance(found, (list, tuple)) or len(found) > 1:
+            raise RefusedError(
+                f"has {found!r:.100} for {label!r}: a list of one value, or of none, is expected"
+            )
+        if len(found) and (to_evaluate or label in space.ranges):
+            drawn[label] = found[0]
+    if to_evaluate:
+        drawn = space.checked(drawn)
+    else:
+        drawn = {label: space.ranges[label].number(value) for label, value in drawn.items()}
+    idxs, vals = dict(misc["idxs"]), dict(known)
+    for label in space.labels:
+        idxs[label], vals[label] = ([tid], [drawn[label]]) if label in drawn else ([], [])
+    return idxs, vals
+
+
+def renew(document: Document) -> None:
+    """Make a document of an earlier search, whose trial never ended, as good as new."""
+    document["state"] = base.JOB_STATE_NEW
+    document["result"] = {"status": base.STATUS_NEW}
+    document["book_time"] = document["refresh_time"] = None
+
+
+def _coarse(seconds: float) -> datetime.datetime:
+    """A time since the epoch as hyperopt writes it: UTC without saying so, to the millisecond below."""
+    exact = datetime.datetime.fromtimestamp(seconds, datetime.timezone.utc).replace(tzinfo=None)
+    return exact.replace(microsecond=exact.microsecond // 1000 * 1000)
+
+
+def is_lost(document: Document) -> bool:
+    """Whether the trial has no result because each worker that tried it was lost."""
+    # One that was made elsewhere need not say why it has failed.
+    why = document["misc"].get("error")
+    return bool(document["state"] == base.JOB_STATE_ERROR and why and why[0] == str(TrialLostError))
+
+
+def status_of(document: Document) -> Status:
+    """Returns how a trial in a final state ended. A result whose status is not ``ok`` is a failure."""
+    if document["state"] == base.JOB_STATE_DONE:
+        return "success" if document["result"].get("status") == base.STATUS_OK else "failure"
+    return _STATUSES[document["state"]]

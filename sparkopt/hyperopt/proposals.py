@@ -1,0 +1,82 @@
+"""Check of an algorithm's proposals before any of them is used.
+
+A study tells the pool of trials by their numbers, and two of one number are an error of the pool's own, which
+ends every search on it. So what an algorithm makes of its new ids is looked at here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Final, NoReturn
+
+import numpy as np
+from hyperopt import base
+
+from sparkopt.errors import ArgumentTypeError, ArgumentValueError
+from sparkopt.wire.arguments import shown
+
+if TYPE_CHECKING:
+    from sparkopt.hyperopt.documents import Document
+    from sparkopt.hyperopt.spark_trials import SparkTrials
+
+_EXPECTED: Final = (
+    "a list of new documents, at most one for each of the new ids, as hyperopt.rand.suggest makes them"
+)
+_LARGEST: Final = 2**63
+
+
+def checked_proposals(returned: Any, ids: Sequence[int], trials: SparkTrials) -> list[Document]:
+    """The documents of an algorithm's new trials.
+
+    Args:
+        returned: what the algorithm returned.
+        ids: what it was given for its trials. It may choose others, which no trial has.
+        trials: those that are there.
+
+    Raises:
+        ArgumentTypeError: if it is no list, of dictionaries.
+        ArgumentValueError: if there are too many, or one is no document of a new trial.
+    """
+    if isinstance(returned, (str, bytes, dict)) or not hasattr(returned, "__len__"):
+        raise ArgumentTypeError(f"algo must return {_EXPECTED}; it returned {shown(returned)}")
+    if len(returned) > len(ids):
+        _refuse(f"it got {len(ids)} and returned {len(returned)}")
+    documents = list(returned)
+    taken: set[int] = set()
+    for document in documents:
+        if not isinstance(document, dict):
+            raise ArgumentTypeError(
+                f"algo must return {_EXPECTED}; among what it returned is {shown(document)}"
+            )
+        if "tid" not in document or "state" not in document:
+            continue  # hyperopt says what it lacks
+        tid = document["tid"]
+        if not isinstance(tid, (int, np.integer)) or isinstance(tid, bool) or not 0 <= tid < _LARGEST:
+            _refuse(f"it returned one whose tid is {shown(tid)}")
+        if tid in taken or (tid not in ids and any(known["tid"] == tid for known in trials._dynamic_trials)):
+            _refuse(f"it returned one whose tid, {tid}, another trial has already")
+        taken.add(int(tid))
+        if document["state"] != base.JOB_STATE_NEW:
+            _refuse(f"it returned one whose state is {shown(document['state'])}, and not 0, which is new")
+    return documents
+
+
+def _refuse(what: str) -> NoReturn:
+    raise ArgumentValueError(f"algo must return {_EXPECTED}; {what}")
+
+
+def refuse_proposals(error: Exception) -> NoReturn:
+    """Refuse documents that hyperopt does not take.
+
+    Raises:
+        ArgumentValueError: always.
+    """
+    raise ArgumentValueError(
+        f"algo must return {_EXPECTED}; hyperopt does not take one that it returned"
+        f" ({said_by_hyperopt(error)})"
+    ) from error
+
+
+def said_by_hyperopt(error: Exception) -> str:
+    """Why hyperopt takes no document, where its message has the place for a field's name left in it."""
+    return f"{type(error).__name__}: {str(error).replace('%s ', '')!s:.300}"

@@ -1,0 +1,487 @@
+"""SparkTrials: hyperopt's Trials, evaluated by workers inside a Spark barrier job."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from typing import Any
+
+import hyperopt
+import numpy as np
+from hyperopt import base
+from hyperopt.exceptions import AllTrialsFailed, InvalidTrial
+
+from sparkopt.control import Control
+from sparkopt.errors import PoolClosedError, RefusedError, SparkoptError, SparkoptWarning, warn
+from sparkopt.hyperopt.bars import ProgressFactory
+from sparkopt.hyperopt.documents import Document, Status, is_lost, status_of
+from sparkopt.hyperopt.failures import no_loss
+from sparkopt.hyperopt.fmin_options import Options, check_loss_threshold, check_timeout
+from sparkopt.hyperopt.loop import Algorithm, EarlyStop
+from sparkopt.hyperopt.points_to_evaluate import Point
+from sparkopt.hyperopt.proposals import said_by_hyperopt
+from sparkopt.hyperopt.search import Search
+from sparkopt.pool.patience import check_start_timeout
+from sparkopt.pool.worker_pool import WorkerPool
+from sparkopt.spark.parallelism import LIMIT, check_parallelism, decide_parallelism
+from sparkopt.spark.session import (
+    Profile,
+    Session,
+    check_forks,
+    check_running,
+    get_session,
+    is_stopped,
+    supported_profile,
+)
+from sparkopt.study.file_arguments import file_path
+from sparkopt.study.timings import Timings
+from sparkopt.wire.arguments import WHOLE, check_flag, check_limit, check_whole, hinting, refuse_type
+
+
+class SparkTrials(base.Trials):  # type: ignore[misc]
+    """Trials of a search whose objective runs on Spark workers; a drop-in for ``hyperopt.SparkTrials``.
+
+    The documents are hyperopt's, in every field. Bookkeeping takes constant time a trial. Pickles without
+    Spark; whoever loads the pickle can look at the trials at once, and search on in a session of theirs.
+
+    Example:
+        >>> from hyperopt import hp, tpe
+        >>> from sparkopt import SparkTrials, fmin
+        >>> trials = SparkTrials(parallelism=2)
+        >>> fmin(lambda x: x**2, hp.uniform("x", -1, 1), tpe.suggest, max_evals=50, trials=trials)
+
+    Args:
+        parallelism: how many trials may run at once: at most 128, and at most the tasks that Spark can run
+            at once. None or ≤ 0 means Spark's default parallelism.
+        timeout: seconds after which ``fmin`` ends what runs and returns what has finished.
+        loss_threshold: a loss below this ends the search.
+        spark_session: the session to use; by default the active one, or a new one, also for searches that go
+            on once it was stopped.
+        resource_profile: what each worker needs (a :class:`pyspark.resource.ResourceProfile` of task
+            resources), where the cluster schedules by it; a warning where it does not.
+        trial_timeout: seconds that one trial's objective may take; after that its process is killed and the
+            trial has failed. None for any.
+        pool: an open :class:`~sparkopt.WorkerPool` whose workers to use; by default each ``fmin`` has its
+            own. Session, parallelism and profile are the pool's then, and so is control.
+        max_attempts: how many workers may be lost while they run a trial before it is recorded as failed.
+        journal: a file that survives a crash of the driver. The same ``fmin`` with the same journal goes on
+            where it stopped: what had finished does not run again.
+        tracking: whether to log the search to MLflow; None for yes, unless the Spark setting
+            ``spark.databricks.mlflow.trackHyperopt.enabled`` is ``false``.
+        start_timeout: seconds that the start of the workers may stand still, as of
+            :class:`~sparkopt.WorkerPool`; None for 60.
+        control: opens each search to control over gRPC, as of :class:`~sparkopt.WorkerPool`: where to listen,
+            or True for a free port of this host alone. `sparkopt watch` then follows it from a shell of the
+            same user. :attr:`control_address` and :attr:`control_token` say how it is reached while it runs.
+
+    Attributes:
+        parallelism: how many trials may run at once.
+        timings: where the time of the last search went.
+
+    Raises:
+        RefusedError: if an argument makes no sense, or inside a Spark task.
+        JavaNotFoundError: if a session had to be made and there is no Java.
+    """
+
+    asynchronous = True
+
+    _free_ids: list[int] = []  # noqa: RUF012 - never changed in place
+    """Ids that the next trials get."""
+
+    MAX_CONCURRENT_JOBS_ALLOWED = LIMIT
+    """The most trials that may run at once, as ``hyperopt.SparkTrials`` calls it."""
+
+    @hinting
+    def __init__(
+        self,
+        parallelism: int | None = None,
+        timeout: float | None = None,
+        loss_threshold: float | None = None,
+        spark_session: Session | None = None,
+        resource_profile: Profile | None = None,
+        *,
+        pool: WorkerPool | None = None,
+        trial_timeout: float | None = None,
+        max_attempts: int = 3,
+        journal: str | os.PathLike[str] | None = None,
+        tracking: bool | None = None,
+        start_timeout: float | None = None,
+        control: bool | str | Control | None = None,
+    ) -> None:
+        super().__init__(exp_key=None, refresh=False)
+        parallelism = check_parallelism(parallelism)
+        check_timeout(timeout)
+        loss_threshold = check_loss_threshold(loss_threshold)
+        trial_timeout = check_limit("trial_timeout", trial_timeout)
+        max_attempts = check_whole("max_attempts", max_attempts, WHOLE, least=1)
+        if tracking is not None:
+            tracking = check_flag("tracking", tracking, "None, True or False")
+        if pool is not None and not isinstance(pool, WorkerPool):
+            refuse_type("pool", pool, "None or a WorkerPool")
+        if journal is not None:
+            file_path(journal, "journal")
+        given = (parallelism, spark_session, resource_profile)
+        if pool is not None and any(value is not None for value in given):
+            raise RefusedError(
+                "with pool=..., parallelism, spark_session and resource_profile are the pool's: give them to"
+                " WorkerPool instead"
+            )
+        if pool is not None and control:
+            raise RefusedError(
+                "with pool=..., control is the pool's: give it to WorkerPool instead, and ask the pool for"
+                " its control_address"
+            )
+        if pool is not None and start_timeout is not None:
+            raise RefusedError("with pool=..., start_timeout is the pool's: give it to WorkerPool instead")
+        self.user_specified_parallelism = parallelism
+        self.start_timeout = check_start_timeout(start_timeout)
+        self.timeout = timeout
+        self.loss_threshold = self._own_loss_threshold = loss_threshold
+        self.trial_timeout = trial_timeout
+        self.max_attempts = max_attempts
+        self.journal = journal
+        self.tracking = tracking
+        self.control = Control.of(control)
+        # Shared with the views of these trials that callbacks get.
+        self._running: list[WorkerPool] = []
+        self.timings = Timings()
+        self._fmin_cancelled = False
+        self._fmin_cancelled_reason: str | None = None
+        self._space: Any = None
+        self._kept_best: tuple[Any] | None = None
+        self._searching = threading.Lock()
+        self._session_is_given = spark_session is not None or pool is not None
+        self.pool = pool
+        if pool is not None:
+            self._spark: Session | None = pool.session
+            self.resource_profile: Profile | None = None
+            self.parallelism = pool.parallelism
+        else:
+            self._attach(get_session(spark_session), resource_profile)
+        self.refresh()
+
+    def _attach(self, session: Session, profile: Profile | None) -> None:
+        self._spark = session
+        self.resource_profile = supported_profile(session, profile)
+        self.parallelism = decide_parallelism(self.user_specified_parallelism, session, self.resource_profile)
+
+    def __str__(self) -> str:
+        return f"SparkTrials(trials={self.trials})"
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = dict(self.__dict__)
+        # What belongs to this process, and the space, whose parts need not pickle: its best point stands in.
+        for name in ("_spark", "_searching", "_space", "resource_profile", "pool", "control", "_running"):
+            del state[name]
+        state["_kept_best"] = self._best_that_pickles()
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.start_timeout = check_start_timeout(None)  # those of version 0.1 have none
+        self.__dict__.update(state)
+        self._spark = None
+        self._session_is_given = False
+        self._space = None
+        self.resource_profile = None
+        self.pool = None
+        self.control = None
+        self._running = []
+        self._searching = threading.Lock()
+
+    def _best_that_pickles(self) -> tuple[Any] | None:
+        try:
+            best = (self.best_params,)
+            pickle.dumps(best)
+        except Exception:  # noqa: BLE001 - there is no best, or it holds what does not pickle
+            return None
+        return best
+
+    # Control.
+
+    @property
+    def control_address(self) -> str:
+        """``host:port`` of the control service of the search that runs, for other threads and callbacks.
+
+        Raises:
+            PoolClosedError: if no search runs, or it is not open to control.
+        """
+        return self._controlled_pool().control_address
+
+    @property
+    def control_token(self) -> str:
+        """What a call to it must carry that may do anything.
+
+        Raises:
+            PoolClosedError: if no search runs, or it is not open to control.
+        """
+        return self._controlled_pool().control_token
+
+    def _controlled_pool(self) -> WorkerPool:
+        running = [*self._running]
+        if not running:
+            raise PoolClosedError(
+                "no search runs on these trials: ask for the control service while fmin does, from another"
+                " thread or a callback"
+            )
+        return running[0]
+
+    @contextmanager
+    def running_on(self, pool: WorkerPool) -> Iterator[None]:
+        """For as long as a search runs on this pool."""
+        self._running.append(pool)
+        try:
+            yield
+        finally:
+            self._running.remove(pool)
+
+    # What hyperopt.SparkTrials has.
+
+    @property
+    def fmin_cancelled_reason(self) -> str | None:
+        """Why the last search ended early; None if it did not."""
+        return self._fmin_cancelled_reason
+
+    def count_successful_trials(self) -> int:
+        """Returns the number of trials that finished with a result of status ``ok``."""
+        return self._count("success")
+
+    def count_failed_trials(self) -> int:
+        """Returns the number of trials that raised, were lost, or returned a status other than ``ok``."""
+        return self._count("failure")
+
+    def _count(self, status: Status) -> int:
+        states = (base.JOB_STATE_DONE, base.JOB_STATE_ERROR)
+        return sum(
+            document["state"] in states and status_of(document) == status
+            for document in self._dynamic_trials
+            if self._exp_key is None or document["exp_key"] == self._exp_key
+        )
+
+    def count_lost_trials(self) -> int:
+        """How many trials have no result because each worker that tried them was lost."""
+        return sum(is_lost(document) for document in self._dynamic_trials)
+
+    def count_cancelled_trials(self) -> int:
+        """How many trials were cancelled: by a timeout, an early stop, or the user."""
+        return int(self.count_by_state_unsynced(base.JOB_STATE_CANCEL))
+
+    def count_total_trials(self) -> int:
+        """How many trials have ended, one way or another."""
+        ended = [base.JOB_STATE_DONE, base.JOB_STATE_ERROR, base.JOB_STATE_CANCEL]
+        return int(self.count_by_state_unsynced(ended))
+
+    def delete_all(self) -> None:
+        """Forget every trial."""
+        super().delete_all()
+        self._fmin_cancelled = False
+        self._fmin_cancelled_reason = None
+        self._kept_best = None
+
+    # What it does not have.
+
+    @property
+    def best_trial(self) -> Document:
+        """The document of the trial with the smallest loss, of those of status ``ok``.
+
+        Raises:
+            AllTrialsFailedError: if none has a loss that is a number; hyperopt's ``AllTrialsFailed`` as well.
+        """
+        try:
+            best: Document = super().best_trial
+        except AllTrialsFailed:
+            raise no_loss(self._dynamic_trials) from None
+        return best
+
+    @property
+    def best_params(self) -> Any:
+        """The best trial's point of the space: values, where ``argmin`` has the indices of ``hp.choice``.
+
+        Raises:
+            hyperopt.exceptions.AllTrialsFailed: if no trial has a loss.
+            SparkoptError: if the space is not known: before the first search, or because the best point did
+                not pickle along with these trials.
+        """
+        if self._space is not None:
+            return hyperopt.space_eval(self._space, self.argmin)
+        if self._kept_best is None:
+            raise SparkoptError(
+                "best_params needs the space, which these trials do not know: no search has run since they"
+                " were made or loaded. Use hyperopt.space_eval(space, trials.argmin)."
+            )
+        return self._kept_best[0]
+
+    @classmethod
+    def of(cls, trials: base.Trials) -> SparkTrials:
+        """Return the trials themselves if they are a :class:`SparkTrials`, else one that continues them.
+
+        Raises:
+            RefusedError: if one of them is no trial to hyperopt. What a search cannot go on from otherwise,
+                ``fmin`` refuses.
+        """
+        if isinstance(trials, SparkTrials):
+            return trials
+        if not isinstance(trials, base.Trials):
+            refuse_type("trials", trials, "hyperopt's Trials")
+        own = cls()
+        try:
+            own.insert_trial_docs(trials._dynamic_trials)
+        except InvalidTrial as error:
+            raise RefusedError(
+                f"trials cannot be taken over, for one of them: {said_by_hyperopt(error)}"
+            ) from error
+        own.attachments.update(trials.attachments)
+        own.refresh()
+        return own
+
+    def view(self, exp_key: Any = None, refresh: bool = True) -> SparkTrials:
+        """Another view of the same documents; see :meth:`hyperopt.Trials.view`."""
+        view: SparkTrials = super().view(exp_key, refresh)
+        view.__dict__.update({**self.__dict__, **view.__dict__})
+        return view
+
+    def new_trial_ids(self, n: int) -> list[int]:
+        """Ids that no trial has. hyperopt's own method counts, and may come to some that are taken."""
+        found = self._free_ids[:n]
+        self._free_ids = self._free_ids[n:]
+        tid = len(self._ids)
+        while len(found) < n:
+            if tid not in self._ids:
+                found.append(tid)
+            tid += 1
+        self._ids.update(found)
+        return found
+
+    def give_again(self, ids: list[int]) -> None:
+        """Have the next trials get these ids: their trials were lost with a journal."""
+        self._free_ids = ids
+
+    # The study's bookkeeping: what refresh() would find, without looking through the history.
+
+    def record(self, documents: list[Document]) -> list[Document]:
+        """Take new documents in; they are visible at once.
+
+        Raises:
+            hyperopt.exceptions.InvalidTrial: if an algorithm made something else than a document.
+        """
+        self.insert_trial_docs(documents)
+        taken: list[Document] = self._dynamic_trials[-len(documents) :]
+        self._trials.extend(taken)
+        return taken
+
+    def hide(self, document: Document) -> None:
+        """A document has failed or was cancelled, and so is not among ``trials`` any more."""
+        # It is among the last few: as many as run at once, and those that finished meanwhile.
+        for index in range(len(self._trials) - 1, -1, -1):
+            if self._trials[index] is document:
+                del self._trials[index]
+                return
+
+    def view_of(self, finished: list[Document]) -> SparkTrials:
+        """These trials as an ``early_stop_fn`` sees them: only the finished ones, the newest last."""
+        view = object.__new__(_FinishedTrials)
+        view.__dict__.update(self.__dict__, _trials=finished)
+        return view
+
+    def take_ending(self, cancelled_reason: str | None, timings: Timings) -> None:
+        """Note how a search has ended, and where its time went."""
+        self.timings = timings
+        self._fmin_cancelled = cancelled_reason is not None
+        self._fmin_cancelled_reason = cancelled_reason
+
+    def fmin(
+        self,
+        fn: Callable[..., Any],
+        space: Any,
+        algo: Algorithm | None = None,
+        max_evals: int | None = None,
+        timeout: float | None = None,
+        loss_threshold: float | None = None,
+        max_queue_len: int = 1,
+        rstate: np.random.Generator | None = None,
+        verbose: bool = False,
+        pass_expr_memo_ctrl: bool | None = None,
+        catch_eval_exceptions: bool = False,
+        return_argmin: bool = True,
+        show_progressbar: bool | ProgressFactory = True,
+        early_stop_fn: EarlyStop | None = None,
+        trials_save_file: str | os.PathLike[str] = "",
+        points_to_evaluate: Sequence[Point] | None = None,
+    ) -> Any:
+        """Search; see :func:`sparkopt.fmin`, which calls this, as :func:`hyperopt.fmin` does.
+
+        ``catch_eval_exceptions`` may be given and changes nothing: a trial that fails is recorded and the
+        search goes on, either way.
+
+        Raises:
+            RefusedError: before anything is launched, if something rules the search out.
+            PoolError: if the workers do not come up, are lost or are cancelled; finished trials are kept.
+            AllTrialsFailedError: if no trial has a result and ``return_argmin`` is true.
+        """
+        check_forks("a search on Spark")
+        options = Options.of(
+            algo=algo,
+            max_evals=max_evals,
+            timeout=timeout,
+            loss_threshold=self._own_loss_threshold if loss_threshold is None else loss_threshold,
+            max_queue_len=max_queue_len,
+            rstate=rstate,
+            verbose=verbose,
+            pass_expr_memo_ctrl=pass_expr_memo_ctrl,
+            catch_eval_exceptions=catch_eval_exceptions,
+            return_argmin=return_argmin,
+            show_progressbar=show_progressbar,
+            early_stop_fn=early_stop_fn,
+            trials_save_file=trials_save_file,
+            points_to_evaluate=points_to_evaluate,
+        )
+        with self._one_search():
+            if self.pool is not None:
+                self.pool.check_open()
+            if self._spark is None or (not self._session_is_given and is_stopped(self._spark)):
+                self._attach(get_session(), self.resource_profile)
+            assert self._spark is not None
+            check_running(self._spark)
+            with closing(Search(self, self._spark, fn, space, options)) as search:
+                self._take_limits(timeout, loss_threshold)
+                self._space = space
+                self.take_ending(None, Timings())
+                search.run()
+                return search.result(options.return_argmin)
+
+    @contextmanager
+    def _one_search(self) -> Iterator[None]:
+        if not self._searching.acquire(blocking=False):
+            raise RefusedError(
+                "a search is running on these trials already: give each fmin a SparkTrials of its own"
+            )
+        try:
+            yield
+        finally:
+            self._searching.release()
+
+    def _take_limits(self, timeout: float | None, loss_threshold: float | None) -> None:
+        """Limits given to fmin. Of these the timeout alone holds for later searches, as with hyperopt."""
+        if loss_threshold is not None:
+            self.loss_threshold = loss_threshold
+        if timeout is not None:
+            if self.timeout is None:
+                self.timeout = timeout
+            elif self.timeout != timeout:
+                warn(
+                    f"fmin's timeout of {timeout} s is ignored: SparkTrials has one of {self.timeout} s",
+                    SparkoptWarning,
+                )
+
+
+class _FinishedTrials(SparkTrials):
+    """A view whose ``trials`` are given."""
+
+    def refresh(self) -> None:
+        """Nothing to do: what is given is kept up to date."""
+
+
+# Its public name, which is what pickles of it refer to.
+SparkTrials.__module__ = "sparkopt"

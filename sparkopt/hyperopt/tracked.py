@@ -1,0 +1,142 @@
+"""A search in MLflow: what is known of it goes to a tracker, if it is tracked at all.
+
+MLflow is imported here only when a search that is tracked begins: its import takes seconds.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from hyperopt import base
+from tqdm import tqdm
+
+from sparkopt.hyperopt.documents import status_of
+from sparkopt.hyperopt.readable import ReadableSpace
+from sparkopt.spark.session import Session
+from sparkopt.spark.settings import setting
+from sparkopt.study.journal import name_of
+
+if TYPE_CHECKING:
+    from sparkopt.hyperopt.fmin_options import Options
+    from sparkopt.hyperopt.loop import Study
+    from sparkopt.hyperopt.spark_trials import SparkTrials
+
+SETTING: Final = "spark.databricks.mlflow.trackHyperopt.enabled"
+"""The Spark setting that turns tracking off, when it is ``false``."""
+
+_PACKAGES: Final = ("sparkopt", "hyperopt", "pyspark", "mlflow")
+
+
+def wants_tracking(session: Session, asked: bool | None) -> bool:
+    """Whether to track: as asked, or else as the Spark setting says, or else yes."""
+    return asked if asked is not None else setting(session, SETTING, "true").strip().lower() != "false"
+
+
+@contextmanager
+def tracked(
+    trials: SparkTrials, study: Study, domain: base.Domain, options: Options, rstate: np.random.Generator
+) -> Iterator[None]:
+    """Track a study from its first trial to its end, which is when everything is written.
+
+    Args:
+        trials: whose limits count, and that know at the end how it went.
+        study: tells what becomes of each trial.
+        domain: the space.
+        options: what ``fmin`` was told.
+        rstate: where the seeds come from.
+
+    Raises:
+        TrackingError: at the start, if the tracking store cannot be used.
+    """
+    from sparkopt.tracking.tracker import Facts, Tracker
+
+    name = f"fmin {_short_name(domain.fn)} {_short_name(options.algo)}"
+    tracker = Tracker(Facts(name, _params(trials, options, rstate), _tags(), ReadableSpace(domain.expr)))
+    study.tracking = tracker
+    status = "FAILED"
+    try:
+        yield
+        # Else fmin raises an error, or returns None.
+        status = "FINISHED" if trials.count_successful_trials() else "FAILED"
+    except (KeyboardInterrupt, SystemExit):
+        status = "KILLED"
+        raise
+    finally:
+        with _left_to_write(options.verbose and bool(options.show_progressbar)) as waiting:
+            tracker.close(_ending(trials), status, waiting)
+
+
+def _short_name(function: Any) -> str:
+    """A function in a word, for people: hyperopt's ``tpe.suggest`` is ``tpe``."""
+    while isinstance(function, functools.partial):
+        function = function.func
+    name = str(getattr(function, "__name__", None) or type(function).__name__)
+    return str(function.__module__).rpartition(".")[2] if name == "suggest" else name
+
+
+def _params(trials: SparkTrials, options: Options, rstate: np.random.Generator) -> dict[str, Any]:
+    seeds: Any = rstate.bit_generator.seed_seq
+    return {
+        "algo": name_of(options.algo),
+        "max_evals": options.max_evals,
+        "max_queue_len": options.max_queue_len,
+        "parallelism": trials.user_specified_parallelism,
+        "actual_parallelism": trials.parallelism,
+        "timeout": trials.timeout,
+        "loss_threshold": options.loss_threshold,
+        "seed": getattr(seeds, "entropy", None),
+    }
+
+
+def _tags() -> dict[str, str]:
+    versions = {f"version.{package}": version(package) for package in _PACKAGES}
+    return {**versions, "version.python": platform.python_version()}
+
+
+def _ending(trials: SparkTrials) -> Any:
+    from sparkopt.tracking.tracker import Ending
+
+    counts = {
+        "successful": trials.count_successful_trials(),
+        "failed": trials.count_failed_trials(),
+        "cancelled": trials.count_cancelled_trials(),
+        "total": trials.count_total_trials(),
+    }
+    finished = [
+        document
+        for document in trials.trials
+        if document["state"] == base.JOB_STATE_DONE and status_of(document) == "success"
+    ]
+    ending = Ending(counts, finished=finished)
+    with contextlib.suppress(Exception):  # no trial has a loss, or the space cannot make its best point again
+        ending.best = trials.best_trial
+        ending.best_params = trials.best_params
+    return ending
+
+
+@contextmanager
+def _left_to_write(shown: bool) -> Iterator[Any]:
+    """A line on standard error for as long as there is something to wait for."""
+    bars: list[Any] = []
+
+    def waiting(left: int) -> None:
+        if not shown:
+            return
+        if not bars:
+            bars.append(tqdm(total=left, desc="writing to MLflow", unit="record", leave=False))
+        (bar,) = bars
+        bar.n = max(0, bar.total - left)
+        bar.refresh()
+
+    try:
+        yield waiting
+    finally:
+        for bar in bars:
+            bar.close()

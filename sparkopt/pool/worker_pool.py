@@ -1,0 +1,508 @@
+"""A pool of workers: a coordinator and the gangs that it steers, for as long as a ``with`` block lasts.
+
+    WorkerPool ── starts ──▶ Coordinator   who runs what
+       │                        │ relaunch
+       └── launches ──▶ Gang ◀──┘          workers in one barrier job; one gang, or several
+
+Each search opens a study of its own in the pool; several may share it. A pool that serves one study alone
+lets its workers go one by one when that study comes to its end. Leaving the block expels the workers, ends
+their barrier jobs, and gives their slots back to Spark, whatever ended the block.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+import threading
+import time
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import Any, Final
+
+from sparkopt.control import Control, ControlServer
+from sparkopt.coordinator import Coordinator, Recorder, StudyChannel
+from sparkopt.core import events
+from sparkopt.core.records import Policy
+from sparkopt.errors import (
+    PoolCancelledError,
+    PoolClosedError,
+    PoolError,
+    PoolLostError,
+    PoolStartError,
+    RefusedError,
+)
+from sparkopt.hyperopt.evaluation import Evaluation, Prepared
+from sparkopt.pool.patience import patience
+from sparkopt.spark import parallelism as slots
+from sparkopt.spark import session as spark
+from sparkopt.spark import unstarted
+from sparkopt.spark.background import BackgroundWork
+from sparkopt.spark.endings import Ending
+from sparkopt.spark.gang import Gang
+from sparkopt.spark.preflight import check_settings
+from sparkopt.wire import forks
+from sparkopt.wire.arguments import (
+    WHOLE,
+    check_whole,
+    hinting,
+    refuse_type,
+)
+from sparkopt.wire.limits import HEARTBEAT_SECONDS
+from sparkopt.worker.spec import Endpoint, WorkerSpec
+
+_NAME: Final = re.compile(r"[\w.-]{1,100}", re.ASCII)
+"""What a study may be called."""
+
+_LOOK_SECONDS: Final = 15.0
+"""Most seconds between two checks whether Spark has started more of a gang's tasks."""
+
+_LEAVE_SECONDS: Final = 5.0
+"""Seconds that a barrier job whose workers were expelled may make no progress toward its end."""
+
+_LAST_LEAVE_SECONDS: Final = 60.0
+"""Seconds that such a job may take in all to end by itself."""
+
+_CANCEL_SECONDS: Final = 30.0
+"""Seconds that Spark may take to cancel the job after that."""
+
+
+class WorkerPool:
+    """Workers inside the tasks of Spark barrier jobs, and the coordinator that they take trials from.
+
+    Example:
+        >>> with WorkerPool(parallelism=4) as pool:
+        ...     fmin(objective, space, max_evals=100, trials=SparkTrials(pool=pool))
+        ...     fmin(another, space, max_evals=100, trials=SparkTrials(pool=pool))
+
+    Args:
+        parallelism: how many trials may run at once, over all searches, and how many workers there are; at
+            most 128, and at most the tasks that Spark can run at once. None or ≤ 0 means Spark's default.
+        spark_session: the session to use; by default the active one, or a new one.
+        resource_profile: what each worker needs; see :class:`~sparkopt.SparkTrials`.
+        gang_size: how many workers share a barrier job. Spark ends a barrier job as a whole, so that with a
+            lost executor every trial of its gang runs again, and only these. None for one gang.
+        policy: how patient the pool is.
+        heartbeat: seconds between a worker's signs of life.
+        grace: seconds that a worker may be out of reach before its trial runs again elsewhere; at least three
+            heartbeats. None for the policy's, which is 30.
+        start_timeout: seconds that the start of workers may stand still: without a task that Spark starts, or
+            a worker. After five times as many without a worker it has failed, whatever moves. None for the
+            policy's, which is 60.
+        control: opens the pool to control over gRPC: where to listen, as ``host:port`` or with all else in a
+            :class:`~sparkopt.Control`; True for a free port of this host alone. None for no. Files that it
+            names are read, or made, here.
+
+    Attributes:
+        parallelism: how many trials may run at once.
+
+    Raises:
+        RefusedError: if an argument makes no sense, a Spark setting rules barrier jobs out, or this is a
+            Spark task.
+        JavaNotFoundError: if a session had to be made and there is no Java.
+    """
+
+    @hinting
+    def __init__(
+        self,
+        parallelism: int | None = None,
+        *,
+        spark_session: spark.Session | None = None,
+        resource_profile: spark.Profile | None = None,
+        gang_size: int | None = None,
+        policy: Policy | None = None,
+        heartbeat: float = HEARTBEAT_SECONDS,
+        grace: float | None = None,
+        start_timeout: float | None = None,
+        control: bool | str | Control | None = None,
+    ) -> None:
+        parallelism = slots.check_parallelism(parallelism)
+        if gang_size is not None:
+            gang_size = check_whole("gang_size", gang_size, f"None or {WHOLE}", least=1)
+        if policy is not None and not isinstance(policy, Policy):
+            refuse_type("policy", policy, "None or a Policy")
+        self._policy = patience(policy or Policy(), heartbeat, grace, start_timeout)
+        self._heartbeat = heartbeat
+        options = Control.of(control)
+        self.session = spark.get_session(spark_session)
+        check_settings(self.session)
+        self._profile = spark.supported_profile(self.session, resource_profile)
+        self.parallelism = slots.decide_parallelism(parallelism, self.session, self._profile)
+        self._gang_size = gang_size
+        self._alone = False
+        self._before_launch: Callable[[], None] | None = None
+        self._broadcasts: tuple[Any, ...] = ()
+        self._coordinator: Coordinator | None = None
+        self._gangs: dict[int, Gang] = {}
+        self._lock = threading.Lock()
+        self._closing = False
+        self._hurries = False
+        self._cancelled: PoolCancelledError | None = None
+        self._leaving = threading.Event()
+        self._end = BackgroundWork(self._send_away, "sparkopt-closing")
+        self._cancellation = BackgroundWork(self._cancel_jobs, "sparkopt-cancelling")
+        self._numbers = itertools.count(1)
+        self._names: set[str] = set()
+        self._control = None if options is None else ControlServer(options)
+
+    def for_one_study(
+        self, broadcasts: Sequence[Any], before_launch: Callable[[], None] | None = None
+    ) -> WorkerPool:
+        """Serve one study alone. To be called before the workers are launched.
+
+        Each worker leaves, and gives its slot back to Spark, once no trial can need it any more.
+
+        Args:
+            broadcasts: the broadcast variables whose values the study's objective needs; Spark brings them.
+            before_launch: called from a thread of the pool's right before a job of workers is submitted.
+        """
+        self._alone = True
+        self._before_launch = before_launch
+        self._broadcasts = tuple(broadcasts)
+        return self
+
+    def __enter__(self) -> WorkerPool:
+        """Launch the workers, in the background.
+
+        Raises:
+            NoSlotsError: if Spark has no slot at all.
+            RefusedError: if the pool was opened before, the session was stopped meanwhile, or control cannot
+                listen where it was told to.
+        """
+        spark.check_forks("a pool of workers")
+        if self._coordinator is not None:
+            raise RefusedError(
+                "pool was opened before, and opens once: make another WorkerPool, or go on inside the `with`"
+                " block of this one"
+            )
+        spark.check_running(self.session)
+        self._inherit = spark.inheriting(self.session)
+        self.parallelism = slots.check_slots(
+            self.parallelism, self.session, self._policy.start, self._profile
+        )
+        self._host = spark.driver_host(self.session)
+        slots.warn_of_assumptions(
+            self.parallelism, self._host, self._policy.start, self.session, self._profile
+        )
+        coordinator = self._coordinator = Coordinator(
+            self.parallelism,
+            self._host,
+            relaunch=self._launch,
+            explain=self._explain,
+            policy=self._policy,
+            heartbeat=self._heartbeat,
+            observer=self._control,
+            listen=spark.bind_address(self.session),
+        )
+        try:
+            self._endpoint = coordinator.start()
+            for number, size in enumerate(gang_sizes(self.parallelism, self._gang_size)):
+                coordinator.tell(events.GangLaunched(number, size))
+                self._launch(number, 1, size)
+            if self._control is not None:
+                self._control.enlist()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if isinstance(error, KeyboardInterrupt):
+            self._hurries = True
+        self.close()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the workers are launched, and not sent away yet."""
+        return self._coordinator is not None and not self._closing and self._cancelled is None
+
+    def check_open(self) -> None:
+        """Raise unless a study can use the workers.
+
+        Raises:
+            PoolClosedError: outside of the ``with`` block.
+            PoolCancelledError: if the workers' Spark job was cancelled.
+        """
+        self._opened()
+        if self._cancelled is not None:
+            raise self._cancelled
+
+    @property
+    def control_address(self) -> str:
+        """``host:port`` of the pool's control service, inside the ``with`` block.
+
+        Raises:
+            PoolClosedError: if there is none.
+        """
+        return self._opened_control().address
+
+    @property
+    def control_token(self) -> str:
+        """What a call to it must carry that may do anything.
+
+        Raises:
+            PoolClosedError: if there is no control service.
+        """
+        return self._opened_control().token
+
+    @property
+    def control_read_only_token(self) -> str:
+        """What a call to it must carry that may look only.
+
+        Raises:
+            PoolClosedError: if there is no control service.
+        """
+        return self._opened_control().read_only_token
+
+    @property
+    def control_certificate(self) -> bytes | None:
+        """What a client of it has to trust (PEM), inside the ``with`` block; None where it speaks no TLS.
+
+        Raises:
+            PoolClosedError: if there is no control service.
+        """
+        return self._opened_control().certificate
+
+    def _opened_control(self) -> ControlServer:
+        if self._control is None:
+            raise PoolClosedError("the pool has no control service: open it with WorkerPool(control=True)")
+        return self._control
+
+    def open_study(
+        self,
+        objective: bytes,
+        max_attempts: int = 3,
+        trial_timeout: float | None = None,
+        recorder: Recorder | None = None,
+    ) -> StudyChannel:
+        """Let a study use the workers.
+
+        Args:
+            objective: pickled.
+            max_attempts: how many workers may be lost while they run a trial before it is recorded as lost.
+            trial_timeout: seconds that a trial may take before it is killed and fails; None for any.
+            recorder: hears of everything before the study does, in the coordinator's thread.
+
+        Raises:
+            PoolClosedError: outside of the ``with`` block.
+        """
+        coordinator = self._opened()
+        name = self._new_name()
+        return coordinator.open_study(name, objective, max_attempts, trial_timeout, recorder, self._alone)
+
+    @hinting
+    def open_evaluation(
+        self,
+        fn: Callable[[Any], Any],
+        space: Any = None,
+        *,
+        trial_timeout: float | None = None,
+        max_attempts: int = 3,
+        name: str | None = None,
+    ) -> Evaluation:
+        """Have the workers evaluate an objective on the points that clients of the control service send.
+
+        Example:
+            >>> with WorkerPool(4, control="127.0.0.1:7727") as pool:
+            ...     with pool.open_evaluation(objective, space) as evaluation:
+            ...         evaluation.wait()  # until a client stops the study
+
+        What the objective returns goes to the client as JSON: numbers, text, lists and dictionaries, where
+        numpy's scalars and arrays count as such. hyperopt's dictionary is one like any other; the trial's
+        loss is the one in it, or the number that was returned. Nothing is logged to MLflow.
+
+        Args:
+            fn: the objective. Without a space it gets the point, a dictionary.
+            space: any hyperopt expression. A client names a point by a value for each label that is active in
+                it, and for ``hp.choice`` the index of the option; the objective gets what the space makes of
+                that, as with ``fmin``.
+            trial_timeout: seconds that a trial may take before it is killed and fails; None for any.
+            max_attempts: how many workers may be lost while they run a trial before it is recorded as lost.
+            name: of the study, unique within the pool: letters, digits and ``_.-``. By default a new one.
+
+        Raises:
+            RefusedError: if the pool has no control service, or something rules the objective out.
+            PoolClosedError: outside of the ``with`` block.
+        """
+        if self._control is None:
+            raise RefusedError(
+                "an objective is evaluated from outside over the pool's control service, and this pool has"
+                " none: open it with WorkerPool(control=True), or with control='host:port'"
+            )
+        prepared = Prepared.of(self.session, fn, space, trial_timeout, max_attempts)
+        return Evaluation(self._opened(), self._control, self._new_name(name), prepared)
+
+    def _opened(self) -> Coordinator:
+        spark.check_forks("a pool of workers")
+        if self._coordinator is None or self._closing:
+            raise PoolClosedError(
+                "the pool has no workers: it was closed, or has not been opened yet. Use it inside its"
+                " `with WorkerPool(...)` block"
+            )
+        return self._coordinator
+
+    def _new_name(self, name: str | None = None) -> str:
+        """A study's name: this one, or one that no study of the pool has."""
+        with self._lock:
+            if name is None:
+                name = next(name for name in map("study{}".format, self._numbers) if name not in self._names)
+            elif not isinstance(name, str) or not _NAME.fullmatch(name):
+                raise RefusedError(f"name must be 1 to 100 letters, digits or any of `_.-`, got {name!r}")
+            elif name in self._names:
+                raise RefusedError(f"this pool has had a study {name!r} already: give this one another name")
+            self._names.add(name)
+        return name
+
+    def close(self) -> None:
+        """Expel the workers and wait until their jobs have ended. Running trials are ended. Idempotent.
+
+        Who interrupts it has the jobs cancelled at once; who does so again need not wait for that. Everything
+        ends all the same. Without effect in a process that was forked from the pool's own.
+        """
+        if self._coordinator is None or forks.is_child():
+            self._closing = True
+            return
+        try:
+            self._end.finish()
+        except BaseException:
+            self.begin_to_close()
+            self._cancellation.begin()
+            self._end.finish()
+            raise
+
+    def begin_to_close(self) -> None:
+        """Close the pool in the background."""
+        if self._coordinator is not None and not forks.is_child():
+            self._end.begin()
+
+    def _send_away(self) -> None:
+        with self._lock:
+            self._closing = True
+            self._leaving.set()
+            gangs = list(self._gangs.values())
+        coordinator = self._coordinator
+        assert coordinator is not None
+        try:
+            # The server stays up meanwhile: a worker that is only just starting is sent away when it joins.
+            coordinator.expel_all()
+            for gang in gangs:
+                if not self._has_left(gang, coordinator):
+                    gang.cancel(_CANCEL_SECONDS)
+        finally:
+            if self._control is not None:
+                self._control.delist()
+            coordinator.close()
+
+    def _cancel_jobs(self) -> None:
+        with self._lock:
+            gangs = list(self._gangs.values())
+        for gang in gangs:
+            gang.cancel(_CANCEL_SECONDS)
+
+    def _has_left(self, gang: Gang, coordinator: Coordinator) -> bool:
+        """Wait for a gang's job to end by itself, as long as its workers still come and go.
+
+        Spark warns of each task that it kills, and takes longer for it than a task that is starting needs to
+        be sent away by the coordinator.
+        """
+        deadline, before = time.monotonic() + _LAST_LEAVE_SECONDS, None
+        while not gang.wait(_LEAVE_SECONDS):
+            there = gang.running(), coordinator.greeted(gang.number, gang.generation)
+            # One that has not reached Spark yet cannot be cancelled either.
+            starting = there[0] is None or (there[0] > 0 and there[1] < gang.tasks)
+            if self._hurries or time.monotonic() >= deadline or not (starting or there != before):
+                return False
+            before = there
+        return True
+
+    def _endpoint_for(self, gang: int) -> Endpoint:
+        """Where a gang's workers find the coordinator. Tests put a line of their own in between."""
+        return self._endpoint
+
+    def _launch(self, number: int, generation: int, size: int) -> None:
+        endpoint = self._endpoint_for(number)
+        spec = WorkerSpec(endpoint, number, generation, self._heartbeat, self._policy.grace)
+
+        def ended(ending: Ending) -> None:
+            coordinator = self._coordinator
+            if self._closing or coordinator is None:
+                return
+            if ending.wanted:
+                # Spark has only asked the tasks to stop: it is the coordinator that sends the workers away.
+                self._hurries = True
+                self._cancelled = PoolCancelledError(
+                    f"the workers are gone: {ending.reason}. Finished trials are kept; fmin with"
+                    " the same trials goes on from them."
+                )
+                coordinator.expel_all(self._cancelled)
+
+            def tell() -> None:
+                lost = coordinator.identities.in_slots(number, ending.slots)
+                coordinator.step(events.GangEnded(number, generation, ending.reason, lost))
+
+            coordinator.post(tell)
+
+        def room() -> int | None:
+            # At first the slots have just been counted; when a gang is launched again, some may have gone.
+            found = size if generation == 1 else self._room(number)
+            if self._before_launch is not None:
+                self._before_launch()
+            return found
+
+        def progressed() -> None:
+            if self._coordinator is not None:
+                self._coordinator.tell(events.GangProgressed(number, generation))
+
+        gang = Gang(
+            self.session,
+            spec,
+            size,
+            room,
+            self._broadcasts,
+            self._profile,
+            self._inherit,
+            min(_LOOK_SECONDS, self._policy.start / 4),
+            progressed,
+            ended,
+        )
+        with self._lock:
+            if self._closing:
+                return
+            # The one of the generation before has ended.
+            self._gangs[number] = gang
+            gang.launch()
+
+    def _room(self, number: int) -> int | None:
+        """How many slots there are for a gang beside the others; waits a while if there are none.
+
+        None if nothing tells.
+        """
+        with self._lock:
+            taken = sum(gang.slots for other, gang in self._gangs.items() if other != number)
+        room = spark.slots(self.session, self._profile)
+        if room is not None and room <= taken:
+            if not spark.wait_for_slot(self.session, self._policy.start, self._leaving):
+                return 0
+            room = spark.slots(self.session, self._profile)
+        return None if room is None else room - taken
+
+    def _explain(self, reason: str, joined: bool) -> PoolError:
+        self._hurries = True  # its workers have been waited for long enough
+        if joined:
+            return PoolLostError(f"the pool has lost its workers: {reason}. Finished trials are kept.")
+        with self._lock:
+            gangs = list(self._gangs.values())
+        address = self._endpoint.address
+        return PoolStartError(
+            unstarted.explain(reason, self.parallelism, address, gangs, self.session, self._profile)
+        )
+
+
+def gang_sizes(workers: int, gang_size: int | None) -> list[int]:
+    """How many workers each gang has: as many as it may, and the last one the rest."""
+    size = min(workers, gang_size or workers)
+    return [min(size, workers - start) for start in range(0, workers, size)]
