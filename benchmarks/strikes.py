@@ -21,7 +21,7 @@ import psutil
 
 from benchmarks.cluster import Cluster, Executor, LinedPool, resume
 from sparkopt.coordinator import Recorder, StudyChannel
-from sparkopt.coordinator.channel import Reported, Settled, Started
+from sparkopt.coordinator.channels.channel import Reported, Settled, Started
 
 _RECOVERY: Final = 120.0
 """Seconds after which a fault counts as one that the pool does not recover from."""

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Final
 from sparkopt.control import messages
 from sparkopt.control.feed import Feed, Happened
 from sparkopt.control.records import Attempt, StudyRecord, TrialRecord, WorkerRecord
-from sparkopt.coordinator.studies import Values
+from sparkopt.coordinator.channels.studies import Values
 from sparkopt.core.states import Lease, Outcome, TrialKey, TrialState, WorkerState
 from sparkopt.wire.report_kinds import ReportKind
 from sparkopt.wire.v1 import control_pb2, worker_pb2

@@ -11,7 +11,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
 from sparkopt.control.options import Control, FilePath
-from sparkopt.coordinator.certificates import Certificate
+from sparkopt.coordinator.transport.certificates import Certificate
 from sparkopt.errors import RefusedError
 from sparkopt.wire.token_files import read_or_make_token
 from sparkopt.wire.tokens import new_token

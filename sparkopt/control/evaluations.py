@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sparkopt.control.answers import answer_of
 from sparkopt.control.kept import Kept, Point
 from sparkopt.control.values import PointRead, read_point
-from sparkopt.coordinator.pieces import Pieces
+from sparkopt.coordinator.transport.pieces import Pieces
 from sparkopt.core import events
 from sparkopt.core.states import TrialKey, TrialState
 from sparkopt.errors import (

@@ -19,13 +19,13 @@ from sparkopt.control.options import Control
 from sparkopt.control.service import ControlService
 from sparkopt.control.steering import Steering
 from sparkopt.control.watching import Looking
-from sparkopt.coordinator.authentication import Grant
-from sparkopt.coordinator.certificates import new_certificate
-from sparkopt.coordinator.channel import StudyChannel
+from sparkopt.coordinator.channels.channel import StudyChannel
+from sparkopt.coordinator.channels.studies import Values
 from sparkopt.coordinator.observer import Observer
-from sparkopt.coordinator.server import Server
-from sparkopt.coordinator.service_limits import ServiceLimits
-from sparkopt.coordinator.studies import Values
+from sparkopt.coordinator.transport.authentication import Grant
+from sparkopt.coordinator.transport.certificates import new_certificate
+from sparkopt.coordinator.transport.guarded_server import GuardedServer
+from sparkopt.coordinator.transport.service_limits import ServiceLimits
 from sparkopt.core.states import Lease, TrialKey
 from sparkopt.errors import ControlWarning, RefusedError, warn
 from sparkopt.wire import addresses
@@ -96,7 +96,7 @@ class ControlServer(Observer):
 
     def __init__(self, control: Control) -> None:
         self._control = control
-        self._server: Server | None = None
+        self._server: GuardedServer | None = None
         self._listing: Listing | None = None
         self.address = ""
         tokens = Tokens.of(control)
@@ -114,7 +114,7 @@ class ControlServer(Observer):
         self._coordinator = coordinator
         grants = [Grant(self.token), Grant(self.read_only_token, _READ_ONLY_CALLS)]
         options = server_options(connections=_LIMITS.connections, request_bytes=CONTROL_REQUEST_BYTES)
-        server = Server(grants, _LIMITS, options)
+        server = GuardedServer(grants, _LIMITS, options)
         self.evaluations = Evaluations(coordinator, server.pieces)
         self.book = Book(coordinator.machine, self.feed)
         looking = Looking(self.book, self.feed, coordinator.machine, server.pieces)
@@ -128,7 +128,7 @@ class ControlServer(Observer):
         self._server = server
         self.address = addresses.join(host, port)
 
-    def _listen(self, server: Server, driver: str) -> tuple[str, int]:
+    def _listen(self, server: GuardedServer, driver: str) -> tuple[str, int]:
         """Take the port, with TLS or without; says how others reach it.
 
         Args:

@@ -17,7 +17,7 @@ from sparkopt.control.records import StudyRecord
 from sparkopt.control.submissions import Submission
 from sparkopt.control.watching import Looking
 from sparkopt.coordinator import Points, StudyChannel
-from sparkopt.coordinator.pieces import Pieces
+from sparkopt.coordinator.transport.pieces import Pieces
 from sparkopt.core import events
 from sparkopt.errors import BadRequestError, NotFoundError, SparkoptError, WrongStateError
 from sparkopt.wire.v1 import control_pb2

@@ -9,7 +9,7 @@ from typing import Any, Final
 from google.protobuf.message import DecodeError
 
 from sparkopt.control.values import values_of
-from sparkopt.coordinator.pieces import Pieces
+from sparkopt.coordinator.transport.pieces import Pieces
 from sparkopt.errors import BadRequestError
 from sparkopt.wire.fields import fields_of
 from sparkopt.wire.v1 import control_pb2

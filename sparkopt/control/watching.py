@@ -14,7 +14,7 @@ from sparkopt.control import messages
 from sparkopt.control.book import Book
 from sparkopt.control.feed import Feed, Watcher, too_slow
 from sparkopt.control.records import StudyRecord, TrialRecord
-from sparkopt.coordinator.pieces import Pieces
+from sparkopt.coordinator.transport.pieces import Pieces
 from sparkopt.errors import BadRequestError, EventsForgottenError, NotFoundError, WrongStateError
 from sparkopt.wire.limits import PAGE_BYTES
 from sparkopt.wire.statuses import Context

@@ -8,29 +8,19 @@
                                     │ WorkerService: a WorkerStream for each worker  ◀────────┼──────▶ workers
                                     └─────────────────────────────────────────────────────────┘
 
-    coordinator.py    owns the machine, the clock and the thread; carries commands out
-    channel.py        a study's thread-safe way in and out
-    service.py        WorkerService: messages to events, commands to messages
-    clock.py          time as it passes for a driver that may be stopped
-    studies.py        the studies: what they have submitted, and who is told of it
-    observer.py       who looks at the pool from outside
-    untaken.py        reports that lie in a study's inbox
-    requests.py       requests that wait for their replies, and replies that may have to be sent again
-    blobs.py          what travels in chunks: objectives, large arguments, large results
-    serving.py        WorkerService, listening
-    server.py         the server of one service, and what callers pass on their way in:
-    connections.py    those that no right token has come over are closed; found by sockets.py
-    authentication.py the token on every call
-    calls.py          what every call has to observe; service_limits.py, what may differ
-    peers.py          how many streams and calls a peer may have, and how often it may fail
-    pieces.py         work that grows with a request
-    identities.py     which worker is which
-    certificates.py   the pool's certificate, for when workers are not on this host
+    coordinator.py      the actor: owns the machine, the clock and the thread; carries commands out
+    clock.py            time as it passes for a driver that may be stopped
+    blobs.py            what travels in chunks: objectives, large arguments, large results
+    observer.py         who looks at the pool from outside
+    worker_service.py   WorkerService: messages to events, commands to messages
+    serving.py          WorkerService, listening
+    channels/           studies' way in and out: channels, inboxes, requests and their replies
+    transport/          transport and trust: the server, certificates, identities, limits
 
 It knows the core and the wire; it does not know Spark, hyperopt or MLflow.
 """
 
-from sparkopt.coordinator.channel import (
+from sparkopt.coordinator.channels.channel import (
     Crowding,
     Payload,
     Points,

@@ -20,16 +20,16 @@ from typing import Final
 import uvloop
 
 from sparkopt.coordinator.blobs import BlobStore
-from sparkopt.coordinator.channel import Crowding, Recorder, Reported, Request, Started, StudyChannel
+from sparkopt.coordinator.channels.channel import Crowding, Recorder, Reported, Request, Started, StudyChannel
+from sparkopt.coordinator.channels.requests import Requests, refusal
+from sparkopt.coordinator.channels.studies import Arrived, Studies, StudyEnd, Values
+from sparkopt.coordinator.channels.untaken import UntakenReports
 from sparkopt.coordinator.clock import FairClock
-from sparkopt.coordinator.identities import Identities
 from sparkopt.coordinator.observer import Observer, look_at_limits, look_at_workers
-from sparkopt.coordinator.requests import Requests, refusal
-from sparkopt.coordinator.server import Server
-from sparkopt.coordinator.service import WorkerStream
 from sparkopt.coordinator.serving import serve_workers
-from sparkopt.coordinator.studies import Arrived, Studies, StudyEnd, Values
-from sparkopt.coordinator.untaken import UntakenReports
+from sparkopt.coordinator.transport.guarded_server import GuardedServer
+from sparkopt.coordinator.transport.identities import Identities
+from sparkopt.coordinator.worker_service import WorkerStream
 from sparkopt.core import commands, events
 from sparkopt.core.machine import Machine
 from sparkopt.core.records import Policy
@@ -97,7 +97,7 @@ class Coordinator:
         self._observer = observer or Observer()
         self.host = host
         self._listen_at = listen or host
-        self._server: Server | None = None
+        self._server: GuardedServer | None = None
         self._relaunch = relaunch
         self._explain = explain
         self._any_joined = False

@@ -11,9 +11,9 @@ from sparkopt.wire.report_kinds import ReportKind
 from sparkopt.wire.v1 import worker_pb2
 
 if TYPE_CHECKING:
-    from sparkopt.coordinator.channel import Settled
+    from sparkopt.coordinator.channels.channel import Settled
+    from sparkopt.coordinator.channels.studies import Values
     from sparkopt.coordinator.coordinator import Coordinator
-    from sparkopt.coordinator.studies import Values
 
 
 _WORKER_CHANGES: Final = (events.StreamLost, events.Heartbeat, events.OutcomeArrived, events.ReportArrived)

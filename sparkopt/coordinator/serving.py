@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Final
 
-from sparkopt.coordinator.authentication import Grant
-from sparkopt.coordinator.certificates import new_certificate
-from sparkopt.coordinator.server import Server
-from sparkopt.coordinator.service import WorkerService
-from sparkopt.coordinator.service_limits import ServiceLimits
+from sparkopt.coordinator.transport.authentication import Grant
+from sparkopt.coordinator.transport.certificates import new_certificate
+from sparkopt.coordinator.transport.guarded_server import GuardedServer
+from sparkopt.coordinator.transport.service_limits import ServiceLimits
+from sparkopt.coordinator.worker_service import WorkerService
 from sparkopt.core.records import Policy
 from sparkopt.errors import RefusedError
 from sparkopt.wire import addresses
@@ -46,7 +46,7 @@ def _limits_for(workers: int) -> ServiceLimits:
     )
 
 
-async def serve_workers(coordinator: Coordinator, listen: str) -> tuple[Server, Endpoint]:
+async def serve_workers(coordinator: Coordinator, listen: str) -> tuple[GuardedServer, Endpoint]:
     """Listen for a coordinator's workers.
 
     Args:
@@ -62,7 +62,7 @@ async def serve_workers(coordinator: Coordinator, listen: str) -> tuple[Server, 
     """
     token, policy = new_token(), coordinator.machine.policy
     limits = _limits_for(policy.cap)
-    server = Server([Grant(token)], limits, server_options(policy.grace, limits.connections))
+    server = GuardedServer([Grant(token)], limits, server_options(policy.grace, limits.connections))
     worker_pb2_grpc.add_WorkerServiceServicer_to_server(WorkerService(coordinator), server.grpc)
     near = all(addresses.is_loopback(place) for place in (coordinator.host, listen))
     certificate = None if near else new_certificate()

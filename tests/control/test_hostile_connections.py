@@ -14,7 +14,7 @@ from frames import PING, PREFACE, RST, SETTINGS, frame, headers
 from hostile import FETCH, NOTHING, PAUSE, refusal
 from rig import SECONDS
 
-from sparkopt.coordinator import connections
+from sparkopt.coordinator.transport import connections
 from sparkopt.core import events
 from sparkopt.wire import addresses, limits
 from sparkopt.wire.limits import CERTIFICATE_NAME

@@ -15,7 +15,7 @@ from rig import SECONDS
 
 from sparkopt.control import evaluations, submissions
 from sparkopt.control.submissions import MOST_POINTS
-from sparkopt.coordinator.pieces import Pieces
+from sparkopt.coordinator.transport.pieces import Pieces
 from sparkopt.errors import BadRequestError, LimitExceededError
 from sparkopt.wire import addresses, limits
 from sparkopt.wire.v1 import control_pb2 as pb

@@ -13,8 +13,8 @@ from frames import DATA, INITIAL_WINDOW, PREFACE, SETTINGS, frame, headers
 from hostile import FETCH, PUSH, WORK, WORKER, error_of, refusal
 from rig import SECONDS
 
-from sparkopt.coordinator import service
-from sparkopt.coordinator.service import WorkerStream
+from sparkopt.coordinator import worker_service
+from sparkopt.coordinator.worker_service import WorkerStream
 from sparkopt.core import events
 from sparkopt.wire import codec, limits
 from sparkopt.wire.v1 import trial_pb2, worker_pb2
@@ -307,7 +307,7 @@ def test_a_worker_that_does_not_read_is_not_heard(attacked, monkeypatch):
             if unsent[-1] > most:
                 stalled.set()
 
-    monkeypatch.setattr(service, "_UNSENT", most)
+    monkeypatch.setattr(worker_service, "_UNSENT", most)
     monkeypatch.setattr(WorkerStream, "_send", noted)
     attacked.attackers.add(ATTACKER)
     hello = worker_pb2.WorkerMessage(hello=worker_pb2.Hello(worker=ATTACKER, generation=1))

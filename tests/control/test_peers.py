@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sparkopt.coordinator.peers import _REMEMBERED, Peers, address_of
+from sparkopt.coordinator.transport.peers import _REMEMBERED, Peers, address_of
 from sparkopt.errors import LimitExceededError
 from sparkopt.wire.limits import FAILED_CALLS, FAILED_CALLS_SECONDS
 

@@ -15,7 +15,7 @@ from rig import SECONDS
 from sparkopt import Control
 from sparkopt.control import ControlServer, reach
 from sparkopt.coordinator import Coordinator
-from sparkopt.coordinator.certificates import new_certificate
+from sparkopt.coordinator.transport.certificates import new_certificate
 from sparkopt.errors import PoolLostError, RefusedError
 from sparkopt.wire import addresses
 from sparkopt.wire.tokens import bearer

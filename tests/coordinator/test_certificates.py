@@ -9,7 +9,7 @@ import meetings
 import pytest
 from rig import SECONDS
 
-from sparkopt.coordinator.certificates import new_certificate
+from sparkopt.coordinator.transport.certificates import new_certificate
 from sparkopt.wire.limits import CERTIFICATE_NAME
 from sparkopt.wire.tokens import bearer
 from sparkopt.wire.v1 import worker_pb2, worker_pb2_grpc

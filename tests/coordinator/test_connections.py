@@ -6,9 +6,9 @@ import itertools
 
 import pytest
 
-from sparkopt.coordinator.connections import _EVERY, Connections
-from sparkopt.coordinator.service_limits import ServiceLimits
-from sparkopt.coordinator.sockets import Accepted
+from sparkopt.coordinator.transport.connections import _EVERY, Connections
+from sparkopt.coordinator.transport.service_limits import ServiceLimits
+from sparkopt.coordinator.transport.sockets import Accepted
 from sparkopt.wire.limits import STRANGER_SECONDS
 
 MOST, STRANGERS = 20, 4

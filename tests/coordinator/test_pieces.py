@@ -7,8 +7,8 @@ import threading
 
 import pytest
 
-from sparkopt.coordinator import pieces
-from sparkopt.coordinator.pieces import PIECE_SECONDS, Pieces
+from sparkopt.coordinator.transport import pieces
+from sparkopt.coordinator.transport.pieces import PIECE_SECONDS, Pieces
 
 
 class Clock:

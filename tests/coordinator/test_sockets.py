@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from sparkopt.coordinator import sockets
-from sparkopt.coordinator.sockets import AcceptedSockets, peer_of
+from sparkopt.coordinator.transport import sockets
+from sparkopt.coordinator.transport.sockets import AcceptedSockets, peer_of
 
 
 class Server:

@@ -54,7 +54,7 @@ def clock(monkeypatch):
     """A clock for timeouts that can be put ahead."""
     own = SimpleNamespace(ahead=0.0)
     own.monotonic = lambda: time.monotonic() + own.ahead
-    monkeypatch.setattr("sparkopt.coordinator.channel.time", own)
+    monkeypatch.setattr("sparkopt.coordinator.channels.channel.time", own)
     monkeypatch.setattr("sparkopt.hyperopt.loop.time", own)
     return own
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sparkopt import ControlClient, WorkerPool
-from sparkopt.coordinator.certificates import new_certificate
+from sparkopt.coordinator.transport.certificates import new_certificate
 from sparkopt.errors import RefusedError, UnreachableError
 
 

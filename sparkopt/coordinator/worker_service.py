@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import grpc
 
-from sparkopt.coordinator.calls import first_of
+from sparkopt.coordinator.transport.calls import first_of
 from sparkopt.core import events
 from sparkopt.core.states import Lease
 from sparkopt.errors import ProtocolError

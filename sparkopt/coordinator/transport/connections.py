@@ -19,8 +19,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from sparkopt.coordinator.service_limits import ServiceLimits
-from sparkopt.coordinator.sockets import Accepted, Peer, peer_of
+from sparkopt.coordinator.transport.service_limits import ServiceLimits
+from sparkopt.coordinator.transport.sockets import Accepted, Peer, peer_of
 from sparkopt.wire.limits import STRANGER_SECONDS
 
 _EVERY: Final = 1.0

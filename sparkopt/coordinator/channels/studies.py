@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from sparkopt.coordinator.blobs import BlobStore
-from sparkopt.coordinator.channel import Crowding, Payload, Reported, Request, Settled, Started
+from sparkopt.coordinator.channels.channel import Crowding, Payload, Reported, Request, Settled, Started
 from sparkopt.core import commands, events
 from sparkopt.core.states import Lease, Outcome, TrialKey
 from sparkopt.errors import PoolError, SparkoptError

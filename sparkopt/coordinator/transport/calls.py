@@ -20,9 +20,9 @@ from typing import Any, Final, TypeAlias, TypeVar
 import grpc
 from google.protobuf.message import DecodeError
 
-from sparkopt.coordinator.connections import Connections
-from sparkopt.coordinator.peers import Peers
-from sparkopt.coordinator.service_limits import ServiceLimits
+from sparkopt.coordinator.transport.connections import Connections
+from sparkopt.coordinator.transport.peers import Peers
+from sparkopt.coordinator.transport.service_limits import ServiceLimits
 from sparkopt.errors import BadRequestError, LimitExceededError
 from sparkopt.wire import limits
 from sparkopt.wire.statuses import NOTHING_SENT, status_of

@@ -1,4 +1,4 @@
-"""Server of one service: listens, lets in those with a right token, and limits what they may cost.
+"""GuardedServer of one service: listens, lets in those with a right token, and limits what they may cost.
 
 connection ──▶ Connections         strangers are closed
 call ─────────▶ TokenInterceptor   refused before anything of the request is read
@@ -12,18 +12,18 @@ from collections.abc import Sequence
 
 import grpc
 
-from sparkopt.coordinator.authentication import Grant, TokenInterceptor
-from sparkopt.coordinator.calls import Calls
-from sparkopt.coordinator.certificates import Certificate
-from sparkopt.coordinator.connections import Connections
-from sparkopt.coordinator.peers import Peers
-from sparkopt.coordinator.pieces import Pieces
-from sparkopt.coordinator.service_limits import ServiceLimits
-from sparkopt.coordinator.sockets import AcceptedSockets
+from sparkopt.coordinator.transport.authentication import Grant, TokenInterceptor
+from sparkopt.coordinator.transport.calls import Calls
+from sparkopt.coordinator.transport.certificates import Certificate
+from sparkopt.coordinator.transport.connections import Connections
+from sparkopt.coordinator.transport.peers import Peers
+from sparkopt.coordinator.transport.pieces import Pieces
+from sparkopt.coordinator.transport.service_limits import ServiceLimits
+from sparkopt.coordinator.transport.sockets import AcceptedSockets
 from sparkopt.wire.limits import Options
 
 
-class Server:
+class GuardedServer:
     """A gRPC server of ours. On the coordinator's loop only.
 
     Args:

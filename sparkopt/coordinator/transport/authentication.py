@@ -8,8 +8,8 @@ from typing import Any, NoReturn, TypeAlias
 
 import grpc
 
-from sparkopt.coordinator.calls import Calls
-from sparkopt.coordinator.peers import Peers
+from sparkopt.coordinator.transport.calls import Calls
+from sparkopt.coordinator.transport.peers import Peers
 from sparkopt.errors import LimitExceededError, NotAuthorizedError
 from sparkopt.wire.statuses import READ_ONLY, status_of
 from sparkopt.wire.tokens import HEADER, is_authorized
