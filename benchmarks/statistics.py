@@ -59,6 +59,20 @@ def ratios(figures: Mapping[str, Sequence[float]], to: str) -> dict[str, Spread]
     return {name: ratio(values, figures[to]) for name, values in figures.items()}
 
 
+def median_interval(values: Sequence[float], share: float = 0.95, draws: int = 4000) -> tuple[float, float]:
+    """The interval in which the median of such values lies, by the bootstrap (Efron 1979, percentile method).
+
+    Args:
+        values: at least one.
+        share: of the resampled medians that the interval holds.
+        draws: the number of resamples; they are the same each time.
+    """
+    draw = random.Random(0)
+    medians = sorted(median(draw.choices(values, k=len(values))) for _ in range(draws))
+    outside = round((1 - share) / 2 * draws)
+    return medians[outside], medians[draws - 1 - outside]
+
+
 def percentile(values: Sequence[float], share: float) -> float:
     """The smallest value that at least this share of the values does not exceed.
 

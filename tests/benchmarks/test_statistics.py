@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from benchmarks.compare import table
 from benchmarks.growth import stretches
-from benchmarks.statistics import Spread, covered, in_rounds, percentile, ratio, ratios
+from benchmarks.statistics import Spread, covered, in_rounds, median_interval, percentile, ratio, ratios
 from benchmarks.utilisation import shares
 
 
@@ -76,3 +77,22 @@ def test_shares_are_of_the_workers_time_and_of_the_whole_call():
     working, whole = shares(spans, call=(5.0, 15.0), parallelism=2)
     assert working == pytest.approx(5.0 / (4.0 * 2))
     assert whole == pytest.approx(5.0 / (10.0 * 2))
+
+
+def test_the_interval_of_a_median_holds_it_and_leaves_extremes_out():
+    values = [*range(40, 61), 1000.0]
+    low, high = median_interval(values)
+    assert 40 < low < 50 < high < 60
+    assert median_interval([3.0]) == (3.0, 3.0)
+    assert median_interval(values) == (low, high)
+
+
+def test_a_comparison_is_taken_pair_by_pair():
+    before = [{"clock": 1.0, "A": 0.5, "idle": 0.0}, {"clock": 10.0, "A": 4.0, "idle": 0.0}]
+    after = [{"clock": 2.0, "A": 0.5, "idle": 0.0}, {"clock": 20.0, "A": 4.0, "idle": 0.0}]
+    found = table(before, after)
+    assert [(row[0], row[3], row[4]) for row in found.rows] == [
+        ("clock", "2.000", "2.000 to 2.000"),
+        ("processors", "1.000", "1.000 to 1.000"),
+        ("A", "1.000", "1.000 to 1.000"),
+    ]
