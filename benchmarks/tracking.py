@@ -33,7 +33,7 @@ from benchmarks.record import Record as Measured
 from benchmarks.statistics import Spread, in_rounds, ratio
 from benchmarks.tables import Table, ratio_cell, spread_cells
 from sparkopt import SparkTrials, WorkerPool, fmin
-from sparkopt.tracking.records import Create, End, Log, Put, Record
+from sparkopt.tracking.run_records import Create, End, Log, Put, Record
 from sparkopt.tracking.store import Store
 
 BESIDE: Final = 1.5

@@ -14,7 +14,7 @@ from sparkopt.cli.lists import status, workers
 from sparkopt.cli.pools import pools
 from sparkopt.cli.replay import replay
 from sparkopt.cli.serve import serve
-from sparkopt.cli.steering import cancel, drain, pause, resume, set_parallelism, stop, submit
+from sparkopt.cli.steering_commands import cancel, drain, pause, resume, set_parallelism, stop, submit
 from sparkopt.cli.trials import trials
 from sparkopt.cli.watch import watch
 

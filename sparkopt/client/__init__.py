@@ -1,13 +1,13 @@
 """A control service from Python; needs grpc and protobuf, and nothing of Spark or hyperopt.
 
-    ControlClient ──▶ Link ──▶ gRPC           a channel, the token, deadlines, errors
+    ControlClient ──▶ ControlChannel ──▶ gRPC   a channel, the token, deadlines, errors
       ├─ watch() ──▶ Watch                    events, each once, over as many connections as it takes
       ├─ evaluation() ──▶ EvaluationStream    points in, outcomes out, over as many connections as it takes
       └─ evaluate() ──▶ Evaluations           the same from an iterable of points to an iterator of outcomes
 
-    views.py      what comes out: plain frozen values
-    messages.py   the service's messages to these
-    backoff.py    whether, when and how long a lost connection is tried again
+    views.py        what comes out: plain frozen values
+    conversion.py   the service's messages to these
+    backoff.py      whether, when and how long a lost connection is tried again
 
 What the service refuses is raised as the :class:`~sparkopt.errors.ControlError` that the service raised.
 """
@@ -30,7 +30,7 @@ from sparkopt.client.views import (
     WorkerInfo,
     WorkerState,
 )
-from sparkopt.client.watching import Watch
+from sparkopt.client.watch import Watch
 
 __all__ = [
     "ControlClient",

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from sparkopt.client.closing import Closing
+from sparkopt.client.control_channel import ControlChannel
+from sparkopt.client.conversion import from_point, from_state, to_status, to_study, to_trial, to_worker
 from sparkopt.client.evaluating import POINTS, Evaluations, Point
-from sparkopt.client.link import Link
-from sparkopt.client.messages import from_point, from_state, to_status, to_study, to_trial, to_worker
 from sparkopt.client.stream import EvaluationStream
 from sparkopt.client.views import PoolStatus, StudyInfo, TrialInfo, TrialState, WorkerInfo
-from sparkopt.client.watching import Watch
+from sparkopt.client.watch import Watch
 from sparkopt.errors import RefusedError
 from sparkopt.wire.arguments import check_flag, check_number, refuse_type, refuse_value
 from sparkopt.wire.v1 import control_pb2
@@ -61,7 +61,7 @@ class ControlClient(Closing):
         patience = check_number("reconnect", reconnect, _RECONNECT)
         if patience < 0:
             refuse_value("reconnect", reconnect, _RECONNECT)
-        self._link = Link(address, token, ca_cert, timeout)
+        self._link = ControlChannel(address, token, ca_cert, timeout)
         self._reconnect = patience
 
     def status(self) -> PoolStatus:

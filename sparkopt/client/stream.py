@@ -24,8 +24,8 @@ import grpc
 
 from sparkopt.client.backoff import Backoff, passes
 from sparkopt.client.closing import Closing
-from sparkopt.client.link import Link
-from sparkopt.client.messages import from_point, to_evaluation
+from sparkopt.client.control_channel import ControlChannel
+from sparkopt.client.conversion import from_point, to_evaluation
 from sparkopt.client.views import Evaluation
 from sparkopt.errors import ControlError, RefusedError, UnreachableError
 from sparkopt.wire.v1 import control_pb2
@@ -53,7 +53,7 @@ class EvaluationStream(Closing):
         window: how many unanswered points the service takes in at once; None before it has said so.
     """
 
-    def __init__(self, link: Link, study: str, patience: float) -> None:
+    def __init__(self, link: ControlChannel, study: str, patience: float) -> None:
         self._link, self._study = link, study
         self._backoff = Backoff(patience)
         self._prefix, self._made = uuid.uuid4().hex[:16], 0

@@ -19,8 +19,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from sparkopt.control import messages
+from sparkopt.control.book_records import Attempt, StudyRecord, TrialRecord, WorkerRecord
 from sparkopt.control.feed import Feed, Happened
-from sparkopt.control.records import Attempt, StudyRecord, TrialRecord, WorkerRecord
 from sparkopt.coordinator.channels.studies import Values
 from sparkopt.core.states import Lease, Outcome, TrialKey, TrialState, WorkerState
 from sparkopt.wire.report_kinds import ReportKind

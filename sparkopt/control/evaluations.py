@@ -1,8 +1,8 @@
 """Studies that are evaluated from outside: what they were asked, by which stream, and what became of it.
 
-    Asker ──▶ ask ──▶ its own queue ──▶ in turns, as many as keep the workers busy ──▶ coordinator
-    Asker ◀── answer ◀────────────────────── put_settled ◀─────────────────────────────────┘
-      └──▶ sent ──▶ Kept, for who asks again
+    EvaluateStream ──▶ ask ──▶ its own queue ──▶ in turns, as many as keep workers busy ──▶ coordinator
+    EvaluateStream ◀── answer ◀────────────────── put_settled ◀─────────────────────────────────┘
+      └──▶ sent ──▶ KeptAnswers, for a client that asks again
 
 Everything here runs on the coordinator's loop: a point takes no hop to another thread. Points wait here
 rather than in the core, which knows studies only, so that streams take turns.
@@ -19,8 +19,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from sparkopt.control.answers import answer_of
-from sparkopt.control.kept import Kept, Point
+from sparkopt.control.evaluate_responses import answer_of
+from sparkopt.control.kept_answers import KeptAnswers, Point
 from sparkopt.control.values import PointRead, read_point
 from sparkopt.coordinator.transport.pieces import Pieces
 from sparkopt.core import events
@@ -38,7 +38,7 @@ from sparkopt.errors import (
 from sparkopt.wire.v1 import control_pb2
 
 if TYPE_CHECKING:
-    from sparkopt.control.evaluating import Asker
+    from sparkopt.control.evaluate_call import EvaluateStream
     from sparkopt.coordinator import Coordinator, Payload, Reported, Request, Settled, Started
 
 SILENCE_SECONDS: Final = 30.0
@@ -175,8 +175,8 @@ class EvaluatedStudy:
         self._points: dict[str, Point] = {}
         self._turns: deque[deque[Point]] = deque()
         self._trials: dict[int, Point] = {}
-        self._askers: dict[Asker, None] = {}
-        self._kept = Kept(self._forget)
+        self._askers: dict[EvaluateStream, None] = {}
+        self._kept = KeptAnswers(self._forget)
         self._loop = asyncio.get_running_loop()
         self._going_on = False
         self._patience: asyncio.TimerHandle | None = None
@@ -189,11 +189,11 @@ class EvaluatedStudy:
 
     # Streams.
 
-    def join(self, asker: Asker) -> None:
+    def join(self, asker: EvaluateStream) -> None:
         """A stream has begun."""
         self._askers[asker] = None
 
-    def leave(self, asker: Asker) -> None:
+    def leave(self, asker: EvaluateStream) -> None:
         """A stream has ended. Its points go on."""
         self._askers.pop(asker, None)
         for point in asker.owed:
@@ -201,7 +201,7 @@ class EvaluatedStudy:
         for point in asker.unsent():
             self.sent(point)
 
-    async def ask(self, asker: Asker, request: control_pb2.EvaluateRequest) -> None:
+    async def ask(self, asker: EvaluateStream, request: control_pb2.EvaluateRequest) -> None:
         """A stream wants to know what a point comes to."""
         try:
             if request.ByteSize() <= _AT_ONCE:

@@ -18,8 +18,8 @@ from sparkopt.wire.v1 import control_pb2
 
 if TYPE_CHECKING:
     from sparkopt.control.book import Book
+    from sparkopt.control.book_records import Attempt, StudyRecord, TrialRecord, WorkerRecord
     from sparkopt.control.feed import Happened
-    from sparkopt.control.records import Attempt, StudyRecord, TrialRecord, WorkerRecord
     from sparkopt.core.machine import Machine
 
 STATES: Final = {

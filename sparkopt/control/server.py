@@ -10,15 +10,15 @@ import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from sparkopt.control import reach
+from sparkopt.control import host_addresses
 from sparkopt.control.book import Book
 from sparkopt.control.credentials import Tokens, users_certificate
 from sparkopt.control.evaluations import Evaluations
 from sparkopt.control.feed import Feed
 from sparkopt.control.options import Control
+from sparkopt.control.read_only_calls import ReadOnlyCalls
 from sparkopt.control.service import ControlService
-from sparkopt.control.steering import Steering
-from sparkopt.control.watching import Looking
+from sparkopt.control.steering_calls import SteeringCalls
 from sparkopt.coordinator.channels.channel import StudyChannel
 from sparkopt.coordinator.channels.studies import Values
 from sparkopt.coordinator.observer import Observer
@@ -117,8 +117,8 @@ class ControlServer(Observer):
         server = GuardedServer(grants, _LIMITS, options)
         self.evaluations = Evaluations(coordinator, server.pieces)
         self.book = Book(coordinator.machine, self.feed)
-        looking = Looking(self.book, self.feed, coordinator.machine, server.pieces)
-        steering = Steering(coordinator, self.book, looking, self.evaluations, server.pieces)
+        looking = ReadOnlyCalls(self.book, self.feed, coordinator.machine, server.pieces)
+        steering = SteeringCalls(coordinator, self.book, looking, self.evaluations, server.pieces)
         control_pb2_grpc.add_ControlServiceServicer_to_server(
             ControlService(looking, steering, self.evaluations), server.grpc
         )
@@ -139,7 +139,7 @@ class ControlServer(Observer):
         host, _ = addresses.split(listen)
         certificate = self._own
         if certificate is None and not addresses.is_loopback(host):
-            certificate = new_certificate([host, driver, *reach.names()])
+            certificate = new_certificate([host, driver, *host_addresses.names()])
         try:
             port = server.take_port(listen, certificate)
         except RuntimeError:
@@ -147,7 +147,7 @@ class ControlServer(Observer):
                 f"cannot listen at {listen}: the port is taken, or the host is not this one"
             ) from None
         self.certificate = None if certificate is None else certificate.trusted
-        return (reach.outside(driver) if addresses.is_unspecified(host) else host), port
+        return (host_addresses.outside(driver) if addresses.is_unspecified(host) else host), port
 
     def enlist(self) -> None:
         """Have this user's commands find it, once it has started, unless ``control`` says otherwise.

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from sparkopt.control.evaluating import Requests, evaluate
+from sparkopt.control.evaluate_call import Requests, evaluate
 from sparkopt.control.evaluations import Evaluations
-from sparkopt.control.steering import Steering
-from sparkopt.control.watching import Looking
+from sparkopt.control.read_only_calls import ReadOnlyCalls
+from sparkopt.control.steering_calls import SteeringCalls
 from sparkopt.wire.statuses import Context, answering
 from sparkopt.wire.v1 import control_pb2 as pb
 from sparkopt.wire.v1 import control_pb2_grpc
@@ -20,7 +20,7 @@ class ControlService(control_pb2_grpc.ControlServiceServicer):
         evaluations: the studies that are evaluated from outside.
     """
 
-    def __init__(self, looking: Looking, steering: Steering, evaluations: Evaluations) -> None:
+    def __init__(self, looking: ReadOnlyCalls, steering: SteeringCalls, evaluations: Evaluations) -> None:
         self._looking = looking
         self._steering = steering
         self._evaluations = evaluations

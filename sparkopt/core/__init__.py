@@ -15,7 +15,6 @@ sees no payload: an event and the time go in, commands come out, and the shell a
     gangs.py         those over the lives of gangs
     surplus.py       which workers may leave when nothing more is to come
     story.py         what happened, for whoever has to find out why
-    rules.py         what must hold after every event
 """
 
 from sparkopt.core.machine import Machine

@@ -12,7 +12,7 @@ import mlflow
 
 from sparkopt.errors import TrackingError
 from sparkopt.tracking.masking import MASK, mask, shown_cause
-from sparkopt.tracking.records import Record, from_line, to_line
+from sparkopt.tracking.run_records import Record, from_line, to_line
 from sparkopt.tracking.store import Store
 from sparkopt.wire import owner_only
 

@@ -18,8 +18,8 @@ from mlflow.store.artifact.artifact_repository_registry import get_artifact_repo
 from mlflow.utils.file_utils import local_file_uri_to_path
 from mlflow.utils.uri import is_local_uri
 
-from sparkopt.tracking.messages import Label, RelayError, artifact_uri
 from sparkopt.tracking.ownership import check_no_symlink
+from sparkopt.tracking.relay_protocol import Label, RelayError, artifact_uri
 from sparkopt.wire.limits import INLINE_BYTES
 
 _MODEL_FILE: Final = "MLmodel"

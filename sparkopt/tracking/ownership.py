@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote
 
-from sparkopt.tracking.messages import Label, RelayError
+from sparkopt.tracking.relay_protocol import Label, RelayError
 
 _DECODINGS = 3
 

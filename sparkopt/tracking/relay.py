@@ -43,13 +43,13 @@ from mlflow.utils.mlflow_tags import (
 )
 
 from sparkopt.coordinator import Request
-from sparkopt.tracking import messages
+from sparkopt.tracking import relay_protocol
 from sparkopt.tracking.files import Files
 from sparkopt.tracking.masking import mask
-from sparkopt.tracking.messages import Label, RelayError, artifact_uri
 from sparkopt.tracking.ownership import Possessions, refused
-from sparkopt.tracking.records import Log, Put
-from sparkopt.tracking.records import Metric as Logged
+from sparkopt.tracking.relay_protocol import Label, RelayError, artifact_uri
+from sparkopt.tracking.run_records import Log, Put
+from sparkopt.tracking.run_records import Metric as Logged
 from sparkopt.tracking.store import end_run, is_passing
 
 _INHERITED: Final = (MLFLOW_USER, MLFLOW_SOURCE_NAME, MLFLOW_SOURCE_TYPE)
@@ -106,7 +106,7 @@ class Relay:
             "SetLoggedModelTags": self._set_model_tags,
             "UpdateRun": self._update_run,
         }
-        assert self._calls.keys() == messages.CALLS
+        assert self._calls.keys() == relay_protocol.CALLS
 
     def answer(self, request: Request) -> bytes | Path:
         """Do what a worker asks for. Never raises: what goes wrong is part of the answer.
@@ -157,13 +157,13 @@ class Relay:
 
     def _refusal(self, code: str, message: str) -> bytes:
         """An error for a worker, which must not learn the store's password."""
-        return messages.pack_error(RelayError(code, mask(message, self._client.tracking_uri)))
+        return relay_protocol.pack_error(RelayError(code, mask(message, self._client.tracking_uri)))
 
     def _answer(self, request: Request) -> bytes | Path:
         trial = self._trials.get(request.tid)
         if trial is None:
             trial = self._trials[request.tid] = Possessions(request.tid, self._id_of(request.tid))
-        if request.method == messages.PUT:
+        if request.method == relay_protocol.PUT:
             content, label = _labelled(request.body)
             trial.check_label(label)
             if self._record is not None and self._is_gone() and label.owner == trial.run_id:
@@ -171,17 +171,17 @@ class Relay:
                 self._record(Put(trial.tid, label.path, data))
             else:
                 self._files.put(label, content)
-            return messages.pack_answer(b"")
+            return relay_protocol.pack_answer(b"")
         body = request.body if isinstance(request.body, bytes) else request.body.read_bytes()
-        if request.method == messages.RUN:
-            return messages.pack_answer(self._run_and_experiment(trial))
-        if request.method in (messages.LIST, messages.GET):
+        if request.method == relay_protocol.RUN:
+            return relay_protocol.pack_answer(self._run_and_experiment(trial))
+        if request.method in (relay_protocol.LIST, relay_protocol.GET):
             label = _label(body)
             trial.check_label(label)
-            if request.method == messages.LIST:
-                return messages.pack_answer(self._files.list(label))
+            if request.method == relay_protocol.LIST:
+                return relay_protocol.pack_answer(self._files.list(label))
             found = self._files.get(label)
-            return found if isinstance(found, Path) else messages.pack_answer(found)
+            return found if isinstance(found, Path) else relay_protocol.pack_answer(found)
         call = self._calls.get(request.method)
         if call is None:
             raise refused(f"{request.method!r} is not relayed from inside a trial")
@@ -195,7 +195,7 @@ class Relay:
         except DecodeError as error:
             raise _malformed(error) from None
         response = call(trial, message) or message_type.Response()
-        return messages.pack_answer(response.SerializeToString())
+        return relay_protocol.pack_answer(response.SerializeToString())
 
     # Runs.
 
@@ -220,12 +220,12 @@ class Relay:
                 run, experiment = self._unseen(trial), self._experiment
         if experiment is None:
             experiment = pb.Experiment(experiment_id=self._experiment_id)
-        return messages.join(run.SerializeToString(), experiment.SerializeToString())
+        return relay_protocol.join(run.SerializeToString(), experiment.SerializeToString())
 
     def _known_experiment(self) -> Any:
         if self._experiment is None:
             self._experiment = self._client.get_experiment(self._experiment_id).to_proto()
-            self._experiment.artifact_location = f"{messages.SCHEME}:"
+            self._experiment.artifact_location = f"{relay_protocol.SCHEME}:"
         return self._experiment
 
     def _unseen(self, trial: Possessions) -> Any:
@@ -410,7 +410,7 @@ class Relay:
 
 def _labelled(body: bytes | Path) -> tuple[bytes | Path, Label]:
     try:
-        return messages.cut_trailer(body)
+        return relay_protocol.cut_trailer(body)
     except ValueError as error:
         raise _malformed(error) from None
 

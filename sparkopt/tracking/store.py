@@ -15,7 +15,7 @@ from mlflow.entities import RunStatus
 from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
-from sparkopt.tracking.records import Create, End, Log, Put, Record, Run
+from sparkopt.tracking.run_records import Create, End, Log, Put, Record, Run
 
 T = TypeVar("T")
 

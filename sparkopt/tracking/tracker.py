@@ -30,8 +30,8 @@ from sparkopt.tracking.attempts import Attempts
 from sparkopt.tracking.masking import MaskedStream, is_secret, shown_cause
 from sparkopt.tracking.names import Names, fitted, storable
 from sparkopt.tracking.reach import check_reach, unreachable
-from sparkopt.tracking.records import Create, End, Log, Metric, Put
 from sparkopt.tracking.relay import Relay
+from sparkopt.tracking.run_records import Create, End, Log, Metric, Put
 from sparkopt.tracking.store import Store
 from sparkopt.tracking.writer import Writer
 

@@ -31,7 +31,7 @@ from typing import Final, TypeVar
 from sparkopt.errors import TrackingWarning, warn
 from sparkopt.tracking.file import RecordFile
 from sparkopt.tracking.masking import is_secret, mask
-from sparkopt.tracking.records import Create, End, Log, Put, Record, Run
+from sparkopt.tracking.run_records import Create, End, Log, Put, Record, Run
 from sparkopt.tracking.store import Store, is_passing
 
 BACKLOG = 20_000

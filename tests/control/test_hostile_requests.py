@@ -162,7 +162,7 @@ def test_a_page_ends_where_it_is_large_enough(rig, monkeypatch):
     for number in range(20):
         stream.ask(f"p{number}", x="x" * 50_000)
     rig.until(lambda: len(rig.server.book.trials) == 4)  # as many as two workers need
-    monkeypatch.setattr("sparkopt.control.watching.PAGE_BYTES", 60_000)
+    monkeypatch.setattr("sparkopt.control.read_only_calls.PAGE_BYTES", 60_000)
     pages, token = [], ""
     while True:
         page = rig.call("ListTrials", page_token=token)

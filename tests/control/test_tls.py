@@ -13,7 +13,7 @@ from hostile import FETCH, NOTHING, PAUSE, refusal
 from rig import SECONDS
 
 from sparkopt import Control
-from sparkopt.control import ControlServer, reach
+from sparkopt.control import ControlServer, host_addresses
 from sparkopt.coordinator import Coordinator
 from sparkopt.coordinator.transport.certificates import new_certificate
 from sparkopt.errors import PoolLostError, RefusedError
@@ -44,7 +44,7 @@ def test_every_interface_is_reached_by_names_and_addresses_of_this_host(make_att
     assert not addresses.is_unspecified(host)
     assert not addresses.is_loopback(host)
     assert isinstance(pause(attacked), bytes)
-    hosts = {"localhost", "127.0.0.1", socket.gethostname(), *reach.addresses()}
+    hosts = {"localhost", "127.0.0.1", socket.gethostname(), *host_addresses.addresses()}
     for each in hosts - {name for name in hosts if name.startswith("fe80")}:
         if ":" not in each or listen.startswith("["):
             assert isinstance(pause(attacked, each), bytes), each

@@ -7,11 +7,12 @@ from collections import Counter
 from collections.abc import Collection
 from typing import Any
 
+from core_rules import RuleChecker
+
 from sparkopt.core import commands as c
 from sparkopt.core import events as e
 from sparkopt.core.machine import Machine
 from sparkopt.core.records import Policy
-from sparkopt.core.rules import Watch
 from sparkopt.core.states import GangState, Lease, Outcome, TrialKey, WorkerState
 from sparkopt.core.surplus import RELEASED
 
@@ -80,7 +81,7 @@ class Pool:
     def __init__(self, *workers: str, limit: int = 100, policy: Policy | None = None) -> None:
         self.machine = Machine(limit, policy)
         self.now = 0.0
-        self._watch = Watch(self.machine)
+        self._watch = RuleChecker(self.machine)
         self._sequences: Counter[str] = Counter()
         self.launch(1, size=max(1, len(workers)))
         for worker in workers:

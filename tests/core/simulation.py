@@ -21,13 +21,13 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from core_rules import RuleChecker
 from simulated_worker import Stream, Worker
 
 from sparkopt.core import commands as c
 from sparkopt.core import events as e
 from sparkopt.core.machine import Machine
 from sparkopt.core.records import Counts
-from sparkopt.core.rules import Watch
 from sparkopt.core.states import Lease, Outcome, TrialKey
 from sparkopt.core.surplus import RELEASED
 
@@ -104,7 +104,7 @@ class Simulation:
         self.seen: Counter[str] = Counter()
         self.ended: set[tuple[str, Lease, Outcome]] = set()
         self._limit = setup.limit
-        self._watch = Watch(self.machine)
+        self._watch = RuleChecker(self.machine)
         self._heap: list[tuple[float, int, Callable[..., None], tuple[object, ...]]] = []
         self._order = itertools.count()
         self._timer = float("inf")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 from core_pool import Pool, assign, key, lease, settle
+from core_rules import RuleBroken
 
 from sparkopt.core import commands as c
 from sparkopt.core import events as e
-from sparkopt.core.rules import RuleBroken
 from sparkopt.core.states import Outcome, TrialState, WorkerState
 from sparkopt.core.surplus import RELEASED
 

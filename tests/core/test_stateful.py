@@ -14,6 +14,7 @@ from datetime import timedelta
 
 import pytest
 from core_pool import earliest_deadline, picture
+from core_rules import RuleChecker
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -22,7 +23,6 @@ from sparkopt.core import commands as c
 from sparkopt.core import events as e
 from sparkopt.core.machine import Machine
 from sparkopt.core.records import Policy
-from sparkopt.core.rules import Watch
 from sparkopt.core.states import Lease, Outcome, TrialKey, WorkerState
 from sparkopt.core.surplus import RELEASED
 
@@ -57,7 +57,7 @@ class Events(RuleBasedStateMachine):
         super().__init__()
         self.now = 0.0
         self.machine = Machine(4, POLICY)
-        self.watch = Watch(self.machine)
+        self.watch = RuleChecker(self.machine)
         self.shadows: dict[str, Shadow] = {}
         self.generations: dict[int, int] = {}
         self.submitted: set[TrialKey] = set()

@@ -19,6 +19,9 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "sparkopt"
 WRITTEN = sorted(path for path in PACKAGE.rglob("*.py") if not path.is_relative_to(PACKAGE / "wire" / "v1"))
 
+# Names that rooms share by design: each room has its docstring there.
+PARALLEL = {"__init__.py"}
+
 # Told apart from one another so that this file does not contain what it looks for.
 INDEX_ADDRESS = re.compile(
     r"""\bindex[-_]url\b|\bfind[-_]links\b|(?:https?|file)://[^\s"']*/simple\b|python[h]osted"""
@@ -73,6 +76,23 @@ def test_the_public_names_are_what_there_is():
 def test_a_name_that_is_not_public_is_no_attribute():
     with pytest.raises(AttributeError, match="no_such_name"):
         _ = sparkopt.no_such_name
+
+
+def shared_names(paths):
+    """Names that several of the files have, with their paths."""
+    by_name = {}
+    for path in paths:
+        by_name.setdefault(path.name, []).append(str(path))
+    return {name: found for name, found in by_name.items() if len(found) > 1 and name not in PARALLEL}
+
+
+def test_no_two_files_share_a_name():
+    assert shared_names(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py")) == {}
+
+
+def test_two_files_of_one_name_are_recognised():
+    names = ["a/__init__.py", "b/__init__.py", "a/records.py", "b/records.py", "a/b.py"]
+    assert shared_names(map(Path, names)) == {"records.py": ["a/records.py", "b/records.py"]}
 
 
 @pytest.mark.parametrize("path", WRITTEN, ids=name_of)

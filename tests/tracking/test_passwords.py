@@ -27,10 +27,10 @@ from sparkopt.errors import TrackingError, TrackingWarning
 from sparkopt.tracking import writer
 from sparkopt.tracking.file import RecordFile, replay
 from sparkopt.tracking.masking import MASK, mask, shown_cause
-from sparkopt.tracking.messages import RelayError, unpack_answer
 from sparkopt.tracking.reach import unreachable
-from sparkopt.tracking.records import End
 from sparkopt.tracking.relay import Relay
+from sparkopt.tracking.relay_protocol import RelayError, unpack_answer
+from sparkopt.tracking.run_records import End
 from sparkopt.tracking.store import Store
 
 PASSWORD = "S3cretPW"

@@ -12,7 +12,7 @@ from runs import all_runs, content
 from sparkopt.errors import TrackingError, TrackingWarning
 from sparkopt.tracking import writer as room
 from sparkopt.tracking.file import replay
-from sparkopt.tracking.records import Create, End, Log, Put, from_line, to_line
+from sparkopt.tracking.run_records import Create, End, Log, Put, from_line, to_line
 from sparkopt.tracking.store import Store
 from sparkopt.tracking.writer import Writer
 

@@ -17,9 +17,9 @@ from mlflow.protos.service_pb2 import ListArtifacts
 from mlflow.store.artifact.artifact_repo import ArtifactRepository
 from mlflow.utils.async_logging.run_operations import RunOperations
 
-from sparkopt.tracking import messages
-from sparkopt.tracking.messages import Label
-from sparkopt.tracking.trial.store import Line
+from sparkopt.tracking import relay_protocol
+from sparkopt.tracking.relay_protocol import Label
+from sparkopt.tracking.trial.relay_store import Line
 from sparkopt.wire.limits import INLINE_BYTES
 
 
@@ -27,13 +27,13 @@ class RelayArtifactRepository(ArtifactRepository):
     """The artifacts of a run or a model.
 
     Args:
-        uri: as :func:`sparkopt.tracking.messages.artifact_uri` makes it, with a path behind it or without.
+        uri: made by :func:`~sparkopt.tracking.relay_protocol.artifact_uri`, with or without a path behind it.
         line: finds the way to the driver.
     """
 
     def __init__(self, uri: str, line: Callable[[], Line], *args: Any, **kwargs: Any) -> None:
         super().__init__(uri, *args, **kwargs)
-        self._root = messages.parse_artifact_uri(uri)
+        self._root = relay_protocol.parse_artifact_uri(uri)
         self._line = line
 
     def log_artifact(self, local_file: str, artifact_path: str | None = None) -> None:
@@ -61,7 +61,7 @@ class RelayArtifactRepository(ArtifactRepository):
 
     def list_artifacts(self, path: str | None = None) -> list[FileInfo]:
         """What is in a directory; nothing if it is a file."""
-        data = self._line().ask_for_bytes(messages.LIST, self._label(path or "").encode())
+        data = self._line().ask_for_bytes(relay_protocol.LIST, self._label(path or "").encode())
         prefix = f"{self._root.path}/" if self._root.path else ""
         return [
             FileInfo(each.path.removeprefix(prefix), each.is_dir, each.file_size)
@@ -73,7 +73,7 @@ class RelayArtifactRepository(ArtifactRepository):
         raise MlflowException("a trial can add artifacts, and not delete any", PERMISSION_DENIED)
 
     def _download_file(self, remote_file_path: str, local_path: str) -> None:
-        answer = self._line().ask(messages.GET, self._label(remote_file_path).encode())
+        answer = self._line().ask(relay_protocol.GET, self._label(remote_file_path).encode())
         if isinstance(answer, bytes):
             Path(local_path).write_bytes(answer)
         else:
@@ -85,12 +85,12 @@ class RelayArtifactRepository(ArtifactRepository):
 
     def _put(self, file: Path, path: str) -> None:
         line, label = self._line(), self._label(path)
-        end = messages.trailer(label)
+        end = relay_protocol.trailer(label)
         if file.stat().st_size + len(end) <= INLINE_BYTES:
-            line.ask_for_bytes(messages.PUT, file.read_bytes() + end)
+            line.ask_for_bytes(relay_protocol.PUT, file.read_bytes() + end)
             return
         handle, name = tempfile.mkstemp(dir=line.directory, prefix="request-")
         with os.fdopen(handle, "wb") as copy, file.open("rb") as content:
             shutil.copyfileobj(content, copy, INLINE_BYTES)
             copy.write(end)
-        line.ask(messages.PUT, Path(name))
+        line.ask(relay_protocol.PUT, Path(name))

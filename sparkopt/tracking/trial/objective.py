@@ -1,6 +1,6 @@
 """An objective whose MLflow calls land in its trial's run.
 
-    TrackedObjective.run ──▶ MLflow is loaded, or will be? ──▶ session.Session.begin ──▶ objective ──▶ end
+    TrackedObjective.run ──▶ MLflow is loaded, or will be? ──▶ MlflowSession.begin ──▶ objective ──▶ end
 
 Loading MLflow takes seconds, so this module does not: it waits for the objective to do so, and an objective
 that does not use MLflow pays nothing. Executors import this module, and others of this room only with MLflow.
@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sparkopt.worker.reports import Reporter, ReportingObjective
 
 if TYPE_CHECKING:
-    from sparkopt.tracking.trial.session import Session
+    from sparkopt.tracking.trial.mlflow_session import MlflowSession
 
 _MLFLOW: Final = "mlflow"
 
@@ -74,7 +74,7 @@ class Process:
 
     def __init__(self) -> None:
         self._watching = False
-        self._session: Session | None = None
+        self._session: MlflowSession | None = None
         self._reporter: Reporter | None = None
 
     def watch(self) -> None:
@@ -103,7 +103,7 @@ class Process:
             self._reporter = None
             # A process that the objective has forked has nothing to end: the run is its parent's.
             if self._session is not None and not reporter.in_child:
-                from sparkopt.tracking.trial.session import tell
+                from sparkopt.tracking.trial.mlflow_session import tell
 
                 try:
                     self._session.end(failed=failed)
@@ -111,9 +111,9 @@ class Process:
                     tell(error)
 
     def _mlflow_is_here(self) -> None:
-        from sparkopt.tracking.trial.session import Session
+        from sparkopt.tracking.trial.mlflow_session import MlflowSession
 
-        self._session = Session()
+        self._session = MlflowSession()
         if self._reporter is not None:
             self._session.begin(self._reporter)
 

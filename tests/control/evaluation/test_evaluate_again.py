@@ -10,8 +10,8 @@ from pathlib import Path
 import grpc
 from evaluated import double, meet
 
-from sparkopt.control import kept as kept_room
-from sparkopt.control.kept import Kept
+from sparkopt.control import kept_answers as kept_room
+from sparkopt.control.kept_answers import KeptAnswers
 from sparkopt.control.values import struct_of
 from sparkopt.wire.v1 import control_pb2
 
@@ -173,7 +173,7 @@ def test_answers_are_forgotten_oldest_first(rig):
     rig.work(0)
     evaluation = rig.evaluation(double)
     study = rig.studied(evaluation)
-    study._kept = Kept(study._forget, answers=2)
+    study._kept = KeptAnswers(study._forget, answers=2)
     stream = rig.stream()
     # Two are kept; each step is what is asked for, and how many trials there have been by then.
     for number, trials in [(0, 1), (1, 2), (2, 3), (1, 3), (3, 4), (1, 4), (2, 5)]:
@@ -188,7 +188,7 @@ def test_answers_are_forgotten_when_they_take_too_much_room(rig, tmp_path):
     rig.work(0)
     evaluation = rig.evaluation(lambda point: "x" * (2 * MIB))
     study = rig.studied(evaluation)
-    study._kept = Kept(study._forget, bytes_=5 * MIB)
+    study._kept = KeptAnswers(study._forget, bytes_=5 * MIB)
     stream = rig.stream()
     for number in range(3):
         stream.ask(f"p{number}")

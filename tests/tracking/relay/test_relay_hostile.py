@@ -11,10 +11,10 @@ from mlflow.entities import LoggedModelStatus, Metric, Param, RunTag
 from mlflow.protos import service_pb2 as pb
 
 from sparkopt.coordinator import Request
-from sparkopt.tracking import messages
-from sparkopt.tracking.messages import Label, RelayError
-from sparkopt.tracking.records import Log, Put
+from sparkopt.tracking import relay_protocol as protocol
 from sparkopt.tracking.relay import Relay
+from sparkopt.tracking.relay_protocol import Label, RelayError
+from sparkopt.tracking.run_records import Log, Put
 
 MIB = 2**20
 MINE, OTHER = 1, 2
@@ -32,7 +32,7 @@ class Worker:
     def ask(self, method, body=b""):
         """The answer, read."""
         answer = self.desk.relay.answer(Request(self.tid, 1, "worker", 1, method, body))
-        return answer if isinstance(answer, Path) else messages.unpack_answer(answer)
+        return answer if isinstance(answer, Path) else protocol.unpack_answer(answer)
 
     def call(self, message):
         """Send a message of MLflow's; the response."""
@@ -41,7 +41,7 @@ class Worker:
 
     def put(self, path, content=b"x", owner=None, kind="runs"):
         """Store a file."""
-        return self.ask(messages.PUT, content + messages.trailer(Label(kind, owner or self.run, path)))
+        return self.ask(protocol.PUT, content + protocol.trailer(Label(kind, owner or self.run, path)))
 
     def artifact(self, method, path, owner=None, kind="runs"):
         """List or get."""
@@ -186,7 +186,7 @@ class Trap:
 @pytest.mark.parametrize(
     "body", [b"\xff\xff\xff", b"\x0a\x80", pickle.dumps(Trap())], ids=["noise", "short", "pickle"]
 )
-@pytest.mark.parametrize("method", ["LogBatch", "LogModel", messages.PUT, messages.LIST, messages.GET])
+@pytest.mark.parametrize("method", ["LogBatch", "LogModel", protocol.PUT, protocol.LIST, protocol.GET])
 def test_what_cannot_be_read_is_refused(worker, method, body, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     refused(worker.ask, method, body, match="cannot be read")
@@ -198,8 +198,8 @@ def test_what_cannot_be_read_is_refused(worker, method, body, tmp_path, monkeypa
     [b"[]", b"{}", b'{"kind": "runs", "owner": 1, "path": "x"}', b'{"kind": "runs", "owner": "x"}', b"\xff"],
 )
 def test_a_label_that_is_none_is_refused(worker, label):
-    refused(worker.ask, messages.LIST, label, match="cannot be read")
-    refused(worker.ask, messages.PUT, label + len(label).to_bytes(4, "big"), match="cannot be read")
+    refused(worker.ask, protocol.LIST, label, match="cannot be read")
+    refused(worker.ask, protocol.PUT, label + len(label).to_bytes(4, "big"), match="cannot be read")
 
 
 OUT = [
@@ -230,8 +230,8 @@ def test_no_path_leads_out_of_the_artifacts(desk, worker, path, tmp_path):
     model = worker.model()
     for kind, owner in (("runs", worker.run), ("models", model)):
         refused(worker.put, path, b"x", owner, kind, match="Invalid path")
-        refused(worker.artifact, messages.LIST, path, owner, kind, match="Invalid path")
-        refused(worker.artifact, messages.GET, path, owner, kind, match="Invalid path")
+        refused(worker.artifact, protocol.LIST, path, owner, kind, match="Invalid path")
+        refused(worker.artifact, protocol.GET, path, owner, kind, match="Invalid path")
 
 
 def test_no_path_is_no_file(worker):
@@ -244,7 +244,7 @@ def test_artifacts_of_others_are_not_there(desk, worker, other):
     model = other.model()
     for kind, owner in (("runs", other.run), ("runs", desk.main), ("models", model), ("experiments", "0")):
         refused(worker.put, "x", b"x", owner, kind)
-        for method in (messages.LIST, messages.GET):
+        for method in (protocol.LIST, protocol.GET):
             refused(worker.artifact, method, "secret.txt", owner, kind)
     assert desk.files(other.run) == ["secret.txt"]
 
@@ -263,9 +263,9 @@ def test_no_symbolic_link_is_followed(desk, worker, tmp_path):
     (here / "dir" / "alias").symlink_to(outside / "secret")
     try:
         for path in ("link/secret", "dir/alias"):
-            refused(worker.artifact, messages.GET, path, match="symbolic link")
+            refused(worker.artifact, protocol.GET, path, match="symbolic link")
             refused(worker.put, path, match="symbolic link")
-        refused(worker.artifact, messages.LIST, "link", match="symbolic link")
+        refused(worker.artifact, protocol.LIST, "link", match="symbolic link")
         refused(worker.put, "link/new", match="symbolic link")
     finally:
         (here / "link").unlink()
@@ -276,29 +276,29 @@ def test_no_symbolic_link_is_followed(desk, worker, tmp_path):
 def test_files_come_and_go_whole_and_leave_nothing_behind(desk, worker, tmp_path):
     large = os.urandom(3 * MIB)
     body = tmp_path / "body"
-    body.write_bytes(large + messages.trailer(Label("runs", worker.run, "whole/large")))
-    assert worker.ask(messages.PUT, body) == b""
+    body.write_bytes(large + protocol.trailer(Label("runs", worker.run, "whole/large")))
+    assert worker.ask(protocol.PUT, body) == b""
     worker.put("whole/small", b"small")
     worker.put("whole/empty", b"")
-    answer = worker.artifact(messages.GET, "whole/large")
+    answer = worker.artifact(protocol.GET, "whole/large")
     assert isinstance(answer, Path)
     assert answer.read_bytes() == large
     answer.unlink()
-    assert worker.artifact(messages.GET, "whole/small") == b"small"
-    assert worker.artifact(messages.GET, "whole/empty") == b""
-    listed = pb.ListArtifacts.Response.FromString(worker.artifact(messages.LIST, "whole"))
+    assert worker.artifact(protocol.GET, "whole/small") == b"small"
+    assert worker.artifact(protocol.GET, "whole/empty") == b""
+    listed = pb.ListArtifacts.Response.FromString(worker.artifact(protocol.LIST, "whole"))
     assert {each.path: each.file_size for each in listed.files} == {
         "whole/large": 3 * MIB,
         "whole/small": 5,
         "whole/empty": 0,
     }
     with pytest.raises(RelayError, match="No such artifact"):
-        worker.artifact(messages.GET, "whole/none")
+        worker.artifact(protocol.GET, "whole/none")
     with pytest.raises(RelayError):
-        worker.artifact(messages.GET, "whole")
+        worker.artifact(protocol.GET, "whole")
     refused_body = tmp_path / "refused"
-    refused_body.write_bytes(b"x" + messages.trailer(Label("runs", worker.run, "../x")))
-    refused(worker.ask, messages.PUT, refused_body, match="Invalid path")
+    refused_body.write_bytes(b"x" + protocol.trailer(Label("runs", worker.run, "../x")))
+    refused(worker.ask, protocol.PUT, refused_body, match="Invalid path")
     assert list(tmp_path.iterdir()) == []
     left = [path for path in desk.relay._files._directory.rglob("*") if path.is_file()]
     assert left == []
@@ -306,13 +306,13 @@ def test_files_come_and_go_whole_and_leave_nothing_behind(desk, worker, tmp_path
 
 def test_a_models_description_names_the_place_that_its_reader_knows(desk, worker):
     model = worker.model()
-    inside = messages.artifact_uri("models", model)
+    inside = protocol.artifact_uri("models", model)
     outside = desk.client.get_logged_model(model).artifact_location
     described = f"artifact_path: {inside}\nmodel_id: {model}\n".encode()
     worker.put("MLmodel", described, model, "models")
     real = Path(outside.removeprefix("file://"), "MLmodel")
     assert real.read_text() == f"artifact_path: {outside}\nmodel_id: {model}\n"
-    assert worker.artifact(messages.GET, "MLmodel", model, "models") == described
+    assert worker.artifact(protocol.GET, "MLmodel", model, "models") == described
 
 
 def test_a_store_that_fails_is_an_answer_too(desk):
@@ -323,7 +323,7 @@ def test_a_store_that_fails_is_an_answer_too(desk):
     with pytest.raises(
         RelayError, match="could not be reached or used: ConnectionError: the store is away"
     ) as caught:
-        messages.unpack_answer(relay.answer(Request(7, 1, "worker", 1, messages.RUN, b"")))
+        protocol.unpack_answer(relay.answer(Request(7, 1, "worker", 1, protocol.RUN, b"")))
     assert caught.value.code == "INTERNAL_ERROR"
 
 
@@ -344,9 +344,9 @@ def test_without_a_store_what_is_logged_becomes_records(desk):
     relay = Relay(desk.client, desk.experiment, no_run, records.append, lambda: True)
 
     def ask(method, body=b""):
-        return messages.unpack_answer(relay.answer(Request(7, 1, "worker", 1, method, body)))
+        return protocol.unpack_answer(relay.answer(Request(7, 1, "worker", 1, method, body)))
 
-    run = pb.Run.FromString(messages.part(ask(messages.RUN))[0]).info
+    run = pb.Run.FromString(protocol.part(ask(protocol.RUN))[0]).info
     assert (run.run_id, run.experiment_id, run.lifecycle_stage) == ("trial-7", desk.experiment, "active")
     batch = pb.LogBatch(
         run_id=run.run_id,
@@ -355,7 +355,7 @@ def test_without_a_store_what_is_logged_becomes_records(desk):
         tags=[RunTag("t", "v").to_proto()],
     )
     ask("LogBatch", batch.SerializeToString())
-    ask(messages.PUT, b"words" + messages.trailer(Label("runs", run.run_id, "dir/w.txt")))
+    ask(protocol.PUT, b"words" + protocol.trailer(Label("runs", run.run_id, "dir/w.txt")))
     log, put = records
     assert log == Log(7, {"p": "1"}, [("m", 1.5, 9, 2)], {"t": "v"})
     assert put == Put(7, "dir/w.txt", b"words")
@@ -364,6 +364,6 @@ def test_without_a_store_what_is_logged_becomes_records(desk):
     with pytest.raises(RelayError, match="refused: run"):
         ask("LogBatch", pb.LogBatch(run_id=desk.main).SerializeToString())
     refused(
-        ask, messages.PUT, b"x" + messages.trailer(Label("runs", run.run_id, "../x")), match="Invalid path"
+        ask, protocol.PUT, b"x" + protocol.trailer(Label("runs", run.run_id, "../x")), match="Invalid path"
     )
     assert len(records) == 2

@@ -11,8 +11,8 @@ from mlflow.exceptions import MlflowException
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 from mlflow.tracking import MlflowClient
 
-from sparkopt.tracking import messages
-from sparkopt.tracking.messages import Label
+from sparkopt.tracking import relay_protocol
+from sparkopt.tracking.relay_protocol import Label
 from sparkopt.tracking.trial import buffer
 from sparkopt.tracking.trial.buffer import Buffer
 
@@ -107,11 +107,11 @@ class TestMessages:
     @pytest.mark.parametrize("content", [b"", b"content", b"x" * 100_000])
     def test_an_artifact_and_its_label_part_again(self, content, tmp_path):
         label = Label("runs", "abc", "dir/ä.txt")
-        data = content + messages.trailer(label)
-        assert messages.cut_trailer(data) == (content, label)
+        data = content + relay_protocol.trailer(label)
+        assert relay_protocol.cut_trailer(data) == (content, label)
         file = tmp_path / "body"
         file.write_bytes(data)
-        assert messages.cut_trailer(file) == (file, label)
+        assert relay_protocol.cut_trailer(file) == (file, label)
         assert file.read_bytes() == content
 
     @pytest.mark.parametrize("data", [b"", b"abc", b"\xff\xff\xff\xff", b"\0\0\0\x09{}"])
@@ -120,29 +120,29 @@ class TestMessages:
         file.write_bytes(data)
         for body in (data, file):
             with pytest.raises(ValueError, match="label"):
-                messages.cut_trailer(body)
+                relay_protocol.cut_trailer(body)
 
     def test_addresses(self):
-        uri = messages.artifact_uri("models", "m-1")
-        assert messages.parse_artifact_uri(uri) == Label("models", "m-1", "")
-        assert messages.parse_artifact_uri(f"{uri}/a/b") == Label("models", "m-1", "a/b")
+        uri = relay_protocol.artifact_uri("models", "m-1")
+        assert relay_protocol.parse_artifact_uri(uri) == Label("models", "m-1", "")
+        assert relay_protocol.parse_artifact_uri(f"{uri}/a/b") == Label("models", "m-1", "a/b")
         for other in ("file:/runs/a/artifacts", "sparkopt-trial:/runs/a", "sparkopt-trial:/x/a/artifacts"):
             with pytest.raises(ValueError, match="no address"):
-                messages.parse_artifact_uri(other)
+                relay_protocol.parse_artifact_uri(other)
 
     def test_two_are_parted(self):
-        assert messages.part(messages.join(b"first", b"second")) == (b"first", b"second")
-        assert messages.part(messages.join(b"", b"")) == (b"", b"")
+        assert relay_protocol.part(relay_protocol.join(b"first", b"second")) == (b"first", b"second")
+        assert relay_protocol.part(relay_protocol.join(b"", b"")) == (b"", b"")
 
 
 class TestOutside:
     def test_mlflow_finds_what_explains_the_addresses(self):
         for group in ("mlflow.tracking_store", "mlflow.artifact_repository", "mlflow.model_registry_store"):
-            (ours,) = importlib.metadata.entry_points(group=group, name=messages.SCHEME)
+            (ours,) = importlib.metadata.entry_points(group=group, name=relay_protocol.SCHEME)
             assert callable(ours.load())
 
     def test_an_address_that_has_got_out_is_explained(self):
         with pytest.raises(MlflowException, match="inside a trial of sparkopt's"):
             MlflowClient("sparkopt-trial:").search_experiments()
         with pytest.raises(MlflowException, match="inside a trial of sparkopt's"):
-            get_artifact_repository(messages.artifact_uri("runs", "abc"))
+            get_artifact_repository(relay_protocol.artifact_uri("runs", "abc"))

@@ -1,4 +1,4 @@
-"""The calls of who only looks: GetStatus, ListTrials, ListWorkers, WatchEvents."""
+"""Read-only calls of the control service: GetStatus, ListTrials, ListWorkers, WatchEvents."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Final
 
 from sparkopt.control import messages
 from sparkopt.control.book import Book
+from sparkopt.control.book_records import StudyRecord, TrialRecord
 from sparkopt.control.feed import Feed, Watcher, too_slow
-from sparkopt.control.records import StudyRecord, TrialRecord
 from sparkopt.coordinator.transport.pieces import Pieces
 from sparkopt.errors import BadRequestError, EventsForgottenError, NotFoundError, WrongStateError
 from sparkopt.wire.limits import PAGE_BYTES
@@ -36,7 +36,7 @@ _LEFT_OUT: Final = 1000
 """How many events of other studies a watch leaves out before it says how far it has come."""
 
 
-class Looking:
+class ReadOnlyCalls:
     """What there is, and what happens, as clients ask for it.
 
     Args:

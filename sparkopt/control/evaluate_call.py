@@ -17,7 +17,7 @@ from typing import Any, Final, TypeAlias
 import grpc
 
 from sparkopt.control.evaluations import EvaluatedStudy, Evaluations
-from sparkopt.control.kept import Point
+from sparkopt.control.kept_answers import Point
 from sparkopt.errors import BadRequestError, LimitExceededError
 from sparkopt.wire.limits import MESSAGE_BYTES
 from sparkopt.wire.statuses import NOTHING_SENT
@@ -58,7 +58,7 @@ async def evaluate(evaluations: Evaluations, requests: Requests, context: Contex
     if first is None:
         return
     study = evaluations.to_ask(first.study)
-    asker = Asker(most)
+    asker = EvaluateStream(most)
     study.join(asker)
     reader = asyncio.create_task(asker.read(study, first, incoming))
     try:
@@ -73,7 +73,7 @@ async def _next(incoming: Requests) -> control_pb2.EvaluateRequest | None:
     return await anext(incoming, None)
 
 
-class Asker:
+class EvaluateStream:
     """A stream that points come from, and that is owed their answers.
 
     Attributes:

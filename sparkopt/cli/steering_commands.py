@@ -1,4 +1,4 @@
-"""The commands that change what a pool does; each prints what has become of it."""
+"""Commands that change what a pool does; each prints what has become of it."""
 
 from __future__ import annotations
 

@@ -26,8 +26,8 @@ from mlflow.utils.proto_json_utils import parse_dict
 from mlflow.utils.validation import _validate_metric, _validate_param, _validate_tag
 
 from sparkopt.errors import RequestFailedError, TrialError
-from sparkopt.tracking import messages
-from sparkopt.tracking.messages import RelayError
+from sparkopt.tracking import relay_protocol
+from sparkopt.tracking.relay_protocol import RelayError
 from sparkopt.tracking.trial.buffer import Buffer
 from sparkopt.worker.reports import Reporter
 
@@ -71,7 +71,7 @@ class Line:
         """
         try:
             answer = self._reporter.ask(method, body)
-            return answer if isinstance(answer, Path) else messages.unpack_answer(answer)
+            return answer if isinstance(answer, Path) else relay_protocol.unpack_answer(answer)
         except RelayError as error:
             raise MlflowException(error.message, _code(error.code)) from None
         except (TrialError, RequestFailedError) as error:
@@ -84,7 +84,7 @@ class Line:
             return answer
         try:
             # Too large for a message, and so too large to have been an error.
-            return messages.unpack_answer(answer.read_bytes())
+            return relay_protocol.unpack_answer(answer.read_bytes())
         finally:
             answer.unlink()
 
@@ -143,7 +143,7 @@ class RelayStore(RestStore):
         line = self.line  # before the lock, which a child may have inherited locked
         with self._lock:
             if self._experiment is None:
-                run, experiment = messages.part(line.ask_for_bytes(messages.RUN))
+                run, experiment = relay_protocol.part(line.ask_for_bytes(relay_protocol.RUN))
                 self._run = Run.from_proto(service_pb2.Run.FromString(run))
                 self._given = dict(self._run.data.params)
                 self._unchanged = True
@@ -273,7 +273,7 @@ class RelayStore(RestStore):
         **__: Any,
     ) -> Any:
         name = api.__name__
-        if name not in messages.CALLS:
+        if name not in relay_protocol.CALLS:
             raise not_relayed(name)
         message = api()
         if json_body:

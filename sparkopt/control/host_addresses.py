@@ -1,4 +1,4 @@
-"""How others reach this host: its names and its addresses."""
+"""Names and addresses by which others reach this host."""
 
 from __future__ import annotations
 

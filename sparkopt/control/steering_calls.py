@@ -1,4 +1,4 @@
-"""The calls of who steers: limits, trials, studies, workers.
+"""Calls of the control service that change a pool: its limits, trials, studies, workers.
 
 What a search has to do itself, in its own thread, is handed to it through its channel; everything else is an
 event for the machine.
@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Final
 
 from sparkopt.control import messages
 from sparkopt.control.book import Book
+from sparkopt.control.book_records import StudyRecord
 from sparkopt.control.evaluations import Evaluations
-from sparkopt.control.records import StudyRecord
+from sparkopt.control.read_only_calls import ReadOnlyCalls
 from sparkopt.control.submissions import Submission
-from sparkopt.control.watching import Looking
 from sparkopt.coordinator import Points, StudyChannel
 from sparkopt.coordinator.transport.pieces import Pieces
 from sparkopt.core import events
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _REASON_CHARACTERS: Final = 1000
 
 
-class Steering:
+class SteeringCalls:
     """What clients may do to a pool. On the coordinator's loop only.
 
     Args:
@@ -43,7 +43,7 @@ class Steering:
         self,
         coordinator: Coordinator,
         book: Book,
-        looking: Looking,
+        looking: ReadOnlyCalls,
         evaluations: Evaluations,
         pieces: Pieces,
     ) -> None:

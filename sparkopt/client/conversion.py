@@ -1,4 +1,4 @@
-"""The service's messages to the values of views.py."""
+"""Conversion of the service's messages to the values of views.py, and back."""
 
 from __future__ import annotations
 

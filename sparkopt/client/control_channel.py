@@ -1,4 +1,4 @@
-"""The channel to a control service: where it leads, what encrypts it, and what each call carries."""
+"""Channel to a control service: its address, its encryption, and the token on each call."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _TIMEOUT: Final = f"a positive number of seconds, {_LONGEST:,} at most"
 _TOO_OLD: Final = grpc.StatusCode.UNIMPLEMENTED
 
 
-class Link:
+class ControlChannel:
     """A channel, and the calls on it.
 
     Args:

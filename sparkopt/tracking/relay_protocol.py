@@ -1,4 +1,4 @@
-"""What the relay's two halves say to each other, beside MLflow's own messages.
+"""Protocol between the relay's two halves, beside MLflow's own messages.
 
     method           asks for                                body                      answer
     run              the trial's run and its experiment      nothing                   two MLflow messages

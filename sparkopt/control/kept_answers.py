@@ -1,4 +1,4 @@
-"""Points that were asked for, and the answers that are kept for who asks again."""
+"""Points that were asked for, and answers that are kept for a client that asks again."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from sparkopt.wire.v1 import control_pb2
 
 if TYPE_CHECKING:
-    from sparkopt.control.evaluating import Asker
+    from sparkopt.control.evaluate_call import EvaluateStream
 
 ANSWERS: Final = 100_000
 """How many answers a study keeps."""
@@ -48,7 +48,7 @@ class Point:
     size: int
     struct: bytes
     argument: bytes | None
-    asker: Asker | None = None
+    asker: EvaluateStream | None = None
     tid: int = -1
     submitted: float = 0.0
     started: float = 0.0
@@ -82,7 +82,7 @@ class Point:
             return 0
 
 
-class Kept:
+class KeptAnswers:
     """Points whose answers nobody waits for, the oldest first; they are forgotten when there are too many.
 
     Args:

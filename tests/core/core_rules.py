@@ -1,4 +1,4 @@
-"""The seven rules of a pool, checked against a machine. Tests do so after every event.
+"""Checker of the seven rules of a pool, run against a machine after every event of a test.
 
 1. Leased trials ≤ min(parallelism, cap, workers that are connected or within their grace).
 2. A trial has at most one live lease, a worker at most one.
@@ -10,8 +10,8 @@
 7. Once nothing more is to come, an idle worker stays only if a trial may need it; as many stay as there are
    trials.
 
-Rules 3, 5, 6 and 7 speak of what a step did, so :class:`Watch` looks at the commands too, and keeps its own
-record of what was assigned, to not take the machine's word for it.
+Rules 3, 5, 6 and 7 speak of what a step did, so :class:`RuleChecker` looks at the commands too, and
+keeps its own record of what was assigned, so as not to take the machine's word for it.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class RuleBroken(AssertionError):
     """A rule does not hold: a bug in the machine. The text names the rule and tells the story."""
 
 
-class Watch:
+class RuleChecker:
     """Holds one machine to the rules; to be told of every step.
 
     Args:

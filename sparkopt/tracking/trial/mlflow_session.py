@@ -31,10 +31,10 @@ from mlflow.tracking import fluent
 from mlflow.tracking._model_registry import utils as registry_utils
 from mlflow.tracking._tracking_service import utils as tracking_utils
 
-from sparkopt.tracking.messages import SCHEME
+from sparkopt.tracking.relay_protocol import SCHEME
 from sparkopt.tracking.trial import plugins
 from sparkopt.tracking.trial.artifacts import RelayArtifactRepository
-from sparkopt.tracking.trial.store import THE_EXPERIMENT, Line, RelayStore, not_relayed
+from sparkopt.tracking.trial.relay_store import THE_EXPERIMENT, Line, RelayStore, not_relayed
 from sparkopt.worker.reports import Reporter
 
 TRACKING_URI: Final = f"{SCHEME}:"
@@ -76,7 +76,7 @@ class TrialRun(mlflow.ActiveRun):
         return getattr(self, "_outputs", None) or self._store.trial_run.outputs
 
 
-class Session:
+class MlflowSession:
     """MLflow in this process. Made once, when MLflow has been imported."""
 
     def __init__(self) -> None:

@@ -9,8 +9,8 @@ import grpc
 
 from sparkopt.client.backoff import Backoff, passes
 from sparkopt.client.closing import Closing
-from sparkopt.client.link import Link
-from sparkopt.client.messages import to_event
+from sparkopt.client.control_channel import ControlChannel
+from sparkopt.client.conversion import to_event
 from sparkopt.client.views import Event
 from sparkopt.errors import ControlError, UnreachableError
 from sparkopt.wire.v1 import control_pb2
@@ -37,7 +37,7 @@ class Watch(Closing):
         ControlError: if the watch could not begin.
     """
 
-    def __init__(self, link: Link, after: int | None, study: str, patience: float) -> None:
+    def __init__(self, link: ControlChannel, after: int | None, study: str, patience: float) -> None:
         self._link, self._study = link, study
         self._backoff = Backoff(patience)
         self._closed = threading.Event()

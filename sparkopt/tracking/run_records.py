@@ -1,4 +1,4 @@
-"""What is to be written to a tracking store, in words of our own: it can wait, be merged, and be kept.
+"""Records of what is to be written to a tracking store. They can wait, be merged, and be kept in a file.
 
 Each record belongs to a run, which goes by its trial's id, or by None for the study's own run: a child run
 has no id in the store before it is created.

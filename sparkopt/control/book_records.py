@@ -1,4 +1,4 @@
-"""What is kept of each study, trial, attempt and worker, for who looks at a pool from outside."""
+"""Records of each study, trial, attempt and worker, as the control service shows them."""
 
 from __future__ import annotations
 

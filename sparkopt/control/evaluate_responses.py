@@ -1,4 +1,4 @@
-"""What became of a trial, as an answer to who asked for it."""
+"""The answer to a point of an Evaluate stream, made of its trial once that has settled."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sparkopt.core.states import Outcome
 from sparkopt.wire.v1 import control_pb2
 
 if TYPE_CHECKING:
-    from sparkopt.control.kept import Point
+    from sparkopt.control.kept_answers import Point
     from sparkopt.coordinator import Settled
 
 _STATES: Final = {
