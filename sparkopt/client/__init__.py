@@ -14,6 +14,7 @@ What the service refuses is raised as the :class:`~sparkopt.errors.ControlError`
 
 from sparkopt.client.client import ControlClient
 from sparkopt.client.evaluating import Evaluations
+from sparkopt.client.event_watch import Watch
 from sparkopt.client.stream import EvaluationStream
 from sparkopt.client.views import (
     Evaluation,
@@ -30,7 +31,6 @@ from sparkopt.client.views import (
     WorkerInfo,
     WorkerState,
 )
-from sparkopt.client.watch import Watch
 
 __all__ = [
     "ControlClient",

@@ -11,9 +11,9 @@ from sparkopt.client.closing import Closing
 from sparkopt.client.control_channel import ControlChannel
 from sparkopt.client.conversion import from_point, from_state, to_status, to_study, to_trial, to_worker
 from sparkopt.client.evaluating import POINTS, Evaluations, Point
+from sparkopt.client.event_watch import Watch
 from sparkopt.client.stream import EvaluationStream
 from sparkopt.client.views import PoolStatus, StudyInfo, TrialInfo, TrialState, WorkerInfo
-from sparkopt.client.watch import Watch
 from sparkopt.errors import RefusedError
 from sparkopt.wire.arguments import check_flag, check_number, refuse_type, refuse_value
 from sparkopt.wire.v1 import control_pb2
