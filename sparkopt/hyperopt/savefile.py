@@ -41,6 +41,9 @@ _PICKLES: Final = (b"\x80", b"ccopy_reg\n")
 _MARKS: Final = (b"SparkTrials", b"hyperopt", b"_dynamic_trials")
 """Texts of which one is near the start of pickled trials, whichever class of hyperopt's they have."""
 
+_EARLIER_MODULES: Final = {"sparkopt.trials": "sparkopt", "sparkopt.timings": "sparkopt.study.timings"}
+"""Modules of version 0.1 that pickled trials refer to."""
+
 _TRAILER: Final = b"\nsparkopt checksum "
 _DIGEST_BYTES: Final = 16
 
@@ -174,8 +177,8 @@ class _Digesting(io.RawIOBase):
 
 class _Unpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
-        """Find a class, also where version 0.1 had it."""
-        return super().find_class("sparkopt" if module == "sparkopt.trials" else module, name)
+        """Find a class, also by the name that its module had in version 0.1."""
+        return super().find_class(_EARLIER_MODULES.get(module, module), name)
 
 
 def load(path: Path) -> base.Trials:
