@@ -60,7 +60,7 @@ class _Attempt:
     overdue: bool = False
     timer: asyncio.TimerHandle | None = None
     began: float = 0.0
-    notice: asyncio.TimerHandle | None = None
+    told: bool = False
     report: asyncio.Task[None] | None = None
     waits_for_room: bool = False
     asked: int | None = None
@@ -97,6 +97,7 @@ class Agent:
         self._link = Link(spec, self._greet, self._receive, self._start_over)
         self._outbox = Outbox(self._link.send)
         self._attempt: _Attempt | None = None
+        self._notice: asyncio.TimerHandle | None = None
         self._loaded: tuple[int | None, str] = (None, "")
         self._files: dict[str, Path] = {}
         self._fetched_files = 0
@@ -117,8 +118,9 @@ class Agent:
             await self._link.run()
         finally:
             self._loop.remove_reader(leash)
-            if self._sign is not None:
-                self._sign.cancel()
+            for timer in (self._sign, self._notice):
+                if timer is not None:
+                    timer.cancel()
             self._supervisor.close()
             if self._attempt is not None and self._attempt.task is not None:
                 self._attempt.task.cancel()
@@ -215,9 +217,8 @@ class Agent:
                 # It was sent before the outcome, so it has to arrive before it.
                 await attempt.report
         finally:
-            for timer in (attempt.timer, attempt.notice):
-                if timer is not None:
-                    timer.cancel()
+            if attempt.timer is not None:
+                attempt.timer.cancel()
             for task in (attempt.report, attempt.reply):
                 if task is not None:
                     task.cancel()
@@ -246,10 +247,24 @@ class Agent:
     def _begin(self, attempt: _Attempt) -> None:
         """The objective is loaded, and runs."""
         attempt.began = self._loop.time()
-        attempt.notice = self._loop.call_later(_TOLD_AFTER_SECONDS, self._say_begun, attempt)
+        # One timer for many attempts, most of which have ended before it is due.
+        if self._notice is None:
+            self._notice = self._loop.call_later(_TOLD_AFTER_SECONDS, self._on_notice)
 
-    def _say_begun(self, attempt: _Attempt) -> None:
+    def _on_notice(self) -> None:
+        """Tell that the attempt of the moment has begun, once it has run for long enough."""
+        self._notice = None
+        attempt = self._attempt
+        if attempt is None or not attempt.began or attempt.told:
+            return
         seconds = self._loop.time() - attempt.began
+        if seconds < _TOLD_AFTER_SECONDS:
+            self._notice = self._loop.call_later(_TOLD_AFTER_SECONDS - seconds, self._on_notice)
+        else:
+            attempt.told = True
+            self._say_begun(attempt, seconds)
+
+    def _say_begun(self, attempt: _Attempt, seconds: float) -> None:
         begun = worker_pb2.Begun(attempt=attempt.assignment.attempt, seconds=seconds)
         self._link.send(worker_pb2.WorkerMessage(begun=begun))
 
