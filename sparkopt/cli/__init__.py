@@ -15,6 +15,7 @@ from sparkopt.cli.pools import pools
 from sparkopt.cli.replay import replay
 from sparkopt.cli.serve import serve
 from sparkopt.cli.steering_commands import cancel, drain, pause, resume, set_parallelism, stop, submit
+from sparkopt.cli.story_command import story
 from sparkopt.cli.trials import trials
 from sparkopt.cli.watch import watch
 
@@ -43,6 +44,8 @@ main.add_command(demo)
 main.add_command(replay)
 main.add_command(serve)
 main.add_command(pools)
-for _command in (status, workers, trials, watch, pause, resume, set_parallelism, cancel, drain, submit, stop):
+for _command in (status, workers, trials, story, watch):
+    main.add_command(_command)
+for _command in (pause, resume, set_parallelism, cancel, drain, submit, stop):
     main.add_command(_command)
 main.add_command(evaluate)

@@ -9,11 +9,19 @@ from typing import Any, Final
 
 from sparkopt.client.closing import Closing
 from sparkopt.client.control_channel import ControlChannel
-from sparkopt.client.conversion import from_point, from_state, to_status, to_study, to_trial, to_worker
+from sparkopt.client.conversion import (
+    from_point,
+    from_state,
+    to_status,
+    to_story,
+    to_study,
+    to_trial,
+    to_worker,
+)
 from sparkopt.client.evaluating import POINTS, Evaluations, Point
 from sparkopt.client.event_watch import Watch
 from sparkopt.client.stream import EvaluationStream
-from sparkopt.client.views import PoolStatus, StudyInfo, TrialInfo, TrialState, WorkerInfo
+from sparkopt.client.views import PoolStatus, Story, StudyInfo, TrialInfo, TrialState, WorkerInfo
 from sparkopt.errors import RefusedError
 from sparkopt.wire.arguments import check_flag, check_number, refuse_type, refuse_value
 from sparkopt.wire.v1 import control_pb2
@@ -119,6 +127,25 @@ class ControlClient(Closing):
         if after is not None:
             after = _whole("after", after, 64, least=0)
         return Watch(self._link, after, _study(study), self._reconnect)
+
+    def story(self, about: int | str, study: str | None = None) -> Story:
+        """What the pool has recorded of a trial or a worker: what happened, and what followed from it.
+
+        Args:
+            about: the number of a trial, or the name of a worker.
+            study: the trial's study.
+
+        Raises:
+            RefusedError: if ``about`` is neither, or a study is named with a worker.
+            NotFoundError: if the study has no such trial, or no such worker is there or remembered.
+        """
+        if isinstance(about, str):
+            if study is not None:
+                raise RefusedError(f"a worker belongs to no study: ask for {about!r} without one")
+            request = control_pb2.GetStoryRequest(worker=about)
+        else:
+            request = control_pb2.GetStoryRequest(study=_study(study), tid=_whole("about", about, 64))
+        return to_story(self._link.call(self._link.stub.GetStory, request))
 
     def pause(self) -> PoolStatus:
         """Have no trial leased to a worker until :meth:`resume`; what runs goes on. Idempotent."""

@@ -16,6 +16,8 @@ from sparkopt.client.views import (
     Failure,
     PoolStatus,
     Report,
+    Story,
+    StoryLine,
     StudyInfo,
     StudyKind,
     TrialCounts,
@@ -119,6 +121,18 @@ def to_event(sequence: int, message: control_pb2.Event) -> Event:
     elif body == "limit_changed":
         about["parallelism"] = message.limit_changed.parallelism
     return Event(sequence, kind, _time(message, "time"), **about)
+
+
+def to_story(message: control_pb2.Story) -> Story:
+    """The value of a message."""
+    return Story(
+        study=message.study,
+        tid=message.tid if message.HasField("tid") else None,
+        worker=message.worker,
+        lines=tuple(StoryLine(_time(line, "time"), line.text, line.command) for line in message.lines),
+        since=_time(message, "since"),
+        left_out=message.left_out,
+    )
 
 
 def to_evaluation(message: control_pb2.EvaluateResponse, point: Mapping[str, Any]) -> Evaluation:

@@ -267,6 +267,42 @@ class Report:
 
 
 @dataclass(frozen=True, slots=True)
+class StoryLine:
+    """An event or a command in a pool's record.
+
+    Attributes:
+        time: when; earlier than this if the driver has stood still since.
+        text: the event or command with its values, for people.
+        command: whether the pool commanded it; otherwise it happened.
+    """
+
+    time: datetime.datetime | None
+    text: str
+    command: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """What a pool has recorded of a trial or a worker.
+
+    Attributes:
+        study: the trial's study; empty for a worker.
+        tid: the trial's number; None for a worker.
+        worker: the worker's name; empty for a trial.
+        lines: events, and the commands that followed from each; oldest first.
+        since: what happened before is not kept any more; None while everything is.
+        left_out: how many lines were left out, the oldest of the story.
+    """
+
+    study: str
+    tid: int | None
+    worker: str
+    lines: tuple[StoryLine, ...]
+    since: datetime.datetime | None
+    left_out: int
+
+
+@dataclass(frozen=True, slots=True)
 class Failure:
     """Why a trial failed.
 

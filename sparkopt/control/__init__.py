@@ -11,6 +11,7 @@
     server.py            the server: its port, who may call, what else it serves
     service.py           the calls; each is a few lines
     read_only_calls.py   those that only look
+    story_call.py        what happened to a trial or a worker
     steering_calls.py    those that change something
     book.py              what there is, kept as it happens
     book_records.py      its record of each study, trial, attempt and worker

@@ -19,6 +19,7 @@ from sparkopt.control.options import Control
 from sparkopt.control.read_only_calls import ReadOnlyCalls
 from sparkopt.control.service import ControlService
 from sparkopt.control.steering_calls import SteeringCalls
+from sparkopt.control.story_call import StoryCall
 from sparkopt.coordinator.channels.channel import StudyChannel
 from sparkopt.coordinator.channels.studies import Values
 from sparkopt.coordinator.observer import Observer
@@ -50,6 +51,7 @@ _READ_ONLY_CALLS: Final = frozenset(
         "/sparkopt.v1.ControlService/ListTrials",
         "/sparkopt.v1.ControlService/ListWorkers",
         "/sparkopt.v1.ControlService/WatchEvents",
+        "/sparkopt.v1.ControlService/GetStory",
         "/grpc.health.v1.Health/",
         "/grpc.reflection.v1.ServerReflection/",
         "/grpc.reflection.v1alpha.ServerReflection/",
@@ -118,9 +120,10 @@ class ControlServer(Observer):
         self.evaluations = Evaluations(coordinator, server.pieces)
         self.book = Book(coordinator.machine, self.feed)
         looking = ReadOnlyCalls(self.book, self.feed, coordinator.machine, server.pieces)
+        stories = StoryCall(coordinator, self.book, looking, server.pieces)
         steering = SteeringCalls(coordinator, self.book, looking, self.evaluations, server.pieces)
         control_pb2_grpc.add_ControlServiceServicer_to_server(
-            ControlService(looking, steering, self.evaluations), server.grpc
+            ControlService(looking, stories, steering, self.evaluations), server.grpc
         )
         await self._serve_beside(server.grpc)
         host, port = self._listen(server, coordinator.host)

@@ -6,6 +6,7 @@ from sparkopt.control.evaluate_call import Requests, evaluate
 from sparkopt.control.evaluations import Evaluations
 from sparkopt.control.read_only_calls import ReadOnlyCalls
 from sparkopt.control.steering_calls import SteeringCalls
+from sparkopt.control.story_call import StoryCall
 from sparkopt.wire.statuses import Context, answering
 from sparkopt.wire.v1 import control_pb2 as pb
 from sparkopt.wire.v1 import control_pb2_grpc
@@ -16,12 +17,20 @@ class ControlService(control_pb2_grpc.ControlServiceServicer):
 
     Args:
         looking: answers who only looks.
+        stories: tells what happened to a trial or a worker.
         steering: does what is asked for.
         evaluations: the studies that are evaluated from outside.
     """
 
-    def __init__(self, looking: ReadOnlyCalls, steering: SteeringCalls, evaluations: Evaluations) -> None:
+    def __init__(
+        self,
+        looking: ReadOnlyCalls,
+        stories: StoryCall,
+        steering: SteeringCalls,
+        evaluations: Evaluations,
+    ) -> None:
         self._looking = looking
+        self._stories = stories
         self._steering = steering
         self._evaluations = evaluations
 
@@ -48,6 +57,11 @@ class ControlService(control_pb2_grpc.ControlServiceServicer):
         """What happens, as it happens."""
         async with answering(context):
             await self._looking.watch(request, context)
+
+    async def GetStory(self, request: pb.GetStoryRequest, context: Context) -> pb.Story:
+        """Tell what the pool has recorded of a trial or a worker."""
+        async with answering(context):
+            return await self._stories.story(request)
 
     # Steering.
 

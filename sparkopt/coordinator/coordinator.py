@@ -155,6 +155,10 @@ class Coordinator:
             return False
         return True
 
+    def now(self) -> float:
+        """Seconds on the machine's clock. On the loop only."""
+        return self._clock.now()
+
     def greeted(self, gang: int, generation: int) -> int:
         """Returns the number of workers that have said hello since this launch of a gang."""
         return len(self._greeted[gang, generation])

@@ -26,7 +26,7 @@ from sparkopt.core import events as e
 from sparkopt.core.gangs import Gangs
 from sparkopt.core.records import Counts, Policy, Trial, Worker
 from sparkopt.core.states import Lease, Outcome, TrialInput, TrialKey, TrialState, WorkerInput, WorkerState
-from sparkopt.core.story import Story
+from sparkopt.core.story import Followed, Story
 from sparkopt.core.surplus import RELEASED, surplus
 from sparkopt.core.transitions import TRIAL, WORKER, InvalidTransition, move
 
@@ -115,6 +115,10 @@ class Machine:
     def story(self, about: TrialKey | str | None = None) -> list[str]:
         """What happened, a line for each event and command: all of it, or a trial's or a worker's part."""
         return self._story.tell(about)
+
+    def follow(self, about: TrialKey | str) -> Followed:
+        """The part of the story that explains what became of a trial or a worker, for a person who asks."""
+        return self._story.follow(about)
 
     # The one way in.
 

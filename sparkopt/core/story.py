@@ -1,4 +1,4 @@
-"""What happened, in order, for whoever has to find out why.
+"""Record of what happened in a machine, in order, for people who have to find out why.
 
 The last few thousand events and commands are kept as they are and put into words only when somebody asks.
 """
@@ -7,13 +7,70 @@ from __future__ import annotations
 
 import itertools
 from collections import deque
-from dataclasses import fields
+from dataclasses import dataclass, fields
+from typing import Final
 
-from sparkopt.core.commands import Command
-from sparkopt.core.events import CancelRequested, Event, Heartbeat, Tick, TrialsSubmitted
-from sparkopt.core.states import Lease, TrialKey
+from sparkopt.core.commands import Assign, Command, Expel, Settle
+from sparkopt.core.events import (
+    CancelRequested,
+    DrainRequested,
+    Event,
+    GangEnded,
+    Heartbeat,
+    StreamLost,
+    Tick,
+    TrialsSubmitted,
+    WorkerGone,
+    WorkerJoined,
+)
+from sparkopt.core.states import Lease, Outcome, TrialKey
 
 _SILENT = (Heartbeat, Tick)
+
+_FATES: Final = frozenset({WorkerJoined, StreamLost, Heartbeat, WorkerGone, GangEnded, DrainRequested, Expel})
+"""Events and commands that change where a worker stands, whatever it runs."""
+
+_CHARACTERS: Final = 1000
+"""Most characters of a text in a line."""
+
+_ITEMS: Final = 8
+"""Most items of a tuple in a line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """An event or a command, and when it was.
+
+    Attributes:
+        now: seconds on the machine's clock.
+        item: the event or command.
+    """
+
+    now: float
+    item: Event | Command
+
+    @property
+    def is_command(self) -> bool:
+        """Whether the machine commanded it; otherwise it happened to the machine."""
+        return isinstance(self.item, Command)
+
+    @property
+    def text(self) -> str:
+        """The event or command in words: one line of a few thousand characters at most."""
+        return _words(self.item)
+
+
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """Lines about one trial or worker.
+
+    Attributes:
+        lines: oldest first.
+        since: the machine's time from which lines are kept; None if none was ever dropped.
+    """
+
+    lines: list[Line]
+    since: float | None
 
 
 class Story:
@@ -42,6 +99,30 @@ class Story:
             if about is None or _concerns(item, about)
         ]
 
+    def follow(self, about: TrialKey | str) -> Followed:
+        """The lines that name a trial or a worker, and those that explain what became of it.
+
+        The latter are, for a worker, the end of its gang and its return under another name, and for a trial
+        what happened to the worker that it was leased to, for as long as it was.
+        """
+        found = []
+        gangs: dict[str, tuple[int, int]] = {}
+        worker = about if isinstance(about, str) else None
+        for now, item in self._lines:
+            if isinstance(item, WorkerJoined):
+                gangs[item.worker] = item.gang, item.generation
+            if _concerns(item, about) or (
+                worker is not None and type(item) in _FATES and _befalls(item, worker, gangs.get(worker))
+            ):
+                found.append(Line(now, item))
+            if isinstance(about, TrialKey):
+                if isinstance(item, Assign) and item.lease.trial == about:
+                    worker = item.worker
+                elif isinstance(item, Settle) and item.trial == about:
+                    worker = None
+        full = len(self._lines) == self._lines.maxlen
+        return Followed(found, self._lines[0][0] if full else None)
+
 
 def _concerns(item: Event | Command, about: TrialKey | str) -> bool:
     if isinstance(about, str):
@@ -56,10 +137,28 @@ def _concerns(item: Event | Command, about: TrialKey | str) -> bool:
     return isinstance(item, CancelRequested) and item.study == about.study and item.tid in (about.tid, None)
 
 
+def _befalls(item: Event | Command, worker: str, gang: tuple[int, int] | None) -> bool:
+    """Whether one of the fates is that of a worker of this gang and generation, as far as they are known."""
+    if isinstance(item, GangEnded):
+        return worker in item.lost or gang == (item.gang, item.generation)
+    if isinstance(item, WorkerJoined) and item.formerly == worker:
+        return True
+    return getattr(item, "worker", None) == worker
+
+
 def _words(item: Event | Command) -> str:
     said = (f"{field.name}={_value(getattr(item, field.name))}" for field in fields(item))
     return f"{type(item).__name__}({', '.join(said)})"
 
 
 def _value(value: object) -> str:
-    return str(value) if isinstance(value, (Lease, TrialKey)) else repr(value)
+    if isinstance(value, (Lease, TrialKey)):
+        return str(value)
+    if isinstance(value, Outcome):
+        return str(value.value)
+    if isinstance(value, str) and len(value) > _CHARACTERS:
+        return f"{value[:_CHARACTERS]!r}..."
+    if isinstance(value, tuple) and len(value) > _ITEMS:
+        first = ", ".join(_value(each) for each in value[:_ITEMS])
+        return f"({first}, ... {len(value):,} in all)"
+    return repr(value)

@@ -12,9 +12,20 @@ from driven import runs_in
 
 from sparkopt.cli import main
 
-CALLING = ["status", "workers", "trials", "watch", "pause", "resume", "set-parallelism", "cancel", "drain"]
+CALLING = [
+    "status",
+    "workers",
+    "trials",
+    "story",
+    "watch",
+    "pause",
+    "resume",
+    "set-parallelism",
+    "cancel",
+    "drain",
+]
 CALLING += ["submit", "evaluate", "stop"]
-NEEDED = {"set-parallelism": ["1"], "cancel": ["0"], "drain": ["somebody"]}
+NEEDED = {"story": ["0"], "set-parallelism": ["1"], "cancel": ["0"], "drain": ["somebody"]}
 NEEDED |= {"submit": ["-"], "evaluate": ["-"]}
 
 
@@ -112,6 +123,38 @@ def test_a_trial_that_runs_can_be_cancelled(shell, client, post):
     assert "1000000" in shell.run("cancel", "1000000", code=1)
 
 
+def test_the_story_of_a_trial_and_of_its_worker(shell, client):
+    (outcome,) = client.evaluate([{"x": 43}])
+    tid, worker = outcome.trial.tid, outcome.trial.worker
+    (story,) = shell.json("story", tid)
+    assert (story["study"], story["tid"], story["worker"]) == (outcome.trial.study, tid, "")
+    kinds = [line["text"].partition("(")[0] for line in story["lines"]]
+    assert kinds == ["TrialsSubmitted", "Assign", "OutcomeArrived", "Settle"]
+    assert [line["command"] for line in story["lines"]] == [False, True, False, True]
+    assert story["lines"][0]["time"].endswith("+00:00")
+    lines = shell.run("story", tid, "--study", outcome.trial.study).splitlines()
+    assert len(lines) == 4
+    assert [" -> " in line for line in lines] == [False, True, False, True]
+    assert worker in lines[1]
+    (story,) = shell.json("story", worker)
+    assert (story["study"], story["tid"], story["worker"]) == ("", None, worker)
+    assert lines[-1].partition("-> ")[2] in [line["text"] for line in story["lines"]]
+    assert "WorkerJoined" in shell.run("story", worker).splitlines()[0]
+
+
+@pytest.mark.parametrize(
+    ("about", "said"),
+    [("1000000", "1000000"), ("9" * 30, "64 bits"), ("9" * 5000, "no worker"), ("nobody", "nobody")],
+)
+def test_the_story_of_what_is_not_there_is_refused(shell, about, said):
+    assert said in shell.run("story", about, code=2 if said == "64 bits" else 1)
+
+
+def test_a_worker_is_of_no_study(shell, client):
+    worker = client.workers()[0].name
+    assert worker in shell.run("story", worker, "--study", client.status().studies[0].name, code=2)
+
+
 def test_what_is_not_there_is_refused(shell):
     assert "nobody" in shell.run("drain", "nobody", code=1)
     assert "elsewhere" in shell.run("stop", "--study", "elsewhere", code=1)
@@ -158,11 +201,12 @@ def test_a_token_that_is_wrong_or_missing_is_4(shell, tmp_path, name):
 
 
 @pytest.mark.parametrize("name", [name for name in CALLING if name != "watch"])  # see test_watching for that
-def test_a_token_that_is_good_for_looking_is_good_for_looking(shell, name):
+def test_a_token_that_is_good_for_looking_is_good_for_looking(shell, client, name):
+    list(client.evaluate([{"x": 3}]))
     command = shell.command(name, *NEEDED.get(name, []))
     command[command.index("--token-file") + 1] = str(shell.served.token_file.parent / "look.token")
     result = CliRunner().invoke(main, command, input='{"x": 1}')
-    assert result.exit_code == (0 if name in ("status", "workers", "trials") else 4), result.output
+    assert result.exit_code == (0 if name in ("status", "workers", "trials", "story") else 4), result.output
 
 
 @pytest.mark.parametrize("address", ["nowhere", "192.0.2.1:7727", "127.0.0.1:many"])

@@ -19,6 +19,7 @@ READ_ONLY_CALLS = [
     "/sparkopt.v1.ControlService/GetStatus",
     "/sparkopt.v1.ControlService/ListTrials",
     "/sparkopt.v1.ControlService/ListWorkers",
+    "/sparkopt.v1.ControlService/GetStory",
     WATCH,
     "/grpc.health.v1.Health/Check",
     "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",

@@ -103,6 +103,87 @@ def test_the_oldest_lines_are_forgotten():
     assert [f"tid={tid}," in line for tid, line in zip((2, 3, 4), story.tell(), strict=True)] == [True] * 3
 
 
+def followed(machine, about):
+    """What kind each line is of that explains what became of a trial or a worker."""
+    return [type(line.item).__name__ for line in machine.follow(about).lines]
+
+
+def test_a_trial_is_followed_to_its_workers_as_long_as_they_have_it(pool):
+    pool.lose("w2")
+    assert followed(pool.machine, key(0)) == [
+        "TrialsSubmitted",
+        "Assign",
+        "WorkerGone",
+        "Assign",
+        "WorkerGone",
+    ]
+    # It had settled by then.
+    assert followed(pool.machine, key(1)) == ["TrialsSubmitted", "Assign", "OutcomeArrived", "Settle"]
+
+
+def test_a_trial_is_followed_through_cuts_and_returns(pool):
+    pool.cut("w2")
+    pool.join("w2", lease(0, attempt=2))
+    pool.cut("w2")
+    pool.wait(40)
+    assert followed(pool.machine, key(0))[4:] == ["StreamLost", "WorkerJoined", "StreamLost", "Expel"]
+
+
+def test_a_worker_is_followed_to_the_end_of_its_gang_and_to_its_next_name(pool):
+    pool.step(e.WorkerJoined("w1.2", 1, 1, formerly="w1"))
+    pool.step(e.GangEnded(1, 1, "the job failed"))
+    assert followed(pool.machine, "w1") == [
+        "WorkerJoined",
+        "Assign",
+        "WorkerGone",
+        "WorkerJoined",
+        "GangEnded",
+    ]
+    assert followed(pool.machine, "w2")[-1] == "GangEnded"
+    assert followed(pool.machine, key(0))[-1] == "GangEnded"
+    assert followed(pool.machine, key(1))[-1] == "Settle"
+
+
+def test_nobody_is_followed_to_the_end_of_another_gang():
+    pool = Pool("w1")
+    pool.launch(2, size=1)
+    pool.step(e.WorkerJoined("v1", 2, 1))
+    pool.step(e.GangEnded(2, 1, "the job failed"))
+    assert followed(pool.machine, "v1") == ["WorkerJoined", "GangEnded"]
+    assert followed(pool.machine, "w1") == ["WorkerJoined"]
+
+
+def test_who_was_never_here_leads_nowhere(pool):
+    assert followed(pool.machine, "w9") == []
+    assert followed(pool.machine, key(9)) == []
+
+
+def test_lines_say_whether_they_were_commands_and_when_they_were(pool):
+    lines = pool.machine.follow("w1").lines
+    assert [line.is_command for line in lines] == [False, True, False]
+    assert [line.now for line in lines] == [0.0, 0.0, 2.5]
+
+
+def test_it_is_known_since_when_lines_are_kept():
+    story = Story(length=3)
+    story.add(5.0, e.CancelRequested("blue", 0, "not wanted"), [])
+    assert story.follow(key(0)).since is None
+    for tid in range(4):
+        story.add(10.0 + tid, e.CancelRequested("blue", tid, "not wanted"), [])
+    assert story.follow(key(0)).since == 11.0
+    assert story.follow(key(0)).lines == []
+
+
+def test_a_line_is_short_whatever_it_is_of():
+    story = Story()
+    story.add(0.0, e.TrialsSubmitted("blue", tuple(range(100_000))), [])
+    story.add(0.0, e.CancelRequested("blue", 3, "x" * 100_000), [])
+    submitted, cancelled = story.follow(key(3)).lines
+    assert "100,000 in all" in submitted.text
+    assert max(len(submitted.text), len(cancelled.text)) < 2000
+    assert max(map(len, story.tell())) < 2000
+
+
 def test_what_is_refused_is_not_part_of_the_story(pool):
     before = pool.machine.story()
     with pytest.raises(ValueError, match="limit"):

@@ -701,6 +701,99 @@ class Resumed(google.protobuf.message.Message):
 global___Resumed = Resumed
 
 @typing.final
+class GetStoryRequest(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    STUDY_FIELD_NUMBER: builtins.int
+    TID_FIELD_NUMBER: builtins.int
+    WORKER_FIELD_NUMBER: builtins.int
+    study: builtins.str
+    """Of the trial. Empty for a worker."""
+    tid: builtins.int
+    worker: builtins.str
+    def __init__(
+        self,
+        *,
+        study: builtins.str = ...,
+        tid: builtins.int = ...,
+        worker: builtins.str = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["about", b"about", "tid", b"tid", "worker", b"worker"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["about", b"about", "study", b"study", "tid", b"tid", "worker", b"worker"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["about", b"about"]) -> typing.Literal["tid", "worker"] | None: ...
+
+global___GetStoryRequest = GetStoryRequest
+
+@typing.final
+class Story(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    STUDY_FIELD_NUMBER: builtins.int
+    TID_FIELD_NUMBER: builtins.int
+    WORKER_FIELD_NUMBER: builtins.int
+    LINES_FIELD_NUMBER: builtins.int
+    SINCE_FIELD_NUMBER: builtins.int
+    LEFT_OUT_FIELD_NUMBER: builtins.int
+    study: builtins.str
+    """The trial's, or the worker: as in the request, with the study that was meant."""
+    tid: builtins.int
+    worker: builtins.str
+    left_out: builtins.int
+    """How many lines were left out, the oldest of the story."""
+    @property
+    def lines(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___StoryLine]:
+        """Oldest first."""
+
+    @property
+    def since(self) -> google.protobuf.timestamp_pb2.Timestamp:
+        """What happened before is not kept any more. Absent while everything is."""
+
+    def __init__(
+        self,
+        *,
+        study: builtins.str = ...,
+        tid: builtins.int = ...,
+        worker: builtins.str = ...,
+        lines: collections.abc.Iterable[global___StoryLine] | None = ...,
+        since: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+        left_out: builtins.int = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["about", b"about", "since", b"since", "tid", b"tid", "worker", b"worker"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["about", b"about", "left_out", b"left_out", "lines", b"lines", "since", b"since", "study", b"study", "tid", b"tid", "worker", b"worker"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["about", b"about"]) -> typing.Literal["tid", "worker"] | None: ...
+
+global___Story = Story
+
+@typing.final
+class StoryLine(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    TIME_FIELD_NUMBER: builtins.int
+    TEXT_FIELD_NUMBER: builtins.int
+    COMMAND_FIELD_NUMBER: builtins.int
+    text: builtins.str
+    """One of the names of sparkopt/core/events.py or commands.py, with its values. Made for people: it may change."""
+    command: builtins.bool
+    """Whether the pool commanded it; else it has happened."""
+    @property
+    def time(self) -> google.protobuf.timestamp_pb2.Timestamp:
+        """Reckoned back from now by the time in which the driver could listen: where it has stood still since, the line is
+        older than that.
+        """
+
+    def __init__(
+        self,
+        *,
+        time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+        text: builtins.str = ...,
+        command: builtins.bool = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["time", b"time"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["command", b"command", "text", b"text", "time", b"time"]) -> None: ...
+
+global___StoryLine = StoryLine
+
+@typing.final
 class PauseRequest(google.protobuf.message.Message):
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 

@@ -59,6 +59,11 @@ class ControlServiceStub(object):
                 request_serializer=sparkopt_dot_v1_dot_control__pb2.WatchEventsRequest.SerializeToString,
                 response_deserializer=sparkopt_dot_v1_dot_control__pb2.WatchEventsResponse.FromString,
                 _registered_method=True)
+        self.GetStory = channel.unary_unary(
+                '/sparkopt.v1.ControlService/GetStory',
+                request_serializer=sparkopt_dot_v1_dot_control__pb2.GetStoryRequest.SerializeToString,
+                response_deserializer=sparkopt_dot_v1_dot_control__pb2.Story.FromString,
+                _registered_method=True)
         self.Pause = channel.unary_unary(
                 '/sparkopt.v1.ControlService/Pause',
                 request_serializer=sparkopt_dot_v1_dot_control__pb2.PauseRequest.SerializeToString,
@@ -146,6 +151,21 @@ class ControlServiceServicer(object):
         another pool: ask for the status, and watch from its `last_event`. RESOURCE_EXHAUSTED (TOO_SLOW) if the
         client reads so slowly that its events pile up: it may come back with its last number. RESOURCE_EXHAUSTED
         (TOO_MANY_STREAMS) if the peer has too many streams open.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetStory(self, request, context):
+        """What the pool has recorded of a trial or a worker: events, and the commands that followed from each, oldest
+        first. Read-only tokens may ask.
+        1. Beside what names a trial, its story has what happened to the worker that it was leased to; a worker's has
+        the end of its gang.
+        2. The pool keeps its last 4,096 events and commands, of whatever trials and workers: `since` says how far back
+        that reaches.
+        3. The last 1,000 of those that belong to the story are answered.
+        NOT_FOUND (NO_TRIAL) if the study has no such trial, (NO_WORKER) if no worker of that name is there and none is
+        remembered. INVALID_ARGUMENT (BAD_SUBJECT) if neither a trial nor a worker is named, or a study with a worker.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -262,6 +282,11 @@ def add_ControlServiceServicer_to_server(servicer, server):
                     servicer.WatchEvents,
                     request_deserializer=sparkopt_dot_v1_dot_control__pb2.WatchEventsRequest.FromString,
                     response_serializer=sparkopt_dot_v1_dot_control__pb2.WatchEventsResponse.SerializeToString,
+            ),
+            'GetStory': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetStory,
+                    request_deserializer=sparkopt_dot_v1_dot_control__pb2.GetStoryRequest.FromString,
+                    response_serializer=sparkopt_dot_v1_dot_control__pb2.Story.SerializeToString,
             ),
             'Pause': grpc.unary_unary_rpc_method_handler(
                     servicer.Pause,
@@ -417,6 +442,33 @@ class ControlService(object):
             '/sparkopt.v1.ControlService/WatchEvents',
             sparkopt_dot_v1_dot_control__pb2.WatchEventsRequest.SerializeToString,
             sparkopt_dot_v1_dot_control__pb2.WatchEventsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetStory(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sparkopt.v1.ControlService/GetStory',
+            sparkopt_dot_v1_dot_control__pb2.GetStoryRequest.SerializeToString,
+            sparkopt_dot_v1_dot_control__pb2.Story.FromString,
             options,
             channel_credentials,
             insecure,

@@ -79,6 +79,21 @@ class ControlServiceStub:
     (TOO_MANY_STREAMS) if the peer has too many streams open.
     """
 
+    GetStory: grpc.UnaryUnaryMultiCallable[
+        sparkopt.wire.v1.control_pb2.GetStoryRequest,
+        sparkopt.wire.v1.control_pb2.Story,
+    ]
+    """What the pool has recorded of a trial or a worker: events, and the commands that followed from each, oldest
+    first. Read-only tokens may ask.
+      1. Beside what names a trial, its story has what happened to the worker that it was leased to; a worker's has
+         the end of its gang.
+      2. The pool keeps its last 4,096 events and commands, of whatever trials and workers: `since` says how far back
+         that reaches.
+      3. The last 1,000 of those that belong to the story are answered.
+    NOT_FOUND (NO_TRIAL) if the study has no such trial, (NO_WORKER) if no worker of that name is there and none is
+    remembered. INVALID_ARGUMENT (BAD_SUBJECT) if neither a trial nor a worker is named, or a study with a worker.
+    """
+
     Pause: grpc.UnaryUnaryMultiCallable[
         sparkopt.wire.v1.control_pb2.PauseRequest,
         sparkopt.wire.v1.control_pb2.PoolStatus,
@@ -212,6 +227,21 @@ class ControlServiceAsyncStub:
     another pool: ask for the status, and watch from its `last_event`. RESOURCE_EXHAUSTED (TOO_SLOW) if the
     client reads so slowly that its events pile up: it may come back with its last number. RESOURCE_EXHAUSTED
     (TOO_MANY_STREAMS) if the peer has too many streams open.
+    """
+
+    GetStory: grpc.aio.UnaryUnaryMultiCallable[
+        sparkopt.wire.v1.control_pb2.GetStoryRequest,
+        sparkopt.wire.v1.control_pb2.Story,
+    ]
+    """What the pool has recorded of a trial or a worker: events, and the commands that followed from each, oldest
+    first. Read-only tokens may ask.
+      1. Beside what names a trial, its story has what happened to the worker that it was leased to; a worker's has
+         the end of its gang.
+      2. The pool keeps its last 4,096 events and commands, of whatever trials and workers: `since` says how far back
+         that reaches.
+      3. The last 1,000 of those that belong to the story are answered.
+    NOT_FOUND (NO_TRIAL) if the study has no such trial, (NO_WORKER) if no worker of that name is there and none is
+    remembered. INVALID_ARGUMENT (BAD_SUBJECT) if neither a trial nor a worker is named, or a study with a worker.
     """
 
     Pause: grpc.aio.UnaryUnaryMultiCallable[
@@ -355,6 +385,23 @@ class ControlServiceServicer(metaclass=abc.ABCMeta):
         another pool: ask for the status, and watch from its `last_event`. RESOURCE_EXHAUSTED (TOO_SLOW) if the
         client reads so slowly that its events pile up: it may come back with its last number. RESOURCE_EXHAUSTED
         (TOO_MANY_STREAMS) if the peer has too many streams open.
+        """
+
+    @abc.abstractmethod
+    def GetStory(
+        self,
+        request: sparkopt.wire.v1.control_pb2.GetStoryRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sparkopt.wire.v1.control_pb2.Story, collections.abc.Awaitable[sparkopt.wire.v1.control_pb2.Story]]:
+        """What the pool has recorded of a trial or a worker: events, and the commands that followed from each, oldest
+        first. Read-only tokens may ask.
+          1. Beside what names a trial, its story has what happened to the worker that it was leased to; a worker's has
+             the end of its gang.
+          2. The pool keeps its last 4,096 events and commands, of whatever trials and workers: `since` says how far back
+             that reaches.
+          3. The last 1,000 of those that belong to the story are answered.
+        NOT_FOUND (NO_TRIAL) if the study has no such trial, (NO_WORKER) if no worker of that name is there and none is
+        remembered. INVALID_ARGUMENT (BAD_SUBJECT) if neither a trial nor a worker is named, or a study with a worker.
         """
 
     @abc.abstractmethod

@@ -140,6 +140,8 @@ def test_what_the_service_refuses_has_its_reason(pool, evaluation, client):
         (lambda: client.set_parallelism(-1), BadRequestError, "BAD_PARALLELISM"),
         (lambda: client.cancel_trial(77), NotFoundError, "NO_TRIAL"),
         (lambda: client.drain_worker("nobody"), NotFoundError, "NO_WORKER"),
+        (lambda: client.story(77), NotFoundError, "NO_TRIAL"),
+        (lambda: client.story("nobody"), NotFoundError, "NO_WORKER"),
         (lambda: client.submit([{"x": 1}]), WrongStateError, "NOT_A_SEARCH"),
         (lambda: client.stop("nothing"), NotFoundError, "NO_STUDY"),
     ]:
@@ -153,6 +155,7 @@ def test_a_token_that_is_good_for_looking_is_good_for_looking(pool, evaluation):
         assert looking.status().parallelism == 2
         assert len(looking.workers()) <= 2
         assert list(looking.trials()) == []
+        assert looking.story(looking.workers()[0].name).lines
         with looking.watch() as events:
             assert events.last == looking.status().last_event
         for call in (looking.pause, looking.stop, lambda: next(looking.evaluate([{"x": 1}], in_flight=1))):
@@ -189,6 +192,9 @@ def test_parallelism_that_is_no_number_is_refused_before_it_is_sent(client):
         (lambda client: client.cancel_trial(True), "tid must be a whole number, got True"),
         (lambda client: client.cancel_trial(1, reason=3), "reason must be text, got 3 (int)"),
         (lambda client: client.drain_worker(None), "worker must be text, got None"),
+        (lambda client: client.story(None), "about must be a whole number, got None"),
+        (lambda client: client.story(1, study=3), "study must be"),
+        (lambda client: client.story("gang0.1/worker0", study="one"), "a worker belongs to no study"),
         (lambda client: client.submit({"x": 1}), "points must be an iterable of points"),
         (lambda client: client.submit(None), "points must be"),
         (lambda client: client.evaluate(None), "points must be"),
@@ -262,9 +268,28 @@ def test_this_host_needs_no_certificate(address):
         client.status()
 
 
+def test_the_story_of_a_trial_that_has_failed(evaluation, client):
+    (outcome,) = client.evaluate([{"x": 1, "raises": "for a test"}])
+    trial = outcome.trial
+    story = client.story(trial.tid)
+    assert (story.study, story.tid, story.worker) == (evaluation.name, trial.tid, "")
+    assert story == client.story(trial.tid, study=evaluation.name)
+    assert (story.since, story.left_out) == (None, 0)
+    assert "outcome=failed" in story.lines[-1].text
+    assert all(line.time.tzinfo is datetime.timezone.utc for line in story.lines)
+    times = [line.time for line in story.lines]
+    assert times == sorted(times)
+    of_worker = client.story(trial.worker)
+    assert (of_worker.study, of_worker.tid, of_worker.worker) == ("", None, trial.worker)
+    assert of_worker.lines[0].text.startswith("WorkerJoined(")
+    assert not of_worker.lines[0].command
+    assert story.lines[-1].text in [line.text for line in of_worker.lines]
+
+
 def test_every_value_is_frozen(evaluation, client):
     (outcome,) = client.evaluate([{"x": 1}])
-    for value in (outcome, outcome.trial, client.status(), *client.workers()):
+    story = client.story(outcome.trial.tid)
+    for value in (outcome, outcome.trial, client.status(), *client.workers(), story, *story.lines):
         with pytest.raises(dataclasses.FrozenInstanceError):
             setattr(value, next(iter(dataclasses.fields(value))).name, 1)
 
