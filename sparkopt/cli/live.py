@@ -15,9 +15,9 @@ from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
+from sparkopt.cli.event_lines import line
 from sparkopt.cli.lists import summary, worker_row, workers_table
 from sparkopt.cli.printing import in_a_line, number, printable
-from sparkopt.cli.watch import line
 from sparkopt.client import ControlClient, Event, EventKind, PoolStatus, TrialInfo, TrialState, WorkerInfo
 from sparkopt.errors import ControlError
 
