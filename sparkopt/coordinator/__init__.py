@@ -21,7 +21,8 @@ It knows the core and the wire; it does not know Spark, hyperopt or MLflow.
 """
 
 from sparkopt.coordinator.channels.channel import (
-    Crowding,
+    CpuOversubscription,
+    ExternalRequest,
     Payload,
     Points,
     Recorder,
@@ -36,7 +37,8 @@ from sparkopt.coordinator.coordinator import Coordinator
 
 __all__ = [
     "Coordinator",
-    "Crowding",
+    "CpuOversubscription",
+    "ExternalRequest",
     "Payload",
     "Points",
     "Recorder",

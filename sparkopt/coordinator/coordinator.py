@@ -20,7 +20,14 @@ from typing import Final
 import uvloop
 
 from sparkopt.coordinator.blobs import BlobStore
-from sparkopt.coordinator.channels.channel import Crowding, Recorder, Reported, Request, Started, StudyChannel
+from sparkopt.coordinator.channels.channel import (
+    CpuOversubscription,
+    Recorder,
+    Reported,
+    Request,
+    Started,
+    StudyChannel,
+)
 from sparkopt.coordinator.channels.requests import Requests, refusal
 from sparkopt.coordinator.channels.studies import Arrived, Studies, StudyEnd, Values
 from sparkopt.coordinator.channels.untaken import UntakenReports
@@ -392,14 +399,14 @@ class Coordinator:
             if stream is not None:  # else it is sent when the worker is back
                 stream.reply(reply)
 
-    def _crowding(self, stream: WorkerStream, threads: int) -> Crowding | None:
+    def _oversubscription(self, stream: WorkerStream, threads: int) -> CpuOversubscription | None:
         """Whether the workers of a host use more threads than it has cores, if each uses as many as this."""
         if threads < 2:
             return None
         workers = sum(each.host == stream.host for each in self._streams.values())
         if workers < 2 or workers * threads <= stream.cores:
             return None
-        return Crowding(stream.host, workers, threads, stream.cores)
+        return CpuOversubscription(stream.host, workers, threads, stream.cores)
 
     # Studies; on the loop only.
 
@@ -482,9 +489,9 @@ class Coordinator:
         """A worker says how an attempt ended."""
         stream.acknowledged = max(stream.acknowledged, event.sequence)
         stream.idle_since = time.monotonic()
-        crowding = self._crowding(stream, message.threads)
+        oversubscription = self._oversubscription(stream, message.threads)
         lease = event.lease
-        self.step(event, Arrived(lease.trial, lease.attempt, message, stream.host, crowding))
+        self.step(event, Arrived(lease.trial, lease.attempt, message, stream.host, oversubscription))
         self._drop_unclaimed(stream.worker, message.result, message.failure.exception)
 
     def report_arrived(

@@ -47,7 +47,7 @@ from sparkopt.study.timings import Timings
 from sparkopt.wire import codec
 
 if TYPE_CHECKING:
-    from sparkopt.coordinator import Crowding, Points, Reported, Settled, StudyChannel
+    from sparkopt.coordinator import CpuOversubscription, ExternalRequest, Reported, Settled, StudyChannel
     from sparkopt.hyperopt.failures import Failures
     from sparkopt.hyperopt.results import Result
     from sparkopt.hyperopt.spark_trials import SparkTrials
@@ -151,7 +151,7 @@ class Study:
         self._cancelling = False
         self._view = trials.view_of(documents.finished)
         self._early_stop_args: list[Any] = []
-        self._warned_of_crowding = self._warned_of_failure = False
+        self._warned_of_oversubscription = self._warned_of_failure = False
         self._failures_before = self._raised = 0
         self.cancelled_reason: str | None = None
         self.timings = Timings()
@@ -222,7 +222,7 @@ class Study:
             self.timings.total = time.monotonic() - started
 
     def _search(self, channel: StudyChannel, room: int, bar: Progress) -> None:
-        channel.on_wish = partial(self._take_wish, channel, bar)
+        channel.on_external_request = partial(self._take_external_request, channel, bar)
         refresh = getattr(bar, "refresh", None)
         if refresh is not None:
             self._starting = True
@@ -246,7 +246,7 @@ class Study:
                 return
             settled = channel.next_settled(None if self._cancelling else self.budget.deadline)
             if settled is None:
-                continue  # overdue, or somebody outside has a wish
+                continue  # overdue, or a client of the control service asks for something
             finished = self._take(channel, settled)
             if self._save is not None:
                 self._save()
@@ -367,8 +367,8 @@ class Study:
         self._note_started(channel)
         document = self._outstanding[settled.tid]
         self.timings.busy += settled.seconds
-        if settled.crowding is not None:
-            self._warn_of(settled.crowding)
+        if settled.oversubscription is not None:
+            self._warn_of(settled.oversubscription)
         result = None
         if settled.outcome is Outcome.OK:
             result = self._documents.finish(document, settled.result)
@@ -390,13 +390,13 @@ class Study:
         if self.tracking is not None:
             self.tracking.ended(document, settled, result)
 
-    def _warn_of(self, crowding: Crowding) -> None:
-        if self._warned_of_crowding:
+    def _warn_of(self, found: CpuOversubscription) -> None:
+        if self._warned_of_oversubscription:
             return
-        self._warned_of_crowding = True
+        self._warned_of_oversubscription = True
         warn(
-            f"{crowding.workers} workers on {crowding.host} run objectives with {crowding.threads} BLAS or"
-            f" OpenMP threads each, and there are {crowding.cores} cores: they wait for one another. Limit"
+            f"{found.workers} workers on {found.host} run objectives with {found.threads} BLAS or"
+            f" OpenMP threads each, and there are {found.cores} cores: they wait for one another. Limit"
             " the threads (threadpoolctl.threadpool_limits in the objective, or OMP_NUM_THREADS for the"
             " executors), or give each task as many cores (spark.task.cpus, or a resource_profile).",
             CrowdedHostWarning,
@@ -434,37 +434,37 @@ class Study:
 
     # What is wanted from outside.
 
-    def _take_wish(self, channel: StudyChannel, bar: Progress, wish: Stop | Points) -> bool:
-        if isinstance(wish, Stop):
-            self._stop(channel, wish)
+    def _take_external_request(self, channel: StudyChannel, bar: Progress, request: ExternalRequest) -> bool:
+        if isinstance(request, Stop):
+            self._stop(channel, request)
             return True
         if self._stopped or self._overdue or self._record_points is None:
-            wish.refuse()
+            request.refuse()
             return False
         try:
-            documents = self._record_points(wish.points)
+            documents = self._record_points(request.points)
         except ControlError as error:
-            wish.answer(error)
+            request.answer(error)
             return False
         except SparkoptError as error:
-            wish.answer(error)
+            request.answer(error)
             raise
         self._waiting.extend(documents)
         self._submissions_ended = False
         total = getattr(bar, "total", None)
         if total is not None:
             bar.total = total + len(documents)  # type: ignore[attr-defined]  # those bars that have one
-        wish.answer([document["tid"] for document in documents])
+        request.answer([document["tid"] for document in documents])
         return True
 
-    def _refuse_wish(self, wish: Stop | Points) -> bool:
-        if not isinstance(wish, Stop):
-            wish.refuse()
+    def _refuse_external_request(self, request: ExternalRequest) -> bool:
+        if not isinstance(request, Stop):
+            request.refuse()
         return False
 
     def _wind_up(self, channel: StudyChannel) -> None:
         """Whatever ended the search: results that have arrived are kept, the rest is cancelled."""
-        channel.on_wish = self._refuse_wish
+        channel.on_external_request = self._refuse_external_request
         reason = self.cancelled_reason or "fmin ended with an error"
         while self._outstanding:
             try:

@@ -70,7 +70,7 @@ def tracked(
         raise
     finally:
         with _left_to_write(options.verbose and bool(options.show_progressbar)) as waiting:
-            tracker.close(_ending(trials), status, waiting)
+            tracker.close(_summary_of(trials), status, waiting)
 
 
 def _short_name(function: Any) -> str:
@@ -100,8 +100,8 @@ def _tags() -> dict[str, str]:
     return {**versions, "version.python": platform.python_version()}
 
 
-def _ending(trials: SparkTrials) -> Any:
-    from sparkopt.tracking.tracker import Ending
+def _summary_of(trials: SparkTrials) -> Any:
+    from sparkopt.tracking.tracker import SearchSummary
 
     counts = {
         "successful": trials.count_successful_trials(),
@@ -114,11 +114,11 @@ def _ending(trials: SparkTrials) -> Any:
         for document in trials.trials
         if document["state"] == base.JOB_STATE_DONE and status_of(document) == "success"
     ]
-    ending = Ending(counts, finished=finished)
+    summary = SearchSummary(counts, finished=finished)
     with contextlib.suppress(Exception):  # no trial has a loss, or the space cannot make its best point again
-        ending.best = trials.best_trial
-        ending.best_params = trials.best_params
-    return ending
+        summary.best = trials.best_trial
+        summary.best_params = trials.best_params
+    return summary
 
 
 @contextmanager

@@ -37,8 +37,8 @@ from sparkopt.spark import parallelism as slots
 from sparkopt.spark import session as spark
 from sparkopt.spark import unstarted
 from sparkopt.spark.background import BackgroundWork
-from sparkopt.spark.endings import Ending
 from sparkopt.spark.gang import Gang
+from sparkopt.spark.job_ends import JobEnd
 from sparkopt.spark.preflight import check_settings
 from sparkopt.wire import forks
 from sparkopt.wire.arguments import (
@@ -427,22 +427,22 @@ class WorkerPool:
         endpoint = self._endpoint_for(number)
         spec = WorkerSpec(endpoint, number, generation, self._heartbeat, self._policy.grace)
 
-        def ended(ending: Ending) -> None:
+        def ended(end: JobEnd) -> None:
             coordinator = self._coordinator
             if self._closing or coordinator is None:
                 return
-            if ending.wanted:
+            if end.wanted:
                 # Spark has only asked the tasks to stop: it is the coordinator that sends the workers away.
                 self._hurries = True
                 self._cancelled = PoolCancelledError(
-                    f"the workers are gone: {ending.reason}. Finished trials are kept; fmin with"
+                    f"the workers are gone: {end.reason}. Finished trials are kept; fmin with"
                     " the same trials goes on from them."
                 )
                 coordinator.expel_all(self._cancelled)
 
             def tell() -> None:
-                lost = coordinator.identities.in_slots(number, ending.slots)
-                coordinator.step(events.GangEnded(number, generation, ending.reason, lost))
+                lost = coordinator.identities.in_slots(number, end.slots)
+                coordinator.step(events.GangEnded(number, generation, end.reason, lost))
 
             coordinator.post(tell)
 

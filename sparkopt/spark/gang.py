@@ -19,7 +19,7 @@ from pyspark.sql import SparkSession
 from pyspark.sql.types import LongType, StructField, StructType
 
 from sparkopt.errors import NoSlotsError
-from sparkopt.spark.endings import Ending, ending_of
+from sparkopt.spark.job_ends import JobEnd, job_end_of
 from sparkopt.spark.session import (
     Inherit,
     cancel_job,
@@ -71,7 +71,7 @@ class Gang:
         inherit: Inherit,
         look_seconds: float,
         on_progress: Callable[[], None],
-        on_end: Callable[[Ending], None],
+        on_end: Callable[[JobEnd], None],
     ) -> None:
         self.number = spec.gang
         self.generation = spec.generation
@@ -141,14 +141,14 @@ class Gang:
             if self._size < 1:
                 raise NoSlotsError("Spark has no slots for its workers any more")
             self._inherit(self._collect)()
-            ending = Ending("its barrier job ended")
+            end = JobEnd("its barrier job ended")
         except Exception as error:  # noqa: BLE001 - told to whoever waits for the workers
-            ending = ending_of(self._session, error)
+            end = job_end_of(self._session, error)
         finally:
             self._ended.set()
         if self._looking.ident is not None:
             self._looking.join()
-        self._on_end(ending)
+        self._on_end(end)
 
     def _collect(self) -> None:
         # What is inherited is one object for all gangs of a pool: each needs a copy to add its own tag to.

@@ -71,8 +71,8 @@ class Facts:
 
 
 @dataclass(slots=True)
-class Ending:
-    """How a study has ended.
+class SearchSummary:
+    """Summary of a search that has ended: how many trials it had, and its best one.
 
     Attributes:
         counts: of trials, by ``successful``, ``failed``, ``cancelled``, ``total``.
@@ -271,17 +271,17 @@ class Tracker:
 
     # At its end.
 
-    def close(self, ending: Ending, status: str, waiting: Callable[[int], None]) -> None:
+    def close(self, summary: SearchSummary, status: str, waiting: Callable[[int], None]) -> None:
         """Say how the study has ended, and wait until everything is written.
 
         Args:
-            ending: how.
+            summary: of its trials.
             status: of the study's run, if it is its own: FINISHED, FAILED or KILLED.
             waiting: called about once a second with the number of records that are left.
         """
         try:
             with self._attempts.at("how the search has ended"):
-                self._say_ending(ending)
+                self._write_summary(summary)
             for tid in sorted(self._open - self._unmade.keys()):
                 self._writer.put(End(tid, "KILLED", _now()))  # an interrupt came while its end was recorded
             if self._own:
@@ -294,51 +294,51 @@ class Tracker:
                 self._leave_main(status)
                 self._attempts.tell()
 
-    def _say_ending(self, ending: Ending) -> None:
+    def _write_summary(self, summary: SearchSummary) -> None:
         now = _now()
         params: dict[str, str] = {}
         metrics: list[Metric] = [
             (self._name(f"{kind}_trials_count"), float(count), now, 0)
-            for kind, count in ending.counts.items()
+            for kind, count in summary.counts.items()
         ]
         tags = {}
-        if ending.best is not None:
-            metrics.append((self._name("best_trial_loss"), float(ending.best["result"]["loss"]), now, 0))
-            tags[self._name("best_trial_tid")] = str(ending.best["tid"])
+        if summary.best is not None:
+            metrics.append((self._name("best_trial_loss"), float(summary.best["result"]["loss"]), now, 0))
+            tags[self._name("best_trial_tid")] = str(summary.best["tid"])
             with self._attempts.at("the parameters of the best trial"):
-                for label, text in self._space.values(ending.best["misc"]["vals"]).items():
+                for label, text in self._space.values(summary.best["misc"]["vals"]).items():
                     name = self._best_params.name_of(f"best.{label}")
                     params[self._name(name)] = storable(text)
         self._writer.put(Log(None, params, metrics, tags))
-        if ending.best is not None:
+        if summary.best is not None:
             with self._attempts.at("best_trial.json"):
-                self._put("best_trial.json", self._best_as_json(ending))
+                self._put("best_trial.json", self._best_as_json(summary))
         with self._attempts.at("the pictures of the search"):
-            self._draw(ending)
+            self._draw(summary)
 
-    def _draw(self, ending: Ending) -> None:
-        if points := _points(ending.finished):
+    def _draw(self, summary: SearchSummary) -> None:
+        if points := _points(summary.finished):
             from sparkopt.tracking.pictures import loss_by_parameter, loss_over_trials
 
             self._put("loss_over_trials.png", loss_over_trials(points))
             self._put("loss_by_parameter.png", loss_by_parameter(points, self._space.options))
 
-    def _best_as_json(self, ending: Ending) -> bytes:
-        assert ending.best is not None
-        vals = ending.best["misc"]["vals"]
+    def _best_as_json(self, summary: SearchSummary) -> bytes:
+        assert summary.best is not None
+        vals = summary.best["misc"]["vals"]
         argmin = {label: drawn[0] for label, drawn in vals.items() if drawn}
         said = {
-            "tid": ending.best["tid"],
-            "loss": float(ending.best["result"]["loss"]),
+            "tid": summary.best["tid"],
+            "loss": float(summary.best["result"]["loss"]),
             "values": self._space.values(vals),
             "argmin": argmin,
-            "point": ending.best_params,
+            "point": summary.best_params,
         }
         try:
             text = json.dumps(said, indent=2, ensure_ascii=False, default=_plain)
         except (TypeError, ValueError, RecursionError):
             # A point may hold names that are no text, or itself.
-            said["point"] = repr(ending.best_params)
+            said["point"] = repr(summary.best_params)
             text = json.dumps(said, indent=2, ensure_ascii=False, default=_plain)
         return _bytes(text)
 

@@ -10,7 +10,7 @@ from study_tools import CASE, in_order, make_fifos, signal_at, wait_at
 
 from sparkopt import SparkTrials, fmin
 from sparkopt.errors import TrialLostError
-from sparkopt.spark.endings import failed_slots
+from sparkopt.spark.job_ends import failed_slots
 
 # pytest imports it by its file's name, which workers cannot.
 cloudpickle.register_pickle_by_value(study_tools)

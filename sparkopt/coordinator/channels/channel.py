@@ -108,8 +108,8 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class Crowding:
-    """Workers of a host whose objectives use more threads than it has cores.
+class CpuOversubscription:
+    """Workers of a host whose objectives use more threads together than it has cores.
 
     Attributes:
         host: its name.
@@ -142,7 +142,7 @@ class Settled:
         seconds: time spent in the objective.
         loss: the worker's word for what the loss is, if it is a number; the result is what counts.
         fault: the worker's word for why the result is none, or says that the trial has failed, in a line.
-        crowding: that the host of its worker is too small, if that has turned out.
+        oversubscription: that the host of its worker is too small, if that has turned out.
     """
 
     tid: int
@@ -158,7 +158,7 @@ class Settled:
     seconds: float = 0.0
     loss: float | None = None
     fault: str = ""
-    crowding: Crowding | None = None
+    oversubscription: CpuOversubscription | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +171,7 @@ class _Report:
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """Somebody outside wants the study to end.
+    """A client of the control service wants the study to end.
 
     Attributes:
         finish_running: whether what runs may finish.
@@ -193,7 +193,7 @@ class Workers:
 
 @dataclass(frozen=True, slots=True)
 class Points:
-    """Somebody outside wants a search to evaluate these points next.
+    """A client of the control service wants a search to evaluate these points next.
 
     Attributes:
         points: a value for each label that is active.
@@ -206,6 +206,10 @@ class Points:
     def refuse(self) -> None:
         """Say that the study ends."""
         self.answer(WrongStateError("the study ends, and evaluates nothing more", "STUDY_ENDED"))
+
+
+ExternalRequest = Stop | Points
+"""What a client of the control service may ask of a study."""
 
 
 class Recorder(Protocol):
@@ -237,10 +241,9 @@ class StudyChannel:
         on_request: called from the coordinator's thread, where it must not wait for anything, with each
             request of a running trial; each is to be answered with :meth:`reply`, sometime, from any thread.
             None refuses all. To be set before trials are submitted.
-        on_wish: called from the study's thread, in :meth:`next_settled`, with what somebody outside wants of
-            the study; returns whether the study has to look at what it has to do.
-        stop: what somebody outside wants of the study, as soon as it is known; also given to :attr:`on_wish`.
-            None if nobody does.
+        on_external_request: called from the study's thread, in :meth:`next_settled`, with what a client of
+            the control service wants of the study; returns whether the study has to look at what to do next.
+        stop: the request to end the study, as soon as one has come; :attr:`on_external_request` gets it too.
 
     Args:
         submit: takes tids with pickled arguments, and what they were proposed with.
@@ -271,7 +274,7 @@ class StudyChannel:
         self.on_workers: Callable[[int], None] = lambda present: None
         self.on_begun: Callable[[int, float], None] = lambda tid, time: None
         self.on_request: Callable[[Request], None] | None = None
-        self.on_wish: Callable[[Stop | Points], bool] = _refuse
+        self.on_external_request: Callable[[ExternalRequest], bool] = _refuse
         self.stop: Stop | None = None
         self._answer = answer
         self._recorder = recorder
@@ -320,7 +323,7 @@ class StudyChannel:
                 self.on_workers(item.present)
                 continue
             if isinstance(item, (Stop, Points)):
-                if self.on_wish(item):
+                if self.on_external_request(item):
                     return None
                 continue
             try:
@@ -420,8 +423,8 @@ class StudyChannel:
         self._inbox.put(error)
 
 
-def _refuse(wish: Stop | Points) -> bool:
+def _refuse(request: ExternalRequest) -> bool:
     """Nobody takes points."""
-    if isinstance(wish, Points):
-        wish.refuse()
+    if isinstance(request, Points):
+        request.refuse()
     return False

@@ -12,7 +12,14 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from sparkopt.coordinator.blobs import BlobStore
-from sparkopt.coordinator.channels.channel import Crowding, Payload, Reported, Request, Settled, Started
+from sparkopt.coordinator.channels.channel import (
+    CpuOversubscription,
+    Payload,
+    Reported,
+    Request,
+    Settled,
+    Started,
+)
 from sparkopt.core import commands, events
 from sparkopt.core.states import Lease, Outcome, TrialKey
 from sparkopt.errors import PoolError, SparkoptError
@@ -58,14 +65,14 @@ class Arrived:
         attempt: which attempt of it has ended.
         message: what the worker says of it.
         host: where the worker runs.
-        crowding: that the worker's host is too small, if that has turned out.
+        oversubscription: that the worker's host is too small, if that has turned out.
     """
 
     trial: TrialKey
     attempt: int
     message: trial_pb2.Outcome
     host: str
-    crowding: Crowding | None
+    oversubscription: CpuOversubscription | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +192,7 @@ class Studies:
             seconds=outcome.seconds,
             loss=outcome.loss if ok and outcome.HasField("loss") else None,
             fault=outcome.fault if ok else "",
-            crowding=arrived.crowding if arrived is not None else None,
+            oversubscription=arrived.oversubscription if arrived is not None else None,
         )
         if end is not None:
             end.put_settled(settled)

@@ -1,4 +1,4 @@
-"""How a barrier job ended: whether Spark lost it, or somebody wanted it to end."""
+"""The end of a barrier job: its reason, and whether Spark lost the job or somebody wanted it to end."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ _FAILED_TASK: Final = re.compile(r"barrier task \w+\(\d+, (\d+)\) finished unsuc
 
 
 @dataclass(frozen=True, slots=True)
-class Ending:
-    """How a job ended.
+class JobEnd:
+    """The end of a job.
 
     Attributes:
         reason: in a line.
@@ -45,8 +45,8 @@ class Ending:
     slots: tuple[int, ...] = ()
 
 
-def ending_of(session: SparkSession, error: Exception) -> Ending:
-    """What it means that the action which ran the job has raised this."""
+def job_end_of(session: SparkSession, error: Exception) -> JobEnd:
+    """The end of a job whose action has raised this."""
     text = str(error)
     if is_stopped(session) or _SESSION_GONE.search(text):
         # Spark's own words for it differ with the moment, and some of them are py4j's.
@@ -54,19 +54,19 @@ def ending_of(session: SparkSession, error: Exception) -> Ending:
     if is_connect(session) and _CANCELLED_ON_CONNECT.search(text):
         if connect.is_stopped_by_now(session):
             return _stopped(session)
-        return Ending("its Spark job was cancelled", wanted=True)
+        return JobEnd("its Spark job was cancelled", wanted=True)
     if isinstance(error, Py4JJavaError):
         java = error.java_exception
         throwable = is_instance_of(SparkContext._gateway, java, "org.apache.spark.SparkThrowable")
         if throwable and java.getCondition() == _JOB_CANCELLED:
             about = java.getMessageParameters()
             reason = f" ({about['reason']})" if about["reason"] else ""
-            return Ending(f"Spark job {about['jobId']} was cancelled{reason}", wanted=True)
-    return Ending(explain(error), slots=failed_slots(text))
+            return JobEnd(f"Spark job {about['jobId']} was cancelled{reason}", wanted=True)
+    return JobEnd(explain(error), slots=failed_slots(text))
 
 
-def _stopped(session: SparkSession) -> Ending:
-    return Ending(f"the Spark session {name(session)!r} was stopped", wanted=True)
+def _stopped(session: SparkSession) -> JobEnd:
+    return JobEnd(f"the Spark session {name(session)!r} was stopped", wanted=True)
 
 
 def failed_slots(text: str) -> tuple[int, ...]:
