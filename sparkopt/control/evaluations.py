@@ -35,6 +35,7 @@ from sparkopt.errors import (
     UnreachableError,
     WrongStateError,
 )
+from sparkopt.wire.lanes import Lane
 from sparkopt.wire.v1 import control_pb2
 
 if TYPE_CHECKING:
@@ -305,7 +306,7 @@ class EvaluatedStudy:
             _remove(reported.body)
         taken()
 
-    def take_request(self, request: Request) -> bool:
+    def take_request(self, lane: Lane, request: Request) -> bool:
         """Nobody answers what an objective asks for."""
         return False
 

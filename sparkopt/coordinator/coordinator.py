@@ -43,6 +43,8 @@ from sparkopt.core.records import Policy
 from sparkopt.core.states import Lease, TrialKey
 from sparkopt.errors import PoolClosedError, PoolError, PoolLostError
 from sparkopt.wire import forks
+from sparkopt.wire.convert import to_lane
+from sparkopt.wire.lanes import Lane
 from sparkopt.wire.limits import HEARTBEAT_SECONDS
 from sparkopt.wire.report_kinds import ReportKind
 from sparkopt.wire.v1 import trial_pb2
@@ -61,6 +63,15 @@ class _Told:
 
     kind: ReportKind
     message: trial_pb2.Report
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A request on its way through the machine: handed over if the machine says that it is fresh."""
+
+    lane: Lane
+    method: str
+    message: trial_pb2.Request
 
 
 class Coordinator:
@@ -275,7 +286,7 @@ class Coordinator:
         self,
         event: events.Event,
         arrived: Arrived | None = None,
-        told: _Told | trial_pb2.Request | None = None,
+        told: _Told | _Asked | None = None,
     ) -> None:
         """Tell the machine of something that happened, and carry out what it commands. On the loop only.
 
@@ -376,20 +387,21 @@ class Coordinator:
         if stream is not None:  # else it hears when it is back
             stream.taken(taken)
 
-    def _ask(self, command: commands.DeliverReport, request: trial_pb2.Request) -> None:
-        lease = command.lease
-        self._requests.add(lease, command.worker, request.id)
+    def _ask(self, command: commands.DeliverReport, asked: _Asked) -> None:
+        lease, lane, message = command.lease, asked.lane, asked.message
+        self._requests.add(lease, lane, command.worker, message.id)
         end = self.studies.end_of(lease.trial.study)
         if end is None:
-            self._answer(lease, request.id, b"", "its study has ended")
+            self._answer(lease, message.id, b"", "its study has ended")
             return
-        body = self.studies.claimed(request.body)
+        body = self.studies.claimed(message.body)
         taken = body.body if body is not None else b""
-        asked = Request(lease.trial.tid, lease.attempt, command.worker, request.id, request.method, taken)
-        if not end.take_request(asked):
+        request = Request(lease.trial.tid, lease.attempt, command.worker, message.id, asked.method, taken)
+        if not end.take_request(lane, request):
             if isinstance(taken, Path):
                 taken.unlink()
-            self._answer(lease, request.id, b"", "nobody on the driver takes requests: tracking is off")
+            refused = f"nobody on the driver answers the {lane.value} requests of this study"
+            self._answer(lease, message.id, b"", refused)
 
     def _answer(self, lease: Lease, number: int, body: bytes | Path, failure: str | None) -> None:
         answered = self._requests.answer(lease, number, body, failure)
@@ -460,8 +472,7 @@ class Coordinator:
         self.studies.put_workers(len(self.machine.present()))
         self.identities.bind(stream.hello)
         if joined.holding is not None:
-            reply = self._requests.reply_to(joined.holding, stream.worker)
-            if reply is not None:
+            for reply in self._requests.replies_to(joined.holding, stream.worker):
                 stream.reply(reply)
 
     def stream_closed(self, stream: WorkerStream) -> None:
@@ -511,9 +522,14 @@ class Coordinator:
     def request_arrived(
         self, stream: WorkerStream, event: events.ReportArrived, message: trial_pb2.Request
     ) -> None:
-        """A worker asks for something in the middle of an attempt."""
+        """A worker asks for something in the middle of an attempt.
+
+        Raises:
+            ProtocolError: if the request has no lane.
+        """
+        lane, method = to_lane(message.method)
         stream.acknowledged = max(stream.acknowledged, event.sequence)
-        self.step(event, told=message)
+        self.step(event, told=_Asked(lane, method, message))
         self._drop_unclaimed(stream.worker, message.body)
         if not self._requests.knows(event.lease, stream.worker, message.id):
             stream.reply(refusal(message.attempt, message.id))

@@ -1,5 +1,7 @@
 """Protocol between the relay's two halves, beside MLflow's own messages.
 
+They are requests in the lane of MLflow (``sparkopt.wire.lanes``). Behind its prefix the method is
+
     method           asks for                                body                      answer
     run              the trial's run and its experiment      nothing                   two MLflow messages
     those in CALLS   what MLflow's REST API calls like that  MLflow's message          MLflow's response

@@ -34,6 +34,7 @@ from sparkopt.tracking.relay import Relay
 from sparkopt.tracking.run_records import Create, End, Log, Metric, Put
 from sparkopt.tracking.store import Store
 from sparkopt.tracking.writer import Writer
+from sparkopt.wire.lanes import Lane
 
 if TYPE_CHECKING:
     from sparkopt.coordinator import Request, Settled, StudyChannel
@@ -170,7 +171,7 @@ class Tracker:
             self._writer.call(request.tid, lambda: answer(request), awaited=True)
 
         channel.on_begun = begun
-        channel.on_request = take
+        channel.register(Lane.MLFLOW, take)
 
     def _make(self, tid: int) -> None:
         """Make the run of a trial that runs; called in the writer's thread."""

@@ -6,6 +6,8 @@ from typing import Final
 
 from sparkopt.core.states import Lease, Outcome, TrialKey
 from sparkopt.errors import ProtocolError
+from sparkopt.wire import lanes
+from sparkopt.wire.lanes import Lane
 from sparkopt.wire.report_kinds import ReportKind
 from sparkopt.wire.v1 import trial_pb2
 
@@ -62,6 +64,18 @@ def to_report_kind(kind: trial_pb2.ReportKind.ValueType) -> ReportKind:
         return _REPORT_KINDS[kind]
     except KeyError:
         raise ProtocolError(f"there is no report of kind {kind}") from None
+
+
+def to_lane(method: str) -> tuple[Lane, str]:
+    """The lane of a request's method, and the method's name within the lane.
+
+    Raises:
+        ProtocolError: if it has no lane.
+    """
+    try:
+        return lanes.split(method)
+    except ValueError as error:
+        raise ProtocolError(str(error)) from None
 
 
 def from_report_kind(kind: ReportKind) -> trial_pb2.ReportKind.ValueType:

@@ -1,7 +1,7 @@
 """Process A: holds at most one attempt, has B run it, and sees its outcome home.
 
-    assignment ──▶ fetch objective (once) ──▶ supervisor.run ──▶ reports, requests, outcome ──▶ outbox
-    reply ──▶ evaluator
+    assignment ──▶ fetch objective (once) ──▶ supervisor.run ──▶ outcome ──▶ outbox
+    report, request ──▶ questions.py ◀── reply
     cancellation, timeout ──▶ supervisor.cancel ──▶ outcome: cancelled or failed, or what was quicker
     expulsion ──▶ leave, or start over
     no contact for the grace period ──▶ start over: end the attempt, say hello under another name
@@ -17,7 +17,7 @@ import errno
 import os
 import socket
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -28,8 +28,7 @@ import uvloop
 from sparkopt.core.states import Lease
 from sparkopt.errors import StorageError
 from sparkopt.wire import owner_only
-from sparkopt.wire.convert import from_report_kind, to_lease
-from sparkopt.wire.report_kinds import ReportKind
+from sparkopt.wire.convert import to_lease
 from sparkopt.wire.statuses import FINAL_CODES
 from sparkopt.wire.v1 import trial_pb2, worker_pb2
 from sparkopt.worker import verdicts
@@ -38,6 +37,7 @@ from sparkopt.worker.link import Link
 from sparkopt.worker.nursery_handle import NurseryEndedError, NurseryHandle
 from sparkopt.worker.outbox import Outbox
 from sparkopt.worker.pushing import push
+from sparkopt.worker.questions import Questions
 from sparkopt.worker.spec import Birth, WorkerSpec
 from sparkopt.worker.supervisor import EvaluatorEnded, RunCancelled, Supervisor
 
@@ -61,11 +61,7 @@ class _Attempt:
     timer: asyncio.TimerHandle | None = None
     began: float = 0.0
     told: bool = False
-    report: asyncio.Task[None] | None = None
-    waits_for_room: bool = False
-    asked: int | None = None
-    reply: asyncio.Task[None] | None = None
-    replies: list[Path] = field(default_factory=list)
+    questions: Questions | None = None
 
 
 class Agent:
@@ -167,14 +163,15 @@ class Agent:
             if attempt is not None and attempt.lease == to_lease(message.cancellation.attempt):
                 self._end(attempt)
         elif body == "reply":
-            self._answered(message.reply)
+            if self._attempt is not None and self._attempt.questions is not None:
+                self._attempt.questions.answer(message.reply)
         elif body == "expulsion":
             if message.expulsion.again:
                 self._start_over()
             else:
                 self._link.close()
-        if self._attempt is not None and self._attempt.waits_for_room:
-            self._answer_report(self._attempt)
+        if self._attempt is not None and self._attempt.questions is not None:
+            self._attempt.questions.look_for_room()
 
     def _start_over(self) -> None:
         """The attempt is another worker's by now: end it, and come again as a new worker."""
@@ -213,17 +210,14 @@ class Agent:
             await asyncio.wait([before.task])
         try:
             outcome = await self._outcome(attempt)
-            if attempt.report is not None:
-                # It was sent before the outcome, so it has to arrive before it.
-                await attempt.report
+            if attempt.questions is not None:
+                # They were asked before the outcome, so they have to arrive before it.
+                await attempt.questions.sent()
         finally:
             if attempt.timer is not None:
                 attempt.timer.cancel()
-            for task in (attempt.report, attempt.reply):
-                if task is not None:
-                    task.cancel()
-            for path in attempt.replies:
-                path.unlink(missing_ok=True)  # those that nobody has read
+            if attempt.questions is not None:
+                attempt.questions.close()
         outcome.attempt.CopyFrom(attempt.assignment.attempt)
         self.trials += 1
         if self._attempt is attempt:
@@ -239,10 +233,12 @@ class Agent:
             if attempt.assignment.timeout > 0:
                 attempt.timer = self._loop.call_later(attempt.assignment.timeout, self._overrun, attempt)
         else:
-            # The evaluator sends no more than one: it waits until this one is taken on, or answered.
-            say = self._request if frame.kind is Kind.REQUEST else self._report
-            attempt.report = self._loop.create_task(say(attempt, frame))
-            attempt.report.add_done_callback(self._attempt_ended)
+            if attempt.questions is None:
+                attempt.questions = Questions(
+                    *(attempt.assignment.attempt, self._outbox, self._supervisor.say),
+                    *(self._payload, self._fetch_reply, self._attempt_ended),
+                )
+            attempt.questions.take(frame)
 
     def _begin(self, attempt: _Attempt) -> None:
         """The objective is loaded, and runs."""
@@ -271,65 +267,6 @@ class Agent:
     def _overrun(self, attempt: _Attempt) -> None:
         attempt.overdue = True
         self._supervisor.cancel()
-
-    async def _report(self, attempt: _Attempt, frame: Frame) -> None:
-        try:
-            body = await self._payload(frame)
-        except StorageError as error:
-            self._supervisor.say(Frame(Kind.REPORTED, {"error": str(error)}))
-            return
-        report = trial_pb2.Report(
-            attempt=attempt.assignment.attempt,
-            kind=from_report_kind(ReportKind(frame.header["report"])),
-            name=frame.header["name"],
-            body=body,
-        )
-        self._outbox.put_report(report)
-        self._answer_report(attempt)
-
-    def _answer_report(self, attempt: _Attempt) -> None:
-        """Let the objective go on after its report, once there is room for the next."""
-        attempt.waits_for_room = not self._outbox.has_room(attempt.lease.trial.study)
-        if not attempt.waits_for_room:
-            self._supervisor.say(Frame(Kind.REPORTED))
-
-    async def _request(self, attempt: _Attempt, frame: Frame) -> None:
-        try:
-            body = await self._payload(frame)
-        except StorageError as error:
-            self._supervisor.say(Frame(Kind.REPLY, {"failure": str(error)}))
-            return
-        attempt.asked = frame.header["id"]
-        request = trial_pb2.Request(
-            attempt=attempt.assignment.attempt, id=attempt.asked, method=frame.header["method"], body=body
-        )
-        self._outbox.put_request(request)
-
-    def _answered(self, reply: trial_pb2.Reply) -> None:
-        attempt = self._attempt
-        if attempt is None or attempt.lease != to_lease(reply.attempt) or attempt.asked != reply.id:
-            return  # it came before a cut, and now again
-        attempt.asked = None
-        attempt.reply = self._loop.create_task(self._pass_on(attempt, reply))
-        attempt.reply.add_done_callback(self._attempt_ended)
-
-    async def _pass_on(self, attempt: _Attempt, reply: trial_pb2.Reply) -> None:
-        header: dict[str, Any] = {"id": reply.id}
-        if reply.HasField("failure"):
-            header["failure"] = reply.failure.message
-        elif reply.body.HasField("blob"):
-            path = self._directory / f"reply-{reply.body.blob.id}"
-            attempt.replies.append(path)
-            try:
-                await self._retrying(lambda: self._fetch(reply.body.blob, path))
-                header["file"] = str(path)
-            except grpc.aio.AioRpcError as error:
-                if error.code() is not grpc.StatusCode.NOT_FOUND:
-                    raise
-                header["failure"] = "the answer was withdrawn, as the trial had ended for the driver"
-            except StorageError as error:
-                header["failure"] = str(error)
-        self._supervisor.say(Frame(Kind.REPLY, header, reply.body.inline))
 
     async def _outcome(self, attempt: _Attempt) -> trial_pb2.Outcome:
         assignment = attempt.assignment
@@ -424,6 +361,24 @@ class Agent:
             self._fetched_files += 1
             await self._retrying(lambda: self._fetch(blob, path))
             self._files[blob.id] = path
+        return path
+
+    async def _fetch_reply(self, blob: trial_pb2.Blob) -> Path:
+        """Fetch the body of a reply into a file.
+
+        Raises:
+            StorageError: if the disk does not take it, or the body was withdrawn.
+        """
+        path = self._directory / f"reply-{blob.id}"
+        try:
+            await self._retrying(lambda: self._fetch(blob, path))
+        except grpc.aio.AioRpcError as error:
+            if error.code() is not grpc.StatusCode.NOT_FOUND:
+                raise
+            raise StorageError("the answer was withdrawn, as the trial had ended for the driver") from None
+        except asyncio.CancelledError:
+            path.unlink(missing_ok=True)
+            raise
         return path
 
     async def _fetch(self, blob: trial_pb2.Blob, path: Path) -> None:

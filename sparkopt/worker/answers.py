@@ -10,6 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
+from sparkopt.wire import lanes
+from sparkopt.wire.lanes import Lane
 from sparkopt.wire.report_kinds import ReportKind
 from sparkopt.worker.frames import Frame, FrameError, Kind
 
@@ -17,7 +19,7 @@ ANSWERS: Final = frozenset({Kind.RESULT, Kind.FAILURE})
 """They end a run."""
 
 QUESTIONS: Final = frozenset({Kind.REPORT, Kind.REQUEST})
-"""The evaluator sends none before the last one has its reply."""
+"""Each has a reply, and the evaluator sends none before that to the last one of its lane."""
 
 _MOST_THREADS: Final = 2**31 - 1
 _MOST_QUESTIONS: Final = 2**63 - 1
@@ -51,6 +53,13 @@ def _is_id(value: Any) -> bool:
     return type(value) is int and 0 < value <= _MOST_QUESTIONS
 
 
+def _is_method(value: Any) -> bool:
+    try:
+        return _is_text(value) and bool(lanes.split(value))
+    except ValueError:
+        return False
+
+
 def _is_report(value: Any) -> bool:
     return type(value) is str and value in _REPORTS
 
@@ -62,7 +71,7 @@ _FIELDS: Final[dict[Kind, _Fields]] = {
     Kind.FAILURE: {"seconds": _is_duration, "type": _is_text, "message": _is_text, "traceback": _is_text},
     Kind.STARTED: {},
     Kind.REPORT: {"id": _is_id, "report": _is_report, "name": _is_text},
-    Kind.REQUEST: {"id": _is_id, "method": _is_text},
+    Kind.REQUEST: {"id": _is_id, "method": _is_method},
 }
 
 
@@ -87,3 +96,8 @@ def check(frame: Frame, directory: Path) -> None:
     file = header.get("file")
     if file is not None and (type(file) is not str or "\0" in file or Path(file).parent != directory):
         raise FrameError(f"the field 'file' is {file!r:.200}, which is not in {directory}")
+
+
+def lane_of(question: Frame) -> Lane | None:
+    """Returns the lane of a question that was checked; None for reports, which have one of their own."""
+    return lanes.split(question.header["method"])[0] if question.kind is Kind.REQUEST else None

@@ -5,7 +5,8 @@
                                                        └──▶ anything else: fault, once, and nothing after it
 
 What comes is checked before anything believes it: the magic, the sizes, the types of the fields, the number
-of the run, and whether it is the evaluator's turn. An evaluator whose socket says anything else is not to be
+of the run, and whether it is the evaluator's turn. An evaluator has at most one report and one request in
+each lane without a reply, and the ids of its questions rise. One whose socket says anything else is not to be
 trusted with another trial, whoever wrote it: the supervisor kills it.
 """
 
@@ -16,6 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import cast
 
+from sparkopt.wire.lanes import Lane
 from sparkopt.wire.limits import INLINE_BYTES
 from sparkopt.worker import answers
 from sparkopt.worker.answers import ANSWERS, QUESTIONS
@@ -45,7 +47,7 @@ class EvaluatorConnection(asyncio.Protocol):
         self._hear: Callable[[Frame], None] = lambda frame: None
         self._run: int | None = None
         self._timed = False
-        self._question: int | None = None
+        self._open: dict[int, Lane | None] = {}
         self._asked = 0
         self._unread = False
         self.closed: asyncio.Future[None] = loop.create_future()
@@ -67,17 +69,17 @@ class EvaluatorConnection(asyncio.Protocol):
             hear: takes what else the evaluator says before it answers.
         """
         self._hear = hear
-        self._run, self._timed, self._question, self._asked = frame.run, frame.header["timed"], None, 0
+        self._run, self._timed, self._open, self._asked = frame.run, frame.header["timed"], {}, 0
         self._answer = asyncio.get_running_loop().create_future()
         self._unread = not self._write(frame)
         return await self._answer
 
     def say(self, frame: Frame) -> None:
-        """Reply to the evaluator's open question, if there is one."""
-        if self._run is not None and self._question is not None:
-            reply = Frame(frame.kind, {**frame.header, "id": self._question}, frame.payload, self._run)
-            self._question = None
-            self._write(reply)
+        """Reply to the question of the frame's ``id``, if the evaluator waits for that."""
+        number = frame.header["id"]
+        if self._run is not None and number in self._open:
+            del self._open[number]
+            self._write(Frame(frame.kind, frame.header, frame.payload, self._run))
 
     def _write(self, frame: Frame) -> bool:
         """Send a frame, unless the evaluator has hung up."""
@@ -144,9 +146,11 @@ class EvaluatorConnection(asyncio.Protocol):
             self._answer.set_result(frame)
             return
         if frame.kind in QUESTIONS:
-            if self._question is not None or frame.header["id"] <= self._asked:
+            number, lane = frame.header["id"], answers.lane_of(frame)
+            if number <= self._asked or lane in self._open.values():
                 raise FrameError(f"a {frame.kind.name} came before its turn")
-            self._question = self._asked = frame.header["id"]
+            self._open[number] = lane
+            self._asked = number
         else:
             if not self._timed:
                 raise FrameError(f"a {frame.kind.name} came twice, or was not asked for")

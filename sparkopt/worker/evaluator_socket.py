@@ -1,6 +1,6 @@
 """B's end of the socket to process A, which only the evaluator's own process uses.
 
-    RUN ──▶ next_run ──▶ the objective ──▶ exchange ──▶ REPORT, REQUEST ──▶ A ──▶ REPORTED, REPLY
+    RUN ──▶ next_run ──▶ the objective ──▶ ask ──▶ REPORT, REQUEST ──▶ A ──▶ REPORTED, REPLY ──▶ next_reply
                                       └──▶ answer ──▶ RESULT, FAILURE ──▶ A
                                                └── the socket is gone? ──▶ a file that A looks for
 
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Container
 from contextlib import suppress
 from os import getpid
 from pathlib import Path
@@ -26,6 +27,8 @@ from sparkopt.worker.frames import Frame, FrameError, FrameReader, Kind
 _open, _write, _close, _dup2 = os.open, os.write, os.close, os.dup2
 _NOTHING: Final = (os.devnull, os.O_RDWR | os.O_CLOEXEC)
 _NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+
+_GONE: Final = "this worker is being ended, or the objective has closed its connection"
 
 UNHEARD: Final = 117
 """The exit code of an evaluator whose answer could neither be sent nor saved."""
@@ -97,19 +100,33 @@ class EvaluatorSocket:
         """
         self._sendall(frame.encode())
 
-    def exchange(self, frame: Frame) -> Frame:
-        """Send a question and wait for the reply. One at a time.
+    def ask(self, frame: Frame) -> None:
+        """Send a question. From one thread at a time.
+
+        Raises:
+            TrialError: if process A is not there any more.
+        """
+        data = frame.encode()
+        try:
+            self._sendall(data)
+        except OSError:
+            raise TrialError(_GONE) from None
+
+    def next_reply(self, questions: Container[int]) -> Frame:
+        """Wait for the next reply to a question of the run. In one thread at a time.
+
+        Args:
+            questions: the ids of those that wait for one.
 
         Raises:
             TrialError: if process A does not answer any more.
         """
         try:
-            self._sendall(frame.encode())
             reply = self._reader.next_frame()
         except (OSError, FrameError):
             reply = None
-        if reply is None or reply.run != frame.run or reply.header.get("id") != frame.header["id"]:
-            raise TrialError("this worker is being ended, or the objective has closed its connection")
+        if reply is None or reply.run != self.run or reply.header.get("id") not in questions:
+            raise TrialError(_GONE)
         return reply
 
     def answer(self, frame: Frame) -> bool:

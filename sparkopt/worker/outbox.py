@@ -52,7 +52,7 @@ class Outbox:
         self._untaken[self._sequence] = report.attempt.study
 
     def put_request(self, request: trial_pb2.Request) -> None:
-        """Send a request. It needs no room: an attempt has one at a time."""
+        """Send a request. It needs no room: an attempt has one at a time in each lane."""
         self._put(worker_pb2.WorkerMessage(request=request))
 
     def put_outcome(self, outcome: trial_pb2.Outcome) -> None:

@@ -2,6 +2,10 @@
 
     objective ──▶ Reporter.report ──▶ frame ──▶ process A ──▶ stream ──▶ coordinator ──▶ the study
                          └──◀── once A has sent it and has room for another ──◀──┘
+    objective ──▶ Reporter.ask ──▶ frame ──▶ process A ──▶ stream ──▶ coordinator ──▶ the lane's party
+                         └──◀── its reply ◀──────────────────────────────────────────────┘
+
+A report waits for no request, and a request for none of another lane.
 
 Only an objective that is a :class:`ReportingObjective` is given a reporter.
 """
@@ -57,15 +61,15 @@ class Reporter:
         self._asking.refuse_children(what)
         _check_name(name, kind)
         packed = self._pack(Kind.REPORT, {"report": kind.value, "name": name}, value)
-        answer = self._asking.exchange(packed.kind, packed.header, packed.payload, what)
+        answer = self._asking.report(packed, what)
         if "error" in answer.header:
             raise StorageError(answer.header["error"])
 
     def ask(self, method: str, body: bytes | Path = b"") -> bytes | Path:
-        """Ask something of the driver, and wait for the answer. Several threads are answered in turn.
+        """Ask something of the driver, and wait for the answer. Threads that use the same lane take turns.
 
         Args:
-            method: what is asked for.
+            method: what is asked for, behind its lane and a dot; see :mod:`sparkopt.wire.lanes`.
             body: what the method needs; a file in :attr:`directory`, which goes to A, if it is large.
 
         Returns:
@@ -74,6 +78,7 @@ class Reporter:
         Raises:
             TrialError: if the trial has ended, the worker is being ended, or this is a child process.
             RequestFailedError: if the driver refuses, or cannot answer.
+            ValueError: if the method has no lane.
         """
         return self._asking.ask(method, body)
 

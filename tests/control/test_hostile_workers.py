@@ -154,7 +154,7 @@ def test_forgeries_about_another_workers_trial_change_nothing(attacked):
     attacker, attempt = joined_attacker(attacked), held.attempt
     report = trial_pb2.Report(attempt=attempt, kind=trial_pb2.REPORT_KIND_CHECKPOINT, body=FORGED)
     attacker.say(1, report=report)
-    attacker.say(2, request=trial_pb2.Request(attempt=attempt, id=1, method="forged"))
+    attacker.say(2, request=trial_pb2.Request(attempt=attempt, id=1, method="trial.forged"))
     assert attacker.hear("reply").failure.message == "the trial is no longer this worker's"
     attacker.outcome(attempt, 3)
     attacker.say(4, outcome=trial_pb2.Outcome(attempt=attempt, kind=trial_pb2.OUTCOME_KIND_CANCELLED))
@@ -228,7 +228,7 @@ def test_a_blob_that_its_worker_has_not_pushed_is_refused_and_the_trial_runs_aga
         kind = trial_pb2.REPORT_KIND_CHECKPOINT
         attacker.say(2, report=trial_pb2.Report(attempt=attempt, kind=kind, body=body))
     else:
-        attacker.say(2, request=trial_pb2.Request(attempt=attempt, id=1, method="m", body=body))
+        attacker.say(2, request=trial_pb2.Request(attempt=attempt, id=1, method="trial.m", body=body))
     assert refusal(attacker.call)[0] is INVALID
     assert len(files(attacked)) == (whose == "another's")
 

@@ -140,10 +140,34 @@ class AskFromThreads(ReportingObjective):
 
         def one(item):
             together.wait()
-            return ask(reporter, "echo", item)
+            return ask(reporter, "trial.echo", item)
 
         with ThreadPoolExecutor(len(argument)) as threads:
             return list(threads.map(one, argument))
+
+
+class AskBeside(ReportingObjective):
+    """Ask each question of the argument from a thread of its own, and meanwhile do what it says in this one.
+
+    That is: meet the test at a post, report, or fork a child that asks. If there is a post in front of it
+    all, meet the test there first. The result has the answers, and what the child was told.
+    """
+
+    def run(self, argument, reporter):
+        *posts, questions, deeds = argument
+        told = []
+        for post in posts:
+            meet(post)
+        with ThreadPoolExecutor(len(questions)) as threads:
+            answers = threads.map(lambda question: ask(reporter, *question), questions)
+            for deed in deeds:
+                if deed == "fork":
+                    told.append(ask_from_a_child(reporter, "trial.late"))
+                elif isinstance(deed, str):
+                    meet(deed)
+                else:
+                    reporter.report(*deed)
+            return [*answers, *told]
 
 
 class AskImpatiently(ReportingObjective):
@@ -160,10 +184,10 @@ class AskImpatiently(ReportingObjective):
         signal.signal(signal.SIGALRM, interrupt)
         threading.Thread(target=wait_for_the_word, args=[argument]).start()
         try:
-            ask(reporter, "slow")
+            ask(reporter, "trial.slow")
         except TimeoutError:
             meet(argument)
-            return ask(reporter, "quick")
+            return ask(reporter, "trial.quick")
         raise AssertionError("nothing interrupted the wait")
 
 
@@ -171,12 +195,7 @@ class AskFromAChild(ReportingObjective):
     """Ask from a forked process; return what that said."""
 
     def run(self, argument, reporter):
-        reader, writer = os.pipe()
-        if os.fork() == 0:
-            os.write(writer, str(ask(reporter, "echo", b"x")).encode())
-            os._exit(0)
-        os.wait()
-        return os.read(reader, 1000).decode()
+        return ask_from_a_child(reporter, "trial.echo")
 
 
 class AskTooLate(ReportingObjective):
@@ -184,7 +203,17 @@ class AskTooLate(ReportingObjective):
 
     def run(self, argument, reporter):
         self.reporter = getattr(self, "reporter", reporter)
-        return ask(self.reporter, "echo", argument)
+        return ask(self.reporter, "trial.echo", argument)
+
+
+def ask_from_a_child(reporter, method):
+    """Fork a process that asks; what that was told."""
+    reader, writer = os.pipe()
+    if os.fork() == 0:
+        os.write(writer, str(ask(reporter, method, b"x")).encode())
+        os._exit(0)
+    os.wait()
+    return os.read(reader, 1000).decode()
 
 
 def ask(reporter, method, body=b""):

@@ -28,6 +28,7 @@ from sparkopt.core import events
 from sparkopt.core.records import Policy
 from sparkopt.errors import PoolLostError
 from sparkopt.wire import codec
+from sparkopt.wire.lanes import Lane
 from sparkopt.wire.limits import channel_options
 from sparkopt.wire.tokens import bearer
 from sparkopt.wire.v1 import trial_pb2, worker_pb2, worker_pb2_grpc
@@ -292,6 +293,31 @@ class Study:
         settled = self.settled()
         assert settled.result is not None, settled
         return settled.result.load()
+
+
+class Desk:
+    """Takes a study's requests of one lane: the test looks at them, and answers when it likes."""
+
+    def __init__(self, study, lane: Lane = Lane.TRIAL) -> None:
+        self._channel = study.channel
+        self._requests: queue.SimpleQueue = queue.SimpleQueue()
+        study.channel.register(lane, self._requests.put)
+
+    def next(self):
+        """The next request."""
+        return self._requests.get(timeout=SECONDS)
+
+    def is_empty(self) -> bool:
+        return self._requests.empty()
+
+    def echo(self):
+        """Answer the next request with what came with it, and return it."""
+        request = self.next()
+        self._channel.reply(request, request.body)
+        return request
+
+    def reply(self, request, *answer, **failure) -> None:
+        self._channel.reply(request, *answer, **failure)
 
 
 def process_a(task: subprocess.Popen) -> psutil.Process:

@@ -104,6 +104,17 @@ def test_an_outcome_that_no_worker_may_report_is_refused(rig, kind):
     assert status_of(peer.call) is grpc.StatusCode.INVALID_ARGUMENT
 
 
+@pytest.mark.parametrize("method", ["", "m", "fast.m", "trial", "mlflow:m"])
+def test_a_request_without_a_lane_is_refused(rig, method):
+    rig.study(meetings.double).submit(1)
+    peer = rig.peer()
+    peer.hello()
+    peer.hear("welcome")
+    attempt = peer.hear("assignment").assignment.attempt
+    peer.say(1, request=trial_pb2.Request(attempt=attempt, id=1, method=method))
+    assert status_of(peer.call) is grpc.StatusCode.INVALID_ARGUMENT
+
+
 @pytest.fixture
 def assigned(rig):
     """A study, the one worker, and the first of its trials, which is assigned to the worker."""

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import queue
 
 import meetings
 import pytest
-from rig import SECONDS
+from rig import Desk
 
 from benchmarks.proxy import Proxy
 from sparkopt.core import events
@@ -18,31 +17,6 @@ MIB = 2**20
 PIECES = bytes(range(256)) * 4096 * 2
 
 
-class Desk:
-    """Takes a study's requests: the test looks at them, and answers when it likes."""
-
-    def __init__(self, study) -> None:
-        self._channel = study.channel
-        self._requests: queue.SimpleQueue = queue.SimpleQueue()
-        study.channel.on_request = self._requests.put
-
-    def next(self):
-        """The next request."""
-        return self._requests.get(timeout=SECONDS)
-
-    def is_empty(self) -> bool:
-        return self._requests.empty()
-
-    def echo(self):
-        """Answer the next request with what came with it, and return it."""
-        request = self.next()
-        self._channel.reply(request, request.body)
-        return request
-
-    def reply(self, request, *answer, **failure) -> None:
-        self._channel.reply(request, *answer, **failure)
-
-
 def files_of_the_driver(tmp_path):
     return list((tmp_path / "driver").glob("*/*"))
 
@@ -51,7 +25,7 @@ def test_each_is_answered_while_the_trial_runs(rig):
     (task,) = rig.work(0)
     study = rig.study(meetings.Ask())
     desk = Desk(study)
-    study.submit([("first", b"1"), ("second",)])
+    study.submit([("trial.first", b"1"), ("trial.second",)])
     first = desk.echo()
     assert (first.tid, first.attempt, first.worker, first.id) == (0, 1, "gang0.1/worker0", 1)
     assert (first.method, first.body) == ("first", b"1")
@@ -77,16 +51,16 @@ def test_each_thread_gets_its_own_answer(rig):
 def test_without_anybody_to_answer_they_fail(rig):
     rig.work(0)
     study = rig.study(meetings.Ask())
-    study.submit([("echo", b"")])
+    study.submit([("trial.echo", b"")])
     (answer,) = study.result()
-    assert answer == "RequestFailedError: nobody on the driver takes requests: tracking is off"
+    assert answer == "RequestFailedError: nobody on the driver answers the trial requests of this study"
 
 
 def test_large_ones_go_through_files_that_do_not_stay(rig, tmp_path):
     rig.work(0)
     study = rig.study(meetings.Ask())
     desk = Desk(study)
-    study.submit([("echo", PIECES), rig.post.path, ("echo", b""), ("echo", b"")])
+    study.submit([("trial.echo", PIECES), rig.post.path, ("trial.echo", b""), ("trial.echo", b"")])
     first = desk.next()
     assert first.body.read_bytes() == PIECES
     desk.reply(first, first.body)
@@ -113,7 +87,7 @@ def test_requests_and_replies_survive_a_cut(rig, answer):
         rig.heard(events.WorkerJoined)
         study = rig.study(meetings.Ask())
         desk = Desk(study)
-        study.submit([rig.post.path, ("asked while cut", answer), ("answered while cut", answer)])
+        study.submit([rig.post.path, ("trial.asked while cut", answer), ("trial.answered while cut", answer)])
         visit = rig.post.visit()
         line.cut()
         rig.heard(events.StreamLost)
@@ -141,8 +115,8 @@ def asking_peer(rig, study):
     return peer, peer.hear("assignment").assignment.attempt
 
 
-def request_of(attempt, number=1, **more):
-    return trial_pb2.Request(attempt=attempt, id=number, method="m", **more)
+def request_of(attempt, number=1, method="trial.m", **more):
+    return trial_pb2.Request(attempt=attempt, id=number, method=method, **more)
 
 
 def test_twice_is_once_and_a_reply_is_sent_again_on_a_new_stream(rig):
@@ -190,12 +164,12 @@ def test_an_answer_that_comes_too_late_leaves_no_file(rig, tmp_path):
     rig.work(0)
     study = rig.study(meetings.Ask())
     desk = Desk(study)
-    study.submit([("echo", PIECES)])
+    study.submit([("trial.echo", PIECES)])
     request = desk.next()
     study.channel.cancel(0, "enough")
     assert study.settled().outcome is Outcome.CANCELLED
     desk.reply(request, request.body)
-    study.submit([("echo", b"next")])
+    study.submit([("trial.echo", b"next")])
     desk.echo()
     assert study.result() == [b"next"]
     assert files_of_the_driver(tmp_path) == []
@@ -205,7 +179,7 @@ def test_an_answer_after_the_end_of_the_pool_leaves_no_file(rig, tmp_path):
     rig.work(0)
     study = rig.study(meetings.Ask())
     desk = Desk(study)
-    study.submit([("echo", b"")])
+    study.submit([("trial.echo", b"")])
     request = desk.next()
     rig.close()
     late = tmp_path / "late"
@@ -236,7 +210,7 @@ def test_a_child_process_cannot_ask(rig):
     Desk(study)
     study.submit(None)
     said = study.result()
-    assert said.startswith("TrialError: the request echo came from process ")
+    assert said.startswith("TrialError: the request trial.echo came from process ")
     assert "Only the trial's own process can report and ask" in said
 
 
@@ -247,4 +221,4 @@ def test_nobody_can_ask_for_a_trial_that_has_ended(rig):
     study.submit(b"in time", b"late")
     desk.echo()
     assert study.result() == b"in time"
-    assert study.result() == "TrialError: the request echo came after its trial had ended"
+    assert study.result() == "TrialError: the request trial.echo came after its trial had ended"

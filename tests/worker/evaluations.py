@@ -67,7 +67,7 @@ async def evaluate(supervisor: Supervisor, directory: Path, request: Request) ->
     def hear(frame):
         heard.append((frame.kind.name, frame.header, frame.payload))
         if frame.kind is Kind.REPORT:
-            supervisor.say(Frame(Kind.REPORTED))
+            supervisor.say(Frame(Kind.REPORTED, {"id": frame.header["id"]}))
 
     run = supervisor.run(Frame(Kind.RUN, header, payload), request.label, hear)
     running = asyncio.ensure_future(run)

@@ -131,7 +131,7 @@ class ReportInAChild(ReportingObjective):
                 if argument == "report":
                     reporter.report(ReportKind.ATTACHMENT, 1, "name")
                 else:
-                    reporter.ask("anything")
+                    reporter.ask("trial.anything")
             except BaseException as error:
                 os.write(writing, f"{type(error).__name__}: {error}".encode())
             return "the child's"

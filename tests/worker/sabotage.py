@@ -84,8 +84,22 @@ WRITTEN = {
     "a report with a name that is no text": lambda: frame(
         Kind.REPORT, {"id": 1, "report": "checkpoint", "name": "\ud800"}
     ),
-    "two requests at once": lambda: 2 * frame(Kind.REQUEST, {"id": 1, "method": "m"}),
-    "a request with an odd id": lambda: frame(Kind.REQUEST, {"id": 2**70, "method": "m"}),
+    "two requests at once": lambda: 2 * frame(Kind.REQUEST, {"id": 1, "method": "trial.m"}),
+    "two requests at once in a lane": lambda: b"".join(
+        frame(Kind.REQUEST, {"id": number, "method": f"trial.m{number}"}) for number in (1, 2)
+    ),
+    "two lanes with the same id": lambda: b"".join(
+        frame(Kind.REQUEST, {"id": 1, "method": f"{lane}.m"}) for lane in ("trial", "mlflow")
+    ),
+    "ids that fall": lambda: b"".join(
+        frame(Kind.REQUEST, {"id": number, "method": f"{lane}.m"})
+        for number, lane in ((2, "trial"), (1, "mlflow"))
+    ),
+    "a request with an odd id": lambda: frame(Kind.REQUEST, {"id": 2**70, "method": "trial.m"}),
+    "a request without a lane": lambda: frame(Kind.REQUEST, {"id": 1, "method": "m"}),
+    "a request of a strange lane": lambda: frame(Kind.REQUEST, {"id": 1, "method": "fast.m"}),
+    "a request that is all lane": lambda: frame(Kind.REQUEST, {"id": 1, "method": "trial"}),
+    "a request whose method is a list": lambda: frame(Kind.REQUEST, {"id": 1, "method": ["trial.m"]}),
     "a megabyte and more": lambda: frame(Kind.RESULT, GOOD, payload=b"x" * 2_000_000),
 }
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pickle
 import socket
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import cloudpickle
 import pytest
@@ -13,7 +15,7 @@ from sparkopt.errors import TrialError
 from sparkopt.wire.report_kinds import ReportKind
 from sparkopt.wire.v1 import trial_pb2
 from sparkopt.worker.evaluator_socket import EvaluatorSocket
-from sparkopt.worker.frames import Frame
+from sparkopt.worker.frames import Frame, FrameReader, Kind
 from sparkopt.worker.outbox import Outbox
 from sparkopt.worker.reports import Reporter, ReportingObjective
 
@@ -166,8 +168,110 @@ def test_a_question_to_a_worker_that_is_gone_fails_at_once(ends, tmp_path):
     reporter = Reporter(ours, lambda kind, header, value: Frame(kind, header), tmp_path)
     theirs.shutdown(socket.SHUT_WR)
     with pytest.raises(TrialError, match="this worker is being ended"):
-        reporter.ask("anything")
+        reporter.ask("trial.anything")
     theirs.close()
     with pytest.raises(TrialError, match="this worker is being ended"):
-        reporter.ask("anything")
+        reporter.ask("trial.anything")
     reporter.close()
+
+
+@pytest.fixture
+def reporter(ends, tmp_path):
+    reporter = Reporter(ends[0], lambda kind, header, value: Frame(kind, header), tmp_path)
+    yield reporter
+    reporter.close()
+
+
+class ProcessA:
+    """The other end of an evaluator's socket, played by the test."""
+
+    def __init__(self, sock) -> None:
+        self._sock = sock
+        self._reader = FrameReader(sock.recv)
+
+    def hear(self) -> Frame:
+        frame = self._reader.next_frame()
+        assert frame is not None
+        return frame
+
+    def reply(self, question: Frame, payload: bytes = b"") -> None:
+        """Answer a report or a request."""
+        kind = Kind.REPLY if question.kind is Kind.REQUEST else Kind.REPORTED
+        self._sock.sendall(Frame(kind, {"id": question.header["id"]}, payload).encode())
+
+
+def asking_threads():
+    return sorted(each.name for each in threading.enumerate() if each.name.startswith("sparkopt-asking"))
+
+
+class TestLanes:
+    def test_each_thread_gets_its_own_reply_whatever_their_order(self, ends, reporter):
+        process_a = ProcessA(ends[1])
+        with ThreadPoolExecutor(3) as threads:
+            slow = threads.submit(reporter.ask, "mlflow.slow")
+            first = process_a.hear()
+            quick = threads.submit(reporter.ask, "trial.quick")
+            second = process_a.hear()
+            report = threads.submit(reporter.report, ReportKind.CHECKPOINT, 1)
+            third = process_a.hear()
+            assert [each.header["id"] for each in (first, second, third)] == [1, 2, 3]
+            process_a.reply(third)
+            assert report.result() is None
+            process_a.reply(second, b"quick")
+            assert quick.result() == b"quick"
+            assert not slow.done()
+            process_a.reply(first, b"slow")
+            assert slow.result() == b"slow"
+
+    def test_in_a_lane_the_next_is_asked_when_the_one_before_has_its_reply(self, ends, reporter):
+        process_a = ProcessA(ends[1])
+        with ThreadPoolExecutor(3) as threads:
+            first = threads.submit(reporter.ask, "trial.first")
+            asked = process_a.hear()
+            second = threads.submit(reporter.ask, "trial.second")
+            report = threads.submit(reporter.report, ReportKind.CHECKPOINT, 1)
+            said = process_a.hear()
+            assert said.kind is Kind.REPORT
+            process_a.reply(said)
+            report.result()
+            process_a.reply(asked, b"1")
+            assert first.result() == b"1"
+            asked = process_a.hear()
+            assert asked.header["method"] == "trial.second"
+            process_a.reply(asked, b"2")
+            assert second.result() == b"2"
+
+    @pytest.mark.parametrize("end", ["it hangs up", "it answers what nobody has asked", "it sends no frame"])
+    def test_if_process_a_is_gone_every_lane_and_every_turn_is_told(self, ends, reporter, end):
+        process_a = ProcessA(ends[1])
+        with ThreadPoolExecutor(4) as threads:
+            methods = ("mlflow.1", "mlflow.2", "trial.1", "trial.2")
+            asking = [threads.submit(reporter.ask, method) for method in methods]
+            process_a.hear()
+            process_a.hear()
+            if end == "it hangs up":
+                ends[1].shutdown(socket.SHUT_WR)
+            else:
+                ends[1].sendall(Frame(Kind.REPLY, {"id": 9}).encode() if "nobody" in end else b"hello")
+            for each in asking:
+                with pytest.raises(TrialError, match="cannot be sent: this worker is being ended"):
+                    each.result()
+        with pytest.raises(TrialError, match="this worker is being ended"):
+            reporter.report(ReportKind.CHECKPOINT, 1)
+
+    @pytest.mark.parametrize("method", ["anything", "fast.anything", "", "trial"])
+    def test_a_method_without_a_lane_is_refused_and_not_sent(self, reporter, method):
+        with pytest.raises(ValueError, match="begins with one of mlflow, trial, checkpoint and a dot"):
+            reporter.ask(method)
+        assert asking_threads() == []
+
+    def test_threads_come_with_the_first_question_and_go_with_the_trial(self, ends, reporter):
+        assert asking_threads() == []
+        with ThreadPoolExecutor(1) as threads:
+            asked = threads.submit(reporter.ask, "trial.anything")
+            process_a = ProcessA(ends[1])
+            process_a.reply(process_a.hear())
+            assert asked.result() == b""
+        assert asking_threads() == ["sparkopt-asking", "sparkopt-asking-replies"]
+        reporter.close()
+        assert asking_threads() == []

@@ -13,6 +13,7 @@ from typing import Any, Protocol, TypeVar
 from sparkopt.core.states import Outcome
 from sparkopt.errors import SparkoptError, WrongStateError
 from sparkopt.wire import codec, forks
+from sparkopt.wire.lanes import Lane
 from sparkopt.wire.limits import INLINE_BYTES
 from sparkopt.wire.report_kinds import ReportKind
 from sparkopt.wire.v1 import trial_pb2
@@ -94,8 +95,8 @@ class Request:
         tid: hyperopt's id of the trial.
         attempt: the number of its attempt.
         worker: which worker asks.
-        id: counts the requests of the attempt from 1.
-        method: what is asked for.
+        id: rises with each request of the attempt.
+        method: what is asked for, without the lane that it was asked in.
         body: what the method needs; a file is the taker's to remove. It is the worker's word, and no more.
     """
 
@@ -238,9 +239,6 @@ class StudyChannel:
         on_begun: called from the coordinator's thread, where it must not wait for anything, with the id of a
             trial whose objective runs, and since how many seconds after the epoch. Not for one that ends at
             once.
-        on_request: called from the coordinator's thread, where it must not wait for anything, with each
-            request of a running trial; each is to be answered with :meth:`reply`, sometime, from any thread.
-            None refuses all. To be set before trials are submitted.
         on_external_request: called from the study's thread, in :meth:`next_settled`, with what a client of
             the control service wants of the study; returns whether the study has to look at what to do next.
         stop: the request to end the study, as soon as one has come; :attr:`on_external_request` gets it too.
@@ -273,10 +271,10 @@ class StudyChannel:
         self.on_report: Callable[[Reported], None] = lambda reported: None
         self.on_workers: Callable[[int], None] = lambda present: None
         self.on_begun: Callable[[int, float], None] = lambda tid, time: None
-        self.on_request: Callable[[Request], None] | None = None
         self.on_external_request: Callable[[ExternalRequest], bool] = _refuse
         self.stop: Stop | None = None
         self._answer = answer
+        self._parties: dict[Lane, Callable[[Request], None]] = {}
         self._recorder = recorder
         self._inbox: queue.SimpleQueue[Settled | _Report | Workers | Stop | Points | SparkoptError] = (
             queue.SimpleQueue()
@@ -331,6 +329,23 @@ class StudyChannel:
             finally:
                 item.taken()
 
+    def register(self, lane: Lane, take: Callable[[Request], None]) -> None:
+        """Have the requests of a lane answered. Those of a lane that nobody has registered for are refused.
+
+        To be called before trials are submitted.
+
+        Args:
+            lane: which requests.
+            take: called from the coordinator's thread, where it must not wait for anything, with each request
+                of a running trial. Each is to be answered with :meth:`reply`, sometime, from any thread.
+
+        Raises:
+            ValueError: if the lane has a party already.
+        """
+        if lane in self._parties:
+            raise ValueError(f"somebody answers this study's {lane.value} requests already")
+        self._parties[lane] = take
+
     def reply(self, request: Request, body: bytes | Path | None = None, failure: str | None = None) -> None:
         """Answer a request. From any thread; without effect if its attempt has ended.
 
@@ -384,11 +399,12 @@ class StudyChannel:
             settled = self._attempt(self._recorder.settled, settled) or settled
         self._inbox.put(settled)
 
-    def take_request(self, request: Request) -> bool:
-        """Hand a request over, if :attr:`on_request` takes them."""
-        if self.on_request is None:
+    def take_request(self, lane: Lane, request: Request) -> bool:
+        """Hand a request over, if somebody has registered for its lane."""
+        take = self._parties.get(lane)
+        if take is None:
             return False
-        self.on_request(request)
+        take(request)
         return True
 
     def _attempt(self, record: Callable[[T], R], happened: T) -> R | None:

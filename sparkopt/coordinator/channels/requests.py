@@ -1,7 +1,8 @@
 """Requests of attempts that run, and the replies to them.
 
-An attempt has one request under way at a time, so that there is one entry for each trial that has asked
-anything. Its reply is kept until the attempt asks again or ends: until then a cut may have lost it.
+An attempt has one request under way in each lane, so that there is one entry for each lane in which a trial
+has asked anything. Its reply is kept until the attempt asks again in that lane or ends: until then a cut may
+have lost it.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from pathlib import Path
 from sparkopt.coordinator.blobs import BlobStore
 from sparkopt.core.states import Lease, TrialKey
 from sparkopt.wire.convert import to_attempt
+from sparkopt.wire.lanes import Lane
 from sparkopt.wire.limits import INLINE_BYTES
 from sparkopt.wire.v1 import trial_pb2
 
@@ -25,7 +27,7 @@ class _Request:
 
 
 class Requests:
-    """The last request of each trial. Used from the coordinator's loop.
+    """The last request of each trial in each lane. Used from the coordinator's loop.
 
     Args:
         blobs: hold what is too large for a message.
@@ -33,21 +35,19 @@ class Requests:
 
     def __init__(self, blobs: BlobStore) -> None:
         self._blobs = blobs
-        self._requests: dict[TrialKey, _Request] = {}
+        self._requests: dict[TrialKey, dict[Lane, _Request]] = {}
 
-    def add(self, lease: Lease, worker: str, number: int) -> None:
-        """Note a request, in place of the attempt's last one."""
-        self.forget(lease.trial)
-        self._requests[lease.trial] = _Request(lease, worker, number)
+    def add(self, lease: Lease, lane: Lane, worker: str, number: int) -> None:
+        """Note a request, in place of the attempt's last one in that lane."""
+        requests = self._requests.setdefault(lease.trial, {})
+        if lane in requests:
+            self._withdraw(requests[lane])
+        requests[lane] = _Request(lease, worker, number)
 
     def knows(self, lease: Lease, worker: str, number: int) -> bool:
         """Whether this request has been noted and not been forgotten."""
-        request = self._requests.get(lease.trial)
-        return request is not None and (request.lease, request.worker, request.number) == (
-            lease,
-            worker,
-            number,
-        )
+        request = self._find(lease, number)
+        return request is not None and request.worker == worker
 
     def answer(
         self, lease: Lease, number: int, body: bytes | Path, failure: str | None
@@ -57,8 +57,8 @@ class Requests:
         Returns:
             The worker that asked, and the reply; None if nobody waits for it any more.
         """
-        request = self._requests.get(lease.trial)
-        if request is None or (request.lease, request.number) != (lease, number) or request.reply is not None:
+        request = self._find(lease, number)
+        if request is None or request.reply is not None:
             if isinstance(body, Path):
                 body.unlink(missing_ok=True)
             return None
@@ -72,17 +72,28 @@ class Requests:
         request.reply = reply
         return request.worker, reply
 
-    def reply_to(self, lease: Lease, worker: str) -> trial_pb2.Reply | None:
-        """The reply to the last request of a worker's attempt, if there is one."""
-        request = self._requests.get(lease.trial)
-        if request is None or (request.lease, request.worker) != (lease, worker):
-            return None
-        return request.reply
+    def replies_to(self, lease: Lease, worker: str) -> list[trial_pb2.Reply]:
+        """The replies to the last requests of a worker's attempt, as far as there are any."""
+        return [
+            request.reply
+            for request in self._requests.get(lease.trial, {}).values()
+            if request.reply is not None and (request.lease, request.worker) == (lease, worker)
+        ]
 
     def forget(self, trial: TrialKey) -> None:
-        """The trial's attempt has ended, or asks for something else: keep nothing."""
-        request = self._requests.pop(trial, None)
-        if request is not None and request.reply is not None and request.reply.body.HasField("blob"):
+        """The trial's attempt has ended: keep nothing."""
+        for request in self._requests.pop(trial, {}).values():
+            self._withdraw(request)
+
+    def _find(self, lease: Lease, number: int) -> _Request | None:
+        """The request of an attempt with this number, if it is the last one of its lane."""
+        for request in self._requests.get(lease.trial, {}).values():
+            if (request.lease, request.number) == (lease, number):
+                return request
+        return None
+
+    def _withdraw(self, request: _Request) -> None:
+        if request.reply is not None and request.reply.body.HasField("blob"):
             self._blobs.withdraw(request.reply.body.blob.id)
 
 

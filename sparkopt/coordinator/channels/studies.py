@@ -23,6 +23,7 @@ from sparkopt.coordinator.channels.channel import (
 from sparkopt.core import commands, events
 from sparkopt.core.states import Lease, Outcome, TrialKey
 from sparkopt.errors import PoolError, SparkoptError
+from sparkopt.wire.lanes import Lane
 from sparkopt.wire.limits import INLINE_BYTES
 from sparkopt.wire.v1 import trial_pb2
 
@@ -52,8 +53,8 @@ class StudyEnd(Protocol):
     def put_failure(self, error: SparkoptError) -> None:
         """Nothing will settle any more."""
 
-    def take_request(self, request: Request) -> bool:
-        """A trial that runs asks for something; False if nobody answers such requests."""
+    def take_request(self, lane: Lane, request: Request) -> bool:
+        """A trial that runs asks for something; False if nobody answers requests of that lane."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,7 @@ from sparkopt.errors import RequestFailedError, TrialError
 from sparkopt.tracking import relay_protocol
 from sparkopt.tracking.relay_protocol import RelayError
 from sparkopt.tracking.trial.buffer import Buffer
+from sparkopt.wire.lanes import Lane
 from sparkopt.worker.reports import Reporter
 
 THE_EXPERIMENT: Final = "of-the-trial"
@@ -70,7 +71,7 @@ class Line:
             MlflowException: whatever is wrong.
         """
         try:
-            answer = self._reporter.ask(method, body)
+            answer = self._reporter.ask(f"{Lane.MLFLOW.value}.{method}", body)
             return answer if isinstance(answer, Path) else relay_protocol.unpack_answer(answer)
         except RelayError as error:
             raise MlflowException(error.message, _code(error.code)) from None

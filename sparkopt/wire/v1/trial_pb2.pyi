@@ -240,7 +240,8 @@ global___Outcome = Outcome
 @typing.final
 class Request(google.protobuf.message.Message):
     """What an objective asks of the driver in the middle of an attempt, and is answered with a reply. An attempt has
-    one request under way at a time: its next one says that the reply to the one before has arrived.
+    one request under way at a time in each lane: its next one there says that the reply to the one before has
+    arrived. Lanes wait for each other no more than reports wait for them.
     """
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
@@ -250,9 +251,11 @@ class Request(google.protobuf.message.Message):
     METHOD_FIELD_NUMBER: builtins.int
     BODY_FIELD_NUMBER: builtins.int
     id: builtins.int
-    """Counts the requests of the attempt from 1."""
+    """Rises with each request of the attempt."""
     method: builtins.str
-    """What is asked for."""
+    """What is asked for: the lane, a dot, and a name that whoever answers the lane knows. The lanes are mlflow,
+    trial and checkpoint.
+    """
     @property
     def attempt(self) -> global___Attempt: ...
     @property
@@ -288,7 +291,7 @@ class Reply(google.protobuf.message.Message):
     def attempt(self) -> global___Attempt: ...
     @property
     def body(self) -> global___Payload:
-        """A blob waits to be fetched until the attempt's next request, or its end."""
+        """A blob waits to be fetched until the attempt's next request in the same lane, or its end."""
 
     @property
     def failure(self) -> global___Failure:

@@ -67,17 +67,18 @@ class WorkerServiceServicer(object):
         message acknowledges its sequence number, and sends it again after a cut. An objective that has
         32 reports on their way to its study waits until the study has taken one of them.
         4. A request comes the same way, and is answered with a reply, also after a cut: a reply whose stream is
-        gone is sent on the next one, and again on the one after it, until another request takes its place.
-        A request of an attempt that is not live is refused.
+        gone is sent on the next one, and again on the one after it, until another request of its lane takes its
+        place. A request of an attempt that is not live is refused, and one of a lane that nobody answers.
         5. Of an attempt that runs for long the worker says when it began.
         6. Heartbeats flow from the worker all the while and each is answered, so that both ends see a dead
         link.
         7. An expulsion ends the worker: it kills its evaluator and leaves the barrier task. If it says so, the
         worker instead comes again under another name, with empty hands.
         8. A worker without contact for the grace period does the same of itself.
-        INVALID_ARGUMENT if the first message is no hello, or a later one is; for a sequence number that skips one; and
-        for a live attempt's message with a blob that its worker has not pushed. PERMISSION_DENIED for a hello in the
-        name of a worker that had another key. DEADLINE_EXCEEDED if no hello comes within ten seconds.
+        INVALID_ARGUMENT if the first message is no hello, or a later one is; for a sequence number that skips one; for
+        a request without a lane; and for a live attempt's message with a blob that its worker has not pushed.
+        PERMISSION_DENIED for a hello in the name of a worker that had another key. DEADLINE_EXCEEDED if no hello comes
+        within ten seconds.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

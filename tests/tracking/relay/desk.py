@@ -14,6 +14,7 @@ from sparkopt.coordinator import StudyChannel
 from sparkopt.core.states import Outcome
 from sparkopt.tracking.relay import Relay
 from sparkopt.wire import codec
+from sparkopt.wire.lanes import Lane
 
 NAME = "the search"
 SECONDS = 60.0
@@ -47,7 +48,7 @@ class Desk:
 
     def serve(self, channel: StudyChannel) -> None:
         """Take the study's requests from now on."""
-        channel.on_request = self._requests.put
+        channel.register(Lane.MLFLOW, self._requests.put)
         self._thread = threading.Thread(target=self._run, args=[channel], name="desk")
         self._thread.start()
 

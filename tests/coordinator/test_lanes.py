@@ -1,0 +1,201 @@
+"""Requests of several lanes, and reports beside them: none waits for another, whatever the stream does."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import meetings
+import pytest
+from rig import Desk
+
+from sparkopt.core import events
+from sparkopt.core.states import Outcome
+from sparkopt.wire.lanes import Lane
+from sparkopt.wire.report_kinds import ReportKind
+from sparkopt.wire.v1 import trial_pb2
+
+PIECES = bytes(range(256)) * 4096 * 2
+REPORT = (ReportKind.CHECKPOINT, "beside it")
+
+
+@pytest.fixture
+def study(rig):
+    return rig.study(meetings.AskBeside())
+
+
+@pytest.fixture
+def mlflow(study):
+    return Desk(study, Lane.MLFLOW)
+
+
+@pytest.fixture
+def trial(study):
+    return Desk(study, Lane.TRIAL)
+
+
+def test_a_report_arrives_before_the_reply_to_a_request_that_is_held_open(rig, study, mlflow):
+    rig.work(0)
+    study.submit(([("mlflow.LogBatch", b"held")], [rig.post.path, REPORT, rig.post.path]))
+    held = mlflow.next()
+    rig.post.visit().answer()
+    reported = rig.post.visit()  # the objective goes on, and its request has no reply yet
+    assert study.nothing_settles()
+    assert [each.body.load() for each in study.reported] == ["beside it"]
+    mlflow.reply(held, b"written")
+    reported.answer()
+    assert study.result() == [b"written"]
+
+
+def test_so_do_more_than_a_study_takes_at_once(rig, study, mlflow):
+    rig.work(0)
+    study.submit(([("mlflow.LogBatch", b"held")], [rig.post.path, *[REPORT] * 100, rig.post.path]))
+    held = mlflow.next()
+    rig.post.visit().answer()
+    while len(study.reported) < 100:
+        rig.heard(events.ReportArrived)
+        assert study.nothing_settles()
+    rig.post.visit().answer()
+    mlflow.reply(held, b"written")
+    assert study.result() == [b"written"]
+
+
+@pytest.mark.parametrize("first", [b"small", PIECES], ids=["small", "large"])
+def test_each_lane_is_answered_by_its_own_party_and_in_any_order(rig, study, mlflow, trial, first):
+    rig.work(0)
+    study.submit(([("mlflow.LogBatch", first), ("trial.should_stop", b"")], []))
+    early, late = mlflow.next(), trial.next()
+    assert (early.method, late.method) == ("LogBatch", "should_stop")
+    trial.reply(late, b"no")
+    assert study.nothing_settles()
+    mlflow.reply(early, early.body)
+    assert study.result() == [first, b"no"]
+
+
+def test_threads_take_turns_in_a_lane_while_another_is_held_open(rig, study, mlflow, trial):
+    rig.work(0)
+    questions = [(f"trial.{number}", str(number).encode()) for number in range(20)]
+    study.submit(([("mlflow.LogBatch", b"held"), *questions], []))
+    held = mlflow.next()
+    ids = []
+    for _ in questions:
+        request = trial.next()
+        assert trial.is_empty()
+        assert request.method == request.body.decode()
+        ids.append(request.id)
+        trial.reply(request, request.body)
+    assert ids == sorted(ids)
+    mlflow.reply(held, b"written")
+    assert study.result() == [b"written", *(body for _, body in questions)]
+
+
+def test_a_lane_without_a_party_is_refused_and_the_others_are_not(rig, study, trial):
+    rig.work(0)
+    study.submit(([("mlflow.LogBatch", b""), ("checkpoint.load", b""), ("trial.ask", b"x")], []))
+    trial.echo()
+    refused = "RequestFailedError: nobody on the driver answers the {} requests of this study"
+    assert study.result() == [refused.format("mlflow"), refused.format("checkpoint"), b"x"]
+
+
+def test_a_lane_has_one_party(study, trial):
+    with pytest.raises(ValueError, match="answers this study's trial requests already"):
+        Desk(study, Lane.TRIAL)
+
+
+@pytest.mark.parametrize("answer", [b"small", PIECES], ids=["small", "large"])
+def test_requests_of_both_lanes_survive_a_cut(rig, line, study, mlflow, trial, answer):
+    rig.work(0, endpoint=dataclasses.replace(rig.endpoint, address=line.address))
+    study.submit(([("mlflow.LogBatch", answer), ("trial.ask", answer)], [rig.post.path]))
+    visit = rig.post.visit()
+    early, late = mlflow.next(), trial.next()
+    line.cut()
+    rig.heard(events.StreamLost)
+    mlflow.reply(early, early.body)
+    line.mend()
+    rig.heard(events.WorkerJoined)
+    trial.reply(late, late.body)
+    visit.answer()
+    assert study.result() == [answer, answer]
+    assert mlflow.is_empty()
+    assert trial.is_empty()
+
+
+def test_what_both_lanes_ask_during_a_cut_is_asked_once(rig, line, study, mlflow, trial):
+    rig.work(0, endpoint=dataclasses.replace(rig.endpoint, address=line.address))
+    questions = [(f"{lane}.{number}", b"x") for number in range(3) for lane in ("mlflow", "trial")]
+    study.submit((rig.post.path, questions, [rig.post.path]))
+    before = rig.post.visit()
+    line.cut()
+    rig.heard(events.StreamLost)
+    before.answer()
+    visit = rig.post.visit()
+    line.mend()
+    asked = []
+    for desk in (mlflow, trial):
+        asked += [desk.echo().id for _ in range(3)]
+        assert desk.is_empty()
+    assert len(set(asked)) == 6
+    visit.answer()
+    assert study.result() == [b"x"] * 6
+
+
+def test_replies_of_all_lanes_are_sent_again_until_the_lane_asks_anew(rig):
+    study = rig.study(meetings.double)
+    desks = {lane: Desk(study, lane) for lane in Lane}
+    peer = rig.peer()
+    peer.hello()
+    peer.hear("welcome")
+    study.submit(1)
+    attempt = peer.hear("assignment").assignment.attempt
+    for number, (lane, desk) in enumerate(desks.items(), 1):
+        peer.say(number, request=trial_pb2.Request(attempt=attempt, id=number, method=f"{lane.value}.m"))
+        desk.reply(desk.next(), lane.value.encode())
+        assert peer.hear("reply").reply.body.inline == lane.value.encode()
+    peer.end()
+    rig.heard(events.StreamLost)
+    peer = rig.peer()
+    peer.hello(holding=attempt)
+    peer.hear("welcome")
+    assert {peer.hear("reply").reply.id for _ in desks} == {1, 2, 3}
+    peer.say(4, request=trial_pb2.Request(attempt=attempt, id=4, method="trial.m"))
+    held = desks[Lane.TRIAL].next()
+    peer.end()
+    rig.heard(events.StreamLost)
+    peer = rig.peer()
+    peer.hello(holding=attempt)
+    peer.hear("welcome")
+    assert {peer.hear("reply").reply.id for _ in range(2)} == {1, 3}
+    desks[Lane.TRIAL].reply(held, b"new")
+    assert peer.hear("reply").reply.body.inline == b"new"
+    assert all(desk.is_empty() for desk in desks.values())
+    peer.outcome(attempt, 5, kind="OUTCOME_KIND_OK")
+    assert study.settled().outcome is Outcome.OK
+
+
+def test_nothing_of_any_lane_stays_when_the_attempt_ends(rig, tmp_path, study, mlflow, trial):
+    rig.work(0)
+    study.submit(([("mlflow.LogBatch", PIECES), ("trial.ask", PIECES)], [rig.post.path]))
+    rig.post.visit()
+    answered, late = mlflow.next(), trial.next()
+    mlflow.reply(answered, answered.body)
+    study.channel.cancel(0, "enough")
+    assert study.settled().outcome is Outcome.CANCELLED
+    trial.reply(late, late.body)
+    study.submit(([("trial.next", b"")], []))
+    trial.echo()
+    assert study.result() == [b""]
+    assert list((tmp_path / "driver").glob("*/*")) == []
+
+
+def test_a_child_that_is_forked_beside_an_open_request_cannot_ask(rig, study, mlflow, trial):
+    rig.work(0)
+    study.submit(([("mlflow.LogBatch", b"held")], [rig.post.path, "fork", REPORT, rig.post.path]))
+    held = mlflow.next()
+    rig.post.visit().answer()
+    visit = rig.post.visit()
+    mlflow.reply(held, b"written")
+    visit.answer()
+    written, told = study.result()
+    assert written == b"written"
+    assert told.startswith("TrialError: the request trial.late came from process ")
+    assert [each.body.load() for each in study.reported] == ["beside it"]
+    assert trial.is_empty()
