@@ -9,6 +9,12 @@
     conversion.py   the service's messages to these
     backoff.py      whether, when and how long a lost connection is tried again
 
+A Watch and an EvaluationStream outlive their connections. They know the number of the last event, or the
+points without an answer; a new call begins with that, and the service does the rest, as it keeps events
+by their numbers and outcomes by the client's ids. Points are pulled from the caller's iterable in the
+caller's thread, one for each outcome that the caller has taken: a generator that asks an algorithm for
+the next point knows all outcomes by then.
+
 What the service refuses is raised as the :class:`~sparkopt.errors.ControlError` that the service raised.
 """
 

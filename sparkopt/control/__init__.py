@@ -19,6 +19,22 @@
     messages.py          both as messages
 
 It knows the coordinator, the core and the wire; nothing of it is ever unpickled.
+
+A record of the book holds what the machine forgets or never knew; the state of a trial or a worker is
+asked of the machine for as long as it knows, so that nothing has to be kept in step. The feed has no
+queue for anybody: a watcher is a place in what is kept, so an event costs the same however many watch. A
+point from outside lies in the study's inbox until the search looks there, in its own thread; a stop is
+known to the search before it looks.
+
+An evaluation's points come over a stream and become trials of a study whose end lives on the
+coordinator's loop:
+
+    client ── Evaluate ──▶ queue of its stream ── in turns ──▶ core ──▶ objective ──▶ JSON ──▶ client
+
+The core has twice as many of a study's points as may run at once, so that a free worker has its next
+without asking. A stream has a window of points without an answer, and 16 MiB of them; beyond that it is
+not read. Answers are kept for a client that asks again, by the client's id of the point and the digest of
+its values.
 """
 
 from sparkopt.control.options import Control

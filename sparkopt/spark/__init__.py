@@ -1,10 +1,17 @@
 """Everything that touches Spark; no other room imports pyspark.
 
 session.py     the session and what it tells: slots, default parallelism, the driver's address
+classic.py     all that needs a SparkContext; connect.py, what stands for it on Spark Connect
 java.py        a Java for machines that have none
 parallelism.py how many trials may run at once, and the warnings that go with it
 preflight.py   what is refused before anything is launched
 references.py  what a function refers to, and which part of an objective cannot be shipped
 driver_only.py where an objective uses Spark itself
 gang.py        a barrier job that runs workers: launched, watched, cancelled
+
+A process has sessions of one kind. A client of Spark Connect cannot ask for slots: it reads Spark's
+default parallelism off the plan of a range, without a job. Its driver is the server, so executors are
+given the client's own address on the way there. It hears how many tasks of its own job run, which tells
+missing slots from executors that cannot get through. Cancelling goes by the session's tags, which on a
+classic session are the calling thread's only.
 """

@@ -32,8 +32,30 @@
     descriptors.py file descriptors that a forked process keeps, and those that it lets go of
 
 Who ends whom: A notices the end of the barrier task by a pipe, the nursery that of A by its socket, and
-the kernel kills B if the nursery dies. So nothing outlives the task, however it ends. Whatever B does
-to itself costs B and its attempt, never A.
+the kernel kills B if the nursery dies. So nothing outlives the task, however it ends. On Linux the kernel
+also continues a process that was stopped when its parent ends (PR_SET_PDEATHSIG with SIGCONT), so that it
+cleans up.
+
+An objective may harm any of these processes, and costs its own trial alone:
+
+    the nursery is gone or does   A kills it with all that descends from it; the spare one takes its place
+    nothing for five seconds
+    A dies, or gives no sign of   the task kills what is left of it and forks another A, the next life of the
+    life for the grace and ten    same worker; the trial is charged with a lost worker
+    seconds
+    bytes that are no frame, or   A kills the evaluator, and its trial fails with what had come (answers.py)
+    come out of turn
+    the evaluator dies before it  the kernel resets a socket closed unread: the next evaluator runs it
+    has read what it is to run
+    a forked child comes out of   it ends there (children.py); it can neither report nor answer, as its
+    the objective                 descriptor of the socket leads to /dev/null
+    all descriptors are closed    the evaluator saves its answer in the worker's directory, and ends
+    changes in its own process    put back before the next trial (surroundings.py), or the evaluator ends
+
+What evaluators and their children write goes through one pipe to A, and line by line to the executor's
+log, with the trial's number in front. While the log takes nothing, A does not read: the objective waits,
+heartbeats go on. A's event loop is uvloop's: with asyncio's own, a trial that does nothing takes a fifth
+longer.
 
 This room imports neither Spark nor hyperopt nor MLflow, and grpc only in A.
 """

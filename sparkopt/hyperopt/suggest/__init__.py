@@ -1,6 +1,34 @@
-"""hyperopt's algorithms, with the same draws and less work for each suggestion.
+"""hyperopt's random search and TPE, with the same draws and less work for each suggestion.
 
-Who gives ``fmin`` one of hyperopt's own functions gets what is here in its place; the rest runs as it is.
+``fmin`` takes what is here in the place of ``hyperopt.rand.suggest`` and ``hyperopt.tpe.suggest``, alone or
+with keywords in a ``functools.partial``; every other algorithm runs as it is. The suggestions are hyperopt's,
+from the same seed and history, to the last bit. hyperopt's TPE reads every document several times for each
+suggestion, and computes the density of each candidate under each trial; neither is needed for the same
+answer.
+
+    trials.trials ──▶ history.py ──▶ Moment: which trials count, which are good, what each weighs
+                      columns.py     each parameter's values, in the order of trials and of size
+                          │
+    domain ──▶ tree_parzen.py, a Program in which posteriors.py stands for each parameter's distribution
+                          │ candidates, drawn by hyperopt's functions, or by their calls of the generator
+                          ▼
+                  mixtures.py, cells.py: which of them is the best
+
+The history. A document is read when it is new; until its trial is done, its loss is read again each time.
+Changes of the list of documents are found by comparing it with the one seen last, which takes microseconds
+where documents are the same objects; whatever cannot be followed is read from the start. So it does not
+matter who changes the trials. One thing alone is not seen: a result that is changed inside the document of a
+trial that was done.
+
+The best candidate. Only one thing is used of the densities: which candidate has the highest ratio. Mostly,
+bounds of the ratios decide that, from sums over cells of trials, with an error of a few millionths. If the
+bounds overlap, trials near the remaining candidates are looked at one by one; if rounding could still decide,
+or equal values make hyperopt's own order matter, hyperopt's functions compute it. The random stream is not
+touched.
+
+What is left to hyperopt. Spaces with a distribution whose parameters are not numbers, keywords that make no
+sense, documents of an unusual form, and everything if the sources of the installed hyperopt are unknown
+(known.py has their digest). ``python -m benchmarks suggest`` compares both, in time and in what they answer.
 """
 
 from __future__ import annotations
