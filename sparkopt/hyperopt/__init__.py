@@ -10,7 +10,7 @@ inherited.py         documents that a search finds on its trials
 proposals.py         check of an algorithm's proposals
 points_to_evaluate.py  settings that somebody wants to see, as documents
 results.py           what an objective has returned; failures.py, why trials failed
-savefile.py          trials_save_file
+savefile.py          trials_save_file; journalled.py, documents as bytes of a journal
 
 domain.py            an objective and its space; space.py, from values to an argument
 program.py           pyll expressions that are evaluated again and again

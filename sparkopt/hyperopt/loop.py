@@ -111,8 +111,7 @@ class Study:
         max_queue_len: how many proposals are asked of the algorithm at once, and how many of them may wait
             for a worker; one less if there is only one.
         save: called after each trial that has ended.
-        record: called with new documents, and the random state after their proposal, before they are
-            submitted.
+        record: called with new documents before they are submitted.
         record_points: makes documents of points from outside, and records them; None refuses all.
     """
 
@@ -127,7 +126,7 @@ class Study:
         budget: Budget,
         max_queue_len: int = 1,
         save: Callable[[], None] | None = None,
-        record: Callable[[list[Document], Mapping[str, Any]], None] | None = None,
+        record: Callable[[list[Document]], None] | None = None,
         record_points: Callable[[Sequence[Mapping[str, Any]]], list[Document]] | None = None,
     ) -> None:
         self._domain = domain
@@ -324,7 +323,7 @@ class Study:
         self._proposed += len(documents)
         self._outstanding.update((document["tid"], document) for document in documents)
         if self._record is not None:
-            self._record(documents, self._rstate.bit_generator.state)
+            self._record(documents)
         self._submit(channel, documents)
 
     def _submit(self, channel: StudyChannel, documents: list[Document]) -> None:

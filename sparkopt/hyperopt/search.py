@@ -29,6 +29,7 @@ from sparkopt.hyperopt.domain import domain_of
 from sparkopt.hyperopt.failures import Failures, no_loss
 from sparkopt.hyperopt.fmin_options import Options, takes_expression
 from sparkopt.hyperopt.inherited import InheritedDocuments
+from sparkopt.hyperopt.journalled import document_of, restore, state_of
 from sparkopt.hyperopt.loop import Budget, Study
 from sparkopt.hyperopt.points_to_evaluate import (
     Point,
@@ -47,6 +48,7 @@ from sparkopt.spark.console import ConsoleProgress
 from sparkopt.spark.preflight import check_settings, pickle_objective
 from sparkopt.study.journal import Identity, Journal, gaps
 from sparkopt.study.quarantine import Patience
+from sparkopt.wire import codec
 from sparkopt.wire.arguments import check_limit, check_objective, refuse_type
 
 if TYPE_CHECKING:
@@ -115,7 +117,7 @@ class Search:
         if trials.journal is not None:
             self._journal = Journal(trials.journal)
             try:
-                self._journal.check(Identity.of(self._domain, fn, algo))
+                self._journal.check(Identity.of(self._domain.expr, fn, algo))
             except BaseException:
                 self._journal.close()
                 raise
@@ -152,7 +154,7 @@ class Search:
             budget,
             options.max_queue_len,
             save=self._file.save_if_due if self._file is not None else None,
-            record=journal.submitted if journal is not None else None,
+            record=partial(self._record, rstate) if journal is not None else None,
             record_points=partial(self._record_asked, rstate),
         )
         waiting = self._take_stock(documents, study, rstate)
@@ -182,12 +184,20 @@ class Search:
         if points:
             recorded = trials.record(documents_of(points, self._space, trials))
             if journal is not None:
-                journal.submitted(recorded, rstate.bit_generator.state)
+                self._record(rstate, recorded)
         waiting = [document for document in trials.trials if document["state"] in _UNFINISHED]
         for document in waiting:
             renew(document)
         study.budget.trials = max(0, wanted - history)
         return waiting
+
+    def _record(
+        self, rstate: np.random.Generator, documents: Sequence[Document], asked: bool = False
+    ) -> None:
+        """Have the journal record documents before they are submitted."""
+        assert self._journal is not None
+        proposals = [(int(document["tid"]), codec.dumps(document)) for document in documents]
+        self._journal.submitted(proposals, state_of(rstate), asked)
 
     def _record_asked(self, rstate: np.random.Generator, points: Sequence[Point]) -> list[Document]:
         """Documents of points that somebody outside has asked for, beside ``max_evals``.
@@ -198,7 +208,7 @@ class Search:
         checked = check_asked(points, self._space)
         recorded = self._trials.record(documents_of(checked, self._space, self._trials))
         if self._journal is not None:
-            self._journal.submitted(recorded, rstate.bit_generator.state, asked=True)
+            self._record(rstate, recorded, asked=True)
         return recorded
 
     def _search(self, study: Study, waiting: list[Document], ahead: int, rstate: np.random.Generator) -> None:
@@ -237,22 +247,26 @@ class Search:
         """
         trials = self._trials
         entries = journal.take_entries()
+        documents_there = {entry.tid: document_of(entry, journal.path) for entry in entries}
         known = {document["tid"]: values_of(document) for document in trials._dynamic_trials}
-        there = {entry.document["tid"]: entry.document for entry in entries} if known else {}
-        if strangers := [tid for tid in known if tid not in there or values_of(there[tid]) != known[tid]]:
+        if strangers := [
+            tid
+            for tid, values in known.items()
+            if tid not in documents_there or values_of(documents_there[tid]) != values
+        ]:
             raise RefusedError(
                 f"these trials hold {len(strangers)} trials that the journal does not know: a journal has to"
                 " hold the whole search. Give fmin new SparkTrials, or another journal."
             )
-        new = [entry for entry in entries if entry.document["tid"] not in known]
-        recorded = trials.record([entry.document for entry in new]) if new else []
+        new = [entry for entry in entries if entry.tid not in known]
+        recorded = trials.record([documents_there[entry.tid] for entry in new]) if new else []
         trials.refresh()
-        trials.give_again(gaps({entry.document["tid"] for entry in entries}))
+        trials.give_again(gaps({entry.tid for entry in entries}))
         settled = [pair for pair in zip(recorded, new, strict=True) if pair[1].outcome is not None]
         for document, entry in sorted(settled, key=lambda pair: pair[1].place):
             if documents.recover(document, entry):
                 study.hear_of_recovered()
-        _set_state(rstate, journal)
+        restore(rstate, journal.state(), journal.path)
         return len(entries)
 
     def _tracked(self, study: Study, rstate: np.random.Generator) -> AbstractContextManager[None]:
@@ -332,27 +346,6 @@ class Search:
             f"{message}: of {ended} trials {_failures(trials)} and {cancelled} were cancelled{why}. The"
             " documents of all are in trials._dynamic_trials, with each one's reason in misc['error']."
         )
-
-
-def _set_state(rstate: np.random.Generator, journal: Journal) -> None:
-    """Go on with the random numbers of a journal's search.
-
-    Raises:
-        RefusedError: if that search had a generator of another kind.
-    """
-    state = journal.rstate()
-    if state is None:
-        return
-    try:
-        rstate.bit_generator.state = state.value
-    except (ValueError, TypeError, KeyError) as error:
-        raise RefusedError(
-            f"rstate is a generator of {type(rstate.bit_generator).__name__}, and the journal's search had"
-            f" another kind ({error}): give the search an rstate of the kind that it began with"
-        ) from error
-    # Each proposal takes one number: those of trials whose states are damaged are not drawn again.
-    for _ in range(state.behind):
-        rstate.integers(2**31 - 1)
 
 
 def _same(document: Document) -> Document:

@@ -13,6 +13,7 @@ from sparkopt.coordinator import Payload, Reported, Settled, Started
 from sparkopt.core.states import Outcome
 from sparkopt.errors import JournalError, JournalWarning, RefusedError
 from sparkopt.study.journal import Identity, Journal
+from sparkopt.wire import codec
 from sparkopt.wire.report_kinds import ReportKind
 from sparkopt.wire.v1 import trial_pb2
 
@@ -60,7 +61,7 @@ def result_of(tid):
 def write(journal, truth, tids, blobs):
     """Have a journal hear of trials: submitted, started, some of them reporting, settled, in three ways."""
     for tid in tids:
-        journal.submitted([document(tid)], rstate(tid))
+        journal.submitted([(tid, codec.dumps(document(tid)))], pickle.dumps(rstate(tid)))
         truth.history.append((tid, False))
         journal.started(Started(tid, 1, 1000.25 + tid, 0.0))
         reports = []
@@ -185,7 +186,7 @@ def told_of(path):
             try:
                 journal.check(IDENTITY)
                 assert all(issubclass(each.category, JournalWarning) for each in told)
-                return journal.take_entries(), journal.rstate(), [str(each.message) for each in told]
+                return journal.take_entries(), journal.state(), [str(each.message) for each in told]
             finally:
                 journal.close()
         except (JournalError, RefusedError) as error:
@@ -201,18 +202,18 @@ def compare(path, truth, killed):
         return "refused"
     ended, there = set(), set()
     for entry in entries:
-        tid = entry.document["tid"]
+        tid = entry.tid
         assert tid not in there
         there.add(tid)
         true = truth.entries[tid]
-        assert entry.document == true[0]
+        assert codec.loads(entry.own) == true[0]
         assert entry.started in (None, true[1])
         if entry.outcome is None:
             continue
         ended.add(tid)
         result = entry.result.body if entry.result is not None else None
         found = (
-            *(entry.document, true[1], entry.outcome),
+            *(codec.loads(entry.own), true[1], entry.outcome),
             *(result.read_bytes() if isinstance(result, Path) else result, entry.kind, entry.reason),
             tuple(
                 (each.kind, each.name, body.read_bytes() if isinstance(body, Path) else body)
@@ -222,8 +223,8 @@ def compare(path, truth, killed):
         )
         assert found == true
     if entries:
-        submitted = [entry.document["tid"] for entry in entries]
-        assert state is None or state.value == rstate(submitted[-1 - state.behind])
+        submitted = [entry.tid for entry in entries]
+        assert state is None or pickle.loads(state.value) == rstate(submitted[-1 - state.behind])
     if ended == {*truth.entries}:
         return "whole"
     assert told or (killed and truth.has_been(there, ended)), "it is not told that something is missing"
@@ -248,7 +249,7 @@ def strike(directory, truths, seed, scratch):
         entries, _, told = told_of(path)
         # Of a file beside it that is damaged, it is told until the trial has run.
         assert all(" are gone from " in each for each in told), f"seed {seed}, {name}: {how}: again: {told}"
-        assert all(entry.document == truths[name].entries[entry.document["tid"]][0] for entry in entries)
+        assert all(codec.loads(entry.own) == truths[name].entries[entry.tid][0] for entry in entries)
     return f"{name}: {how}", became
 
 

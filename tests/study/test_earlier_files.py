@@ -18,6 +18,7 @@ from sparkopt import SparkTrials, fmin
 from sparkopt.errors import RefusedError
 from sparkopt.hyperopt import savefile
 from sparkopt.study.journal import Identity, Journal
+from sparkopt.wire import codec
 
 EARLIER = Path(__file__).with_name("earlier")
 
@@ -86,7 +87,7 @@ class TestEarlier:
 
     def test_damage_at_random(self, tmp_path, named, monkeypatch):
         domain = base.Domain(named, self.SPACE)
-        monkeypatch.setattr(journals, "IDENTITY", Identity.of(domain, named, rand.suggest))
+        monkeypatch.setattr(journals, "IDENTITY", Identity.of(domain.expr, named, rand.suggest))
         path = tmp_path / "journal"
         for seed in range(40):
             chance = random.Random(seed)
@@ -103,7 +104,7 @@ class TestEarlier:
                 entries, _, _ = journals.told_of(path)
                 results.append(
                     {
-                        entry.document["tid"]: (entry.document, entry.result and entry.result.body)
+                        entry.tid: (codec.loads(entry.own), entry.result and entry.result.body)
                         for entry in entries or ()
                     }
                 )

@@ -226,7 +226,7 @@ def test_a_driver_that_is_killed(tmp_path, file):
         (tmp_path / "there").unlink()
         os.kill(driver.pid, signal.SIGKILL)
     journal = Journal(file)
-    settled = {entry.document["tid"] for entry in journal.take_entries() if entry.outcome is not None}
+    settled = {entry.tid for entry in journal.take_entries() if entry.outcome is not None}
     journal.close()
     assert settled
 

@@ -4,7 +4,7 @@
     coordinator ─▶ started      │  one SQLite file, write-ahead log, one connection, one lock
                    reported     ├─▶ written before anybody acts on it
                    settled ────▶ ┘
-    the same fmin again ◀── entries, random state
+    the same search again ◀── entries, the front end's state
 
     holding.py      only one search has it at a time
     inspection.py   looks at it without writing: is it a journal, what is whole, what is damaged
@@ -19,6 +19,6 @@ the journal. A trial that was cancelled has not settled for the journal: the nex
 """
 
 from sparkopt.study.journal.identity import Identity, name_of
-from sparkopt.study.journal.journal import Entry, Journal, RandomState, gaps
+from sparkopt.study.journal.journal import Entry, Journal, SavedState, gaps
 
-__all__ = ["Entry", "Identity", "Journal", "RandomState", "gaps", "name_of"]
+__all__ = ["Entry", "Identity", "Journal", "SavedState", "gaps", "name_of"]

@@ -9,15 +9,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from hyperopt import base
-
 
 @dataclass(frozen=True, slots=True)
 class Identity:
     """Identity of a search. A search refuses a journal with another identity.
 
     Attributes:
-        space: as hyperopt writes it.
+        space: as the front end writes it.
         objective: its qualified name.
         algorithm: its qualified name, and what partials give it.
     """
@@ -27,9 +25,15 @@ class Identity:
     algorithm: str
 
     @classmethod
-    def of(cls, domain: base.Domain, fn: Callable[..., Any], algo: Callable[..., Any]) -> Identity:
-        """The identity of a search."""
-        return cls(*map(_storable, (_text(domain.expr), name_of(fn), name_of(algo))))
+    def of(cls, space: object, fn: Callable[..., Any], algo: Callable[..., Any]) -> Identity:
+        """Returns the identity of a search.
+
+        Args:
+            space: whose text is the same in every process, but for addresses.
+            fn: the objective.
+            algo: the algorithm.
+        """
+        return cls(*map(_storable, (_text(space), name_of(fn), name_of(algo))))
 
 
 def _text(value: object) -> str:

@@ -6,11 +6,10 @@ import contextlib
 import dataclasses
 import errno
 import os
-import pickle
 import sqlite3
 import threading
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,8 +18,6 @@ from typing import Any, Final
 from sparkopt.coordinator import Payload, Reported, Settled, Started
 from sparkopt.core.states import Outcome
 from sparkopt.errors import JournalError, JournalWarning, RefusedError, warn
-from sparkopt.hyperopt.documents import Document
-from sparkopt.study import quarantine
 from sparkopt.study.file_arguments import writable_file
 from sparkopt.study.journal import beside
 from sparkopt.study.journal.database import connect, make, write_counts
@@ -29,7 +26,7 @@ from sparkopt.study.journal.identity import Identity, difference
 from sparkopt.study.journal.inspection import EMPTY_LOG, Found, inspect, log_of
 from sparkopt.study.journal.kept import KeptFiles
 from sparkopt.study.journal.rows import FORMAT, Content, Counts, Ending, Report, Sealer, Stored, Trial, new_id
-from sparkopt.wire import codec, owner_only
+from sparkopt.wire import owner_only
 from sparkopt.wire.report_kinds import ReportKind
 
 _OF_THE_DISK: Final = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS}
@@ -40,18 +37,20 @@ class Entry:
     """A trial as the journal has it.
 
     Attributes:
-        document: as it was proposed.
+        tid: its number.
+        own: the front end's own bytes, as it was proposed.
         started: when its last attempt was sent to a worker, in seconds since the epoch; None if none was.
         outcome: how it settled; None if it did not.
         settled: when, in seconds since the epoch.
         place: among all trials that settled.
         result: the pickled result, if the outcome is OK.
-        kind: the type of the exception, as hyperopt writes it, if the outcome is FAILED.
+        kind: the type of the exception, if the outcome is FAILED.
         reason: its remote traceback, or why the trial was lost.
         reports: what it said while it ran.
     """
 
-    document: Document
+    tid: int
+    own: bytes
     started: float | None
     outcome: Outcome | None
     settled: float
@@ -63,15 +62,17 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class RandomState:
-    """A state of the search's generator.
+class SavedState:
+    """State of a search's front end, as it was after the proposal of some trial.
 
     Attributes:
-        value: the state, after the proposal of some trial.
+        value: the front end's bytes.
+        tid: the trial's number.
         behind: how many trials were submitted after that one.
     """
 
-    value: Mapping[str, Any]
+    value: bytes
+    tid: int
     behind: int
 
 
@@ -83,6 +84,9 @@ class Journal:
     Args:
         path: of its file; made if there is none.
 
+    Attributes:
+        path: the same.
+
     Raises:
         RefusedError: if the file is no journal, cannot be written, or another search writes it.
         JournalError: if it cannot be read.
@@ -91,9 +95,9 @@ class Journal:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         target = writable_file(path, "journal", beside.LONGER)
         beside.check(target)
-        self._path = Path(path)
+        self.path = Path(path)
         self._target = target
-        self._kept = KeptFiles(self._path.with_name(f"{self._path.name}-files"))
+        self._kept = KeptFiles(self.path.with_name(f"{self.path.name}-files"))
         self._lock = threading.Lock()
         self._database: sqlite3.Connection | None = None
         self._opened: os.stat_result | None = None
@@ -130,7 +134,7 @@ class Journal:
             self._hold.release()
         if lost:
             warn(
-                f"journal {self._path} was removed, renamed or replaced while the search ran: the same fmin"
+                f"journal {self.path} was removed, renamed or replaced while the search ran: the same fmin"
                 " does not find there what this one has written. The trials of this search are whole.",
                 JournalWarning,
             )
@@ -173,7 +177,7 @@ class Journal:
         for key, value in mine.items():
             if theirs and key != "format" and theirs.get(key) != value:
                 raise RefusedError(
-                    f"journal {self._path} is of a search with another {key}:\n"
+                    f"journal {self.path} is of a search with another {key}:\n"
                     + difference(theirs.get(key, ""), value)
                     + "\nName another file to start anew, or give the search what the journal was made with."
                 )
@@ -214,7 +218,7 @@ class Journal:
             self._say_what_was_damaged(found.damage, settled, aside)
         elif found.damage:
             warn(
-                f"journal {self._path} is {found.damage.removeprefix('it is ')}: if it has held trials, they"
+                f"journal {self.path} is {found.damage.removeprefix('it is ')}: if it has held trials, they"
                 " are gone and run again",
                 JournalWarning,
             )
@@ -226,7 +230,7 @@ class Journal:
         again = sorted(tid for tid, trial in trials.items() if trial.ending is None)
         missing = gaps(trials, self._content.counts.trials)
         warn(
-            f"journal {self._path} was damaged ({damage}). {len(trials)} trials could be recovered, {settled}"
+            f"journal {self.path} was damaged ({damage}). {len(trials)} trials could be recovered, {settled}"
             " of them with their outcomes."
             + (f" Trials {listed(again)} have none any more, or had none: they run again." if again else "")
             + (
@@ -274,20 +278,18 @@ class Journal:
 
     # Writing. What the coordinator calls returns what is to be handed on to the study.
 
-    def submitted(
-        self, documents: Sequence[Document], rstate: Mapping[str, Any], asked: bool = False
-    ) -> None:
-        """Trials are about to be submitted, and this is the random state after their proposal.
+    def submitted(self, proposals: Sequence[tuple[int, bytes]], state: bytes, asked: bool = False) -> None:
+        """Trials are about to be submitted, and this is the front end's state after their proposal.
 
         Args:
-            documents: of the trials.
-            rstate: of the search's generator.
+            proposals: the trials' numbers, each with the front end's own bytes.
+            state: what the front end goes on from.
             asked: whether somebody outside has asked for them, so that they do not count as proposals.
         """
-        state, rows = pickle.dumps(rstate), []
-        for number, document in enumerate(documents, self._trials):
-            tid = int(document["tid"])
-            rows.append(self._sealer.proposal(tid, number, asked, codec.dumps(document), state))
+        rows = [
+            self._sealer.proposal(tid, number, asked, own, state)
+            for number, (tid, own) in enumerate(proposals, self._trials)
+        ]
         statement = (
             "insert into trials (tid, number, asked, document, proposal_seal, rstate, rstate_seal)"
             " values (?, ?, ?, ?, ?, ?, ?)"
@@ -373,33 +375,22 @@ class Journal:
         if isinstance(error, OSError) and error.errno not in _OF_THE_DISK:
             mend = "see to that"
         return JournalError(
-            f"the journal {self._path} cannot be read or written: {error}. What it holds is intact, and so"
+            f"the journal {self.path} cannot be read or written: {error}. What it holds is intact, and so"
             f" are the trials of this search; {mend}, then run the same fmin again."
         )
 
     # Reading.
 
-    def rstate(self) -> RandomState | None:
-        """The newest random state that can be read; None if there is none.
-
-        Raises:
-            JournalError: if this process cannot unpickle it.
-        """
-        if self._state is None:
-            return None
-        data, tid, behind = self._state
-        return RandomState(self._load(data, "the random state", tid), behind)
+    def state(self) -> SavedState | None:
+        """The front end's newest state that can be read; None if there is none."""
+        return self._state
 
     def asked(self) -> int:
         """Returns the number of trials that were requested from outside the search."""
         return self._asked
 
     def take_entries(self) -> list[Entry]:
-        """Every trial, in the order in which they were submitted; they are in memory no longer after that.
-
-        Raises:
-            JournalError: if this process cannot unpickle a document.
-        """
+        """Every trial, in the order in which they were submitted; they are in memory no longer after that."""
         content, self._content = self._content, Content()
         ordered = sorted(content.trials.values(), key=lambda trial: trial.number)
         return [self._entry(trial, content.reports_of(trial) or ()) for trial in ordered]
@@ -407,7 +398,8 @@ class Journal:
     def _entry(self, trial: Trial, reports: Collection[Report]) -> Entry:
         ending = trial.ending
         return Entry(
-            document=self._load(trial.document, "the document", trial.tid),
+            tid=trial.tid,
+            own=trial.own,
             started=trial.started,
             outcome=None if ending is None else Outcome(ending.outcome),
             settled=0.0 if ending is None else ending.settled,
@@ -421,31 +413,18 @@ class Journal:
             ),
         )
 
-    def _load(self, data: bytes, what: str, tid: int) -> Any:
-        try:
-            try:
-                return codec.loads_plain(data)
-            except codec.NotPlainError:
-                return quarantine.run(lambda: codec.loads(data))
-        except Exception as error:
-            raise JournalError(
-                f"{what} of trial {tid} in the journal {self._path} cannot be unpickled in this process"
-                f" ({type(error).__name__}: {error}), though it is what was written: run the search with the"
-                " modules and versions that it began with, or name another file to start anew"
-            ) from error
-
     def _payload(self, stored: Stored) -> Payload | None:
         if stored.file is not None:
             return Payload(self._kept.directory / stored.file, kept=True)
         return None if stored.body is None else Payload(stored.body)
 
 
-def _newest_state(content: Content) -> tuple[bytes, int, int] | None:
-    """The newest random state that is whole, its trial's id, and how many trials came after that."""
+def _newest_state(content: Content) -> SavedState | None:
+    """The newest state that is whole."""
     newest_first = sorted(content.trials.values(), key=lambda trial: -trial.number)
     for behind, trial in enumerate(newest_first):
-        if trial.rstate is not None:
-            return trial.rstate, trial.tid, behind
+        if trial.state is not None:
+            return SavedState(trial.state, trial.tid, behind)
     return None
 
 

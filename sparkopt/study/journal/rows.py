@@ -31,16 +31,16 @@ create table trials (
     tid integer primary key,
     number integer not null,        -- among all that were submitted, from 0
     asked integer not null,         -- 1 if somebody outside has asked for it, so that it is no proposal
-    document blob not null,         -- pickled, as it was proposed
+    document blob not null,         -- the front end's own bytes, as it was proposed
     proposal_seal blob not null,    -- of all that
-    rstate blob not null,           -- pickled, as it was after the proposal
+    rstate blob not null,           -- the front end's state after the proposal
     rstate_seal blob not null,
     started real,                   -- seconds since the epoch, of the last attempt
     started_seal blob,
     outcome text,                   -- of what settled it; null as long as nothing has
     settled real,                   -- seconds since the epoch
     place integer,                  -- among all that have settled
-    kind text,                      -- of the exception, as hyperopt writes it
+    kind text,                      -- of the exception
     reason text,                    -- a remote traceback, or why it was lost
     body blob,                      -- the pickled result
     file text,                      -- or the file that holds it
@@ -94,7 +94,7 @@ class Ending:
         outcome: in the words of :class:`~sparkopt.core.states.Outcome`.
         settled: when, in seconds since the epoch.
         place: among all that have settled.
-        kind: of the exception, as hyperopt writes it.
+        kind: of the exception.
         reason: a remote traceback, or why it was lost.
         result: the pickled result.
         opening: during which opening of the journal.
@@ -119,8 +119,8 @@ class Trial:
         tid: its id.
         number: among all that were submitted, from 0.
         asked: whether somebody outside has asked for it.
-        document: pickled, as it was proposed.
-        rstate: the pickled random state after the proposal; None if that is damaged.
+        own: the front end's own bytes, as it was proposed.
+        state: the front end's state after the proposal; None if that is damaged.
         started: when its last attempt was sent to a worker, in seconds since the epoch.
         ending: how it settled; None if it has not, or what is stored of it is damaged.
     """
@@ -128,8 +128,8 @@ class Trial:
     tid: int
     number: int
     asked: bool
-    document: bytes
-    rstate: bytes | None
+    own: bytes
+    state: bytes | None
     started: float | None = None
     ending: Ending | None = None
 
@@ -238,7 +238,7 @@ class Content:
 
 def _newness(trial: Trial) -> tuple[int, float, bool]:
     place = 0 if trial.ending is None else trial.ending.place
-    return place, trial.started or 0.0, trial.rstate is not None
+    return place, trial.started or 0.0, trial.state is not None
 
 
 def new_id() -> str:
@@ -268,10 +268,10 @@ class Sealer:
         items = [("id", self.journal), *values.items()]
         return [(number, *item, self._seal("meta", number, *item)) for number, item in enumerate(items, 1)]
 
-    def proposal(self, tid: int, number: int, asked: bool, document: bytes, rstate: bytes) -> Row:
+    def proposal(self, tid: int, number: int, asked: bool, own: bytes, state: bytes) -> Row:
         """The first seven columns of a trial."""
-        proposal = self._seal("proposal", tid, number, int(asked), document)
-        return tid, number, int(asked), document, proposal, rstate, self._seal("rstate", tid, number, rstate)
+        proposal = self._seal("proposal", tid, number, int(asked), own)
+        return tid, number, int(asked), own, proposal, state, self._seal("rstate", tid, number, state)
 
     def start(self, tid: int, started: float) -> Row:
         """The two columns that follow."""
@@ -289,7 +289,7 @@ class Sealer:
     def trial(self, trial: Trial) -> Row:
         """A whole row of the table trials."""
         tid = trial.tid
-        proposal = self.proposal(tid, trial.number, trial.asked, trial.document, trial.rstate or b"")
+        proposal = self.proposal(tid, trial.number, trial.asked, trial.own, trial.state or b"")
         start = (None, None) if trial.started is None else self.start(tid, trial.started)
         ending = (None,) * 11 if trial.ending is None else self.ending(tid, trial.ending)
         return (*proposal, *start, *ending)
@@ -319,11 +319,11 @@ class Sealer:
 
     def take_trial(self, row: Row, content: Content) -> bool:
         """Take a row of the table trials into a content, as far as it is whole; false if it is not."""
-        tid, number, asked, document, proposal_seal, rstate, rstate_seal, started, started_seal = row[:9]
+        tid, number, asked, own, proposal_seal, state, state_seal, started, started_seal = row[:9]
         started = float(started) if isinstance(started, int) else started
-        if self._seal("proposal", tid, number, asked, document) != proposal_seal:
+        if self._seal("proposal", tid, number, asked, own) != proposal_seal:
             return False
-        whole_state = self._seal("rstate", tid, number, rstate) == rstate_seal
+        whole_state = self._seal("rstate", tid, number, state) == state_seal
         has_started = started is not None or started_seal is not None
         whole_start = not has_started or self._seal("start", tid, started) == started_seal
         ending, whole_ending = self._ending(tid, row[9:])
@@ -332,8 +332,8 @@ class Sealer:
                 tid,
                 number,
                 bool(asked),
-                document,
-                rstate if whole_state and rstate else None,
+                own,
+                state if whole_state and state else None,
                 started if whole_start else None,
                 ending,
             )
