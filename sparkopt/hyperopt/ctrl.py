@@ -26,6 +26,8 @@ from sparkopt.hyperopt.space import parameters_of
 from sparkopt.wire.report_kinds import ReportKind
 from sparkopt.worker.reports import Reporter, ReportingObjective
 
+__wraps_objectives__ = True
+
 
 @dataclass(frozen=True)
 class ControlledObjective(ReportingObjective):

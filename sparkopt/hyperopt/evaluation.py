@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from sparkopt.control.evaluations import EvaluatedStudy
 from sparkopt.errors import PoolClosedError, RefusedError, SparkoptError, UnsupportedArgumentError
+from sparkopt.hyperopt.objective import CONVENTION
 from sparkopt.spark.preflight import pickle_objective
 from sparkopt.wire import codec
 from sparkopt.wire.arguments import WHOLE, check_flag, check_limit, check_objective, check_whole
@@ -60,7 +61,7 @@ class Prepared:
         max_attempts = check_whole("max_attempts", max_attempts, WHOLE, least=1)
         argument = codec.dumps if space is None else _argument_in(_space(fn, space))
         # The workers are running already: Spark brings them nothing any more.
-        pickled = pickle_objective(OutsideObjective(fn), session, embed_broadcasts=True)
+        pickled = pickle_objective(OutsideObjective(fn, CONVENTION), session, embed_broadcasts=True)
         return cls(pickled.data, argument, trial_timeout, max_attempts)
 
 

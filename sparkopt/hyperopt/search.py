@@ -31,6 +31,7 @@ from sparkopt.hyperopt.fmin_options import Options, takes_expression
 from sparkopt.hyperopt.inherited import InheritedDocuments
 from sparkopt.hyperopt.journalled import document_of, restore, state_of
 from sparkopt.hyperopt.loop import Budget, Study
+from sparkopt.hyperopt.objective import CONVENTION
 from sparkopt.hyperopt.points_to_evaluate import (
     Point,
     check_asked,
@@ -50,6 +51,7 @@ from sparkopt.study.journal import Identity, Journal, gaps
 from sparkopt.study.quarantine import Patience
 from sparkopt.wire import codec
 from sparkopt.wire.arguments import check_limit, check_objective, refuse_type
+from sparkopt.worker.shipped import ShippedObjective
 
 if TYPE_CHECKING:
     from sparkopt.hyperopt.spark_trials import SparkTrials
@@ -107,7 +109,9 @@ class Search:
             shipped = TrackedObjective(shipped)
         check_settings(session)
         # Workers that are running already cannot have Spark bring them anything.
-        self._objective = pickle_objective(shipped, session, embed_broadcasts=trials.pool is not None)
+        self._objective = pickle_objective(
+            ShippedObjective(shipped, CONVENTION), session, embed_broadcasts=trials.pool is not None
+        )
         saved = options.trials_save_file
         self._file = SaveFile(saved, trials, trials.journal) if saved != "" else None
         self._study: Study | None = None

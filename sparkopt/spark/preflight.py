@@ -22,6 +22,7 @@ from sparkopt.spark.references import find_largest, find_offender
 from sparkopt.spark.settings import is_local, setting
 from sparkopt.wire import sources
 from sparkopt.worker.broadcasts import EmbeddedBroadcast
+from sparkopt.worker.shipped import ShippedObjective
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +79,9 @@ def pickle_objective(
         SparkInObjectiveError: if it uses Spark itself.
         NotPicklableError: if it does not pickle; the message names the part.
     """
-    if use := spark_use(objective):
+    # Messages name parts of what the user wrote, not of what wraps it.
+    own = objective.fn if isinstance(objective, ShippedObjective) else objective
+    if use := spark_use(own):
         raise _spark_in_objective(use)
     with spark.broadcasts_pickled(session) as broadcasts:
         try:
@@ -86,14 +89,14 @@ def pickle_objective(
         except SparkInObjectiveError:
             raise
         except Exception as error:
-            offender = find_offender(objective, _dumps)
+            offender = find_offender(own, _dumps)
             raise NotPicklableError(
                 f"the objective cannot be sent to workers: it does not pickle because of {offender}"
                 f" ({type(error).__name__}: {error}). Make that inside the objective, or pass what it is made"
                 " from instead."
             ) from error
         if len(data) > LARGE_BYTES:
-            _warn_of_size(objective, len(data))
+            _warn_of_size(own, len(data))
         return PickledObjective(data, tuple(broadcasts()))
 
 

@@ -17,6 +17,8 @@ from typing import Any, BinaryIO, Final
 from sparkopt.wire.sources import PROTOCOL as _PROTOCOL
 from sparkopt.wire.sources import dumps as _dumps_by_value
 
+__wraps_objectives__ = True
+
 _PLAIN: Final = frozenset({type(None), bool, int, float, complex, str, bytes})
 _DEPTH: Final = 8
 

@@ -17,6 +17,8 @@ from typing import Any, BinaryIO, Final
 
 import cloudpickle
 
+__wraps_objectives__ = True
+
 PROTOCOL: Final = 5
 """The newest pickle protocol that every supported Python reads."""
 

@@ -24,6 +24,7 @@
     outbox.py     reports and outcomes, kept until acknowledged
     broadcasts.py what stands for a broadcast variable
     reports.py    what an objective says in the middle of a trial
+    shipped.py    an objective with its front end's word on what it returns
     outside.py    objectives whose results are told outside of Python, as JSON
     thread_pools.py how many threads its libraries compute with
     spec.py       what a worker is told at its birth

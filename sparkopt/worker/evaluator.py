@@ -20,18 +20,15 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable
 from contextlib import suppress
 from contextvars import copy_context
 from functools import partial
-from math import isnan
-from numbers import Real
 from os import _exit
 from pathlib import Path
 from sys import exc_info, setprofile, settrace
 from time import monotonic
 from traceback import format_exception
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 from sparkopt.errors import StorageError
 from sparkopt.wire import codec
@@ -39,21 +36,14 @@ from sparkopt.wire.limits import INLINE_BYTES, TEXT_CHARACTERS
 from sparkopt.worker import children
 from sparkopt.worker.evaluator_socket import UNHEARD, EvaluatorSocket
 from sparkopt.worker.frames import Frame, Kind
-from sparkopt.worker.outside import OutsideObjective
 from sparkopt.worker.reports import Reporter, ReportingObjective
+from sparkopt.worker.shipped import NUMBERS, ShippedObjective
 from sparkopt.worker.streams import Streams
 from sparkopt.worker.surroundings import Surroundings, renew_randomness
 from sparkopt.worker.thread_pools import ThreadPools
 
-_OURS: Final = (
-    __name__,
-    "sparkopt.hyperopt.ctrl",
-    "sparkopt.tracking.trial.objective",
-    "sparkopt.wire.codec",
-    "sparkopt.wire.sources",
-    "sparkopt.worker.outside",
-)
-"""Modules whose frames come before the objective's own."""
+__wraps_objectives__ = True
+"""Marks a module whose frames come before the objective's own in a traceback."""
 
 _ADVICE_CHARACTERS: Final = 200
 """So much of an error's text is repeated in the advice that comes before its traceback."""
@@ -61,14 +51,7 @@ _ADVICE_CHARACTERS: Final = 200
 _USES_SPARK: Final = "CONTEXT_ONLY_VALID_ON_DRIVER"
 """Spark's error condition, as it is in the error's text."""
 
-_SPARK: Final = (
-    "the objective uses Spark itself, which works on the driver only: use hyperopt.fmin(...,"
-    " trials=hyperopt.Trials()) for it"
-)
-
-_NO_STATUS: Final = "the objective returned a dictionary without a status"
-
-Objective: TypeAlias = "Callable[[Any], Any] | ReportingObjective"
+_SPARK: Final = "the objective uses Spark itself, which works on the driver only"
 
 
 class Evaluator:
@@ -85,7 +68,7 @@ class Evaluator:
         self._directory = directory
         self._streams = streams
         self._surroundings = Surroundings()
-        self._objective: Objective | None = None
+        self._objective: ShippedObjective | None = None
         self._objective_id = ""
         self._thread_pools = ThreadPools()
         self._reporter: Reporter | None = None
@@ -123,7 +106,13 @@ class Evaluator:
                 objective, result, seconds, threads = self._evaluate(frame)
             finally:
                 self._end_trial(exc_info()[1])
-            header = {"seconds": seconds, "threads": threads, "loss": _loss(result), "fault": _fault(result)}
+            convention = objective.convention
+            header = {
+                "seconds": seconds,
+                "threads": threads,
+                "loss": convention.loss(result),
+                "fault": convention.fault(result),
+            }
             payload = self._result(objective, result)
             if len(payload) > INLINE_BYTES:
                 self._surroundings.restore()  # it goes through a file
@@ -136,16 +125,17 @@ class Evaluator:
             self._surroundings.restore()
             return self._failure(error, monotonic() - self._started)
 
-    def _evaluate(self, frame: Frame) -> tuple[Objective, Any, float, int]:
+    def _evaluate(self, frame: Frame) -> tuple[ShippedObjective, Any, float, int]:
         """The objective, its result, the seconds that it took, and the threads that its libraries use."""
         objective = self._load_objective(frame.header["objective"], frame.header["objective_file"])
         argument = codec.loads(self._argument(frame))
         renew_randomness()
-        if isinstance(objective, ReportingObjective):
+        fn = objective.fn
+        if isinstance(fn, ReportingObjective):
             self._reporter = Reporter(self._sock, self._packed, self._directory)
-            call = partial(objective.run, argument, self._reporter)
+            call = partial(fn.run, argument, self._reporter)
         else:
-            call = partial(objective, argument)
+            call = partial(fn, argument)
         if frame.header["timed"]:
             self._sock.send(Frame(Kind.STARTED, run=frame.run))
         self._started = monotonic()
@@ -177,15 +167,18 @@ class Evaluator:
             f" {', '.join(kept)}, and that could not be put back"
         )
 
-    def _load_objective(self, name: str, file: str) -> Objective:
+    def _load_objective(self, name: str, file: str) -> ShippedObjective:
         if self._objective is None or name != self._objective_id:
             self._objective = None
             try:
                 with Path(file).open("rb") as stream:
-                    self._objective = codec.load(stream)
+                    loaded = codec.load(stream)
             except BaseException as error:
                 self._advice = _not_loaded(error)
                 raise
+            self._objective = (
+                loaded if isinstance(loaded, ShippedObjective) else ShippedObjective(loaded, NUMBERS)
+            )
             self._objective_id = name
             # What its modules did when they were imported is there for every trial, not only for the first.
             self._surroundings = Surroundings()
@@ -198,7 +191,7 @@ class Evaluator:
 
     def _failure(self, error: BaseException, seconds: float) -> Frame:
         text = _traceback(error)
-        if advice := self._advice or (_SPARK if _USES_SPARK in text else ""):
+        if advice := self._advice or (self._spark_advice() if _USES_SPARK in text else ""):
             text = f"{advice}\n\n{text}"
         header = {
             "type": _sendable(_type_name(error)),
@@ -217,16 +210,19 @@ class Evaluator:
         except StorageError:
             return Frame(Kind.FAILURE, header, run=self._sock.run)
 
-    def _result(self, objective: Objective, result: Any) -> bytes:
-        pack = objective.told if isinstance(objective, OutsideObjective) else codec.dumps
+    def _spark_advice(self) -> str:
+        instead = "" if self._objective is None else self._objective.convention.on_driver
+        return f"{_SPARK}: {instead}" if instead else _SPARK
+
+    def _result(self, objective: ShippedObjective, result: Any) -> bytes:
+        pack = objective.pack
         with suppress(Exception):
             return pack(result)
         self._surroundings.restore()  # it may have failed by a limit that the trial has left
         try:
             return pack(result)
         except Exception:
-            if pack is codec.dumps:
-                self._advice = _not_pickled(result)
+            self._advice = objective.advice(result)
             raise
 
     def _packed(self, kind: Kind, header: dict[str, Any], value: Any) -> Frame:
@@ -248,48 +244,10 @@ class Evaluator:
         return Frame(kind, {**header, "file": file}, run=self._sock.run)
 
 
-def _loss(result: Any) -> float | None:
-    """The loss in a result, if it is a number; hyperopt has the last word on what a result is."""
-    if isinstance(result, dict):
-        result = result.get("loss") if result.get("status") == "ok" else None
-    if not isinstance(result, Real):
-        return None
-    try:
-        loss = float(result)
-    except Exception:
-        return None
-    return None if isnan(loss) else loss
-
-
-def _fault(result: Any) -> str:
-    """Why a result is none, or that it says of itself that the trial has failed; empty if it is one."""
-    if result is None:
-        return "the objective returned None"
-    if not isinstance(result, dict) or result.get("status") == "ok":
-        return ""
-    status = result.get("status")
-    return f"the objective returned the status {status[:100]!r}" if type(status) is str else _NO_STATUS
-
-
 def _not_loaded(error: BaseException) -> str:
     return (
         f"the objective cannot be loaded on this worker: {_text(error)[:_ADVICE_CHARACTERS]}. What it is made"
         " of, such as the modules that it comes from, must be there as on the driver"
-    )
-
-
-def _not_pickled(result: Any) -> str:
-    """Say which part of a result cannot be pickled, and what is expected."""
-    part = f"a {type(result).__name__}, which"
-    for name, value in result.items() if type(result) is dict else ():
-        try:
-            codec.dumps((name, value))
-        except Exception:
-            part = f"a dictionary whose {name!r:.100} ({type(value).__name__})"
-            break
-    return (
-        f"the objective returned {part} cannot be pickled for its way to the driver: it must return a number,"
-        " or a dictionary such as {'status': 'ok', 'loss': 0.5}, of values that can"
     )
 
 
@@ -322,7 +280,7 @@ def _text(error: BaseException) -> str:
 def _traceback(error: BaseException) -> str:
     """The traceback from the objective's frames on: ours are of no use to its author."""
     frames = error.__traceback__
-    while frames is not None and frames.tb_next and frames.tb_frame.f_globals.get("__name__") in _OURS:
+    while frames is not None and frames.tb_next and frames.tb_frame.f_globals.get("__wraps_objectives__"):
         frames = frames.tb_next
     try:
         return "".join(format_exception(type(error), error, frames))

@@ -11,32 +11,25 @@ from __future__ import annotations
 import json
 import math
 import numbers
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from sparkopt.errors import ResultError
 from sparkopt.wire.limits import RESULT_BYTES
+from sparkopt.worker.shipped import ShippedObjective
+
+__wraps_objectives__ = True
 
 _encode: Final = json.JSONEncoder(allow_nan=False).encode
 
 
-@dataclass(frozen=True)
-class OutsideObjective:
-    """An objective whose results are told outside of Python.
+@dataclass(frozen=True, slots=True)
+class OutsideObjective(ShippedObjective):
+    """An objective whose results are told outside of Python."""
 
-    Attributes:
-        fn: the user's.
-    """
-
-    fn: Callable[[Any], Any]
-
-    def __call__(self, argument: Any) -> Any:
-        """The objective's own result."""
-        return self.fn(argument)
-
-    def told(self, result: Any) -> bytes:
-        """A result as JSON, in ASCII.
+    def pack(self, result: Any) -> bytes:
+        """Returns a result as JSON, in ASCII.
 
         Raises:
             ResultError: if JSON cannot say it, or a message cannot hold it.
@@ -49,6 +42,10 @@ class OutsideObjective:
                 " client can read it."
             )
         return text.encode()
+
+    def advice(self, result: Any) -> str:
+        """Says nothing: a :class:`ResultError` does."""
+        return ""
 
 
 def to_json(result: Any) -> str:

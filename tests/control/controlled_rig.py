@@ -16,6 +16,7 @@ from rig import SECONDS, Peer, Rig
 from sparkopt.control import Control, ControlServer
 from sparkopt.control.feed import KEPT, Feed
 from sparkopt.hyperopt.evaluation import Evaluation, Prepared
+from sparkopt.hyperopt.objective import CONVENTION
 from sparkopt.wire import codec
 from sparkopt.wire.v1 import control_pb2 as pb
 from sparkopt.worker.outside import OutsideObjective
@@ -69,7 +70,7 @@ class ControlledRig(Rig):
         trial_timeout: float | None = None,
     ) -> Evaluation:
         """Have an objective evaluated from outside."""
-        data = cloudpickle.dumps(OutsideObjective(objective))
+        data = cloudpickle.dumps(OutsideObjective(objective, CONVENTION))
         what = Prepared(data, argument, trial_timeout, max_attempts)
         return Evaluation(self.coordinator, self.server, next(self._evaluations), what)
 

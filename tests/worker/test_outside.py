@@ -105,7 +105,7 @@ def test_the_same_value_twice_is_not_within_itself():
 
 def test_what_is_too_large_is_refused_with_its_size():
     objective = OutsideObjective(len)
-    assert objective([1, 2]) == 2
-    assert len(objective.told("x" * (RESULT_BYTES - 2))) == RESULT_BYTES
+    assert objective.fn([1, 2]) == 2
+    assert len(objective.pack("x" * (RESULT_BYTES - 2))) == RESULT_BYTES
     with pytest.raises(ResultError, match=f"{RESULT_BYTES + 1:,} bytes"):
-        objective.told("x" * (RESULT_BYTES - 1))
+        objective.pack("x" * (RESULT_BYTES - 1))

@@ -23,6 +23,8 @@ from sparkopt.worker.reports import Reporter, ReportingObjective
 if TYPE_CHECKING:
     from sparkopt.tracking.trial.mlflow_session import MlflowSession
 
+__wraps_objectives__ = True
+
 _MLFLOW: Final = "mlflow"
 
 
