@@ -16,9 +16,9 @@ import sparkopt.wire.forks  # noqa: F401 - it has to be there before this proces
 if TYPE_CHECKING:
     from sparkopt.client import ControlClient
     from sparkopt.control.options import Control
+    from sparkopt.hyperopt.space_evaluation import WorkerPool
     from sparkopt.hyperopt.fmin import fmin
     from sparkopt.hyperopt.spark_trials import SparkTrials
-    from sparkopt.pool.worker_pool import WorkerPool
 
 __version__ = "0.1.0"
 
@@ -28,7 +28,7 @@ _HOMES = {
     "Control": "sparkopt.control.options",
     "ControlClient": "sparkopt.client",
     "SparkTrials": "sparkopt.hyperopt.spark_trials",
-    "WorkerPool": "sparkopt.pool.worker_pool",
+    "WorkerPool": "sparkopt.hyperopt.space_evaluation",
     "fmin": "sparkopt.hyperopt.fmin",
 }
 

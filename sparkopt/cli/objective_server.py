@@ -26,12 +26,12 @@ from rich.console import Console
 from sparkopt import __version__
 from sparkopt.control import Control
 from sparkopt.errors import RefusedError, SparkoptError
-from sparkopt.pool.worker_pool import WorkerPool
+from sparkopt.hyperopt.space_evaluation import WorkerPool
 from sparkopt.spark import session as spark
 from sparkopt.spark.settings import is_local
 
 if TYPE_CHECKING:
-    from sparkopt.hyperopt.evaluation import Evaluation
+    from sparkopt.control.evaluation import Evaluation
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@
     read_only_calls.py   those that only look
     story_call.py        what happened to a trial or a worker
     steering_calls.py    those that change something
+    evaluation.py        an evaluation, for the one who has opened it
     book.py              what there is, kept as it happens
     book_records.py      its record of each study, trial, attempt and worker
     feed.py              what happens, numbered, and who watches it

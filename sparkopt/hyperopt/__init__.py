@@ -18,7 +18,7 @@ ranges.py            values that a hyperparameter can take; readable.py, a space
 suggest/             hyperopt's algorithms, with the same draws and less work
 
 objective.py         what an objective returns, for workers; ctrl.py, hyperopt's Ctrl there
-evaluation.py        an objective that runs on the points that clients send
+space_evaluation.py  WorkerPool, which also evaluates points of a space that clients send
 tracked.py           a search in MLflow
 advice.py            warnings of searches that are less clever than they look
 bars.py              progress bars

@@ -17,9 +17,10 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from sparkopt.control import Control, ControlServer
+from sparkopt.control.evaluation import Evaluation, EvaluationSpec
 from sparkopt.coordinator import Coordinator, Recorder, StudyChannel
 from sparkopt.core import events
 from sparkopt.core.records import Policy
@@ -31,7 +32,6 @@ from sparkopt.errors import (
     PoolStartError,
     RefusedError,
 )
-from sparkopt.hyperopt.evaluation import Evaluation, Prepared
 from sparkopt.pool.patience import patience
 from sparkopt.spark import parallelism as slots
 from sparkopt.spark import session as spark
@@ -49,6 +49,8 @@ from sparkopt.wire.arguments import (
 )
 from sparkopt.wire.limits import HEARTBEAT_SECONDS
 from sparkopt.worker.spec import Endpoint, WorkerSpec
+
+Pool = TypeVar("Pool", bound="WorkerPool")
 
 _NAME: Final = re.compile(r"[\w.-]{1,100}", re.ASCII)
 """What a study may be called."""
@@ -69,31 +71,11 @@ _CANCEL_SECONDS: Final = 30.0
 class WorkerPool:
     """Workers inside the tasks of Spark barrier jobs, and the coordinator that they take trials from.
 
-    Example:
-        >>> with WorkerPool(parallelism=4) as pool:
-        ...     fmin(objective, space, max_evals=100, trials=SparkTrials(pool=pool))
-        ...     fmin(another, space, max_evals=100, trials=SparkTrials(pool=pool))
-
-    Args:
-        parallelism: how many trials may run at once, over all searches, and how many workers there are; at
-            most 128, and at most the tasks that Spark can run at once. None or ≤ 0 means Spark's default.
-        spark_session: the session to use; by default the active one, or a new one.
-        resource_profile: what each worker needs; see :class:`~sparkopt.SparkTrials`.
-        gang_size: how many workers share a barrier job. Spark ends a barrier job as a whole, so that with a
-            lost executor every trial of its gang runs again, and only these. None for one gang.
-        policy: how patient the pool is.
-        heartbeat: seconds between a worker's signs of life.
-        grace: seconds that a worker may be out of reach before its trial runs again elsewhere; at least three
-            heartbeats. None for the policy's, which is 30.
-        start_timeout: seconds that the start of workers may stand still: without a task that Spark starts, or
-            a worker. After five times as many without a worker it has failed, whatever moves. None for the
-            policy's, which is 60.
-        control: opens the pool to control over gRPC: where to listen, as ``host:port`` or with all else in a
-            :class:`~sparkopt.Control`; True for a free port of this host alone. None for no. Files that it
-            names are read, or made, here.
+    Users get :class:`sparkopt.WorkerPool`, which is one and says what its arguments are.
 
     Attributes:
         parallelism: how many trials may run at once.
+        session: where the workers run.
 
     Raises:
         RefusedError: if an argument makes no sense, a Spark setting rules barrier jobs out, or this is a
@@ -145,8 +127,8 @@ class WorkerPool:
         self._control = None if options is None else ControlServer(options)
 
     def for_one_study(
-        self, broadcasts: Sequence[Any], before_launch: Callable[[], None] | None = None
-    ) -> WorkerPool:
+        self: Pool, broadcasts: Sequence[Any], before_launch: Callable[[], None] | None = None
+    ) -> Pool:
         """Serve one study alone. To be called before the workers are launched.
 
         Each worker leaves, and gives its slot back to Spark, once no trial can need it any more.
@@ -160,7 +142,7 @@ class WorkerPool:
         self._broadcasts = tuple(broadcasts)
         return self
 
-    def __enter__(self) -> WorkerPool:
+    def __enter__(self: Pool) -> Pool:
         """Launch the workers, in the background.
 
         Raises:
@@ -294,47 +276,32 @@ class WorkerPool:
         name = self._new_name()
         return coordinator.open_study(name, objective, max_attempts, trial_timeout, recorder, self._alone)
 
-    @hinting
-    def open_evaluation(
-        self,
-        fn: Callable[[Any], Any],
-        space: Any = None,
-        *,
-        trial_timeout: float | None = None,
-        max_attempts: int = 3,
-        name: str | None = None,
-    ) -> Evaluation:
-        """Have the workers evaluate an objective on the points that clients of the control service send.
-
-        Example:
-            >>> with WorkerPool(4, control="127.0.0.1:7727") as pool:
-            ...     with pool.open_evaluation(objective, space) as evaluation:
-            ...         evaluation.wait()  # until a client stops the study
-
-        What the objective returns goes to the client as JSON: numbers, text, lists and dictionaries, where
-        numpy's scalars and arrays count as such. hyperopt's dictionary is one like any other; the trial's
-        loss is the one in it, or the number that was returned. Nothing is logged to MLflow.
-
-        Args:
-            fn: the objective. Without a space it gets the point, a dictionary.
-            space: any hyperopt expression. A client names a point by a value for each label that is active in
-                it, and for ``hp.choice`` the index of the option; the objective gets what the space makes of
-                that, as with ``fmin``.
-            trial_timeout: seconds that a trial may take before it is killed and fails; None for any.
-            max_attempts: how many workers may be lost while they run a trial before it is recorded as lost.
-            name: of the study, unique within the pool: letters, digits and ``_.-``. By default a new one.
+    def check_evaluates(self) -> None:
+        """Raise unless the pool can evaluate an objective on points from outside.
 
         Raises:
-            RefusedError: if the pool has no control service, or something rules the objective out.
-            PoolClosedError: outside of the ``with`` block.
+            RefusedError: if it has no control service.
         """
         if self._control is None:
             raise RefusedError(
                 "an objective is evaluated from outside over the pool's control service, and this pool has"
                 " none: open it with WorkerPool(control=True), or with control='host:port'"
             )
-        prepared = Prepared.of(self.session, fn, space, trial_timeout, max_attempts)
-        return Evaluation(self._opened(), self._control, self._new_name(name), prepared)
+
+    def evaluate(self, spec: EvaluationSpec, name: str | None = None) -> Evaluation:
+        """Have the workers evaluate an objective on the points that clients of the control service send.
+
+        Args:
+            spec: the objective, and how its arguments are made.
+            name: of the study, unique within the pool. By default a new one.
+
+        Raises:
+            RefusedError: if the pool has no control service, or the name is not one or is taken.
+            PoolClosedError: outside of the ``with`` block.
+        """
+        self.check_evaluates()
+        assert self._control is not None
+        return Evaluation(self._opened(), self._control, self._new_name(name), spec)
 
     def _opened(self) -> Coordinator:
         spark.check_forks("a pool of workers")

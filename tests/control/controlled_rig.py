@@ -14,8 +14,8 @@ from control_clients import Client, Stream
 from rig import SECONDS, Peer, Rig
 
 from sparkopt.control import Control, ControlServer
+from sparkopt.control.evaluation import Evaluation, EvaluationSpec
 from sparkopt.control.feed import KEPT, Feed
-from sparkopt.hyperopt.evaluation import Evaluation, Prepared
 from sparkopt.hyperopt.objective import CONVENTION
 from sparkopt.wire import codec
 from sparkopt.wire.v1 import control_pb2 as pb
@@ -71,7 +71,7 @@ class ControlledRig(Rig):
     ) -> Evaluation:
         """Have an objective evaluated from outside."""
         data = cloudpickle.dumps(OutsideObjective(objective, CONVENTION))
-        what = Prepared(data, argument, trial_timeout, max_attempts)
+        what = EvaluationSpec(data, argument, trial_timeout, max_attempts)
         return Evaluation(self.coordinator, self.server, next(self._evaluations), what)
 
     def studied(self, evaluation: Evaluation):

@@ -1,6 +1,6 @@
-"""Evaluation from outside: an objective that runs on the points that clients send.
+"""Evaluation: a study whose points clients send, as the one who has opened it holds it.
 
-WorkerPool.open_evaluation ──▶ Prepared: objective pickled, space checked ──▶ Evaluation ──▶ control room
+WorkerPool.open_evaluation ──▶ EvaluationSpec ──▶ Evaluation ──▶ EvaluatedStudy, on the coordinator's loop
 """
 
 from __future__ import annotations
@@ -12,87 +12,30 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from sparkopt.control.evaluations import EvaluatedStudy
-from sparkopt.errors import PoolClosedError, RefusedError, SparkoptError, UnsupportedArgumentError
-from sparkopt.hyperopt.objective import CONVENTION
-from sparkopt.spark.preflight import pickle_objective
-from sparkopt.wire import codec
-from sparkopt.wire.arguments import WHOLE, check_flag, check_limit, check_objective, check_whole
-from sparkopt.worker.outside import OutsideObjective
+from sparkopt.errors import PoolClosedError, SparkoptError
+from sparkopt.wire.arguments import check_flag, check_limit
 
 if TYPE_CHECKING:
-    from sparkopt.control import ControlServer
+    from sparkopt.control.server import ControlServer
     from sparkopt.coordinator import Coordinator
-    from sparkopt.hyperopt.space import Space
-    from sparkopt.spark.session import Session
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared:
+class EvaluationSpec:
     """An objective that was checked, and is ready to be evaluated.
 
     Attributes:
         objective: pickled, such that its results come home as JSON.
-        argument: makes its pickled argument of a point.
+        argument: makes the objective's pickled argument of a point, in any thread; raises RefusedError if the
+            value is not a point.
         trial_timeout: seconds that a trial may take; None for any.
-        max_attempts: how many workers a trial may take down.
+        max_attempts: number of workers that a trial may take down.
     """
 
     objective: bytes
     argument: Callable[[Mapping[str, Any]], bytes]
     trial_timeout: float | None
     max_attempts: int
-
-    @classmethod
-    def of(
-        cls,
-        session: Session,
-        fn: Callable[[Any], Any],
-        space: Any,
-        trial_timeout: float | None,
-        max_attempts: int,
-    ) -> Prepared:
-        """Check what is to be evaluated.
-
-        Raises:
-            RefusedError: if something rules it out.
-        """
-        check_objective(fn, space is not None and getattr(fn, "fmin_pass_expr_memo_ctrl", False))
-        trial_timeout = check_limit("trial_timeout", trial_timeout)
-        max_attempts = check_whole("max_attempts", max_attempts, WHOLE, least=1)
-        argument = codec.dumps if space is None else _argument_in(_space(fn, space))
-        # The workers are running already: Spark brings them nothing any more.
-        pickled = pickle_objective(OutsideObjective(fn, CONVENTION), session, embed_broadcasts=True)
-        return cls(pickled.data, argument, trial_timeout, max_attempts)
-
-
-def _space(fn: Callable[[Any], Any], space: Any) -> Space:
-    from sparkopt.hyperopt.domain import domain_of
-    from sparkopt.hyperopt.space import Space, wants_ctrl
-
-    domain = domain_of(fn, space)
-    if wants_ctrl(domain):
-        raise UnsupportedArgumentError(
-            "the objective or its space asks for hyperopt's Ctrl, and there are no trials that it could be"
-            " about where points come from outside: use fmin, or an objective that takes a point"
-        )
-    checked = Space(domain)
-    checked.check_picklable()
-    return checked
-
-
-def _argument_in(space: Space) -> Callable[[Mapping[str, Any]], bytes]:
-    """Makes arguments of the points of a space."""
-
-    def argument(values: Mapping[str, Any]) -> bytes:
-        made = space.argument_of(values)
-        try:
-            return codec.dumps(made)
-        except Exception as error:
-            raise RefusedError(
-                f"becomes {made!r}, which cannot be sent to workers ({type(error).__name__}: {error})"
-            ) from error
-
-    return argument
 
 
 class Evaluation:
@@ -104,7 +47,9 @@ class Evaluation:
         name: of the study, by which clients name it.
     """
 
-    def __init__(self, coordinator: Coordinator, control: ControlServer, name: str, what: Prepared) -> None:
+    def __init__(
+        self, coordinator: Coordinator, control: ControlServer, name: str, spec: EvaluationSpec
+    ) -> None:
         self.name = name
         self._coordinator = coordinator
         self._ended = threading.Event()
@@ -113,7 +58,7 @@ class Evaluation:
 
         def begin() -> None:
             self._study = control.evaluations.open(
-                name, what.objective, what.argument, what.max_attempts, what.trial_timeout, self._has_ended
+                name, spec.objective, spec.argument, spec.max_attempts, spec.trial_timeout, self._has_ended
             )
 
         if not coordinator.post(begin):

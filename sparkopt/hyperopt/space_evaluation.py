@@ -1,0 +1,146 @@
+"""WorkerPool as users know it: one that also evaluates an objective over a space of hyperopt's.
+
+WorkerPool.open_evaluation ──▶ objective pickled, space checked ──▶ EvaluationSpec ──▶ Evaluation
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from sparkopt.control.evaluation import Evaluation, EvaluationSpec
+from sparkopt.errors import RefusedError, UnsupportedArgumentError
+from sparkopt.hyperopt.objective import CONVENTION
+from sparkopt.pool import worker_pool
+from sparkopt.spark.preflight import pickle_objective
+from sparkopt.wire import codec
+from sparkopt.wire.arguments import WHOLE, check_limit, check_objective, check_whole, hinting
+from sparkopt.worker.outside import OutsideObjective
+
+if TYPE_CHECKING:
+    from sparkopt.hyperopt.space import Space
+    from sparkopt.spark.session import Session
+
+
+class WorkerPool(worker_pool.WorkerPool):
+    """Workers inside the tasks of Spark barrier jobs, and the coordinator that they take trials from.
+
+    Example:
+        >>> with WorkerPool(parallelism=4) as pool:
+        ...     fmin(objective, space, max_evals=100, trials=SparkTrials(pool=pool))
+        ...     fmin(another, space, max_evals=100, trials=SparkTrials(pool=pool))
+
+    Args:
+        parallelism: how many trials may run at once, over all searches, and how many workers there are; at
+            most 128, and at most the tasks that Spark can run at once. None or ≤ 0 means Spark's default.
+        spark_session: the session to use; by default the active one, or a new one.
+        resource_profile: what each worker needs; see :class:`~sparkopt.SparkTrials`.
+        gang_size: how many workers share a barrier job. Spark ends a barrier job as a whole, so that with a
+            lost executor every trial of its gang runs again, and only these. None for one gang.
+        policy: how patient the pool is.
+        heartbeat: seconds between a worker's signs of life.
+        grace: seconds that a worker may be out of reach before its trial runs again elsewhere; at least three
+            heartbeats. None for the policy's, which is 30.
+        start_timeout: seconds that the start of workers may stand still: without a task that Spark starts, or
+            a worker. After five times as many without a worker it has failed, whatever moves. None for the
+            policy's, which is 60.
+        control: opens the pool to control over gRPC: where to listen, as ``host:port`` or with all else in a
+            :class:`~sparkopt.Control`; True for a free port of this host alone. None for no. Files that it
+            names are read, or made, here.
+
+    Attributes:
+        parallelism: how many trials may run at once.
+
+    Raises:
+        RefusedError: if an argument makes no sense, a Spark setting rules barrier jobs out, or this is a
+            Spark task.
+        JavaNotFoundError: if a session had to be made and there is no Java.
+    """
+
+    @hinting
+    def open_evaluation(
+        self,
+        fn: Callable[[Any], Any],
+        space: Any = None,
+        *,
+        trial_timeout: float | None = None,
+        max_attempts: int = 3,
+        name: str | None = None,
+    ) -> Evaluation:
+        """Have the workers evaluate an objective on the points that clients of the control service send.
+
+        Example:
+            >>> with WorkerPool(4, control="127.0.0.1:7727") as pool:
+            ...     with pool.open_evaluation(objective, space) as evaluation:
+            ...         evaluation.wait()  # until a client stops the study
+
+        What the objective returns goes to the client as JSON: numbers, text, lists and dictionaries, where
+        numpy's scalars and arrays count as such. hyperopt's dictionary is one like any other; the trial's
+        loss is the one in it, or the number that was returned. Nothing is logged to MLflow.
+
+        Args:
+            fn: the objective. Without a space it gets the point, a dictionary.
+            space: any hyperopt expression. A client names a point by a value for each label that is active in
+                it, and for ``hp.choice`` the index of the option; the objective gets what the space makes of
+                that, as with ``fmin``.
+            trial_timeout: seconds that a trial may take before it is killed and fails; None for any.
+            max_attempts: how many workers may be lost while they run a trial before it is recorded as lost.
+            name: of the study, unique within the pool: letters, digits and ``_.-``. By default a new one.
+
+        Raises:
+            RefusedError: if the pool has no control service, or something rules the objective out.
+            PoolClosedError: outside of the ``with`` block.
+        """
+        self.check_evaluates()
+        return self.evaluate(evaluation_of(self.session, fn, space, trial_timeout, max_attempts), name)
+
+
+def evaluation_of(
+    session: Session,
+    fn: Callable[[Any], Any],
+    space: Any,
+    trial_timeout: float | None,
+    max_attempts: int,
+) -> EvaluationSpec:
+    """Check what is to be evaluated.
+
+    Raises:
+        RefusedError: if something rules it out.
+    """
+    check_objective(fn, space is not None and getattr(fn, "fmin_pass_expr_memo_ctrl", False))
+    trial_timeout = check_limit("trial_timeout", trial_timeout)
+    max_attempts = check_whole("max_attempts", max_attempts, WHOLE, least=1)
+    argument = codec.dumps if space is None else _argument_in(_space(fn, space))
+    # The workers are running already: Spark brings them nothing any more.
+    pickled = pickle_objective(OutsideObjective(fn, CONVENTION), session, embed_broadcasts=True)
+    return EvaluationSpec(pickled.data, argument, trial_timeout, max_attempts)
+
+
+def _space(fn: Callable[[Any], Any], space: Any) -> Space:
+    from sparkopt.hyperopt.domain import domain_of
+    from sparkopt.hyperopt.space import Space, wants_ctrl
+
+    domain = domain_of(fn, space)
+    if wants_ctrl(domain):
+        raise UnsupportedArgumentError(
+            "the objective or its space asks for hyperopt's Ctrl, and there are no trials that it could be"
+            " about where points come from outside: use fmin, or an objective that takes a point"
+        )
+    checked = Space(domain)
+    checked.check_picklable()
+    return checked
+
+
+def _argument_in(space: Space) -> Callable[[Mapping[str, Any]], bytes]:
+    """Makes arguments of the points of a space."""
+
+    def argument(values: Mapping[str, Any]) -> bytes:
+        made = space.argument_of(values)
+        try:
+            return codec.dumps(made)
+        except Exception as error:
+            raise RefusedError(
+                f"becomes {made!r}, which cannot be sent to workers ({type(error).__name__}: {error})"
+            ) from error
+
+    return argument
