@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 
 class TrialKey(NamedTuple):
-    """A trial's name within a pool: its study, and hyperopt's id within that study."""
+    """A trial's name within a pool: its study, and its number within that study."""
 
     study: str
     tid: int

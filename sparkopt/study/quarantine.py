@@ -34,7 +34,7 @@ class ForeignError(Exception):
 
     Attributes:
         error: the exception, of any kind.
-        kind: its type, as hyperopt writes it.
+        kind: its type, as Python writes a class: ``<class 'ValueError'>``.
         traceback: of where it was raised.
     """
 

@@ -27,7 +27,7 @@ class Point:
     """A finished trial.
 
     Attributes:
-        tid: hyperopt's id of it.
+        tid: its number within the study.
         loss: a number.
         values: what was drawn, by label.
     """

@@ -56,7 +56,7 @@ class Started:
     """An attempt was sent to a worker.
 
     Attributes:
-        tid: hyperopt's id of the trial.
+        tid: the trial's number within its study.
         attempt: its number, from 1.
         time: when, in seconds since the epoch.
         monotonic: the same moment on the monotonic clock.
@@ -75,7 +75,7 @@ class Reported:
     """A trial that runs says something.
 
     Attributes:
-        tid: hyperopt's id of the trial.
+        tid: the trial's number within its study.
         kind: what it is about.
         name: of the attachment, if it is about one.
         body: the pickled value.
@@ -92,7 +92,7 @@ class Request:
     """A trial that runs asks for something, and waits for the reply.
 
     Attributes:
-        tid: hyperopt's id of the trial.
+        tid: the trial's number within its study.
         attempt: the number of its attempt.
         worker: which worker asks.
         id: rises with each request of the attempt.
@@ -130,7 +130,7 @@ class Settled:
     """A trial has its final state.
 
     Attributes:
-        tid: hyperopt's id of the trial.
+        tid: the trial's number within its study.
         attempt: the number of the attempt that decided it; 0 if it never ran.
         outcome: its final state.
         worker: which worker decided it, if any.
