@@ -16,8 +16,8 @@ import sparkopt.wire.forks  # noqa: F401 - it has to be there before this proces
 if TYPE_CHECKING:
     from sparkopt.client import ControlClient
     from sparkopt.control.options import Control
-    from sparkopt.hyperopt.space_evaluation import WorkerPool
     from sparkopt.hyperopt.fmin import fmin
+    from sparkopt.hyperopt.space_evaluation import WorkerPool
     from sparkopt.hyperopt.spark_trials import SparkTrials
 
 __version__ = "0.1.0"

@@ -17,7 +17,7 @@ program.py           pyll expressions that are evaluated again and again
 ranges.py            values that a hyperparameter can take; readable.py, a space and its points as text
 suggest/             hyperopt's algorithms, with the same draws and less work
 
-objective.py         what an objective returns, for workers; ctrl.py, hyperopt's Ctrl there
+result_convention.py what an objective returns, for workers; ctrl.py, hyperopt's Ctrl there
 space_evaluation.py  WorkerPool, which also evaluates points of a space that clients send
 tracked.py           a search in MLflow
 advice.py            warnings of searches that are less clever than they look

@@ -31,7 +31,6 @@ from sparkopt.hyperopt.fmin_options import Options, takes_expression
 from sparkopt.hyperopt.inherited import InheritedDocuments
 from sparkopt.hyperopt.journalled import document_of, restore, state_of
 from sparkopt.hyperopt.loop import Budget, Study
-from sparkopt.hyperopt.objective import CONVENTION
 from sparkopt.hyperopt.points_to_evaluate import (
     Point,
     check_asked,
@@ -40,6 +39,7 @@ from sparkopt.hyperopt.points_to_evaluate import (
     not_among,
     values_of,
 )
+from sparkopt.hyperopt.result_convention import CONVENTION
 from sparkopt.hyperopt.savefile import SaveFile
 from sparkopt.hyperopt.space import Space, wants_ctrl
 from sparkopt.hyperopt.suggest import accelerated

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from sparkopt.control.evaluation import Evaluation, EvaluationSpec
 from sparkopt.errors import RefusedError, UnsupportedArgumentError
-from sparkopt.hyperopt.objective import CONVENTION
+from sparkopt.hyperopt.result_convention import CONVENTION
 from sparkopt.pool import worker_pool
 from sparkopt.spark.preflight import pickle_objective
 from sparkopt.wire import codec

@@ -16,7 +16,7 @@ from rig import SECONDS, Peer, Rig
 from sparkopt.control import Control, ControlServer
 from sparkopt.control.evaluation import Evaluation, EvaluationSpec
 from sparkopt.control.feed import KEPT, Feed
-from sparkopt.hyperopt.objective import CONVENTION
+from sparkopt.hyperopt.result_convention import CONVENTION
 from sparkopt.wire import codec
 from sparkopt.wire.v1 import control_pb2 as pb
 from sparkopt.worker.outside import OutsideObjective
