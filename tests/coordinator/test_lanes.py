@@ -33,30 +33,22 @@ def trial(study):
     return Desk(study, Lane.TRIAL)
 
 
-def test_a_report_arrives_before_the_reply_to_a_request_that_is_held_open(rig, study, mlflow):
+@pytest.mark.parametrize("count", [1, 100], ids=["one", "more than a study leaves untaken"])
+def test_reports_arrive_before_the_reply_to_a_request_that_is_held_open(rig, study, mlflow, count):
     rig.work(0)
-    study.submit(([("mlflow.LogBatch", b"held")], [rig.post.path, REPORT, rig.post.path]))
+    study.submit(([("mlflow.LogBatch", b"held")], [rig.post.path, *[REPORT] * count]))
     held = mlflow.next()
-    rig.post.visit().answer()
-    reported = rig.post.visit()  # the objective goes on, and its request has no reply yet
-    assert study.nothing_settles()
-    assert [each.body.load() for each in study.reported] == ["beside it"]
-    mlflow.reply(held, b"written")
-    reported.answer()
-    assert study.result() == [b"written"]
+    reported = []
 
+    def on_report(report):
+        reported.append(report.body.load())
+        if len(reported) == count:
+            mlflow.reply(held, b"written")
 
-def test_so_do_more_than_a_study_takes_at_once(rig, study, mlflow):
-    rig.work(0)
-    study.submit(([("mlflow.LogBatch", b"held")], [rig.post.path, *[REPORT] * 100, rig.post.path]))
-    held = mlflow.next()
+    study.channel.on_report = on_report
     rig.post.visit().answer()
-    while len(study.reported) < 100:
-        rig.heard(events.ReportArrived)
-        assert study.nothing_settles()
-    rig.post.visit().answer()
-    mlflow.reply(held, b"written")
     assert study.result() == [b"written"]
+    assert reported == ["beside it"] * count
 
 
 @pytest.mark.parametrize("first", [b"small", PIECES], ids=["small", "large"])
