@@ -8,7 +8,9 @@
                                     │ WorkerService: a WorkerStream for each worker  ◀────────┼──────▶ workers
                                     └─────────────────────────────────────────────────────────┘
 
-    coordinator.py      the actor: owns the machine, the clock and the thread; carries commands out
+    coordinator.py      the actor: owns the machine and the clock; carries commands out
+    loop_thread.py      its thread and loop, and the way in for other threads
+    arrivals.py         payloads of workers' messages while the machine decides on them
     clock.py            time as it passes for a driver that may be stopped
     blobs.py            what travels in chunks: objectives, large arguments, large results
     observer.py         who looks at the pool from outside
@@ -31,6 +33,7 @@ from sparkopt.coordinator.channels.channel import (
     Settled,
     Started,
     Stop,
+    StudyActions,
     StudyChannel,
 )
 from sparkopt.coordinator.coordinator import Coordinator
@@ -47,5 +50,6 @@ __all__ = [
     "Settled",
     "Started",
     "Stop",
+    "StudyActions",
     "StudyChannel",
 ]

@@ -1,9 +1,8 @@
-"""Owns the machine, the clock and the thread: turns what happens into events, and carries commands out.
+"""Actor that owns the machine and the clock: turns what happens into events, and carries out commands.
 
 Everything here runs on one asyncio loop in one thread, so nothing needs a lock. Other threads come in
 through :meth:`Coordinator.post`, and studies get their answers from their channels. The loop sleeps until
-a message comes or the machine's earliest deadline is due. It is uvloop's: a trial takes it and the worker's
-through a dozen turns each, and asyncio's own takes twice as long for one.
+a message comes or the machine's earliest deadline is due.
 """
 
 from __future__ import annotations
@@ -12,13 +11,10 @@ import asyncio
 import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from threading import Thread
 from typing import Final
 
-import uvloop
-
+from sparkopt.coordinator.arrivals import Arrivals, ArrivedOutcome, ArrivedReport, ArrivedRequest
 from sparkopt.coordinator.blobs import BlobStore
 from sparkopt.coordinator.channels.channel import (
     CpuOversubscription,
@@ -28,10 +24,12 @@ from sparkopt.coordinator.channels.channel import (
     Started,
     StudyChannel,
 )
+from sparkopt.coordinator.channels.posted_actions import PostedActions
 from sparkopt.coordinator.channels.requests import Requests, refusal
-from sparkopt.coordinator.channels.studies import Arrived, Studies, StudyEnd, Values
+from sparkopt.coordinator.channels.studies import Studies, StudyEnd, Values
 from sparkopt.coordinator.channels.untaken import UntakenReports
 from sparkopt.coordinator.clock import FairClock
+from sparkopt.coordinator.loop_thread import LoopThread
 from sparkopt.coordinator.observer import Observer, look_at_limits, look_at_workers
 from sparkopt.coordinator.serving import serve_workers
 from sparkopt.coordinator.transport.guarded_server import GuardedServer
@@ -40,11 +38,10 @@ from sparkopt.coordinator.worker_service import WorkerStream
 from sparkopt.core import commands, events
 from sparkopt.core.machine import Machine
 from sparkopt.core.records import Policy
-from sparkopt.core.states import Lease, TrialKey
+from sparkopt.core.states import Lease
 from sparkopt.errors import PoolClosedError, PoolError, PoolLostError
 from sparkopt.wire import forks
 from sparkopt.wire.convert import to_lane
-from sparkopt.wire.lanes import Lane
 from sparkopt.wire.limits import HEARTBEAT_SECONDS
 from sparkopt.wire.report_kinds import ReportKind
 from sparkopt.wire.v1 import trial_pb2
@@ -55,23 +52,6 @@ _CUT_SECONDS: Final = 0.5
 
 _LATE_SECONDS: Final = 10.0
 """Most seconds by which a worker's message that an attempt has begun may be late."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Told:
-    """A report on its way through the machine: delivered if the machine says that it is fresh."""
-
-    kind: ReportKind
-    message: trial_pb2.Report
-
-
-@dataclass(frozen=True, slots=True)
-class _Asked:
-    """A request on its way through the machine: handed over if the machine says that it is fresh."""
-
-    lane: Lane
-    method: str
-    message: trial_pb2.Request
 
 
 class Coordinator:
@@ -110,6 +90,7 @@ class Coordinator:
         self.blobs = BlobStore()
         self.studies = Studies(self.blobs)
         self._requests = Requests(self.blobs)
+        self._arrivals = Arrivals()
         self.machine = Machine(limit, policy)
         self.identities = Identities(self.machine)
         self._observer = observer or Observer()
@@ -120,9 +101,8 @@ class Coordinator:
         self._explain = explain
         self._any_joined = False
         self._heartbeat = heartbeat
-        self._loop = uvloop.new_event_loop()
-        self._clock = FairClock(self._loop, heartbeat)
-        self._thread = Thread(target=self._run, name="sparkopt-coordinator", daemon=True)
+        self._thread = LoopThread("sparkopt-coordinator", self._main)
+        self._clock = FairClock(self._thread.loop, heartbeat)
         self._streams: dict[str, WorkerStream] = {}
         self._greeted: defaultdict[tuple[int, int], set[str]] = defaultdict(set)
         self._untaken = UntakenReports()
@@ -144,7 +124,7 @@ class Coordinator:
         """
         forks.hold()
         self._thread.start()
-        return asyncio.run_coroutine_threadsafe(self._listen(), self._loop).result()
+        return self._thread.call(self._listen())
 
     def expel_all(self, error: PoolError | None = None) -> None:
         """End running trials, send every worker away, and whoever joins from now on as well.
@@ -157,21 +137,13 @@ class Coordinator:
 
     def close(self) -> None:
         """Stop the server and end the thread; streams that are still open are cut. Idempotent."""
-        if self._thread.is_alive():
-            self.post(self._stopping.set)
-            self._thread.join()
-        self._loop.close()  # done already, unless the thread never started
+        self.post(self._stopping.set)
+        self._thread.join()
         self.blobs.close()
 
     def post(self, action: Callable[[], None]) -> bool:
         """Have the coordinator's thread do something soon, and say whether there still is one."""
-        if forks.is_child():
-            return False  # The thread is its parent's, and so is what would wake the loop.
-        try:
-            self._loop.call_soon_threadsafe(action)
-        except RuntimeError:  # the loop is closed: asyncio has no exception of its own for it
-            return False
-        return True
+        return self._thread.post(action)
 
     def now(self) -> float:
         """Seconds on the machine's clock. On the loop only."""
@@ -204,51 +176,16 @@ class Coordinator:
             recorder: hears of everything before the study does, in the coordinator's thread.
             alone: whether there will be no other study: workers that it cannot need any more are sent away.
         """
-
-        def submit(proposals: Sequence[tuple[int, bytes]], values: Sequence[Values]) -> None:
-            self.post(lambda: self.submit(name, proposals, values))
-
-        def end_submissions() -> None:
-            if alone:
-                self.tell(events.SubmissionsEnded())
-
-        def cancel(tid: int | None, reason: str) -> None:
-            self.tell(events.CancelRequested(name, tid, reason))
-
-        def cancel_waiting(reason: str) -> None:
-            self.post(lambda: self.cancel_waiting(name, reason))
-
-        def end() -> None:
-            self.close_study(name)
-            channel.put_end()
-
-        def close() -> None:
-            self.post(end)
-
-        def answer(request: Request, body: bytes | Path, failure: str | None) -> None:
-            lease = Lease(TrialKey(name, request.tid), request.attempt)
-            if not self.post(lambda: self._answer(lease, request.id, body, failure)) and isinstance(
-                body, Path
-            ):
-                body.unlink(missing_ok=True)
-
-        channel = StudyChannel(submit, end_submissions, cancel, cancel_waiting, close, answer, recorder)
+        channel = StudyChannel(PostedActions(self, name, alone), recorder)
         if not self.post(lambda: self.add_study(name, channel, objective, max_attempts, trial_timeout)):
             channel.put_failure(PoolClosedError("the pool was closed before the study began"))
         return channel
 
     # The thread.
 
-    def _run(self) -> None:
-        asyncio.set_event_loop(self._loop)
-        try:
-            self._loop.run_until_complete(self._stopping.wait())
-            self._loop.run_until_complete(self._wind_up())
-            self._loop.run_until_complete(self._loop.shutdown_asyncgens())
-            self._loop.run_until_complete(self._loop.shutdown_default_executor())
-        finally:
-            asyncio.set_event_loop(None)
-            self._loop.close()
+    async def _main(self) -> None:
+        await self._stopping.wait()
+        await self._wind_up()
 
     async def _listen(self) -> Endpoint:
         async with self._listening:
@@ -282,32 +219,14 @@ class Coordinator:
 
     # The machine.
 
-    def step(
-        self,
-        event: events.Event,
-        arrived: Arrived | None = None,
-        told: _Told | _Asked | None = None,
-    ) -> None:
-        """Tell the machine of something that happened, and carry out what it commands. On the loop only.
-
-        Args:
-            event: what happened.
-            arrived: the outcome that it is about, if it is about one.
-            told: the report or request that it is about, if it is about one.
-        """
+    def step(self, event: events.Event) -> None:
+        """Tell the machine of something that happened, and carry out what it commands. On the loop only."""
         machine = self.machine
         try:
             decided = machine.step(event, self._clock.now())
             look_at_limits(self._observer, event)  # before what comes of it
             for command in decided:
-                if isinstance(command, commands.DeliverReport):
-                    assert told is not None
-                    if isinstance(told, _Told):
-                        self._deliver(command, told)
-                    else:
-                        self._ask(command, told)
-                else:
-                    self._carry_out(command, arrived)
+                self._carry_out(command)
         except Exception as error:
             # Nobody may wait for a coordinator that has lost its thread.
             why = f"the coordinator met a bug ({type(error).__name__}: {error}). Please report it."
@@ -322,13 +241,13 @@ class Coordinator:
         if self._timer is None or deadline < self._timer.when():
             if self._timer is not None:
                 self._timer.cancel()
-            self._timer = self._loop.call_at(deadline, self._tick)
+            self._timer = self._thread.loop.call_at(deadline, self._tick)
 
     def _tick(self) -> None:
         self._timer = None
         self.step(events.Tick())
 
-    def _carry_out(self, command: commands.Command, arrived: Arrived | None) -> None:
+    def _carry_out(self, command: commands.Command) -> None:
         match command:
             case commands.Assign(worker, lease):
                 self._assign(worker, lease)
@@ -337,9 +256,11 @@ class Coordinator:
                 if stream is not None:
                     stream.cancel(lease, reason)
             case commands.Settle():
-                self._requests.forget(command.trial)
-                settled = self.studies.settle(command, arrived)
-                self._observer.trial_settled(command.trial.study, settled)
+                self._settle(command)
+            case commands.DeliverReport():
+                self._deliver(command)
+            case commands.DeliverRequest():
+                self._ask(command)
             case commands.Expel(worker, reason, again):
                 self.blobs.drop_all_but(self.machine.present())
                 stream = self._streams.get(worker)
@@ -364,19 +285,28 @@ class Coordinator:
             end.put_started(Started(lease.trial.tid, lease.attempt, now, monotonic, waited))
         self._observer.attempt_started(lease, worker)
 
-    def _deliver(self, command: commands.DeliverReport, told: _Told) -> None:
+    def _settle(self, command: commands.Settle) -> None:
+        trial = command.trial
+        self._requests.forget(trial)
+        arrived = self._arrivals.outcomes.get(trial)
+        if arrived is not None and arrived.attempt != command.attempt:
+            arrived = None
+        self._observer.trial_settled(trial.study, self.studies.settle(command, arrived))
+
+    def _deliver(self, command: commands.DeliverReport) -> None:
         end = self.studies.end_of(command.lease.trial.study)
         if end is None:
             return
         worker, sequence, trial = command.worker, command.sequence, command.lease.trial
+        arrived = self._arrivals.reports[worker, sequence]
 
         def taken() -> None:
             self.post(lambda: self._report_taken(worker, sequence))
 
         self._untaken.add(worker, sequence, trial.study)
-        body = self.studies.claimed(told.message.body)
-        end.put_report(Reported(trial.tid, told.kind, told.message.name, body), taken)
-        self._observer.reported(trial, told.kind, told.message.name)
+        kind, name = arrived.kind, arrived.message.name
+        end.put_report(Reported(trial.tid, kind, name, self.studies.claimed(arrived.message.body)), taken)
+        self._observer.reported(trial, kind, name)
 
     def _report_taken(self, worker: str, sequence: int) -> None:
         self._untaken.remove(worker, sequence)
@@ -387,23 +317,25 @@ class Coordinator:
         if stream is not None:  # else it hears when it is back
             stream.taken(taken)
 
-    def _ask(self, command: commands.DeliverReport, asked: _Asked) -> None:
-        lease, lane, message = command.lease, asked.lane, asked.message
+    def _ask(self, command: commands.DeliverRequest) -> None:
+        arrived = self._arrivals.requests[command.worker, command.sequence]
+        lease, lane, message = command.lease, arrived.lane, arrived.message
         self._requests.add(lease, lane, command.worker, message.id)
         end = self.studies.end_of(lease.trial.study)
         if end is None:
-            self._answer(lease, message.id, b"", "its study has ended")
+            self.answer(lease, message.id, b"", "its study has ended")
             return
         body = self.studies.claimed(message.body)
         taken = body.body if body is not None else b""
-        request = Request(lease.trial.tid, lease.attempt, command.worker, message.id, asked.method, taken)
+        request = Request(lease.trial.tid, lease.attempt, command.worker, message.id, arrived.method, taken)
         if not end.take_request(lane, request):
             if isinstance(taken, Path):
                 taken.unlink()
             refused = f"nobody on the driver answers the {lane.value} requests of this study"
-            self._answer(lease, message.id, b"", refused)
+            self.answer(lease, message.id, b"", refused)
 
-    def _answer(self, lease: Lease, number: int, body: bytes | Path, failure: str | None) -> None:
+    def answer(self, lease: Lease, number: int, body: bytes | Path, failure: str | None) -> None:
+        """Answer a request of an attempt; without effect if the attempt has ended."""
         answered = self._requests.answer(lease, number, body, failure)
         if answered is not None:
             worker, reply = answered
@@ -501,8 +433,14 @@ class Coordinator:
         stream.acknowledged = max(stream.acknowledged, event.sequence)
         stream.idle_since = time.monotonic()
         oversubscription = self._oversubscription(stream, message.threads)
-        lease = event.lease
-        self.step(event, Arrived(lease.trial, lease.attempt, message, stream.host, oversubscription))
+        trial = event.lease.trial
+        self._arrivals.outcomes[trial] = ArrivedOutcome(
+            event.lease.attempt, message, stream.host, oversubscription
+        )
+        try:
+            self.step(event)
+        finally:
+            del self._arrivals.outcomes[trial]
         self._drop_unclaimed(stream.worker, message.result, message.failure.exception)
 
     def report_arrived(
@@ -514,13 +452,18 @@ class Coordinator:
     ) -> None:
         """A worker says something in the middle of an attempt."""
         stream.acknowledged = max(stream.acknowledged, event.sequence)
-        self.step(event, told=_Told(kind, message))
+        number = event.worker, event.sequence
+        self._arrivals.reports[number] = ArrivedReport(kind, message)
+        try:
+            self.step(event)
+        finally:
+            del self._arrivals.reports[number]
         self._drop_unclaimed(stream.worker, message.body)
         if not self._untaken.holds(event.worker, event.sequence):
             stream.taken([event.sequence])  # no study wants it, or one has had it before a cut
 
     def request_arrived(
-        self, stream: WorkerStream, event: events.ReportArrived, message: trial_pb2.Request
+        self, stream: WorkerStream, event: events.RequestArrived, message: trial_pb2.Request
     ) -> None:
         """A worker asks for something in the middle of an attempt.
 
@@ -529,7 +472,12 @@ class Coordinator:
         """
         lane, method = to_lane(message.method)
         stream.acknowledged = max(stream.acknowledged, event.sequence)
-        self.step(event, told=_Asked(lane, method, message))
+        number = event.worker, event.sequence
+        self._arrivals.requests[number] = ArrivedRequest(lane, method, message)
+        try:
+            self.step(event)
+        finally:
+            del self._arrivals.requests[number]
         self._drop_unclaimed(stream.worker, message.body)
         if not self._requests.knows(event.lease, stream.worker, message.id):
             stream.reply(refusal(message.attempt, message.id))

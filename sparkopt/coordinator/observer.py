@@ -16,7 +16,13 @@ if TYPE_CHECKING:
     from sparkopt.coordinator.coordinator import Coordinator
 
 
-_WORKER_CHANGES: Final = (events.StreamLost, events.Heartbeat, events.OutcomeArrived, events.ReportArrived)
+_WORKER_CHANGES: Final = (
+    events.StreamLost,
+    events.Heartbeat,
+    events.OutcomeArrived,
+    events.ReportArrived,
+    events.RequestArrived,
+)
 """What may change whether one worker is in reach."""
 
 _WORKERS_CHANGE: Final = (

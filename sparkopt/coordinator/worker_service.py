@@ -198,7 +198,7 @@ class WorkerService(worker_pb2_grpc.WorkerServiceServicer):
                 self._coordinator.report_arrived(stream, reported, to_report_kind(report.kind), report)
             elif body == "request":
                 request = message.request
-                asked = events.ReportArrived(stream.worker, to_lease(request.attempt), message.sequence)
+                asked = events.RequestArrived(stream.worker, to_lease(request.attempt), message.sequence)
                 self._is_fresh(asked, request.body)
                 self._coordinator.request_arrived(stream, asked, request)
             elif body == "begun":
@@ -210,7 +210,9 @@ class WorkerService(worker_pb2_grpc.WorkerServiceServicer):
                 raise ProtocolError(f"{body or 'an empty message'} has no place in the middle of a stream")
 
     def _is_fresh(
-        self, event: events.OutcomeArrived | events.ReportArrived, *payloads: trial_pb2.Payload
+        self,
+        event: events.OutcomeArrived | events.ReportArrived | events.RequestArrived,
+        *payloads: trial_pb2.Payload,
     ) -> bool:
         """Whether a message is about the worker's live attempt, and not one that was sent again.
 

@@ -40,7 +40,16 @@ class Settle:
 
 @dataclass(frozen=True, slots=True)
 class DeliverReport:
-    """The report or request with this sequence number is fresh and of a live attempt: hand it on."""
+    """The report with this sequence number is fresh and of a live attempt: hand it on."""
+
+    worker: str
+    lease: Lease
+    sequence: int
+
+
+@dataclass(frozen=True, slots=True)
+class DeliverRequest:
+    """The request with this sequence number is fresh and of a live attempt: hand it on."""
 
     worker: str
     lease: Lease
@@ -76,4 +85,4 @@ class ShutDown:
     failed: bool
 
 
-Command = Assign | CancelAttempt | Settle | DeliverReport | Expel | RelaunchGang | ShutDown
+Command = Assign | CancelAttempt | Settle | DeliverReport | DeliverRequest | Expel | RelaunchGang | ShutDown

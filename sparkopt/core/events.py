@@ -105,7 +105,16 @@ class OutcomeArrived:
 
 @dataclass(frozen=True, slots=True)
 class ReportArrived:
-    """A worker sends something in the middle of an attempt: a report, or a request."""
+    """A worker reports something in the middle of an attempt."""
+
+    worker: str
+    lease: Lease
+    sequence: int
+
+
+@dataclass(frozen=True, slots=True)
+class RequestArrived:
+    """A worker asks for something in the middle of an attempt."""
 
     worker: str
     lease: Lease
@@ -163,6 +172,7 @@ Event = (
     | SubmissionsEnded
     | OutcomeArrived
     | ReportArrived
+    | RequestArrived
     | CancelRequested
     | LimitChanged
     | Paused

@@ -72,6 +72,7 @@ class Machine:
             e.SubmissionsEnded: self._submissions_ended,
             e.OutcomeArrived: self._outcome_arrived,
             e.ReportArrived: self._report_arrived,
+            e.RequestArrived: self._request_arrived,
             e.CancelRequested: self._cancel_requested,
             e.LimitChanged: self._limit_changed,
             e.Paused: self._pause,
@@ -283,12 +284,20 @@ class Machine:
         self._make_idle(event.worker, worker, out)
 
     def _report_arrived(self, event: e.ReportArrived, now: float, out: list[c.Command]) -> None:
+        if self._is_live(event, now, out):
+            out.append(c.DeliverReport(event.worker, event.lease, event.sequence))
+
+    def _request_arrived(self, event: e.RequestArrived, now: float, out: list[c.Command]) -> None:
+        if self._is_live(event, now, out):
+            out.append(c.DeliverRequest(event.worker, event.lease, event.sequence))
+
+    def _is_live(self, event: e.ReportArrived | e.RequestArrived, now: float, out: list[c.Command]) -> bool:
+        """Note a message; says whether it is a new one, of the attempt that its worker is to run."""
         worker = self._seen(event.worker, now, out)
         if worker is None or event.sequence <= worker.sequence:
-            return
+            return False
         worker.sequence = event.sequence
-        if worker.lease == event.lease:
-            out.append(c.DeliverReport(event.worker, event.lease, event.sequence))
+        return worker.lease == event.lease
 
     def _cancel_requested(self, event: e.CancelRequested, now: float, out: list[c.Command]) -> None:
         if event.tid is None:

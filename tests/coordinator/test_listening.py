@@ -86,7 +86,7 @@ def test_an_address_that_is_not_here_is_refused(host):
         1, host, lambda *_: None, lambda reason, _: PoolLostError(reason), observer=server
     )
     failed = []
-    coordinator._loop.set_exception_handler(lambda _, context: failed.append(context))
+    coordinator._thread.loop.set_exception_handler(lambda _, context: failed.append(context))
     try:
         with pytest.raises(RefusedError, match="cannot listen for workers at"):
             coordinator.start()

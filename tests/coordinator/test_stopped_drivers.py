@@ -77,7 +77,7 @@ def test_the_clock_looks_up_by_itself(loop):
 
 def stop(rig, seconds):
     """What the coordinator sees when it was stopped for so long: from one moment to the next it is later."""
-    loop = rig.coordinator._loop
+    loop = rig.coordinator._thread.loop
     time, done = loop.time, threading.Event()
 
     def wake():

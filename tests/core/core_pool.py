@@ -168,6 +168,12 @@ class Pool:
         number = self._next_sequence(worker) if sequence is None else sequence
         return self.step(e.ReportArrived(worker, lease(tid, attempt), number))
 
+    def request(
+        self, worker: str, tid: int, *, attempt: int = 1, sequence: int | None = None
+    ) -> list[c.Command]:
+        number = self._next_sequence(worker) if sequence is None else sequence
+        return self.step(e.RequestArrived(worker, lease(tid, attempt), number))
+
     def cancel(self, tid: int | None, study: str = STUDY, reason: str = "not wanted") -> list[c.Command]:
         return self.step(e.CancelRequested(study, tid, reason))
 

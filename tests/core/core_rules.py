@@ -16,7 +16,16 @@ keeps its own record of what was assigned, so as not to take the machine's word 
 
 from __future__ import annotations
 
-from sparkopt.core.commands import Assign, Command, DeliverReport, Expel, RelaunchGang, Settle, ShutDown
+from sparkopt.core.commands import (
+    Assign,
+    Command,
+    DeliverReport,
+    DeliverRequest,
+    Expel,
+    RelaunchGang,
+    Settle,
+    ShutDown,
+)
 from sparkopt.core.machine import Machine
 from sparkopt.core.states import Outcome, TrialKey, TrialState, WorkerState
 from sparkopt.core.surplus import RELEASED, reachable, surplus
@@ -59,9 +68,9 @@ class RuleChecker:
                     self._check_settle(command)
                 case Assign():
                     fresh |= self._check_assign(command)
-                case DeliverReport(worker, lease, _):
+                case DeliverReport(worker, lease, _) | DeliverRequest(worker, lease, _):
                     live = self._machine.workers[worker].lease == lease
-                    self._hold(live, 3, f"a report of {lease}, which is not live on {worker}")
+                    self._hold(live, 3, f"a message of {lease}, which is not live on {worker}")
                 case Expel(worker, reason, _) if reason == RELEASED:
                     self._check_released(worker)
                 case RelaunchGang(gang, generation, _):

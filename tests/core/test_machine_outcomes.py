@@ -199,40 +199,49 @@ def test_a_free_worker_that_is_lost_gets_nothing_any_more():
     assert pool.submit(0, 1) == [assign("w2", 0)]
 
 
-# Reports.
+# Reports and requests.
+
+SENT = pytest.mark.parametrize(
+    ("sent", "delivery"), [(Pool.report, c.DeliverReport), (Pool.request, c.DeliverRequest)]
+)
 
 
-def test_a_report_is_delivered_once():
+@SENT
+def test_a_report_or_request_is_delivered_once(sent, delivery):
     pool = Pool("w1")
     pool.submit(0)
-    assert pool.report("w1", 0, sequence=1) == [c.DeliverReport("w1", lease(0), 1)]
-    assert pool.report("w1", 0, sequence=1) == []
-    assert pool.report("w1", 0, sequence=2) == [c.DeliverReport("w1", lease(0), 2)]
-    assert pool.report("w1", 0, sequence=1) == []
+    assert sent(pool, "w1", 0, sequence=1) == [delivery("w1", lease(0), 1)]
+    assert sent(pool, "w1", 0, sequence=1) == []
+    assert sent(pool, "w1", 0, sequence=2) == [delivery("w1", lease(0), 2)]
+    assert sent(pool, "w1", 0, sequence=1) == []
 
 
-def test_reports_and_outcomes_share_a_sequence():
+def test_reports_requests_and_outcomes_share_a_sequence():
     pool = Pool("w1")
     pool.submit(0)
     pool.report("w1", 0, sequence=3)
-    assert pool.end("w1", 0, sequence=3) == []
-    assert pool.end("w1", 0, sequence=4) == [settle(0, "w1")]
+    assert pool.request("w1", 0, sequence=3) == []
+    pool.request("w1", 0, sequence=4)
+    assert pool.end("w1", 0, sequence=4) == []
+    assert pool.end("w1", 0, sequence=5) == [settle(0, "w1")]
 
 
-def test_a_report_of_an_attempt_that_is_over_is_not_delivered():
+@SENT
+def test_a_report_or_request_of_an_attempt_that_is_over_is_not_delivered(sent, delivery):
     pool = Pool("w1", "w2")
     pool.submit(0, 1)
     pool.end("w1", 0)
-    assert pool.report("w1", 0) == []
-    assert pool.report("w1", 1) == []
-    assert pool.report("w2", 1, attempt=2) == []
+    assert sent(pool, "w1", 0) == []
+    assert sent(pool, "w1", 1) == []
+    assert sent(pool, "w2", 1, attempt=2) == []
     pool.lose("w2")
-    assert pool.report("w2", 1) == []
-    assert pool.report("w9", 1) == []
+    assert sent(pool, "w2", 1) == []
+    assert sent(pool, "w9", 1) == []
 
 
-def test_a_report_of_a_trial_that_is_to_end_is_still_delivered():
+@SENT
+def test_a_report_or_request_of_a_trial_that_is_to_end_is_still_delivered(sent, delivery):
     pool = Pool("w1")
     pool.submit(0)
     pool.cancel(0)
-    assert pool.report("w1", 0, sequence=1) == [c.DeliverReport("w1", lease(0), 1)]
+    assert sent(pool, "w1", 0, sequence=1) == [delivery("w1", lease(0), 1)]

@@ -144,9 +144,10 @@ def test_a_trial_that_settles_by_what_it_did_not_run_as(pool, command):
     breaks(pool, 3, command)
 
 
+@pytest.mark.parametrize("delivery", [c.DeliverReport, c.DeliverRequest])
 @pytest.mark.parametrize("stale", [lease(1), lease(0, attempt=2)])
-def test_a_report_that_is_not_of_a_live_attempt(pool, stale):
-    breaks(pool, 3, c.DeliverReport("w1", stale, 1))
+def test_a_report_or_request_that_is_not_of_a_live_attempt(pool, stale, delivery):
+    breaks(pool, 3, delivery("w1", stale, 1))
 
 
 # 4. No trial disappears.

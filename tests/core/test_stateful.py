@@ -108,7 +108,7 @@ class Events(RuleBasedStateMachine):
             self.machine.step(event, self.now)
         assert (picture(self.machine), self.machine.story()) == before
 
-    def no_more_than_a_heartbeat(self, event: e.OutcomeArrived | e.ReportArrived) -> None:
+    def no_more_than_a_heartbeat(self, event: e.OutcomeArrived | e.ReportArrived | e.RequestArrived) -> None:
         """The event shows that its worker is alive, and means nothing else."""
         twin = copy.deepcopy(self.machine)
         expected = twin.step(e.Heartbeat(event.worker), self.now)
@@ -300,19 +300,23 @@ class Events(RuleBasedStateMachine):
                 self.shadows[name].sequence = sequence
             self.no_more_than_a_heartbeat(e.OutcomeArrived(name, lease, outcome, sequence))
 
-    @rule(data=st.data())
-    def report(self, data) -> None:
+    @rule(
+        data=st.data(),
+        sent=st.sampled_from([(e.ReportArrived, c.DeliverReport), (e.RequestArrived, c.DeliverRequest)]),
+    )
+    def report_or_request(self, data, sent) -> None:
+        arrival, delivery = sent
         busy = [name for name, shadow in self.shadows.items() if shadow.connected and shadow.running]
         if not busy:
             return
         shadow = self.shadows[self.draw(data, busy)]
         assert shadow.running is not None
         shadow.sequence += 1
-        event = e.ReportArrived(shadow.name, shadow.running, shadow.sequence)
+        event = arrival(shadow.name, shadow.running, shadow.sequence)
         worker = self.machine.workers.get(shadow.name)
         if worker is not None and worker.lease == shadow.running:
             delivered, *others = self.step(event)
-            assert delivered == c.DeliverReport(shadow.name, shadow.running, shadow.sequence)
+            assert delivered == delivery(shadow.name, shadow.running, shadow.sequence)
             # If it was out of reach, another worker may have stayed for its trial.
             assert all(isinstance(other, c.Expel) and other.reason == RELEASED for other in others)
         self.no_more_than_a_heartbeat(event)

@@ -229,6 +229,28 @@ class Recorder(Protocol):
         """A trial has settled."""
 
 
+class StudyActions(Protocol):
+    """Actions of the coordinator for one study. They may be called from any thread, and wait for nothing."""
+
+    def submit(self, proposals: Sequence[tuple[int, bytes]], values: Sequence[Mapping[str, Any]]) -> None:
+        """Have trials run; see :meth:`StudyChannel.submit`."""
+
+    def end_submissions(self) -> None:
+        """Say that no more trials will be submitted; workers may leave then."""
+
+    def cancel(self, tid: int | None, reason: str) -> None:
+        """End a trial, or with None all of them."""
+
+    def cancel_waiting(self, reason: str) -> None:
+        """End the trials that wait for a worker."""
+
+    def close(self, closed: Callable[[], None]) -> None:
+        """Forget the study; ``closed`` is called after that, in the coordinator's thread."""
+
+    def answer(self, request: Request, body: bytes | Path, failure: str | None) -> None:
+        """Answer a request; a file is removed once it need not be kept any more."""
+
+
 class StudyChannel:
     """What one study may ask of the coordinator, from its own thread.
 
@@ -244,36 +266,17 @@ class StudyChannel:
         stop: the request to end the study, as soon as one has come; :attr:`on_external_request` gets it too.
 
     Args:
-        submit: takes tids with pickled arguments, and what they were proposed with.
-        end_submissions: says that there will be no more of them; workers may leave then.
-        cancel: takes a tid, or None for all, and a reason.
-        cancel_waiting: takes a reason, and cancels what waits for a worker.
-        close: forgets the study.
-        answer: takes a request and what answers it: bytes, a file, or a failure.
+        actions: what the coordinator does for the study.
         recorder: hears of everything before the study does.
     """
 
-    def __init__(
-        self,
-        submit: Callable[[Sequence[tuple[int, bytes]], Sequence[Mapping[str, Any]]], None],
-        end_submissions: Callable[[], None],
-        cancel: Callable[[int | None, str], None],
-        cancel_waiting: Callable[[str], None],
-        close: Callable[[], None],
-        answer: Callable[[Request, bytes | Path, str | None], None],
-        recorder: Recorder | None = None,
-    ) -> None:
-        self._submit = submit
-        self.end_submissions = end_submissions
-        self.cancel = cancel
-        self.cancel_waiting = cancel_waiting
-        self.close = close
+    def __init__(self, actions: StudyActions, recorder: Recorder | None = None) -> None:
+        self._actions = actions
         self.on_report: Callable[[Reported], None] = lambda reported: None
         self.on_workers: Callable[[int], None] = lambda present: None
         self.on_begun: Callable[[int, float], None] = lambda tid, time: None
         self.on_external_request: Callable[[ExternalRequest], bool] = _refuse
         self.stop: Stop | None = None
-        self._answer = answer
         self._parties: dict[Lane, Callable[[Request], None]] = {}
         self._recorder = recorder
         self._inbox: queue.SimpleQueue[Settled | _Report | Workers | Stop | Points | SparkoptError] = (
@@ -290,7 +293,23 @@ class StudyChannel:
             proposals: tids, new within the study, with the pickled arguments of the objective.
             values: what each was proposed with, by label, for who looks at it from outside.
         """
-        self._submit(proposals, values)
+        self._actions.submit(proposals, values)
+
+    def end_submissions(self) -> None:
+        """Say that no more trials will be submitted; workers may leave then."""
+        self._actions.end_submissions()
+
+    def cancel(self, tid: int | None, reason: str) -> None:
+        """End a trial, or with ``tid`` None all of the study's."""
+        self._actions.cancel(tid, reason)
+
+    def cancel_waiting(self, reason: str) -> None:
+        """End the trials that wait for a worker."""
+        self._actions.cancel_waiting(reason)
+
+    def close(self) -> None:
+        """Have the coordinator forget the study, and cancel what has not settled."""
+        self._actions.close(self._refuse_points)
 
     def next_settled(self, deadline: float | None = None) -> Settled | None:
         """Wait for the next trial to settle.
@@ -357,7 +376,7 @@ class StudyChannel:
         if isinstance(body, Path) and body.stat().st_size <= INLINE_BYTES:
             path, body = body, body.read_bytes()
             path.unlink()
-        self._answer(request, b"" if body is None else body, failure)
+        self._actions.answer(request, b"" if body is None else body, failure)
 
     def started(self) -> list[Started]:
         """The attempts that were sent to workers since the last call."""
@@ -424,8 +443,8 @@ class StudyChannel:
         """Have the study evaluate points; it answers, or its end does."""
         self._inbox.put(points)
 
-    def put_end(self) -> None:
-        """The study takes nothing more from its inbox: refuse what is asked of it there."""
+    def _refuse_points(self) -> None:
+        """Refuse the points in the inbox: the study takes nothing more from there."""
         while True:
             try:
                 item = self._inbox.get_nowait()

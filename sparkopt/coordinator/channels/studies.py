@@ -11,9 +11,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from sparkopt.coordinator.arrivals import ArrivedOutcome
 from sparkopt.coordinator.blobs import BlobStore
 from sparkopt.coordinator.channels.channel import (
-    CpuOversubscription,
     Payload,
     Reported,
     Request,
@@ -55,25 +55,6 @@ class StudyEnd(Protocol):
 
     def take_request(self, lane: Lane, request: Request) -> bool:
         """A trial that runs asks for something; False if nobody answers requests of that lane."""
-
-
-@dataclass(frozen=True, slots=True)
-class Arrived:
-    """An outcome on its way through the machine: kept if the machine settles a trial with it.
-
-    Attributes:
-        trial: whose.
-        attempt: which attempt of it has ended.
-        message: what the worker says of it.
-        host: where the worker runs.
-        oversubscription: that the worker's host is too small, if that has turned out.
-    """
-
-    trial: TrialKey
-    attempt: int
-    message: trial_pb2.Outcome
-    host: str
-    oversubscription: CpuOversubscription | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,19 +144,17 @@ class Studies:
         for study in self._studies.values():
             study.end.put_workers(present)
 
-    def settle(self, command: commands.Settle, arrived: Arrived | None) -> Settled:
+    def settle(self, command: commands.Settle, arrived: ArrivedOutcome | None) -> Settled:
         """Tell a study what has become of a trial, and forget its argument.
 
         Args:
             command: the machine's.
-            arrived: what the machine was told when it said so; counts if it is this trial's.
+            arrived: the outcome of the attempt that has settled the trial; None if it settles without one.
         """
         argument = self._proposals.pop(command.trial).argument
         if argument.HasField("blob"):
             self._blobs.withdraw(argument.blob.id)
-        outcome = trial_pb2.Outcome()
-        if arrived is not None and (arrived.trial, arrived.attempt) == (command.trial, command.attempt):
-            outcome = arrived.message
+        outcome = trial_pb2.Outcome() if arrived is None else arrived.message
         end = self.end_of(command.trial.study)
         ok, failed = command.outcome is Outcome.OK, command.outcome is Outcome.FAILED
         failure = outcome.failure if failed else None

@@ -1,0 +1,64 @@
+"""Actions of the coordinator for one study, posted to its thread from any other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sparkopt.core import events
+from sparkopt.core.states import Lease, TrialKey
+
+if TYPE_CHECKING:
+    from sparkopt.coordinator.channels.channel import Request
+    from sparkopt.coordinator.coordinator import Coordinator
+
+
+class PostedActions:
+    """What a study's channel has the coordinator do; see :class:`~sparkopt.coordinator.StudyActions`.
+
+    Nothing waits here, and nothing happens once the coordinator's thread has ended.
+
+    Args:
+        coordinator: does all of it.
+        study: the study's name.
+        alone: whether the pool serves no other study, so that workers may leave when it submits no more.
+    """
+
+    def __init__(self, coordinator: Coordinator, study: str, alone: bool) -> None:
+        self._coordinator = coordinator
+        self._study = study
+        self._alone = alone
+
+    def submit(self, proposals: Sequence[tuple[int, bytes]], values: Sequence[Mapping[str, Any]]) -> None:
+        """Have trials run."""
+        self._coordinator.post(lambda: self._coordinator.submit(self._study, proposals, values))
+
+    def end_submissions(self) -> None:
+        """Say that no more trials will be submitted."""
+        if self._alone:
+            self._coordinator.tell(events.SubmissionsEnded())
+
+    def cancel(self, tid: int | None, reason: str) -> None:
+        """End a trial, or with None all of them."""
+        self._coordinator.tell(events.CancelRequested(self._study, tid, reason))
+
+    def cancel_waiting(self, reason: str) -> None:
+        """End the trials that wait for a worker."""
+        self._coordinator.post(lambda: self._coordinator.cancel_waiting(self._study, reason))
+
+    def close(self, closed: Callable[[], None]) -> None:
+        """Forget the study; ``closed`` is called after that, in the coordinator's thread."""
+
+        def close() -> None:
+            self._coordinator.close_study(self._study)
+            closed()
+
+        self._coordinator.post(close)
+
+    def answer(self, request: Request, body: bytes | Path, failure: str | None) -> None:
+        """Answer a request; a file is removed once it need not be kept any more."""
+        lease = Lease(TrialKey(self._study, request.tid), request.attempt)
+        posted = self._coordinator.post(lambda: self._coordinator.answer(lease, request.id, body, failure))
+        if not posted and isinstance(body, Path):
+            body.unlink(missing_ok=True)
