@@ -209,11 +209,7 @@ class WorkerService(worker_pb2_grpc.WorkerServiceServicer):
             else:
                 raise ProtocolError(f"{body or 'an empty message'} has no place in the middle of a stream")
 
-    def _is_fresh(
-        self,
-        event: events.OutcomeArrived | events.ReportArrived | events.RequestArrived,
-        *payloads: trial_pb2.Payload,
-    ) -> bool:
+    def _is_fresh(self, event: events.Message, *payloads: trial_pb2.Payload) -> bool:
         """Whether a message is about the worker's live attempt, and not one that was sent again.
 
         Raises:

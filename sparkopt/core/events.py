@@ -160,6 +160,9 @@ class Tick:
     """Time has passed: a deadline may be due."""
 
 
+Message = OutcomeArrived | ReportArrived | RequestArrived
+"""Numbered messages of a worker about an attempt."""
+
 Event = (
     GangLaunched
     | GangProgressed

@@ -1,8 +1,8 @@
-"""Who runs what: which worker runs which trial, and what a failure costs.
+"""State machine of a pool: which worker runs which trial, and what a failure costs.
 
 :class:`Machine` takes one event at a time and answers with commands. It holds four kinds of record:
 
-    trials    pending in a queue for each study, or leased; forgotten (but counted) once settled
+    trials    pending, in one of the ``queues``, or leased; forgotten (but counted) once settled
     workers   ready or unreachable, with at most one lease each; gone ones are remembered for as long as
               their generation lasts, so that none comes back under its name
     gangs     the barrier jobs that the workers belong to; :class:`~sparkopt.core.gangs.Gangs` decides over
@@ -18,12 +18,12 @@ which look at each worker or trial that they concern once.
 from __future__ import annotations
 
 import math
-from collections import Counter, deque
-from collections.abc import Iterable
+from collections import Counter
 
 from sparkopt.core import commands as c
 from sparkopt.core import events as e
 from sparkopt.core.gangs import Gangs
+from sparkopt.core.queues import TrialQueues
 from sparkopt.core.records import Counts, Policy, Trial, Worker
 from sparkopt.core.states import Lease, Outcome, TrialInput, TrialKey, TrialState, WorkerInput, WorkerState
 from sparkopt.core.story import Followed, Story
@@ -32,7 +32,7 @@ from sparkopt.core.transitions import TRIAL, WORKER, InvalidTransition, move
 
 
 class Machine:
-    """Who runs what.
+    """State machine of a pool.
 
     Args:
         limit: how many trials may run at once; :attr:`Policy.cap` bounds it.
@@ -46,7 +46,7 @@ class Machine:
         self.trials: dict[TrialKey, Trial] = {}
         self.workers: dict[str, Worker] = {}
         self.gangs = Gangs(self.policy)
-        self.queues: dict[str, deque[TrialKey]] = {}
+        self.queues = TrialQueues()
         self.idle: dict[str, None] = {}
         self.leased = 0
         self.submitted = 0
@@ -57,7 +57,6 @@ class Machine:
         self.draining: str | None = None
         self.shut_down = False
         self._limit = limit
-        self._turns: deque[str] = deque()
         self._deadline = math.inf
         self._story = Story()
         self._handlers = {
@@ -158,11 +157,8 @@ class Machine:
         if self.paused or self.draining is not None or self.shut_down:
             return
         limit = self.limit
-        while self._turns and self.idle and self.leased < limit:
-            study = self._turns[0]
-            self._turns.rotate(-1)
-            key = self.queues[study].popleft()
-            self._forget_empty_queue(study)
+        while self.idle and self.leased < limit and self.queues:
+            key = self.queues.take()
             name = next(iter(self.idle))
             del self.idle[name]
             trial = self.trials[key]
@@ -179,21 +175,6 @@ class Machine:
             worker = self.workers[name]
             worker.draining = RELEASED  # under whatever name it may come again
             self._expel(name, worker, RELEASED, out)
-
-    def _enqueue(self, keys: Iterable[TrialKey], study: str, *, front: bool = False) -> None:
-        queue = self.queues.get(study)
-        if queue is None:
-            queue = self.queues[study] = deque()
-            self._turns.append(study)
-        if front:
-            queue.extendleft(keys)
-        else:
-            queue.extend(keys)
-
-    def _forget_empty_queue(self, study: str) -> None:
-        if not self.queues[study]:
-            del self.queues[study]
-            self._turns.remove(study)
 
     def _release(self, name: str, worker: Worker) -> TrialKey:
         """Take the worker's lease away; the caller says what becomes of the trial."""
@@ -212,18 +193,12 @@ class Machine:
             self.idle[name] = None
 
     def _settle(
-        self,
-        key: TrialKey,
-        attempt: int,
-        outcome: Outcome,
-        worker: str | None,
-        reason: str,
-        out: list[c.Command],
+        self, key: TrialKey, outcome: Outcome, worker: str | None, reason: str, out: list[c.Command]
     ) -> None:
         trial = self.trials.pop(key)
         move(TRIAL, trial.state, TrialInput.SETTLE)
         self.settled[outcome] += 1
-        out.append(c.Settle(key, attempt, outcome, worker, reason))
+        out.append(c.Settle(key, trial.attempts, outcome, worker, reason))
 
     def _attempt_lost(
         self, key: TrialKey, worker: str, reason: str, out: list[c.Command], *, charged: bool = True
@@ -235,15 +210,15 @@ class Machine:
         trial = self.trials[key]
         self.lost_attempts += 1
         if trial.state is TrialState.CANCELLING:
-            self._settle(key, trial.attempts, Outcome.CANCELLED, worker, trial.cancel_reason, out)
+            self._settle(key, Outcome.CANCELLED, worker, trial.cancel_reason, out)
             return
         trial.charged += charged
         if trial.charged >= trial.max_attempts:
             self.gangs.settled(self.workers[worker].gang, lost=True)
-            self._settle(key, trial.attempts, Outcome.LOST, worker, _loss(trial, reason), out)
+            self._settle(key, Outcome.LOST, worker, trial.loss(reason), out)
         else:
             trial.state = move(TRIAL, trial.state, TrialInput.REQUEUE)
-            self._enqueue((key,), key.study, front=True)
+            self.queues.put_back(key)
 
     # Trials.
 
@@ -260,57 +235,51 @@ class Machine:
             self.all_submitted = False
             if not self.shut_down and self.draining is None:
                 self.gangs.wake(now, None, out)
-            self._enqueue(keys, event.study)
+            self.queues.add(event.study, keys)
 
     def _submissions_ended(self, event: e.SubmissionsEnded, now: float, out: list[c.Command]) -> None:
         self.all_submitted = True
 
-    def _outcome_arrived(self, event: e.OutcomeArrived, now: float, out: list[c.Command]) -> None:
+    def _hear(self, event: e.Message, now: float, out: list[c.Command]) -> Worker | None:
+        """Note a message; its worker if the message is new, and of the attempt that the worker is to run."""
         worker = self._seen(event.worker, now, out)
         if worker is None or event.sequence <= worker.sequence:
-            return
+            return None
         worker.sequence = event.sequence
-        if worker.lease != event.lease:
+        return worker if worker.lease == event.lease else None
+
+    def _outcome_arrived(self, event: e.OutcomeArrived, now: float, out: list[c.Command]) -> None:
+        worker = self._hear(event, now, out)
+        if worker is None:
             return
         key = self._release(event.worker, worker)
         trial = self.trials[key]
         if event.outcome in (Outcome.OK, Outcome.FAILED):
             self.gangs.settled(worker.gang, lost=False)
-            self._settle(key, event.lease.attempt, event.outcome, event.worker, "", out)
+            self._settle(key, event.outcome, event.worker, "", out)
         elif trial.state is TrialState.CANCELLING and event.outcome is Outcome.CANCELLED:
-            self._settle(key, event.lease.attempt, Outcome.CANCELLED, event.worker, trial.cancel_reason, out)
+            self._settle(key, Outcome.CANCELLED, event.worker, trial.cancel_reason, out)
         else:
             self._attempt_lost(key, event.worker, f"{event.worker} gave it up", out)
         self._make_idle(event.worker, worker, out)
 
     def _report_arrived(self, event: e.ReportArrived, now: float, out: list[c.Command]) -> None:
-        if self._is_live(event, now, out):
+        if self._hear(event, now, out) is not None:
             out.append(c.DeliverReport(event.worker, event.lease, event.sequence))
 
     def _request_arrived(self, event: e.RequestArrived, now: float, out: list[c.Command]) -> None:
-        if self._is_live(event, now, out):
+        if self._hear(event, now, out) is not None:
             out.append(c.DeliverRequest(event.worker, event.lease, event.sequence))
-
-    def _is_live(self, event: e.ReportArrived | e.RequestArrived, now: float, out: list[c.Command]) -> bool:
-        """Note a message; says whether it is a new one, of the attempt that its worker is to run."""
-        worker = self._seen(event.worker, now, out)
-        if worker is None or event.sequence <= worker.sequence:
-            return False
-        worker.sequence = event.sequence
-        return worker.lease == event.lease
 
     def _cancel_requested(self, event: e.CancelRequested, now: float, out: list[c.Command]) -> None:
         if event.tid is None:
             keys = [key for key in self.trials if key.study == event.study]
-            if event.study in self.queues:
-                self.queues[event.study].clear()
-                self._forget_empty_queue(event.study)
+            self.queues.clear(event.study)
         else:
             key = TrialKey(event.study, event.tid)
             keys = [key] if key in self.trials else []
             if keys and self.trials[key].state is TrialState.PENDING:
-                self.queues[event.study].remove(key)
-                self._forget_empty_queue(event.study)
+                self.queues.remove(key)
         for key in keys:
             self._cancel(key, event.reason, out)
 
@@ -318,7 +287,7 @@ class Machine:
         """End a trial that is out of its queue, or running."""
         trial = self.trials[key]
         if trial.state is TrialState.PENDING:
-            self._settle(key, trial.attempts, Outcome.CANCELLED, None, reason, out)
+            self._settle(key, Outcome.CANCELLED, None, reason, out)
         elif trial.state is TrialState.LEASED:
             assert trial.worker is not None
             name = trial.worker
@@ -333,7 +302,7 @@ class Machine:
                 # Nobody should have to wait for its grace to end. If its stream was cut, it is told again
                 # when it comes back with an attempt that is no longer its own.
                 self._release(name, worker)
-                self._settle(key, trial.attempts, Outcome.CANCELLED, name, reason, out)
+                self._settle(key, Outcome.CANCELLED, name, reason, out)
                 self._make_idle(name, worker, out)
 
     # Workers.
@@ -379,7 +348,7 @@ class Machine:
             out.append(c.CancelAttempt(name, worker.lease, trial.cancel_reason))
         else:
             key = self._release(name, worker)
-            self._settle(key, trial.attempts, Outcome.CANCELLED, name, trial.cancel_reason, out)
+            self._settle(key, Outcome.CANCELLED, name, trial.cancel_reason, out)
             self._make_idle(name, worker, out)
 
     def _seen(self, name: str, now: float, out: list[c.Command]) -> Worker | None:
@@ -460,12 +429,12 @@ class Machine:
         explained = any(worker.charged for name, worker in members if name in lost)
         # The names of those that are gone are refused by their generation from now on.
         self.workers = {name: worker for name, worker in self.workers.items() if worker.gang != event.gang}
-        ending, left = self._ending(), self._left()
+        ending, left = self._is_ending(), self._left()
         why = self.gangs.ended(event.gang, event.reason, now, ending, left, sent_away, explained, out)
         if why is not None:
             self._shut_down(why, failed=True, out=out)
 
-    def _ending(self) -> bool:
+    def _is_ending(self) -> bool:
         """Whether nothing more will be leased."""
         return self.shut_down or self.draining is not None
 
@@ -524,19 +493,6 @@ class Machine:
                     self._expel(name, worker, reason, out, again=worker.draining is None)
                 else:
                     self._wake_at(worker.unreachable_since + self.policy.grace)
-        lost = self.gangs.tick(now, self._ending(), self._left(), out)
+        lost = self.gangs.tick(now, self._is_ending(), self._left(), out)
         if lost is not None:
             self._shut_down(lost, failed=True, out=out)
-
-
-def _loss(trial: Trial, reason: str) -> str:
-    """Describe why a trial is lost, and how often it was interrupted otherwise."""
-    if trial.charged == 1:
-        text = f"its worker was lost while it ran it: {reason}"
-    else:
-        text = f"{trial.charged} workers were lost while they ran it, the last one because {reason}"
-    others = trial.attempts - trial.charged
-    if others:
-        times = "once" if others == 1 else f"{others} times"
-        text += f" (it was also interrupted {times} for no fault of its own, which does not count)"
-    return text

@@ -55,6 +55,22 @@ class Trial:
     worker: str | None = None
     cancel_reason: str = ""
 
+    def loss(self, reason: str) -> str:
+        """Why the trial is lost, and how often it was interrupted otherwise.
+
+        Args:
+            reason: why its last worker was lost.
+        """
+        if self.charged == 1:
+            text = f"its worker was lost while it ran it: {reason}"
+        else:
+            text = f"{self.charged} workers were lost while they ran it, the last one because {reason}"
+        others = self.attempts - self.charged
+        if others:
+            times = "once" if others == 1 else f"{others} times"
+            text += f" (it was also interrupted {times} for no fault of its own, which does not count)"
+        return text
+
 
 @dataclass(slots=True)
 class Worker:

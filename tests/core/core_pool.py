@@ -55,7 +55,7 @@ def picture(machine: Machine) -> dict[str, Any]:
     """What decides on a machine's next answers, but for the time and sequence of what it heard last."""
     return {
         "trials": {name: repr(trial) for name, trial in machine.trials.items()},
-        "queues": [(study, list(machine.queues[study])) for study in machine._turns],
+        "queues": [(study, list(queue)) for study, queue in machine.queues.items()],
         "workers": {
             name: (worker.state, worker.gang, worker.lease, worker.draining, worker.unreachable_since)
             for name, worker in machine.workers.items()
