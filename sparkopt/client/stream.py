@@ -218,7 +218,7 @@ class EvaluationStream(Closing):
         """Send and hear until the call ends; how it ended, None if well."""
         try:
             call = self._link.stub.Evaluate(iter(outbox.get, None), metadata=self._link.metadata)
-        except ValueError:
+        except ValueError:  # gRPC's word for a channel that was closed
             return self._link.closed()
         with self._changed:
             self._call = call

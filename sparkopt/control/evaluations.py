@@ -410,7 +410,7 @@ class EvaluatedStudy:
 def _remove(payload: Payload) -> None:
     """Leave a payload unread."""
     if isinstance(payload.body, Path):
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError):  # whoever cleans up temporary files may have been quicker
             payload.body.unlink()
 
 

@@ -43,7 +43,7 @@ def outside(preferred: str) -> str:
             probe.connect((_ELSEWHERE, 9))  # only looks up the route
             return str(probe.getsockname()[0])
         except OSError:
-            pass
+            pass  # no route leads anywhere: its other addresses have to do
     others = (ipaddress.ip_address(address) for address in addresses())
     usable = [str(ip) for ip in others if not (ip.is_loopback or ip.is_link_local)]
     return usable[0] if usable else socket.gethostname()

@@ -78,7 +78,7 @@ class Point:
         """The size of the result's file."""
         try:
             return 0 if self.file is None else self.file.stat().st_size
-        except OSError:
+        except OSError:  # it is gone
             return 0
 
 

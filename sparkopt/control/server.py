@@ -17,7 +17,7 @@ from sparkopt.control.evaluations import Evaluations
 from sparkopt.control.feed import Feed
 from sparkopt.control.options import Control
 from sparkopt.control.read_only_calls import ReadOnlyCalls
-from sparkopt.control.service import ControlService
+from sparkopt.control.service import LOG, ControlService
 from sparkopt.control.steering_calls import SteeringCalls
 from sparkopt.control.story_call import StoryCall
 from sparkopt.coordinator.channels.channel import StudyChannel
@@ -130,6 +130,7 @@ class ControlServer(Observer):
         await server.start()
         self._server = server
         self.address = addresses.join(host, port)
+        LOG.info("control service listens", address=self.address, tls=self.certificate is not None)
 
     def _listen(self, server: GuardedServer, driver: str) -> tuple[str, int]:
         """Take the port, with TLS or without; says how others reach it.
@@ -195,6 +196,7 @@ class ControlServer(Observer):
             await self._health.enter_graceful_shutdown()
             await self._server.stop(_CUT_SECONDS)
             self._server = None
+            LOG.info("control service ended", address=self.address)
 
     # What the coordinator tells.
 

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any, Final
+
 from sparkopt.control.evaluate_call import Requests, evaluate
 from sparkopt.control.evaluations import Evaluations
 from sparkopt.control.read_only_calls import ReadOnlyCalls
 from sparkopt.control.steering_calls import SteeringCalls
 from sparkopt.control.story_call import StoryCall
+from sparkopt.wire.actor_log import ActorLog
 from sparkopt.wire.statuses import Context, answering
 from sparkopt.wire.v1 import control_pb2 as pb
 from sparkopt.wire.v1 import control_pb2_grpc
+
+LOG: Final = ActorLog("control")
 
 
 class ControlService(control_pb2_grpc.ControlServiceServicer):
@@ -38,72 +43,83 @@ class ControlService(control_pb2_grpc.ControlServiceServicer):
 
     async def GetStatus(self, request: pb.GetStatusRequest, context: Context) -> pb.PoolStatus:
         """What the pool and its studies are doing."""
-        async with answering(context):
+        async with answering(context, LOG):
             return self._looking.status()
 
     async def ListTrials(self, request: pb.ListTrialsRequest, context: Context) -> pb.ListTrialsResponse:
         """A page of trials."""
-        async with answering(context):
+        async with answering(context, LOG):
             return await self._looking.trials(request)
 
     async def ListWorkers(self, request: pb.ListWorkersRequest, context: Context) -> pb.ListWorkersResponse:
         """The workers that are there."""
-        async with answering(context):
+        async with answering(context, LOG):
             return self._looking.workers()
 
     async def WatchEvents(  # type: ignore[override]  # it writes to its context rather than yield
         self, request: pb.WatchEventsRequest, context: Context
     ) -> None:
         """What happens, as it happens."""
-        async with answering(context):
+        async with answering(context, LOG):
             await self._looking.watch(request, context)
 
     async def GetStory(self, request: pb.GetStoryRequest, context: Context) -> pb.Story:
         """Tell what the pool has recorded of a trial or a worker."""
-        async with answering(context):
+        async with answering(context, LOG):
             return await self._stories.story(request)
 
     # Steering.
 
     async def Pause(self, request: pb.PauseRequest, context: Context) -> pb.PoolStatus:
         """Lease nothing more until Resume."""
-        async with answering(context):
+        async with answering(context, LOG):
             self._steering.pause()
+            _log_steering(context, "Pause")
             return self._looking.status()
 
     async def Resume(self, request: pb.ResumeRequest, context: Context) -> pb.PoolStatus:
         """Lease again."""
-        async with answering(context):
+        async with answering(context, LOG):
             self._steering.resume()
+            _log_steering(context, "Resume")
             return self._looking.status()
 
     async def SetParallelism(self, request: pb.SetParallelismRequest, context: Context) -> pb.PoolStatus:
         """Change how many trials may run at once."""
-        async with answering(context):
+        async with answering(context, LOG):
             self._steering.set_parallelism(request.parallelism)
+            _log_steering(context, "SetParallelism", parallelism=request.parallelism)
             return self._looking.status()
 
     async def CancelTrial(self, request: pb.CancelTrialRequest, context: Context) -> pb.Trial:
         """End one trial."""
-        async with answering(context):
-            return self._steering.cancel_trial(request.study, request.tid, request.reason)
+        async with answering(context, LOG):
+            trial = self._steering.cancel_trial(request.study, request.tid, request.reason)
+            _log_steering(context, "CancelTrial", study=trial.study, trial=trial.tid, reason=request.reason)
+            return trial
 
     async def StopStudy(self, request: pb.StopStudyRequest, context: Context) -> pb.Study:
         """End a study."""
-        async with answering(context):
-            return self._steering.stop_study(request.study, request.finish_running)
+        async with answering(context, LOG):
+            study = self._steering.stop_study(request.study, request.finish_running)
+            _log_steering(context, "StopStudy", study=study.name, finish_running=request.finish_running)
+            return study
 
     async def DrainWorker(self, request: pb.DrainWorkerRequest, context: Context) -> pb.Worker:
         """Give a worker nothing more."""
-        async with answering(context):
-            return self._steering.drain_worker(request.worker)
+        async with answering(context, LOG):
+            worker = self._steering.drain_worker(request.worker)
+            _log_steering(context, "DrainWorker", worker=worker.name)
+            return worker
 
     async def SubmitTrials(  # type: ignore[override]  # its request is read piece by piece
         self, request: bytes, context: Context
     ) -> pb.SubmitTrialsResponse:
         """Have a search evaluate points next."""
-        async with answering(context):
-            return pb.SubmitTrialsResponse(tids=await self._steering.submit_trials(request))
+        async with answering(context, LOG):
+            tids = await self._steering.submit_trials(request)
+            _log_steering(context, "SubmitTrials", trials=len(tids))
+            return pb.SubmitTrialsResponse(tids=tids)
 
     # Evaluating.
 
@@ -111,5 +127,9 @@ class ControlService(control_pb2_grpc.ControlServiceServicer):
         self, requests: Requests, context: Context
     ) -> None:
         """Take points in, and send their outcomes out, in the order in which they complete."""
-        async with answering(context):
+        async with answering(context, LOG):
             await evaluate(self._evaluations, requests, context)
+
+
+def _log_steering(context: Context, call: str, **values: Any) -> None:
+    LOG.info("pool steered", call=call, peer=context.peer(), **values)

@@ -32,6 +32,7 @@ from sparkopt.coordinator.clock import FairClock
 from sparkopt.coordinator.loop_thread import LoopThread
 from sparkopt.coordinator.observer import Observer, look_at_limits, look_at_workers
 from sparkopt.coordinator.serving import serve_workers
+from sparkopt.coordinator.step_log import LOG, log_step
 from sparkopt.coordinator.transport.guarded_server import GuardedServer
 from sparkopt.coordinator.transport.identities import Identities
 from sparkopt.coordinator.worker_service import WorkerStream
@@ -224,11 +225,13 @@ class Coordinator:
         machine = self.machine
         try:
             decided = machine.step(event, self._clock.now())
+            log_step(machine, event, decided)
             look_at_limits(self._observer, event)  # before what comes of it
             for command in decided:
                 self._carry_out(command)
         except Exception as error:
             # Nobody may wait for a coordinator that has lost its thread.
+            LOG.error("bug met", error, after=type(event).__name__)
             why = f"the coordinator met a bug ({type(error).__name__}: {error}). Please report it."
             self.studies.fail(PoolLostError(f"{why} Finished trials are kept."))
             raise
@@ -359,6 +362,7 @@ class Coordinator:
     ) -> None:
         """Make a study known; see :meth:`open_study`."""
         self.studies.open(name, end, objective, max_attempts, trial_timeout)
+        LOG.info("study opened", study=name)
         self._observer.study_opened(name)
         if self._any_joined:
             end.put_workers(len(self.machine.present()))
@@ -380,6 +384,7 @@ class Coordinator:
             self.step(events.CancelRequested(name, None, "its study has ended"))
             for worker, sequences in self._untaken.remove_all_of(name).items():
                 self._make_room(worker, sequences)
+            LOG.info("study ended", study=name)
             self._observer.study_closed(name)
 
     # Streams; called by the service.

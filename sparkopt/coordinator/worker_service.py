@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import grpc
 
+from sparkopt.coordinator.step_log import LOG
 from sparkopt.coordinator.transport.calls import first_of
 from sparkopt.core import events
 from sparkopt.core.states import Lease
 from sparkopt.errors import ProtocolError
 from sparkopt.wire.convert import to_attempt, to_lease, to_outcome, to_report_kind
-from sparkopt.wire.statuses import status_of
+from sparkopt.wire.statuses import refuse
 from sparkopt.wire.v1 import trial_pb2, worker_pb2, worker_pb2_grpc
 
 if TYPE_CHECKING:
@@ -154,7 +155,7 @@ class WorkerService(worker_pb2_grpc.WorkerServiceServicer):
                 self._coordinator.step(events.WorkerGone(stream.worker, gone))
                 raise
         except Exception as error:  # noqa: BLE001 - every exception has its status
-            await context.abort(*status_of(error))
+            await refuse(context, error, LOG)
         finally:
             for task in tasks:
                 task.cancel()
@@ -235,7 +236,7 @@ class WorkerService(worker_pb2_grpc.WorkerServiceServicer):
             for data in self._coordinator.blobs.read(request.blob):
                 yield worker_pb2.Chunk(data=data)
         except Exception as error:  # noqa: BLE001
-            await context.abort(*status_of(error))
+            await refuse(context, error, LOG)
 
     async def Push(self, requests: AsyncIterator[worker_pb2.Chunk], context: Context) -> trial_pb2.Blob:
         """Take in what is too large for a message; see worker.proto."""
@@ -244,6 +245,5 @@ class WorkerService(worker_pb2_grpc.WorkerServiceServicer):
         try:
             self._coordinator.identities.check_call(worker, str(metadata.get("sparkopt-key", "")))
             return await self._coordinator.blobs.receive(worker, requests)
-        except Exception as error:
-            await context.abort(*status_of(error))
-            raise
+        except Exception as error:  # noqa: BLE001
+            await refuse(context, error, LOG)

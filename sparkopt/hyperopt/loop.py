@@ -15,6 +15,7 @@ has settled, so that the search is that of serial hyperopt, value for value.
 
 from __future__ import annotations
 
+import sys
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -45,12 +46,15 @@ from sparkopt.hyperopt.fmin_options import early_stop_answer
 from sparkopt.hyperopt.proposals import checked_proposals, refuse_proposals
 from sparkopt.study.timings import Timings
 from sparkopt.wire import codec
+from sparkopt.wire.actor_log import ActorLog
 
 if TYPE_CHECKING:
     from sparkopt.coordinator import CpuOversubscription, ExternalRequest, Reported, Settled, StudyChannel
     from sparkopt.hyperopt.failures import Failures
     from sparkopt.hyperopt.results import Result
     from sparkopt.hyperopt.spark_trials import SparkTrials
+
+_LOG: Final = ActorLog("study")
 
 CANCELLED_BY_EARLY_STOP: Final = "early stopping condition"
 CANCELLED_BY_TIMEOUT: Final = "fmin run timeout"
@@ -202,6 +206,7 @@ class Study:
         done = len(self._documents.finished)
         # Those that the journal had are told of at the end only.
         self._failures_before, self._raised = self.failures.count, self.failures.errors
+        _LOG.info("search begins", workers=workers, waiting=len(waiting), most=self.budget.trials, done=done)
         try:
             with opened_bar(
                 progress, initial=done, total=done + len(self._waiting) + self.budget.trials
@@ -219,6 +224,13 @@ class Study:
                 self._wind_up(channel)
                 raise
             self.timings.total = time.monotonic() - started
+            _LOG.info(
+                "search ended",
+                seconds=self.timings.total,
+                proposed=self._proposed,
+                failed=self.failures.count,
+                cancelled=self.cancelled_reason,
+            )
 
     def _search(self, channel: StudyChannel, room: int, bar: Progress) -> None:
         channel.on_external_request = partial(self._take_external_request, channel, bar)
@@ -463,6 +475,7 @@ class Study:
 
     def _wind_up(self, channel: StudyChannel) -> None:
         """Whatever ended the search: results that have arrived are kept, the rest is cancelled."""
+        raised = sys.exc_info()[1]
         channel.on_external_request = self._refuse_external_request
         reason = self.cancelled_reason or "fmin ended with an error"
         while self._outstanding:
@@ -470,8 +483,11 @@ class Study:
                 settled = channel.next_settled(time.monotonic())
             except RefusedError:
                 break  # nothing comes in a process that was forked meanwhile
-            except SparkoptError:
-                continue  # the like of it has been raised already
+            except SparkoptError as error:
+                # Mostly the like of it is what has ended the search.
+                if type(error) is not type(raised):
+                    _LOG.warning("error at the end of a search", error)
+                continue
             if settled is None:
                 break
             self._take(channel, settled)

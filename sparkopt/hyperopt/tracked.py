@@ -5,7 +5,6 @@ MLflow is imported here only when a search that is tracked begins: its import ta
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import platform
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from hyperopt import base
+from hyperopt.exceptions import AllTrialsFailed
 from tqdm import tqdm
 
 from sparkopt.hyperopt.documents import status_of
@@ -22,11 +22,14 @@ from sparkopt.hyperopt.readable import ReadableSpace
 from sparkopt.spark.session import Session
 from sparkopt.spark.settings import setting
 from sparkopt.study.journal import name_of
+from sparkopt.wire.actor_log import ActorLog
 
 if TYPE_CHECKING:
     from sparkopt.hyperopt.fmin_options import Options
     from sparkopt.hyperopt.loop import Study
     from sparkopt.hyperopt.spark_trials import SparkTrials
+
+_LOG: Final = ActorLog("tracking")
 
 SETTING: Final = "spark.databricks.mlflow.trackHyperopt.enabled"
 """The Spark setting that turns tracking off, when it is ``false``."""
@@ -115,9 +118,13 @@ def _summary_of(trials: SparkTrials) -> Any:
         if document["state"] == base.JOB_STATE_DONE and status_of(document) == "success"
     ]
     summary = SearchSummary(counts, finished=finished)
-    with contextlib.suppress(Exception):  # no trial has a loss, or the space cannot make its best point again
+    try:
         summary.best = trials.best_trial
         summary.best_params = trials.best_params
+    except AllTrialsFailed:
+        pass  # no trial has a loss: there is none
+    except Exception as error:  # noqa: BLE001 - the space, which is the user's, cannot make its best point again
+        _LOG.warning("best point is not recorded", error)
     return summary
 
 

@@ -41,6 +41,7 @@ from sparkopt.spark.gang import Gang
 from sparkopt.spark.job_ends import JobEnd
 from sparkopt.spark.preflight import check_settings
 from sparkopt.wire import forks
+from sparkopt.wire.actor_log import ActorLog
 from sparkopt.wire.arguments import (
     WHOLE,
     check_whole,
@@ -51,6 +52,11 @@ from sparkopt.wire.limits import HEARTBEAT_SECONDS
 from sparkopt.worker.spec import Endpoint, WorkerSpec
 
 Pool = TypeVar("Pool", bound="WorkerPool")
+
+_LOG: Final = ActorLog("pool")
+
+_WORKERS_LOG: Final = ActorLog("worker")
+"""The workers' logger, whose level on the driver is theirs."""
 
 _NAME: Final = re.compile(r"[\w.-]{1,100}", re.ASCII)
 """What a study may be called."""
@@ -182,6 +188,7 @@ class WorkerPool:
                 self._launch(number, 1, size)
             if self._control is not None:
                 self._control.enlist()
+            _LOG.info("pool opened", parallelism=self.parallelism, address=self._endpoint.address)
         except BaseException:
             self.close()
             raise
@@ -363,6 +370,7 @@ class WorkerPool:
             if self._control is not None:
                 self._control.delist()
             coordinator.close()
+            _LOG.info("pool closed")
 
     def _cancel_jobs(self) -> None:
         with self._lock:
@@ -392,9 +400,17 @@ class WorkerPool:
 
     def _launch(self, number: int, generation: int, size: int) -> None:
         endpoint = self._endpoint_for(number)
-        spec = WorkerSpec(endpoint, number, generation, self._heartbeat, self._policy.grace)
+        spec = WorkerSpec(
+            endpoint,
+            number,
+            generation,
+            self._heartbeat,
+            self._policy.grace,
+            log_level=_WORKERS_LOG.level,
+        )
 
         def ended(end: JobEnd) -> None:
+            _LOG.info("gang's job ended", gang=number, generation=generation, reason=end.reason)
             coordinator = self._coordinator
             if self._closing or coordinator is None:
                 return
@@ -439,6 +455,7 @@ class WorkerPool:
         with self._lock:
             if self._closing:
                 return
+            _LOG.info("gang launched", gang=number, generation=generation, size=size, tag=gang.tag)
             # The one of the generation before has ended.
             self._gangs[number] = gang
             gang.launch()

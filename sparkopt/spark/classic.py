@@ -43,7 +43,7 @@ def is_stopped(session: SparkSession) -> bool:
     java: Any = session.sparkContext._jsc
     try:
         return java is None or bool(java.sc().isStopped())
-    except (Py4JError, OSError):
+    except (Py4JError, OSError):  # nobody answers any more
         return True
 
 

@@ -30,7 +30,7 @@ class ConsoleProgress:
         self._last_end: Any = None
         if is_connect(session):
             return
-        with contextlib.suppress(Exception):
+        with contextlib.suppress(Exception):  # no error here is worth more than a bar too many
             found: Any = session.sparkContext._jsc.sc().progressBar()
             if found.isDefined():
                 bar = found.get()
@@ -48,12 +48,12 @@ class ConsoleProgress:
         traceback: TracebackType | None,
     ) -> None:
         if self._bar is not None:
-            with contextlib.suppress(Exception):
+            with contextlib.suppress(Exception):  # the session may be gone, and its bar with it
                 self._bar.finishAll()  # as if a job had ended now
 
     def hide(self) -> None:
         """Draw nothing from now on. To be called again when a job has ended: Spark notes that end."""
         if self._bar is not None:
-            with contextlib.suppress(Exception):
+            with contextlib.suppress(Exception):  # as above
                 self._bar.finishAll()  # clears the line
                 self._last_end.setLong(self._bar, _NEVER)

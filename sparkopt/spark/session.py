@@ -30,6 +30,7 @@ from sparkopt.spark import classic, connect
 from sparkopt.spark.background import BackgroundWork
 from sparkopt.spark.java import ensure_java
 from sparkopt.wire import forks
+from sparkopt.wire.actor_log import ActorLog
 from sparkopt.wire.arguments import refuse_type
 
 Session: TypeAlias = SparkSession
@@ -40,6 +41,8 @@ Profile: TypeAlias = ResourceProfile
 
 Inherit: TypeAlias = Callable[[Callable[[], None]], Callable[[], None]]
 """Makes a function run with a job group, tags and a scheduler pool that some thread has set."""
+
+_LOG: Final = ActorLog("pool")
 
 _AGAIN_SECONDS: Final = 0.5
 """How long to wait for a cancelled job to end before it is cancelled again."""
@@ -244,9 +247,11 @@ def wait_for_slot(session: Session, seconds: float, over: threading.Event | None
 
     def run() -> None:
         tag_jobs(session, tag, "sparkopt waits for a slot")
-        with contextlib.suppress(Exception):  # cancelled below
+        try:
             session.range(0, 1, 1, 1).collect()
             ran.append(True)
+        except Exception as error:  # noqa: BLE001 - it is cancelled below; whatever else ends it, there is no slot
+            _LOG.info("no slot", reason=error)
         over.set()
 
     thread = threading.Thread(

@@ -34,7 +34,7 @@ def _knock(uri: str) -> Exception | None:
         bare = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
         with urllib.request.urlopen(bare, timeout=_REACH_SECONDS):
             return None
-    except urllib.error.HTTPError:
+    except urllib.error.HTTPError:  # an answer
         return None
     except (OSError, ValueError, http.client.HTTPException) as error:
         reason = getattr(error, "reason", error)

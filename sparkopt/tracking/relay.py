@@ -12,7 +12,6 @@ when the store is gone: no trial fails for that.
 
 from __future__ import annotations
 
-import contextlib
 import json
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -51,6 +50,9 @@ from sparkopt.tracking.relay_protocol import Label, RelayError, artifact_uri
 from sparkopt.tracking.run_records import Log, Put
 from sparkopt.tracking.run_records import Metric as Logged
 from sparkopt.tracking.store import end_run, is_passing
+from sparkopt.wire.actor_log import ActorLog
+
+_LOG: Final = ActorLog("tracking")
 
 _INHERITED: Final = (MLFLOW_USER, MLFLOW_SOURCE_NAME, MLFLOW_SOURCE_TYPE)
 """Tags that say whose work a run is. MLflow sets them where it runs, which on a worker is nobody's script."""
@@ -145,8 +147,11 @@ class Relay:
         if trial is None:
             return
         for run_id in trial.open_runs:
-            with contextlib.suppress(Exception):  # the store is away: then it stays open
+            try:
                 end_run(self._client, run_id, "KILLED")
+            except Exception as error:  # noqa: BLE001 - the store is away: then it stays open
+                reason = mask(f"{type(error).__name__}: {error}", self._client.tracking_uri)
+                _LOG.warning("run stays open", run=run_id, trial=tid, reason=reason)
         for kind, owners in (("runs", trial.runs), ("models", set(trial.models))):
             for owner in owners:
                 self._files.forget(kind, owner)

@@ -27,13 +27,14 @@ from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 from sparkopt.hyperopt.documents import status_of
 from sparkopt.tracking.attempts import Attempts
-from sparkopt.tracking.masking import MaskedStream, is_secret, shown_cause
+from sparkopt.tracking.masking import MaskedStream, is_secret, mask, shown_cause
 from sparkopt.tracking.names import Names, fitted, storable
 from sparkopt.tracking.reach import check_reach, unreachable
 from sparkopt.tracking.relay import Relay
 from sparkopt.tracking.run_records import Create, End, Log, Metric, Put
 from sparkopt.tracking.store import Store
 from sparkopt.tracking.writer import Writer
+from sparkopt.wire.actor_log import ActorLog
 from sparkopt.wire.lanes import Lane
 
 if TYPE_CHECKING:
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
     from sparkopt.hyperopt.documents import Document
     from sparkopt.hyperopt.readable import ReadableSpace
     from sparkopt.hyperopt.results import Result
+
+_LOG: Final = ActorLog("tracking")
 
 _SOURCE: Final = "hyperoptAutoTracking"
 """What existing queries look for in the tag ``runSource``."""
@@ -121,6 +124,7 @@ class Tracker:
         self._params, self._best_params = Names(), Names()
         self._metrics = Names(ours=[_SECONDS])
         self._writer = Writer(self._store, Path(f"sparkopt-mlflow-{self._main}.jsonl"))
+        _LOG.info("study's run taken", run=self._main, own=self._own, store=mask(uri))
         writer, store = self._writer, self._store
         self._relay = Relay(
             store.client, store.experiment, store.run_id, writer.write, lambda: writer.has_given_up
@@ -367,9 +371,12 @@ class Tracker:
         if self._own and active is not None and active.info.run_id == self._main:
             # MLflow prints the address of the run, with the password that is in it.
             quiet: Any = MaskedStream(sys.stdout, self._uri) if is_secret(self._uri) else sys.stdout
-            # The writer has warned of what the store did not take.
-            with contextlib.suppress(Exception), contextlib.redirect_stdout(quiet):
-                mlflow.end_run(status)
+            try:
+                with contextlib.redirect_stdout(quiet):
+                    mlflow.end_run(status)
+            except Exception as error:  # noqa: BLE001 - the writer has warned of what the store did not take
+                reason = mask(f"{type(error).__name__}: {error}", self._uri)
+                _LOG.info("study's run stays open", run=self._main, reason=reason)
 
 
 def _now() -> int:

@@ -33,6 +33,9 @@ from sparkopt.tracking.file import RecordFile
 from sparkopt.tracking.masking import is_secret, mask
 from sparkopt.tracking.run_records import Create, End, Log, Put, Record, Run
 from sparkopt.tracking.store import Store, is_passing
+from sparkopt.wire.actor_log import ActorLog
+
+_LOG: Final = ActorLog("tracking")
 
 BACKLOG = 20_000
 """How many records may wait; about five thousand trials."""
@@ -183,8 +186,11 @@ class Writer:
             )
 
     def _why(self) -> str:
-        text = " ".join(str(self._first_error).split())
-        return f"{type(self._first_error).__name__}: {mask(text, self._store.uri)[:300]}"
+        return self._masked(self._first_error)
+
+    def _masked(self, error: BaseException | None) -> str:
+        text = " ".join(str(error).split())
+        return f"{type(error).__name__}: {mask(text, self._store.uri)[:300]}"
 
     # The writer's thread.
 
@@ -221,6 +227,8 @@ class Writer:
         if self._first_error is None:
             self._first_error = error
         self._dropped += 1
+        # Of all of them close() tells the first only.
+        _LOG.info("record dropped", reason=self._masked(error))
 
     def _next(self) -> Record | tuple[int, Call] | None:
         with contextlib.suppress(queue.Empty):
@@ -275,6 +283,8 @@ class Writer:
         while True:
             try:
                 self._store.write(record, again)
+                if again:
+                    _LOG.info("store is back", seconds=time.monotonic() - began)
                 return
             except Exception as error:  # noqa: BLE001 - what stores raise is theirs to choose
                 if not is_passing(error):
@@ -282,6 +292,8 @@ class Writer:
                     return
                 if self._first_error is None:
                     self._first_error = error
+                if not again:
+                    _LOG.info("store is away", reason=self._masked(error))
             if time.monotonic() - began >= PATIENCE or self._given_up.is_set():
                 break
             self._given_up.wait(pause)
@@ -291,7 +303,9 @@ class Writer:
         except OSError as error:
             self._first_error = error
             self._dropped += 1
+            _LOG.info("record dropped", reason=self._masked(error))
             return
+        _LOG.info("store is given up", file=self._path)
         self._keep(self._file, record)
 
     def _keep(self, file: RecordFile, record: Record) -> None:

@@ -251,7 +251,7 @@ def _entry(directory: int, path: Path, name: str) -> Listed | None:
             return _read(directory, path, name, file)
         _clean(directory, name, file)
         return None
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError):  # removed by its pool just now, or no entry of ours
         return None
     finally:
         os.close(file)

@@ -13,7 +13,7 @@ from __future__ import annotations
 import datetime
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
-from typing import Any, Final, NamedTuple, TypeAlias, TypeVar, cast
+from typing import Any, Final, NamedTuple, NoReturn, TypeAlias, TypeVar, cast
 
 import grpc
 from google.protobuf.message import DecodeError, Message
@@ -37,6 +37,7 @@ from sparkopt.errors import (
     UnreachableError,
     WrongStateError,
 )
+from sparkopt.wire.actor_log import ActorLog
 
 M = TypeVar("M", bound=Message)
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
@@ -146,13 +147,34 @@ def _with_details(code: grpc.StatusCode, error: ControlError) -> Status:
     return Status(code, message, tuple(status.trailing_metadata or ()))
 
 
+async def refuse(context: Context, error: Exception, log: ActorLog) -> NoReturn:
+    """End a call with the status of an exception, which is logged as a bug if it has no status of its own.
+
+    Args:
+        context: the call's.
+        error: the exception.
+        log: hears of it.
+    """
+    status = status_of(error)
+    # Of a call that is over already, because its caller has gone, gRPC raises errors of its own.
+    if status.code is grpc.StatusCode.INTERNAL and not context.done():
+        log.error("call met a bug", error, peer=context.peer())
+    else:
+        log.debug("call refused", peer=context.peer(), status=status.code.name, reason=error)
+    await context.abort(*status)
+
+
 @asynccontextmanager
-async def answering(context: Context) -> AsyncIterator[None]:
+async def answering(context: Context, log: ActorLog) -> AsyncIterator[None]:
     """End a call with the status of whatever exception leaves the block.
+
+    Args:
+        context: the call's.
+        log: hears of it.
 
     Example:
         >>> async def Pause(self, request, context):
-        ...     async with answering(context):
+        ...     async with answering(context, LOG):
         ...         return self._paused(request)
     """
     try:
@@ -160,7 +182,7 @@ async def answering(context: Context) -> AsyncIterator[None]:
     except grpc.aio.AbortError:
         raise
     except Exception as error:  # noqa: BLE001 - every exception has its status
-        await context.abort(*status_of(error))
+        await refuse(context, error, log)
 
 
 def control_error_of(error: grpc.RpcError) -> ControlError:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import logging
 import os
 import socket
 from collections.abc import Awaitable, Callable
@@ -28,10 +29,11 @@ import uvloop
 from sparkopt.core.states import Lease
 from sparkopt.errors import StorageError
 from sparkopt.wire import owner_only
+from sparkopt.wire.actor_log import values_of
 from sparkopt.wire.convert import to_lease
 from sparkopt.wire.statuses import FINAL_CODES
 from sparkopt.wire.v1 import trial_pb2, worker_pb2
-from sparkopt.worker import verdicts
+from sparkopt.worker import verdicts, worker_log
 from sparkopt.worker.frames import Frame, Kind
 from sparkopt.worker.link import Link
 from sparkopt.worker.nursery_handle import NurseryEndedError, NurseryHandle
@@ -40,6 +42,7 @@ from sparkopt.worker.pushing import push
 from sparkopt.worker.questions import Questions
 from sparkopt.worker.spec import Birth, WorkerSpec
 from sparkopt.worker.supervisor import EvaluatorEnded, RunCancelled, Supervisor
+from sparkopt.worker.worker_log import LOG
 
 _RETRY_SECONDS: Final = 0.5
 
@@ -124,6 +127,7 @@ class Agent:
 
     def _give_sign(self) -> None:
         """Tell the task, again and again, that this process lives, and in which of the worker's lives."""
+        # A task that reads nothing has signs enough in its pipe; one that has gone says so by the leash.
         with contextlib.suppress(BlockingIOError, BrokenPipeError):
             os.write(self._report_pipe, b"[%d, %d]\n" % (self._life, self.trials))
         self._sign = self._loop.call_later(self._spec.heartbeat, self._give_sign)
@@ -153,6 +157,7 @@ class Agent:
         self._outbox.taken(message.taken)
         body = message.WhichOneof("body")
         if body == "welcome":
+            LOG.info("welcomed", worker=self._name)
             self._outbox.taken_but(message.welcome.untaken)
             if self._sign is None:
                 self._give_sign()
@@ -166,6 +171,12 @@ class Agent:
             if self._attempt is not None and self._attempt.questions is not None:
                 self._attempt.questions.answer(message.reply)
         elif body == "expulsion":
+            LOG.info(
+                "expelled",
+                worker=self._name,
+                reason=message.expulsion.reason,
+                again=message.expulsion.again,
+            )
             if message.expulsion.again:
                 self._start_over()
             else:
@@ -175,6 +186,8 @@ class Agent:
 
     def _start_over(self) -> None:
         """The attempt is another worker's by now: end it, and come again as a new worker."""
+        held = {} if self._attempt is None else values_of(self._attempt.lease)
+        LOG.info("starts over", worker=self._name, **held)
         if self._attempt is not None:
             self._end(self._attempt)
         if self._greeted:  # else it is starting over already: it saw the clock first, and then an expulsion
@@ -195,6 +208,8 @@ class Agent:
         if kept is not None and kept.attempt == assignment.attempt:
             return
         attempt = self._attempt = _Attempt(assignment, to_lease(assignment.attempt))
+        if LOG.is_on(logging.DEBUG):
+            LOG.debug("attempt assigned", **values_of(attempt.lease), worker=self._name)
         attempt.task = self._loop.create_task(self._run(attempt, before))
         attempt.task.add_done_callback(self._attempt_ended)
 
@@ -218,6 +233,9 @@ class Agent:
                 attempt.timer.cancel()
             if attempt.questions is not None:
                 attempt.questions.close()
+        if LOG.is_on(logging.DEBUG):
+            kind = trial_pb2.OutcomeKind.Name(outcome.kind).removeprefix("OUTCOME_KIND_").lower()
+            LOG.debug("attempt ended", **values_of(attempt.lease), outcome=kind, seconds=outcome.seconds)
         outcome.attempt.CopyFrom(attempt.assignment.attempt)
         self.trials += 1
         if self._attempt is attempt:
@@ -457,6 +475,7 @@ def main(
     report: int,
 ) -> dict[str, Any]:
     """Run process A to its end and say what it did."""
+    worker_log.write_to(nursery.output, spec.log_level)
 
     async def run() -> int:
         agent = Agent(spec, slot, birth, directory, nursery, report)

@@ -111,7 +111,7 @@ class EvaluatorConnection(asyncio.Protocol):
             path.unlink()
             (frame,) = FrameBuffer().feed(data)
             answers.check(frame, self._directory)
-        except (OSError, ValueError, FrameError):
+        except (OSError, ValueError, FrameError):  # no answer: the evaluator's end is told as it is
             return None
         return frame if frame.kind in ANSWERS and frame.run == self._run else None
 

@@ -23,6 +23,7 @@ from sparkopt.wire.statuses import FINAL_CODES
 from sparkopt.wire.tokens import bearer
 from sparkopt.wire.v1 import worker_pb2, worker_pb2_grpc
 from sparkopt.worker.spec import Endpoint, WorkerSpec
+from sparkopt.worker.worker_log import LOG
 
 _Call: TypeAlias = "grpc.aio.StreamStreamCall[worker_pb2.WorkerMessage, worker_pb2.CoordinatorMessage]"
 
@@ -130,6 +131,7 @@ class Link:
             while not self._closing.is_set():
                 started = self._last_contact
                 cause = await self._converse()
+                LOG.info("stream ended", address=self._spec.endpoint.address, cause=cause)
                 if self._closing.is_set():
                     break
                 # A process that was stopped, and knows it by a late timer, has not tried meanwhile.

@@ -1,7 +1,8 @@
 """What evaluators write, on its way to the executor's log.
 
     B, its children ──▶ pipe ──▶ Output.read ──▶ Lines: "[trial 12] text" ──▶ A's standard error
-                                 when readable                                when writable
+                                 when readable               ▲                when writable
+                                                  A's logger ┘
 
 Nothing here waits for the log, and little is kept: while the log takes nothing the pipe is not read, which
 slows down those that write. The labels are right because the pipe is emptied at each change of trial:
@@ -103,6 +104,12 @@ class Output:
         """The trial is over: what it wrote is in the pipe, and all that follows is not its own."""
         if self._loop is not None:
             self._change(BETWEEN_TRIALS)
+
+    def say(self, text: str) -> None:
+        """Write text of this process's own, on lines of its own; leave it out if the log has much to take."""
+        if len(self._unwritten) <= LINE_BYTES:
+            self._unwritten += f"{text}\n".encode(errors="backslashreplace")
+            self._write()
 
     def _change(self, label: str) -> None:
         self._take()

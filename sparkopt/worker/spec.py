@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from dataclasses import dataclass, field
 from typing import Final
@@ -37,6 +38,7 @@ class WorkerSpec:
         heartbeat: seconds between heartbeats.
         grace: seconds without contact after which the worker gives its attempt up.
         loading: seconds that an objective with a timeout may take to be loaded, if its timeout is shorter.
+        log_level: messages of the worker's logger below this level are not made.
     """
 
     endpoint: Endpoint
@@ -45,6 +47,7 @@ class WorkerSpec:
     heartbeat: float = HEARTBEAT_SECONDS
     grace: float = GRACE_SECONDS
     loading: float = 300.0
+    log_level: int = logging.WARNING
 
     def name(self, slot: int, life: int = 1) -> str:
         """The worker's name. A worker that was given up has another one in its next life."""

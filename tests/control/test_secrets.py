@@ -38,6 +38,9 @@ def test_no_token_is_to_be_seen_anywhere(tmp_path, empty_store):
     files = [path for path in left.rglob("*") if path.is_file()]
     assert {"journal", "mlflow.db"} <= {path.name for path in files}
     assert any(path.is_relative_to(left / "events") for path in files)
+    # Everything is logged, on executors too.
+    loggers = ("study", "pool", "coordinator", "control", "tracking", "worker")
+    assert [name for name in loggers if f"sparkopt.{name}:" not in done.stderr] == []
     for token in tokens:
         assert token not in done.stdout + done.stderr
         assert [path for path in files if token.encode() in path.read_bytes()] == []

@@ -23,6 +23,7 @@ from sparkopt.errors import (
     WrongStateError,
 )
 from sparkopt.wire import statuses
+from sparkopt.wire.actor_log import ActorLog
 from sparkopt.wire.statuses import FINAL_CODES, answering, control_error_of, status_of
 
 ERRORS = [
@@ -104,7 +105,7 @@ async def caught_by_threads(address):
 @pytest.mark.parametrize(("error", "code"), ERRORS, ids=lambda value: getattr(value, "reason", None))
 def test_what_a_service_raises_is_what_a_client_raises(error, code, caught):
     async def handle(_request, context):
-        async with answering(context):
+        async with answering(context, ActorLog("tests")):
             raise error
 
     raised = called(handle, caught)
@@ -117,7 +118,7 @@ def test_what_a_service_raises_is_what_a_client_raises(error, code, caught):
 
 def test_a_call_that_has_ended_itself_keeps_its_status():
     async def handle(_request, context):
-        async with answering(context):
+        async with answering(context, ActorLog("tests")):
             await context.abort(grpc.StatusCode.DATA_LOSS, "gone")
 
     raised = called(handle, caught_by_asyncio)
