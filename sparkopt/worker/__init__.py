@@ -5,6 +5,7 @@
       ▼
     process A   agent.py         holds at most one attempt; sees its outcome home
       │         link.py          the stream to the coordinator: heartbeats, cuts, coming back
+      │         questions.py     reports and requests of its attempt, and what they are answered
       │         supervisor.py    starts, feeds and kills evaluators
       │         evaluator_connection.py  A's end of the socket to one; what comes is checked by answers.py
       │         output.py        what evaluators write, line by line to the executor's log
@@ -23,7 +24,7 @@
     task.py       the way in, inside the barrier task
     outbox.py     reports and outcomes, kept until acknowledged
     broadcasts.py what stands for a broadcast variable
-    reports.py    what an objective says in the middle of a trial
+    reports.py    what an objective says in the middle of a trial; asking.py has it taken and answered
     shipped.py    an objective with its front end's word on what it returns
     outside.py    objectives whose results are told outside of Python, as JSON
     thread_pools.py how many threads its libraries compute with

@@ -186,6 +186,7 @@ class ProcessA:
     """The other end of an evaluator's socket, played by the test."""
 
     def __init__(self, sock) -> None:
+        sock.settimeout(60)
         self._sock = sock
         self._reader = FrameReader(sock.recv)
 
