@@ -202,7 +202,7 @@ class ControlServer(Observer):
 
     def study_opened(self, study: str) -> None:
         """Trials of this study may come."""
-        is_search = isinstance(self._coordinator.studies.end_of(study), StudyChannel)
+        is_search = isinstance(self._coordinator.studies.subscriber_of(study), StudyChannel)
         self.book.study_opened(study, is_search)
 
     def study_closed(self, study: str) -> None:

@@ -176,5 +176,5 @@ class SteeringCalls:
 
     def _search(self, study: StudyRecord) -> StudyChannel | None:
         """The way to a search; None if it has ended."""
-        end = self._coordinator.studies.end_of(study.name)
+        end = self._coordinator.studies.subscriber_of(study.name)
         return end if isinstance(end, StudyChannel) else None

@@ -22,19 +22,15 @@
 It knows the core and the wire; it does not know Spark, hyperopt or MLflow.
 """
 
-from sparkopt.coordinator.channels.channel import (
+from sparkopt.coordinator.channels.channel import Recorder, StudyActions, StudyChannel
+from sparkopt.coordinator.channels.external_requests import ExternalRequest, Points, Stop
+from sparkopt.coordinator.channels.payload import Payload
+from sparkopt.coordinator.channels.study_events import (
     CpuOversubscription,
-    ExternalRequest,
-    Payload,
-    Points,
-    Recorder,
     Reported,
     Request,
     Settled,
     Started,
-    Stop,
-    StudyActions,
-    StudyChannel,
 )
 from sparkopt.coordinator.coordinator import Coordinator
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from sparkopt.coordinator.channels.channel import CpuOversubscription
+from sparkopt.coordinator.channels.study_events import CpuOversubscription
 from sparkopt.core.states import TrialKey
 from sparkopt.wire.lanes import Lane
 from sparkopt.wire.report_kinds import ReportKind

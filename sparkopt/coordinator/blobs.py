@@ -1,4 +1,4 @@
-"""What travels in chunks: objectives and large arguments to the workers, large results from them.
+"""Blobs, which travel in chunks: objectives and large arguments to workers, large results from them.
 
 What the driver offers stays where it was made, in memory or in a file. What workers push goes to disk as it
 comes, and is the reader's to remove; what nobody came to claim goes when its worker does, or has ended an
@@ -111,7 +111,7 @@ class BlobStore:
             )
 
     def is_of(self, name: str, worker: str) -> bool:
-        """Whether this worker has pushed a blob of that id, and nobody has claimed it."""
+        """Tell if this worker has pushed a blob of that id that nobody has claimed."""
         pushed = self._pushed.get(name)
         return pushed is not None and pushed.whole and pushed.worker == worker
 

@@ -35,12 +35,12 @@ class FairClock:
             self._timer.cancel()
 
     def now(self) -> float:
-        """What the clock shows."""
+        """Time on this clock, in seconds."""
         time = self._loop.time()
         self._now += min(time - self._looked, 2 * self._beat)
         self._looked = time
         return self._now
 
     def loop_time(self, moment: float) -> float:
-        """What the loop's clock will show at a moment of this one, unless the driver is stopped again."""
+        """Time on the loop's clock at a moment of this one, unless the driver is stopped again."""
         return self._looked + moment - self._now

@@ -16,17 +16,11 @@ from typing import Final
 
 from sparkopt.coordinator.arrivals import Arrivals, ArrivedOutcome, ArrivedReport, ArrivedRequest
 from sparkopt.coordinator.blobs import BlobStore
-from sparkopt.coordinator.channels.channel import (
-    CpuOversubscription,
-    Recorder,
-    Reported,
-    Request,
-    Started,
-    StudyChannel,
-)
+from sparkopt.coordinator.channels.channel import Recorder, StudyChannel
 from sparkopt.coordinator.channels.posted_actions import PostedActions
 from sparkopt.coordinator.channels.requests import Requests, refusal
-from sparkopt.coordinator.channels.studies import Studies, StudyEnd, Values
+from sparkopt.coordinator.channels.studies import Studies, StudySubscriber, Values
+from sparkopt.coordinator.channels.study_events import CpuOversubscription, Reported, Request, Started
 from sparkopt.coordinator.channels.untaken import UntakenReports
 from sparkopt.coordinator.clock import FairClock
 from sparkopt.coordinator.loop_thread import LoopThread
@@ -49,7 +43,7 @@ from sparkopt.wire.v1 import trial_pb2
 from sparkopt.worker.spec import Endpoint
 
 _CUT_SECONDS: Final = 0.5
-"""How long streams may take to end when the server stops."""
+"""Seconds that streams may take to end when the server stops."""
 
 _LATE_SECONDS: Final = 10.0
 """Most seconds by which a worker's message that an attempt has begun may be late."""
@@ -282,10 +276,10 @@ class Coordinator:
         if stream is not None:
             stream.assign(lease, *self.studies.assignment(lease))
             waited = self.studies.waited(lease.trial, stream.idle_since)
-        end = self.studies.end_of(lease.trial.study)
-        if end is not None:
+        subscriber = self.studies.subscriber_of(lease.trial.study)
+        if subscriber is not None:
             now, monotonic = time.time(), time.monotonic()
-            end.put_started(Started(lease.trial.tid, lease.attempt, now, monotonic, waited))
+            subscriber.put_started(Started(lease.trial.tid, lease.attempt, now, monotonic, waited))
         self._observer.attempt_started(lease, worker)
 
     def _settle(self, command: commands.Settle) -> None:
@@ -297,8 +291,8 @@ class Coordinator:
         self._observer.trial_settled(trial.study, self.studies.settle(command, arrived))
 
     def _deliver(self, command: commands.DeliverReport) -> None:
-        end = self.studies.end_of(command.lease.trial.study)
-        if end is None:
+        subscriber = self.studies.subscriber_of(command.lease.trial.study)
+        if subscriber is None:
             return
         worker, sequence, trial = command.worker, command.sequence, command.lease.trial
         arrived = self._arrivals.reports[worker, sequence]
@@ -308,7 +302,8 @@ class Coordinator:
 
         self._untaken.add(worker, sequence, trial.study)
         kind, name = arrived.kind, arrived.message.name
-        end.put_report(Reported(trial.tid, kind, name, self.studies.claimed(arrived.message.body)), taken)
+        body = self.studies.claimed(arrived.message.body)
+        subscriber.put_report(Reported(trial.tid, kind, name, body), taken)
         self._observer.reported(trial, kind, name)
 
     def _report_taken(self, worker: str, sequence: int) -> None:
@@ -324,14 +319,14 @@ class Coordinator:
         arrived = self._arrivals.requests[command.worker, command.sequence]
         lease, lane, message = command.lease, arrived.lane, arrived.message
         self._requests.add(lease, lane, command.worker, message.id)
-        end = self.studies.end_of(lease.trial.study)
-        if end is None:
+        subscriber = self.studies.subscriber_of(lease.trial.study)
+        if subscriber is None:
             self.answer(lease, message.id, b"", "its study has ended")
             return
         body = self.studies.claimed(message.body)
         taken = body.body if body is not None else b""
         request = Request(lease.trial.tid, lease.attempt, command.worker, message.id, arrived.method, taken)
-        if not end.take_request(lane, request):
+        if not subscriber.take_request(lane, request):
             if isinstance(taken, Path):
                 taken.unlink()
             refused = f"nobody on the driver answers the {lane.value} requests of this study"
@@ -347,7 +342,7 @@ class Coordinator:
                 stream.reply(reply)
 
     def _oversubscription(self, stream: WorkerStream, threads: int) -> CpuOversubscription | None:
-        """Whether the workers of a host use more threads than it has cores, if each uses as many as this."""
+        """The host's oversubscription if each of its workers uses so many threads; None if there is none."""
         if threads < 2:
             return None
         workers = sum(each.host == stream.host for each in self._streams.values())
@@ -358,14 +353,19 @@ class Coordinator:
     # Studies; on the loop only.
 
     def add_study(
-        self, name: str, end: StudyEnd, objective: bytes, max_attempts: int, trial_timeout: float | None
+        self,
+        name: str,
+        subscriber: StudySubscriber,
+        objective: bytes,
+        max_attempts: int,
+        trial_timeout: float | None,
     ) -> None:
         """Make a study known; see :meth:`open_study`."""
-        self.studies.open(name, end, objective, max_attempts, trial_timeout)
+        self.studies.open(name, subscriber, objective, max_attempts, trial_timeout)
         LOG.info("study opened", study=name)
         self._observer.study_opened(name)
         if self._any_joined:
-            end.put_workers(len(self.machine.present()))
+            subscriber.put_workers(len(self.machine.present()))
 
     def submit(self, name: str, proposals: Sequence[tuple[int, bytes]], values: Sequence[Values]) -> None:
         """Have a study's trials run; see :attr:`StudyChannel.submit`."""
@@ -426,10 +426,11 @@ class Coordinator:
 
     def begun_arrived(self, stream: WorkerStream, lease: Lease, seconds: float) -> None:
         """A worker says for how long an attempt has run."""
-        worker, end = self.machine.workers.get(stream.worker), self.studies.end_of(lease.trial.study)
-        if worker is not None and worker.lease == lease and end is not None:
+        worker = self.machine.workers.get(stream.worker)
+        subscriber = self.studies.subscriber_of(lease.trial.study)
+        if worker is not None and worker.lease == lease and subscriber is not None:
             # It is the worker's word; it says so at once.
-            end.put_begun(lease.trial.tid, time.time() - min(max(0.0, seconds), _LATE_SECONDS))
+            subscriber.put_begun(lease.trial.tid, time.time() - min(max(0.0, seconds), _LATE_SECONDS))
 
     def outcome_arrived(
         self, stream: WorkerStream, event: events.OutcomeArrived, message: trial_pb2.Outcome

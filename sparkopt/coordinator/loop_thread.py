@@ -39,7 +39,7 @@ class LoopThread:
         self._thread.start()
 
     def is_alive(self) -> bool:
-        """Whether the thread runs."""
+        """Tell if the thread runs."""
         return self._thread.is_alive()
 
     def post(self, action: Callable[[], None]) -> bool:

@@ -1,4 +1,4 @@
-"""Who looks at a pool from outside: told of everything that happens in it, and served on the same loop."""
+"""Observer of a pool: hears of everything that happens in it, and is served on the same loop."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from sparkopt.wire.report_kinds import ReportKind
 from sparkopt.wire.v1 import worker_pb2
 
 if TYPE_CHECKING:
-    from sparkopt.coordinator.channels.channel import Settled
     from sparkopt.coordinator.channels.studies import Values
+    from sparkopt.coordinator.channels.study_events import Settled
     from sparkopt.coordinator.coordinator import Coordinator
 
 
@@ -23,7 +23,7 @@ _WORKER_CHANGES: Final = (
     events.ReportArrived,
     events.RequestArrived,
 )
-"""What may change whether one worker is in reach."""
+"""Events that may change whether one worker can be reached."""
 
 _WORKERS_CHANGE: Final = (
     events.GangEnded,
@@ -32,10 +32,10 @@ _WORKERS_CHANGE: Final = (
     events.DrainRequested,
     events.Tick,
 )
-"""What may change which workers there are."""
+"""Events that may change which workers there are."""
 
 _LIMITS_CHANGE: Final = (events.LimitChanged, events.Paused, events.Resumed)
-"""What may change how many trials may run."""
+"""Events that may change how many trials may run."""
 
 
 class Observer:

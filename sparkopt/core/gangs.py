@@ -78,7 +78,7 @@ class Gangs(Mapping[int, Gang]):
         self._wake_at(now + self._policy.start)
 
     def is_current(self, number: int, generation: int) -> bool:
-        """Whether this generation of a gang was launched last and has not ended.
+        """Tell if this generation of a gang was launched last and has not ended.
 
         Raises:
             ValueError: if the gang was never launched.
@@ -89,7 +89,7 @@ class Gangs(Mapping[int, Gang]):
         return generation == gang.generation and gang.state not in (GangState.DOWN, GangState.CLOSED)
 
     def refusal(self, number: int, generation: int) -> str | None:
-        """Why a worker of this gang and generation may not join; None if it may."""
+        """Reason for which a worker of this gang and generation may not join; None if it may."""
         gang = self._records.get(number)
         if gang is None or gang.state is GangState.CLOSED:
             return "the pool is closed"
@@ -204,7 +204,7 @@ class Gangs(Mapping[int, Gang]):
         return lost
 
     def _is_needed(self, number: int, sent_away: bool) -> bool:
-        """Whether a gang that ended has to be launched again for the trials that are left."""
+        """Tell if a gang that ended has to be launched again for the trials that are left."""
         others = [gang for other, gang in self._records.items() if other != number]
         return not (sent_away and any(gang.goes_on for gang in others))
 

@@ -84,7 +84,7 @@ class Machine:
 
     @property
     def limit(self) -> int:
-        """How many trials may run at once, as far as limits go; there may be fewer workers."""
+        """Most trials that may run at once, as far as limits go; there may be fewer workers."""
         return min(self._limit, self.policy.cap)
 
     @property
@@ -98,7 +98,7 @@ class Machine:
         return deadline if deadline < math.inf else None
 
     def counts(self) -> Counts:
-        """How many trials are where."""
+        """Counts of trials by their states."""
         settled = sum(self.settled.values())
         return Counts(
             submitted=self.submitted,
@@ -113,7 +113,7 @@ class Machine:
         return {name for name, worker in self.workers.items() if worker.state is not WorkerState.GONE}
 
     def story(self, about: TrialKey | str | None = None) -> list[str]:
-        """What happened, a line for each event and command: all of it, or a trial's or a worker's part."""
+        """Record of the last events and commands, a line each: all, or those of a trial or a worker."""
         return self._story.tell(about)
 
     def follow(self, about: TrialKey | str) -> Followed:
@@ -435,11 +435,11 @@ class Machine:
             self._shut_down(why, failed=True, out=out)
 
     def _is_ending(self) -> bool:
-        """Whether nothing more will be leased."""
+        """Tell if nothing more will be leased."""
         return self.shut_down or self.draining is not None
 
     def _left(self) -> int | None:
-        """How many trials are left; None as long as more may be submitted."""
+        """Number of trials that are left; None as long as more may be submitted."""
         return len(self.trials) if self.all_submitted else None
 
     # Limits.

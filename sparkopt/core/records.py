@@ -1,4 +1,4 @@
-"""What the machine keeps: its limits, and a record for each trial, worker and gang."""
+"""Records that the machine keeps: its limits, and one for each trial, worker and gang."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Trial:
     cancel_reason: str = ""
 
     def loss(self, reason: str) -> str:
-        """Why the trial is lost, and how often it was interrupted otherwise.
+        """Say why the trial is lost, and how often it was interrupted otherwise.
 
         Args:
             reason: why its last worker was lost.
@@ -123,7 +123,7 @@ class Gang:
 
     @property
     def sleeps(self) -> bool:
-        """Whether it ended when it was not needed any more, and is launched again only if it is."""
+        """True if it ended when it was not needed, and is launched again only once it is."""
         return self.state is GangState.DOWN and math.isinf(self.due)
 
     def start_deadline(self, policy: Policy) -> float:
@@ -132,13 +132,13 @@ class Gang:
 
     @property
     def goes_on(self) -> bool:
-        """Whether it has workers, or will have some without being asked."""
+        """True if it has workers, or will have some without being asked."""
         return self.state is not GangState.CLOSED and not self.sleeps
 
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """How many trials are where; ``lost_attempts`` counts attempts, and apart from the rest."""
+    """Counts of trials by their states; ``lost_attempts`` counts attempts, and apart from the rest."""
 
     submitted: int
     pending: int

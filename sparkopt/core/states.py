@@ -1,4 +1,4 @@
-"""What a trial, a worker, a gang and the pool can be, and the names by which they are known.
+"""States of trials, workers, gangs and the pool, and the names by which they are known.
 
 Only states and identities live here. How one state becomes another is in :mod:`sparkopt.core.transitions`.
 """
@@ -30,7 +30,7 @@ class Lease(NamedTuple):
 
 
 class Outcome(enum.Enum):
-    """How an attempt ended, and so how a trial settled."""
+    """End of an attempt, and so of a trial that settles with it."""
 
     OK = "ok"
     """The objective returned a result."""
@@ -43,7 +43,7 @@ class Outcome(enum.Enum):
 
 
 class TrialState(enum.Enum):
-    """Where a trial is on its way."""
+    """State of a trial."""
 
     PENDING = "pending"
     """Submitted, on no worker."""
@@ -56,7 +56,7 @@ class TrialState(enum.Enum):
 
 
 class TrialInput(enum.Enum):
-    """What moves a trial from one state to the next."""
+    """Input that moves a trial from one state to the next."""
 
     LEASE = "lease"
     """A worker was free for it."""
@@ -69,7 +69,7 @@ class TrialInput(enum.Enum):
 
 
 class WorkerState(enum.Enum):
-    """How a worker can be reached."""
+    """State of a worker: whether it can be reached."""
 
     READY = "ready"
     """Connected; may hold a lease."""
@@ -80,7 +80,7 @@ class WorkerState(enum.Enum):
 
 
 class WorkerInput(enum.Enum):
-    """What changes how a worker can be reached."""
+    """Input that moves a worker from one state to the next."""
 
     CUT = "cut"
     """Its stream ended, or no heartbeat came for too long."""
@@ -91,7 +91,7 @@ class WorkerInput(enum.Enum):
 
 
 class GangState(enum.Enum):
-    """How far the launch of a gang has come."""
+    """State of a gang: how far its launch has come."""
 
     LAUNCHING = "launching"
     """Its barrier job was asked for; no worker has joined."""
@@ -104,7 +104,7 @@ class GangState(enum.Enum):
 
 
 class GangInput(enum.Enum):
-    """What moves a gang."""
+    """Input that moves a gang from one state to the next."""
 
     JOIN = "join"
     """A worker of the current generation joined."""

@@ -51,7 +51,7 @@ class Line:
 
     @property
     def is_command(self) -> bool:
-        """Whether the machine commanded it; otherwise it happened to the machine."""
+        """True if the machine commanded it; otherwise it happened to the machine."""
         return isinstance(self.item, Command)
 
     @property
@@ -138,7 +138,7 @@ def _concerns(item: Event | Command, about: TrialKey | str) -> bool:
 
 
 def _befalls(item: Event | Command, worker: str, gang: tuple[int, int] | None) -> bool:
-    """Whether one of the fates is that of a worker of this gang and generation, as far as they are known."""
+    """Tell if one of the fates is that of a worker of this gang and generation, as far as they are known."""
     if isinstance(item, GangEnded):
         return worker in item.lost or gang == (item.gang, item.generation)
     if isinstance(item, WorkerJoined) and item.formerly == worker:

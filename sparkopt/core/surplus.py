@@ -28,5 +28,5 @@ def surplus(workers: Mapping[str, Worker], idle: Iterable[str], trials: int) -> 
 
 
 def reachable(workers: Mapping[str, Worker]) -> int:
-    """How many workers can be counted on: connected, and not about to leave."""
+    """Number of workers that can be counted on: connected, and not about to leave."""
     return sum(worker.state is WorkerState.READY and worker.draining is None for worker in workers.values())

@@ -1,10 +1,13 @@
 """Channels of studies: their way from another thread to the coordinator, and back.
 
-    channel.py          thread-safe way of one study in and out
-    posted_actions.py   what the coordinator does for a study, posted to its thread
-    studies.py          studies that are open: the bytes of their trials, and who hears of them
-    untaken.py          reports that a study has not taken from its inbox yet
-    requests.py         requests of running trials that wait for a reply, and replies that are kept
-
-The first two are for the study's thread, the others for the coordinator's.
+for the study's thread
+channel.py             thread-safe way of one study in and out
+study_events.py        what comes out: attempts, reports, requests and settled trials
+external_requests.py   and what clients of the control service want of the study
+payload.py             pickled bytes, in memory or in a file
+posted_actions.py      what goes in: actions that are posted to the coordinator's thread
+for the coordinator's thread
+studies.py             studies that are open: the bytes of their trials, and their subscribers
+untaken.py             reports that a study has not taken from its inbox yet
+requests.py            requests of running trials that wait for a reply, and replies that are kept
 """

@@ -10,156 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from sparkopt.core.states import Outcome
-from sparkopt.errors import SparkoptError, WrongStateError
-from sparkopt.wire import codec, forks
+from sparkopt.coordinator.channels.external_requests import ExternalRequest, Points, Stop
+from sparkopt.coordinator.channels.study_events import Reported, Request, Settled, Started
+from sparkopt.errors import SparkoptError
+from sparkopt.wire import forks
 from sparkopt.wire.lanes import Lane
 from sparkopt.wire.limits import INLINE_BYTES
-from sparkopt.wire.report_kinds import ReportKind
-from sparkopt.wire.v1 import trial_pb2
 
 T = TypeVar("T")
 R = TypeVar("R")
-
-
-@dataclass(frozen=True, slots=True)
-class Payload:
-    """Pickled bytes, in memory or in a file.
-
-    Attributes:
-        body: the bytes, or their file.
-        kept: whether the file stays when it is read.
-    """
-
-    body: bytes | Path
-    kept: bool = False
-
-    def load(self) -> Any:
-        """Unpickle the bytes; once only, if they are in a file that does not stay."""
-        if isinstance(self.body, bytes):
-            return codec.loads(self.body)
-        try:
-            # Straight from the file: a large value is in memory once.
-            with self.body.open("rb") as file:
-                return codec.load(file)
-        finally:
-            self.drop()
-
-    def drop(self) -> None:
-        """Remove the file, if there is one that is not kept."""
-        if isinstance(self.body, Path) and not self.kept:
-            self.body.unlink(missing_ok=True)
-
-
-@dataclass(frozen=True, slots=True)
-class Started:
-    """An attempt was sent to a worker.
-
-    Attributes:
-        tid: the trial's number within its study.
-        attempt: its number, from 1.
-        time: when, in seconds since the epoch.
-        monotonic: the same moment on the monotonic clock.
-        waited: how many seconds its worker had nothing to do before the trial was proposed.
-    """
-
-    tid: int
-    attempt: int
-    time: float
-    monotonic: float
-    waited: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class Reported:
-    """A trial that runs says something.
-
-    Attributes:
-        tid: the trial's number within its study.
-        kind: what it is about.
-        name: of the attachment, if it is about one.
-        body: the pickled value.
-    """
-
-    tid: int
-    kind: ReportKind
-    name: str
-    body: Payload | None
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """A trial that runs asks for something, and waits for the reply.
-
-    Attributes:
-        tid: the trial's number within its study.
-        attempt: the number of its attempt.
-        worker: which worker asks.
-        id: rises with each request of the attempt.
-        method: what is asked for, without the lane that it was asked in.
-        body: what the method needs; a file is the taker's to remove. It is the worker's word, and no more.
-    """
-
-    tid: int
-    attempt: int
-    worker: str
-    id: int
-    method: str
-    body: bytes | Path
-
-
-@dataclass(frozen=True, slots=True)
-class CpuOversubscription:
-    """Workers of a host whose objectives use more threads together than it has cores.
-
-    Attributes:
-        host: its name.
-        workers: how many there are.
-        threads: how many threads each one's BLAS or OpenMP libraries use.
-        cores: how many CPUs they may use together.
-    """
-
-    host: str
-    workers: int
-    threads: int
-    cores: int
-
-
-@dataclass(frozen=True, slots=True)
-class Settled:
-    """A trial has its final state.
-
-    Attributes:
-        tid: the trial's number within its study.
-        attempt: the number of the attempt that decided it; 0 if it never ran.
-        outcome: its final state.
-        worker: which worker decided it, if any.
-        host: where that worker runs, if it is connected.
-        reason: why, if it was cancelled or lost.
-        result: the pickled result, if the outcome is OK.
-        failure: what the worker says of it, if the outcome is FAILED.
-        exception: the pickled exception, if the outcome is FAILED and it pickles.
-        time: when, in seconds since the epoch.
-        seconds: time spent in the objective.
-        loss: the worker's word for what the loss is, if it is a number; the result is what counts.
-        fault: the worker's word for why the result is none, or says that the trial has failed, in a line.
-        oversubscription: that the host of its worker is too small, if that has turned out.
-    """
-
-    tid: int
-    attempt: int
-    outcome: Outcome
-    worker: str | None = None
-    host: str = ""
-    reason: str = ""
-    result: Payload | None = None
-    failure: trial_pb2.Failure | None = None
-    exception: Payload | None = None
-    time: float = 0.0
-    seconds: float = 0.0
-    loss: float | None = None
-    fault: str = ""
-    oversubscription: CpuOversubscription | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,17 +30,6 @@ class _Report:
 
 
 @dataclass(frozen=True, slots=True)
-class Stop:
-    """A client of the control service wants the study to end.
-
-    Attributes:
-        finish_running: whether what runs may finish.
-    """
-
-    finish_running: bool
-
-
-@dataclass(frozen=True, slots=True)
 class Workers:
     """So many workers are there now, as one has come.
 
@@ -190,27 +38,6 @@ class Workers:
     """
 
     present: int
-
-
-@dataclass(frozen=True, slots=True)
-class Points:
-    """A client of the control service wants a search to evaluate these points next.
-
-    Attributes:
-        points: a value for each label that is active.
-        answer: to be called once, from any thread: with the ids of their trials, or why there are none.
-    """
-
-    points: Sequence[Mapping[str, Any]]
-    answer: Callable[[Sequence[int] | SparkoptError], None]
-
-    def refuse(self) -> None:
-        """Say that the study ends."""
-        self.answer(WrongStateError("the study ends, and evaluates nothing more", "STUDY_ENDED"))
-
-
-ExternalRequest = Stop | Points
-"""What a client of the control service may ask of a study."""
 
 
 class Recorder(Protocol):
@@ -252,7 +79,7 @@ class StudyActions(Protocol):
 
 
 class StudyChannel:
-    """What one study may ask of the coordinator, from its own thread.
+    """Way of one study to the coordinator and back, from the study's own thread.
 
     Attributes:
         on_report: called from that thread, in :meth:`next_settled`, with each report of a running trial.

@@ -4,28 +4,49 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
+from sparkopt.coordinator.channels.study_events import Request
 from sparkopt.core import events
 from sparkopt.core.states import Lease, TrialKey
 
-if TYPE_CHECKING:
-    from sparkopt.coordinator.channels.channel import Request
-    from sparkopt.coordinator.coordinator import Coordinator
+
+class Actor(Protocol):
+    """The coordinator, as far as a study's actions need it."""
+
+    def post(self, action: Callable[[], None]) -> bool:
+        """Have its thread do something soon, and say whether there still is one. From any thread."""
+
+    def tell(self, event: events.Event) -> None:
+        """Have its thread tell the machine of something that happened. From any thread."""
+
+    def submit(
+        self, name: str, proposals: Sequence[tuple[int, bytes]], values: Sequence[Mapping[str, Any]]
+    ) -> None:
+        """Have a study's trials run."""
+
+    def cancel_waiting(self, name: str, reason: str) -> None:
+        """End those trials of a study that wait for a worker."""
+
+    def close_study(self, name: str) -> None:
+        """Forget a study."""
+
+    def answer(self, lease: Lease, number: int, body: bytes | Path, failure: str | None) -> None:
+        """Answer a request of an attempt."""
 
 
 class PostedActions:
-    """What a study's channel has the coordinator do; see :class:`~sparkopt.coordinator.StudyActions`.
+    """Actions of the coordinator that a study's channel asks for: its ``StudyActions``.
 
     Nothing waits here, and nothing happens once the coordinator's thread has ended.
 
     Args:
-        coordinator: does all of it.
+        coordinator: does all of it, in its own thread.
         study: the study's name.
         alone: whether the pool serves no other study, so that workers may leave when it submits no more.
     """
 
-    def __init__(self, coordinator: Coordinator, study: str, alone: bool) -> None:
+    def __init__(self, coordinator: Actor, study: str, alone: bool) -> None:
         self._coordinator = coordinator
         self._study = study
         self._alone = alone

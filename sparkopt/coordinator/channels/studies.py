@@ -1,7 +1,7 @@
-"""The studies of a pool: what they have submitted, and what they are told of it.
+"""Studies that a pool runs: the bytes of their trials, and the subscribers that hear of them.
 
-Used from the coordinator's thread only. Which trial goes where is the machine's to decide; here are the
-bytes that go with it, and those whom they are for.
+Used from the coordinator's thread only. The machine decides which trial goes to which worker; the bytes that
+go with it are here.
 """
 
 from __future__ import annotations
@@ -13,13 +13,8 @@ from typing import Any, Protocol
 
 from sparkopt.coordinator.arrivals import ArrivedOutcome
 from sparkopt.coordinator.blobs import BlobStore
-from sparkopt.coordinator.channels.channel import (
-    Payload,
-    Reported,
-    Request,
-    Settled,
-    Started,
-)
+from sparkopt.coordinator.channels.payload import Payload
+from sparkopt.coordinator.channels.study_events import Reported, Request, Settled, Started
 from sparkopt.core import commands, events
 from sparkopt.core.states import Lease, Outcome, TrialKey
 from sparkopt.errors import PoolError, SparkoptError
@@ -32,8 +27,8 @@ Values = Mapping[str, Any] | bytes
 Struct."""
 
 
-class StudyEnd(Protocol):
-    """Whoever a study's trials are run for; told in the coordinator's thread, where it must not wait."""
+class StudySubscriber(Protocol):
+    """Subscriber to a study's trials. Called in the coordinator's thread, where it must not wait."""
 
     def put_started(self, started: Started) -> None:
         """An attempt was sent to a worker."""
@@ -59,7 +54,7 @@ class StudyEnd(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _Study:
-    end: StudyEnd
+    subscriber: StudySubscriber
     objective: trial_pb2.Blob
     max_attempts: int
     trial_timeout: float | None
@@ -91,13 +86,18 @@ class Studies:
         return iter(list(self._studies))
 
     def open(
-        self, name: str, end: StudyEnd, objective: bytes, max_attempts: int, trial_timeout: float | None
+        self,
+        name: str,
+        subscriber: StudySubscriber,
+        objective: bytes,
+        max_attempts: int,
+        trial_timeout: float | None,
     ) -> None:
         """Take a study in."""
         blob, now = self._blobs.offer(objective), time.monotonic()
-        self._studies[name] = _Study(end, blob, max_attempts, trial_timeout, now)
+        self._studies[name] = _Study(subscriber, blob, max_attempts, trial_timeout, now)
         if self._failure is not None:
-            end.put_failure(self._failure)
+            subscriber.put_failure(self._failure)
 
     def close(self, name: str) -> bool:
         """Forget a study, and say whether it was there. Its trials still have to settle."""
@@ -106,10 +106,10 @@ class Studies:
             self._blobs.withdraw(study.objective.id)
         return study is not None
 
-    def end_of(self, name: str) -> StudyEnd | None:
-        """Whom a study's trials are run for; None if it has ended."""
+    def subscriber_of(self, name: str) -> StudySubscriber | None:
+        """Subscriber of a study; None if the study has ended."""
         study = self._studies.get(name)
-        return None if study is None else study.end
+        return None if study is None else study.subscriber
 
     def submitted(self, name: str, proposals: Sequence[tuple[int, bytes]]) -> events.TrialsSubmitted:
         """Keep the arguments of new trials, and say what the machine is to hear of them."""
@@ -125,12 +125,12 @@ class Studies:
         return events.TrialsSubmitted(name, tuple(tid for tid, _ in proposals), study.max_attempts)
 
     def assignment(self, lease: Lease) -> tuple[trial_pb2.Blob, trial_pb2.Payload, float]:
-        """What a worker needs for an attempt: the objective, the argument, and its seconds (0 for any)."""
+        """Parts of an assignment: the objective, the argument, and its seconds (0 for any)."""
         study = self._studies[lease.trial.study]
         return study.objective, self._proposals[lease.trial].argument, study.trial_timeout or 0.0
 
     def waited(self, trial: TrialKey, idle_since: float) -> float:
-        """How long a worker had nothing to do before a trial was proposed, in seconds.
+        """Seconds in which a worker had nothing to do before a trial was proposed.
 
         Args:
             trial: which the worker is to run now.
@@ -142,7 +142,7 @@ class Studies:
     def put_workers(self, present: int) -> None:
         """Tell every study how many workers there are."""
         for study in self._studies.values():
-            study.end.put_workers(present)
+            study.subscriber.put_workers(present)
 
     def settle(self, command: commands.Settle, arrived: ArrivedOutcome | None) -> Settled:
         """Tell a study what has become of a trial, and forget its argument.
@@ -155,7 +155,7 @@ class Studies:
         if argument.HasField("blob"):
             self._blobs.withdraw(argument.blob.id)
         outcome = trial_pb2.Outcome() if arrived is None else arrived.message
-        end = self.end_of(command.trial.study)
+        subscriber = self.subscriber_of(command.trial.study)
         ok, failed = command.outcome is Outcome.OK, command.outcome is Outcome.FAILED
         failure = outcome.failure if failed else None
         settled = Settled(
@@ -165,28 +165,30 @@ class Studies:
             worker=command.worker,
             host=arrived.host if arrived is not None else "",
             reason=command.reason,
-            result=self.claimed(outcome.result) if ok and end is not None else None,
+            result=self.claimed(outcome.result) if ok and subscriber is not None else None,
             failure=failure,
-            exception=self.claimed(failure.exception) if failure is not None and end is not None else None,
+            exception=self.claimed(failure.exception)
+            if failure is not None and subscriber is not None
+            else None,
             time=time.time(),
             seconds=outcome.seconds,
             loss=outcome.loss if ok and outcome.HasField("loss") else None,
             fault=outcome.fault if ok else "",
             oversubscription=arrived.oversubscription if arrived is not None else None,
         )
-        if end is not None:
-            end.put_settled(settled)
+        if subscriber is not None:
+            subscriber.put_settled(settled)
         return settled
 
     def claimed(self, payload: trial_pb2.Payload) -> Payload | None:
-        """What a message has brought, now its taker's to remove."""
+        """Payload that a message has brought, now its taker's to remove."""
         if payload.HasField("blob"):
             return Payload(self._blobs.claim(payload.blob.id))
         return Payload(payload.inline) if payload.inline else None
 
     @property
     def failure(self) -> PoolError | None:
-        """What :meth:`fail` was told first; None if it never was."""
+        """First error that :meth:`fail` was given; None if there was none."""
         return self._failure
 
     def fail(self, error: PoolError) -> None:
@@ -194,4 +196,4 @@ class Studies:
         if self._failure is None:
             self._failure = error
             for study in self._studies.values():
-                study.end.put_failure(error)
+                study.subscriber.put_failure(error)

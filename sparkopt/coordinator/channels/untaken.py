@@ -1,4 +1,4 @@
-"""Which reports lie in a study's inbox: their workers make no more than so many until they are taken."""
+"""Reports that lie in a study's inbox: a worker sends no more than so many until they are taken."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ class UntakenReports:
         self._workers.setdefault(worker, {})[sequence] = study
 
     def holds(self, worker: str, sequence: int) -> bool:
-        """Whether the report still lies there."""
+        """Tell if the report still lies there."""
         return sequence in self._workers.get(worker, ())
 
     def of_worker(self, worker: str) -> list[int]:
-        """Those of a worker."""
+        """Sequence numbers of a worker's untaken reports."""
         return list(self._workers.get(worker, ()))
 
     def remove(self, worker: str, sequence: int) -> None:

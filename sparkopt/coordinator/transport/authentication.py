@@ -20,7 +20,7 @@ _Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """What a token is good for.
+    """Rights of a token.
 
     Attributes:
         token: what a call carries.
@@ -33,11 +33,11 @@ class Grant:
 
     @property
     def is_full(self) -> bool:
-        """Whether the token is good for everything."""
+        """True if the token is good for every call."""
         return self.calls is None
 
     def allows(self, call: str) -> bool:
-        """Whether the token is good for a call, of this full name."""
+        """Tell if the token is good for a call, of this full name."""
         service = call[: call.rfind("/") + 1]
         return self.calls is None or call in self.calls or service in self.calls
 

@@ -23,7 +23,7 @@ _DAYS: Final = 365
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """What a server needs for TLS, all of it PEM.
+    """Certificate of a server and its key, as PEM.
 
     Attributes:
         chain: its certificate, and those above it.

@@ -1,4 +1,4 @@
-"""Which worker is which: a name belongs to the process that was the first to say hello under it.
+"""Identities of workers: a name belongs to the process that was the first to say hello under it.
 
 All workers have the same token. A worker's key is its own, so that none can speak for another.
 """
@@ -26,7 +26,7 @@ class Identities:
         self._keys: dict[str, str] = {}
 
     def check(self, hello: worker_pb2.Hello) -> None:
-        """Whether a hello is of whom it says.
+        """Check that a hello comes from the worker that it names.
 
         Raises:
             ImpostorError: if it is in the name of another worker, or says that it was another one.
@@ -48,7 +48,7 @@ class Identities:
         return tuple(name for name, worker in workers if worker.gang == gang and slot_of(name) in slots)
 
     def check_call(self, name: str, key: str) -> None:
-        """Whether a call is of a worker that is here.
+        """Check that a call comes from a worker that is here.
 
         Raises:
             UnknownWorkerError: if there is none of that name, or not any more.

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 
 _REMEMBERED: Final = 4096
-"""How many peers that have failed are remembered."""
+"""Most peers that have failed and are remembered."""
 
 
 class _Turns:
