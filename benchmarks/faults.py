@@ -28,7 +28,6 @@ from typing import Any
 import click
 from hyperopt import hp, rand
 
-from benchmarks.cluster import Cluster
 from benchmarks.objectives import Faulty
 from benchmarks.question import Figures, Form, Settings, question
 from benchmarks.record import Limit, Record
@@ -49,6 +48,7 @@ from sparkopt import SparkTrials, fmin
 from sparkopt.coordinator.channels.channel import Settled
 from sparkopt.core.states import Outcome
 from sparkopt.spark.session import get_session
+from tests.support.cluster import Cluster
 
 HEARTBEAT = 0.5
 GRACE = 3.0

@@ -19,9 +19,9 @@ from typing import Final
 
 import psutil
 
-from benchmarks.cluster import Cluster, Executor, LinedPool, resume
 from sparkopt.coordinator import Recorder, StudyChannel
 from sparkopt.coordinator.channels.channel import Reported, Settled, Started
+from tests.support.cluster import Cluster, Executor, LinedPool, resume
 
 _RECOVERY: Final = 120.0
 """Seconds after which a fault counts as one that the pool does not recover from."""

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import psutil
 import pytest
-from leftovers import MARK, descendants_of_workers, is_worker, processes_of
 
 from sparkopt.wire.listing import listed
+from tests.support.leftovers import MARK, descendants_of_workers, is_worker, processes_of
 
 # Searches are tracked by default, which costs seconds; those tests that are about it ask for it.
 os.environ["PYSPARK_SUBMIT_ARGS"] = "--conf spark.databricks.mlflow.trackHyperopt.enabled=false pyspark-shell"

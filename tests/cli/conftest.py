@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from control_calls import MODULES, Shell
-from post import Post
-from served import Served
 
 from sparkopt import ControlClient
 from sparkopt.client import EventKind
+from tests.cli.control_calls import MODULES, Shell
+from tests.support.post import Post
+from tests.support.served import Served
 
 
 @pytest.fixture(scope="session")

@@ -8,11 +8,11 @@ import sys
 from pathlib import Path
 
 from click.testing import CliRunner
-from served import Served
 
 from sparkopt.cli import main
+from tests.support.served import Served
 
-MODULES = Path(__file__).parents[1]
+MODULES = Path(__file__).parents[1] / "support"
 """Where ``driven`` is."""
 
 

@@ -12,7 +12,7 @@ import sys
 import termios
 import time
 
-from post import SECONDS
+from tests.support.post import SECONDS
 
 ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 ROWS, COLUMNS = 40, 140

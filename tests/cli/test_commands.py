@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from connect_session import FREE_PORT
 from mlflow import MlflowClient
 
 from sparkopt.cli import main
+from tests.support.connect_session import FREE_PORT
 
 ROOT = Path(__file__).resolve().parents[2]
 

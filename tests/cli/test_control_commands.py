@@ -8,9 +8,9 @@ import signal
 
 import pytest
 from click.testing import CliRunner
-from driven import runs_in
 
 from sparkopt.cli import main
+from tests.support.driven import runs_in
 
 CALLING = [
     "status",

@@ -11,12 +11,12 @@ import sys
 
 import pytest
 from click.testing import CliRunner
-from control_calls import Shell
-from post import SECONDS
-from terminals import ESCAPE, Terminal
-from test_control_commands import CALLING, NEEDED
 
 from sparkopt.cli import main
+from tests.cli.control_calls import Shell
+from tests.cli.terminals import ESCAPE, Terminal
+from tests.cli.test_control_commands import CALLING, NEEDED
+from tests.support.post import SECONDS
 
 WIDE = "naïve 漢字 🌀"
 LISTING = [

@@ -7,11 +7,11 @@ import signal
 import subprocess
 
 import pytest
-from driven import runs_in
-from post import SECONDS
 
-from benchmarks.proxy import Proxy
 from sparkopt.client import EventKind
+from tests.support.driven import runs_in
+from tests.support.post import SECONDS
+from tests.support.proxy import Proxy
 
 KEYS = ["line", "id", "tid", "state", "loss", "seconds", "values", "result", "error", "traceback"]
 

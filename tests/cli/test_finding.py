@@ -14,18 +14,18 @@ import threading
 from pathlib import Path
 
 import cloudpickle
-import driven
 import pytest
-from certificates import make_certificate
 from click.testing import CliRunner
 from hyperopt import hp, rand
-from post import SECONDS
 
 from sparkopt import Control, SparkTrials, WorkerPool, fmin
 from sparkopt.cli import main
 from sparkopt.cli import objective_server as serve
 from sparkopt.errors import ControlWarning
 from sparkopt.wire.listing import Listing
+from tests.support import driven
+from tests.support.certificates import make_certificate
+from tests.support.post import SECONDS
 
 # pytest imports it by its file's name, which workers cannot.
 cloudpickle.register_pickle_by_value(driven)

@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 import signal
 
-from control_calls import MODULES, Shell
-from post import SECONDS
-from served import Served
-from terminals import Terminal
-
-from benchmarks.proxy import Proxy
+from tests.cli.control_calls import MODULES, Shell
+from tests.cli.terminals import Terminal
+from tests.support.post import SECONDS
+from tests.support.proxy import Proxy
+from tests.support.served import Served
 
 
 def kill(watching):

@@ -7,15 +7,16 @@ import sys
 import traceback
 from pathlib import Path
 
-import test_contract
-import test_contract_ends
-import test_contract_files
-import test_contract_results
-import test_contract_trials
-from connect_session import OFF
-from contract import differences, ways
-
 from sparkopt.spark.session import get_session
+from tests.compat import (
+    test_contract,
+    test_contract_ends,
+    test_contract_files,
+    test_contract_results,
+    test_contract_trials,
+)
+from tests.compat.contract import differences, ways
+from tests.support.connect_session import OFF
 
 MODULES = (
     test_contract,

@@ -22,7 +22,6 @@ import statistics
 import sys
 
 import cloudpickle
-import domains
 import hyperopt
 import numpy as np
 from hyperopt import rand, tpe
@@ -31,6 +30,7 @@ from rich.table import Table
 
 import sparkopt
 from sparkopt.spark.session import get_session
+from tests.compat import domains
 
 PROBLEMS = ("quadratic", "two_quadratics", "gauss_wave", "branin")
 """Those of the classic problems on which TPE is better than chance after so few trials, and is quick."""

@@ -6,12 +6,23 @@ from functools import partial
 
 import numpy as np
 import pytest
-from contract import Scenarios, X, differences, plain, search, ship_by_value, shown, square, surface, ways
 from hyperopt import anneal, hp, mix, rand, tpe
 from hyperopt.base import miscs_update_idxs_vals
 from hyperopt.exceptions import DuplicateLabel, InvalidAnnotatedParameter, InvalidTrial
 
 from sparkopt.errors import RefusedError
+from tests.compat.contract import (
+    Scenarios,
+    X,
+    differences,
+    plain,
+    search,
+    ship_by_value,
+    shown,
+    square,
+    surface,
+    ways,
+)
 
 ship_by_value(__name__)
 

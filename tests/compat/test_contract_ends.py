@@ -8,7 +8,14 @@ from itertools import pairwise
 import hyperopt
 import numpy as np
 import pytest
-from contract import (
+from hyperopt import rand
+from hyperopt.early_stop import no_progress_loss
+from hyperopt.exceptions import AllTrialsFailed
+from hyperopt.spark import FMIN_CANCELLED_REASON_EARLY_STOPPING, FMIN_CANCELLED_REASON_TIMEOUT
+
+import sparkopt
+from sparkopt.errors import AllTrialsFailedError, ArgumentValueError
+from tests.compat.contract import (
     Recorder,
     Scenarios,
     X,
@@ -21,13 +28,6 @@ from contract import (
     surface,
     ways,
 )
-from hyperopt import rand
-from hyperopt.early_stop import no_progress_loss
-from hyperopt.exceptions import AllTrialsFailed
-from hyperopt.spark import FMIN_CANCELLED_REASON_EARLY_STOPPING, FMIN_CANCELLED_REASON_TIMEOUT
-
-import sparkopt
-from sparkopt.errors import AllTrialsFailedError, ArgumentValueError
 
 ship_by_value(__name__)
 

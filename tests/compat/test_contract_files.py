@@ -9,7 +9,13 @@ from functools import partial
 import hyperopt
 import numpy as np
 import pytest
-from contract import (
+from hyperopt import fmin_pass_expr_memo_ctrl, hp, pyll, rand, tpe
+from hyperopt.exceptions import AllTrialsFailed
+from hyperopt.fmin import generate_trials_to_calculate
+
+import sparkopt
+from sparkopt.errors import ParallelismWarning
+from tests.compat.contract import (
     CASE,
     Scenarios,
     X,
@@ -22,12 +28,6 @@ from contract import (
     surface,
     ways,
 )
-from hyperopt import fmin_pass_expr_memo_ctrl, hp, pyll, rand, tpe
-from hyperopt.exceptions import AllTrialsFailed
-from hyperopt.fmin import generate_trials_to_calculate
-
-import sparkopt
-from sparkopt.errors import ParallelismWarning
 
 ship_by_value(__name__)
 

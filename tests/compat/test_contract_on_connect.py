@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import connect_contract
 import pytest
-from connect_session import FREE_PORT
 
-from scripts import run_script
+from tests.compat import connect_contract
+from tests.support.connect_session import FREE_PORT
+from tests.support.scripts import run_script
 
 pytestmark = [pytest.mark.timeout(300), pytest.mark.slow]
 

@@ -8,10 +8,20 @@ import pickle
 import hyperopt
 import numpy as np
 import pytest
-from contract import Scenarios, attempt, differences, plain, search, ship_by_value, square, surface, ways
 from hyperopt import hp
 
 import sparkopt
+from tests.compat.contract import (
+    Scenarios,
+    attempt,
+    differences,
+    plain,
+    search,
+    ship_by_value,
+    square,
+    surface,
+    ways,
+)
 
 ship_by_value(__name__)
 

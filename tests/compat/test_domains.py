@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import cloudpickle
-import domains
 import hyperopt
 import numpy as np
 import pytest
 from hyperopt import anneal, hp, rand, tpe
 
 import sparkopt
+from tests.compat import domains
 
 TRIALS = 30
 """Ten of them after TPE's twenty random ones."""

@@ -10,7 +10,9 @@ import subprocess
 import sys
 
 import pytest
-import quality
+
+from tests.compat import quality
+from tests.support.paths import python_path
 
 # Eighty launches of a pool take minutes when others use the machine too.
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
@@ -29,7 +31,7 @@ def measured():
     """The best losses by problem and kind of search; the table goes to standard error."""
     done = subprocess.run(
         [sys.executable, quality.__file__],
-        env={**os.environ, "SPARK_LOCAL_IP": "127.0.0.1"},
+        env={**os.environ, "PYTHONPATH": python_path(), "SPARK_LOCAL_IP": "127.0.0.1"},
         stdout=subprocess.PIPE,
         text=True,
         timeout=500,

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from controlled_rig import ControlledRig
-from hostile import Attacked
-from rig import Rig, rigs
 
 from sparkopt import Control
 from sparkopt.control import ControlServer
 from sparkopt.core.records import Policy
+from tests.control.controlled_rig import ControlledRig
+from tests.control.hostile import Attacked
+from tests.coordinator.rig import Rig, rigs
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import grpc
-from post import SECONDS
 
 from sparkopt.errors import ControlError
 from sparkopt.wire.limits import channel_options
@@ -16,6 +15,7 @@ from sparkopt.wire.statuses import control_error_of
 from sparkopt.wire.tokens import bearer
 from sparkopt.wire.v1 import control_pb2 as pb
 from sparkopt.wire.v1 import control_pb2_grpc
+from tests.support.post import SECONDS
 
 NARROW = [("grpc.http2.bdp_probe", 0), ("grpc.http2.lookahead_bytes", 65536)]
 """Options of a client whose connection holds little that it has not read."""

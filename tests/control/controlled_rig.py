@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import cloudpickle
-from control_clients import Client, Stream
-from rig import SECONDS, Peer, Rig
 
 from sparkopt.control import Control, ControlServer
 from sparkopt.control.evaluation import Evaluation, EvaluationSpec
@@ -20,6 +18,8 @@ from sparkopt.hyperopt.result_convention import CONVENTION
 from sparkopt.wire import codec
 from sparkopt.wire.v1 import control_pb2 as pb
 from sparkopt.worker.outside import OutsideObjective
+from tests.control.control_clients import Client, Stream
+from tests.coordinator.rig import SECONDS, Peer, Rig
 
 
 class ControlledRig(Rig):

@@ -10,9 +10,7 @@ import threading
 from collections.abc import Iterator
 
 import grpc
-import meetings
 from google.protobuf.empty_pb2 import Empty
-from rig import SECONDS, Rig
 
 from sparkopt.control import ControlServer
 from sparkopt.core import events
@@ -21,6 +19,8 @@ from sparkopt.errors import ControlError
 from sparkopt.wire import addresses
 from sparkopt.wire.statuses import control_error_of
 from sparkopt.wire.tokens import bearer
+from tests.coordinator import meetings
+from tests.coordinator.rig import SECONDS, Rig
 
 WORK = "/sparkopt.v1.WorkerService/Work"
 FETCH = "/sparkopt.v1.WorkerService/Fetch"

@@ -10,15 +10,15 @@ import threading
 
 import grpc
 import pytest
-from frames import PING, PREFACE, RST, SETTINGS, frame, headers
-from hostile import FETCH, NOTHING, PAUSE, refusal
-from rig import SECONDS
 
 from sparkopt.coordinator.transport import connections
 from sparkopt.core import events
 from sparkopt.wire import addresses, limits
 from sparkopt.wire.limits import CERTIFICATE_NAME
 from sparkopt.wire.tokens import bearer
+from tests.control.frames import PING, PREFACE, RST, SETTINGS, frame, headers
+from tests.control.hostile import FETCH, NOTHING, PAUSE, refusal
+from tests.coordinator.rig import SECONDS
 
 CALLS = {"Worker": FETCH, "Control": PAUSE}
 STREAMS = range(1, 2**31, 2)

@@ -7,11 +7,11 @@ import socket
 
 import grpc
 import pytest
-from hostile import EVALUATE, FETCH, NOTHING, PAUSE, WATCH, WORK, refusal
 
 from sparkopt.core import events
 from sparkopt.wire import limits
 from sparkopt.wire.v1 import worker_pb2
+from tests.control.hostile import EVALUATE, FETCH, NOTHING, PAUSE, WATCH, WORK, refusal
 
 MALFORMED = {
     "garbage": b"\xff\xff\xff",

@@ -9,9 +9,6 @@ import threading
 
 import grpc
 import pytest
-from frames import DATA, EMPTY_MESSAGE, END_STREAM, PING, PREFACE, RST, frame, headers
-from hostile import EVALUATE, FETCH, NOTHING, PAUSE, WATCH, error_of, refusal
-from rig import SECONDS
 
 from sparkopt.control import evaluations, submissions
 from sparkopt.control.submissions import MOST_POINTS
@@ -19,6 +16,9 @@ from sparkopt.coordinator.transport.pieces import Pieces
 from sparkopt.errors import BadRequestError, LimitExceededError
 from sparkopt.wire import addresses, limits
 from sparkopt.wire.v1 import control_pb2 as pb
+from tests.control.frames import DATA, EMPTY_MESSAGE, END_STREAM, PING, PREFACE, RST, frame, headers
+from tests.control.hostile import EVALUATE, FETCH, NOTHING, PAUSE, WATCH, error_of, refusal
+from tests.coordinator.rig import SECONDS
 
 SERVICE = "/sparkopt.v1.ControlService/"
 LIST, STATUS, SUBMIT = f"{SERVICE}ListTrials", f"{SERVICE}GetStatus", f"{SERVICE}SubmitTrials"

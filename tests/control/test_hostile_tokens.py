@@ -4,10 +4,21 @@ from __future__ import annotations
 
 import grpc
 import pytest
-from hostile import EVALUATE, FETCH, NOTHING, PAUSE, PUSH, WATCH, WORK, error_of, refusal, was_let_in
 
 from sparkopt.core import events
 from sparkopt.wire import limits
+from tests.control.hostile import (
+    EVALUATE,
+    FETCH,
+    NOTHING,
+    PAUSE,
+    PUSH,
+    WATCH,
+    WORK,
+    error_of,
+    refusal,
+    was_let_in,
+)
 
 CALLS = {
     "worker": [WORK, FETCH, PUSH],

@@ -7,17 +7,17 @@ import threading
 import time
 
 import grpc
-import meetings
 import pytest
-from frames import DATA, INITIAL_WINDOW, PREFACE, SETTINGS, frame, headers
-from hostile import FETCH, PUSH, WORK, WORKER, error_of, refusal
-from rig import SECONDS
 
 from sparkopt.coordinator import worker_service
 from sparkopt.coordinator.worker_service import WorkerStream
 from sparkopt.core import events
 from sparkopt.wire import codec, limits
 from sparkopt.wire.v1 import trial_pb2, worker_pb2
+from tests.control.frames import DATA, INITIAL_WINDOW, PREFACE, SETTINGS, frame, headers
+from tests.control.hostile import FETCH, PUSH, WORK, WORKER, error_of, refusal
+from tests.coordinator import meetings
+from tests.coordinator.rig import SECONDS
 
 INVALID = grpc.StatusCode.INVALID_ARGUMENT
 OK = trial_pb2.OUTCOME_KIND_OK

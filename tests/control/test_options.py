@@ -7,13 +7,13 @@ import stat
 import threading
 
 import pytest
-from certificates import make_certificate
 from cryptography.hazmat.primitives import serialization
 
 from sparkopt import Control
 from sparkopt.control import ControlServer
 from sparkopt.errors import RefusedError
 from sparkopt.wire.token_files import read_or_make_token, read_token
+from tests.support.certificates import make_certificate
 
 SECRET = "Bs3cretWord"
 

@@ -9,9 +9,10 @@ import subprocess
 import sys
 
 import pytest
-import secret_search
 
 from sparkopt.spark.java import ensure_java
+from tests.control import secret_search
+from tests.support.paths import python_path
 
 
 @pytest.mark.timeout(300)
@@ -22,6 +23,7 @@ def test_no_token_is_to_be_seen_anywhere(tmp_path, empty_store):
     shutil.copy(empty_store, left / "mlflow.db")
     environment = {
         **os.environ,
+        "PYTHONPATH": python_path(),
         "TMPDIR": str(left),
         "SPARK_LOCAL_IP": "127.0.0.1",
         "GRPC_VERBOSITY": "DEBUG",

@@ -8,9 +8,6 @@ import ssl
 
 import grpc
 import pytest
-from certificates import make_certificate
-from hostile import FETCH, NOTHING, PAUSE, refusal
-from rig import SECONDS
 
 from sparkopt import Control
 from sparkopt.control import ControlServer, host_addresses
@@ -19,6 +16,9 @@ from sparkopt.coordinator.transport.certificates import new_certificate
 from sparkopt.errors import PoolLostError, RefusedError
 from sparkopt.wire import addresses
 from sparkopt.wire.tokens import bearer
+from tests.control.hostile import FETCH, NOTHING, PAUSE, refusal
+from tests.coordinator.rig import SECONDS
+from tests.support.certificates import make_certificate
 
 UNAVAILABLE = grpc.StatusCode.UNAVAILABLE
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from rig import Rig, rigs
 
-from benchmarks.proxy import Proxy
+from tests.coordinator.rig import Rig, rigs
+from tests.support.proxy import Proxy
 
 
 @pytest.fixture

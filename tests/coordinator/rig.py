@@ -20,7 +20,6 @@ import cloudpickle
 import grpc
 import psutil
 import pytest
-from post import SECONDS, Post
 
 from sparkopt.coordinator import Coordinator
 from sparkopt.coordinator.observer import Observer
@@ -33,6 +32,8 @@ from sparkopt.wire.limits import channel_options
 from sparkopt.wire.tokens import bearer
 from sparkopt.wire.v1 import trial_pb2, worker_pb2, worker_pb2_grpc
 from sparkopt.worker.spec import WorkerSpec
+from tests.support.paths import python_path
+from tests.support.post import SECONDS, Post
 
 HEARTBEAT = 0.1
 
@@ -153,7 +154,7 @@ class Rig:
         spec = WorkerSpec(endpoint or self.endpoint, 0, 1, HEARTBEAT, grace, loading)
         environment = {
             **os.environ,
-            "PYTHONPATH": os.pathsep.join(str(place) for place in Path(__file__).parents[:2]),
+            "PYTHONPATH": python_path(),
             "TMPDIR": str(self.directory / "workers"),
         }
         started = []

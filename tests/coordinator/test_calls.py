@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import grpc
-import meetings
 import pytest
-from rig import SECONDS, Peer
 
 from sparkopt.core import events
 from sparkopt.core.records import Policy
@@ -13,6 +11,8 @@ from sparkopt.core.states import Outcome
 from sparkopt.wire import codec, limits
 from sparkopt.wire.tokens import bearer
 from sparkopt.wire.v1 import trial_pb2, worker_pb2, worker_pb2_grpc
+from tests.coordinator import meetings
+from tests.coordinator.rig import SECONDS, Peer
 
 OK = trial_pb2.OUTCOME_KIND_OK
 HELLO = worker_pb2.WorkerMessage(hello=worker_pb2.Hello(worker="gang0.1/worker0", generation=1))

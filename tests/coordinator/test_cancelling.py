@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import meetings
 import pytest
 
 from sparkopt.core import events
@@ -10,6 +9,7 @@ from sparkopt.core.records import Policy
 from sparkopt.core.states import Outcome, WorkerState
 from sparkopt.wire import codec
 from sparkopt.wire.v1 import trial_pb2
+from tests.coordinator import meetings
 
 WORKER = "gang0.1/worker0"
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import dataclasses
 
 import grpc
-import meetings
 import pytest
-from rig import SECONDS
 
 from sparkopt.coordinator.transport.certificates import new_certificate
 from sparkopt.wire.limits import CERTIFICATE_NAME
 from sparkopt.wire.tokens import bearer
 from sparkopt.wire.v1 import worker_pb2, worker_pb2_grpc
+from tests.coordinator import meetings
+from tests.coordinator.rig import SECONDS
 
 
 @pytest.fixture

@@ -7,13 +7,13 @@ import tempfile
 import threading
 from pathlib import Path
 
-import meetings
 import psutil
 import pytest
 
 from sparkopt.coordinator import Coordinator
 from sparkopt.core import events
 from sparkopt.errors import PoolClosedError, PoolLostError
+from tests.coordinator import meetings
 
 
 def children():

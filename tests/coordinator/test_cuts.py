@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 
-import meetings
 import pytest
 
-from benchmarks.proxy import Proxy, Way
 from sparkopt.core import events
 from sparkopt.core.records import Policy
 from sparkopt.core.states import Lease, Outcome
+from tests.coordinator import meetings
+from tests.support.proxy import Proxy, Way
 
 
 @pytest.fixture

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import meetings
 import psutil
 import pytest
-from rig import process_a
 
 from sparkopt.core.states import Outcome
+from tests.coordinator import meetings
+from tests.coordinator.rig import process_a
 
 EVERYBODY = {"objective", "child", "daemon"}
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 import contextlib
 import resource
 
-import meetings
 import psutil
 import pytest
-from rig import process_a
 
 from sparkopt.core import events
 from sparkopt.core.states import Outcome
 from sparkopt.errors import StorageError
 from sparkopt.wire.report_kinds import ReportKind
+from tests.coordinator import meetings
+from tests.coordinator.rig import process_a
 
 MIB = 2**20
 

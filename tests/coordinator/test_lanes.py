@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 
-import meetings
 import pytest
-from rig import Desk
 
 from sparkopt.core import events
 from sparkopt.core.states import Outcome
 from sparkopt.wire.lanes import Lane
 from sparkopt.wire.report_kinds import ReportKind
 from sparkopt.wire.v1 import trial_pb2
+from tests.coordinator import meetings
+from tests.coordinator.rig import Desk
 
 PIECES = bytes(range(256)) * 4096 * 2
 REPORT = (ReportKind.CHECKPOINT, "beside it")

@@ -7,12 +7,12 @@ import socket
 
 import psutil
 import pytest
-from rig import SECONDS
 
 from sparkopt.control import Control, ControlServer
 from sparkopt.coordinator import Coordinator
 from sparkopt.errors import PoolLostError, RefusedError
 from sparkopt.wire import addresses
+from tests.coordinator.rig import SECONDS
 
 
 def listens_at(port: int) -> set[str]:

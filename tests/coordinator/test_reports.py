@@ -5,14 +5,14 @@ from __future__ import annotations
 import dataclasses
 
 import grpc
-import meetings
 import pytest
 
-from benchmarks.proxy import Proxy
 from sparkopt.core import events
 from sparkopt.core.states import Outcome
 from sparkopt.wire.report_kinds import ReportKind
 from sparkopt.wire.v1 import trial_pb2
+from tests.coordinator import meetings
+from tests.support.proxy import Proxy
 
 MIB = 2**20
 CHECKPOINT, ATTACHMENT = ReportKind.CHECKPOINT, ReportKind.ATTACHMENT

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 
-import meetings
 import pytest
-from rig import Desk
 
-from benchmarks.proxy import Proxy
 from sparkopt.core import events
 from sparkopt.core.states import Outcome
 from sparkopt.wire.v1 import trial_pb2
+from tests.coordinator import meetings
+from tests.coordinator.rig import Desk
+from tests.support.proxy import Proxy
 
 MIB = 2**20
 PIECES = bytes(range(256)) * 4096 * 2

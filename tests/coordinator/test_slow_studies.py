@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 
-import meetings
 import pytest
-from rig import process_a
 
 from sparkopt.core import events
 from sparkopt.core.records import Policy
 from sparkopt.core.states import Outcome
 from sparkopt.wire.report_kinds import ReportKind
 from sparkopt.wire.v1 import trial_pb2
+from tests.coordinator import meetings
+from tests.coordinator.rig import process_a
 
 MOST = 32
 """How many reports a worker may have on their way to a study."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 
-import meetings
 import pytest
 
 from sparkopt.coordinator.step_log import log_step
@@ -12,6 +11,7 @@ from sparkopt.core import commands as c
 from sparkopt.core import events as e
 from sparkopt.core.machine import Machine
 from sparkopt.core.states import Lease, Outcome, TrialKey
+from tests.coordinator import meetings
 
 KEY = TrialKey("study1", 17)
 LEASE = Lease(KEY, 2)

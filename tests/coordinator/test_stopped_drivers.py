@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import threading
 
-import meetings
 import pytest
 
 from sparkopt.coordinator.clock import FairClock
 from sparkopt.core import events
 from sparkopt.core.records import Policy
 from sparkopt.core.states import Outcome
+from tests.coordinator import meetings
 
 HOUR = 3600.0
 

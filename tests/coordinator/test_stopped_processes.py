@@ -5,14 +5,14 @@ from __future__ import annotations
 import dataclasses
 import signal
 
-import meetings
 import psutil
 import pytest
-from rig import process_a
 
 from sparkopt.core import events
 from sparkopt.core.records import Policy
 from sparkopt.core.states import Outcome
+from tests.coordinator import meetings
+from tests.coordinator.rig import process_a
 
 STOPPED = {
     "the nursery": lambda visit, worker: [psutil.Process(visit.parent)],

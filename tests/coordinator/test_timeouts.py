@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import meetings
-
 from sparkopt.core.states import Outcome
 from sparkopt.errors import TrialTimeoutError
+from tests.coordinator import meetings
 
 
 def test_an_overdue_trial_is_killed_and_has_failed(rig):

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import meetings
 import psutil
 import pytest
-from rig import process_a
 
 from sparkopt.core import events
 from sparkopt.core.records import Policy
 from sparkopt.core.states import Outcome
 from sparkopt.errors import PoolClosedError
+from tests.coordinator import meetings
+from tests.coordinator.rig import process_a
 
 MIB = 2**20
 

@@ -7,14 +7,13 @@ from collections import Counter
 from collections.abc import Collection
 from typing import Any
 
-from core_rules import RuleChecker
-
 from sparkopt.core import commands as c
 from sparkopt.core import events as e
 from sparkopt.core.machine import Machine
 from sparkopt.core.records import Policy
 from sparkopt.core.states import GangState, Lease, Outcome, TrialKey, WorkerState
 from sparkopt.core.surplus import RELEASED
+from tests.core.core_rules import RuleChecker
 
 STUDY = "blue"
 

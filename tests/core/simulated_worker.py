@@ -14,7 +14,7 @@ from sparkopt.core import commands as c
 from sparkopt.core.states import Lease, Outcome
 
 if TYPE_CHECKING:
-    from simulation import Simulation
+    from tests.core.simulation import Simulation
 
 
 class Stream:

@@ -21,15 +21,14 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from core_rules import RuleChecker
-from simulated_worker import Stream, Worker
-
 from sparkopt.core import commands as c
 from sparkopt.core import events as e
 from sparkopt.core.machine import Machine
 from sparkopt.core.records import Counts
 from sparkopt.core.states import Lease, Outcome, TrialKey
 from sparkopt.core.surplus import RELEASED
+from tests.core.core_rules import RuleChecker
+from tests.core.simulated_worker import Stream, Worker
 
 
 @dataclass(frozen=True)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 
 import pytest
-from core_pool import Pool, assign, kinds, lease, released, settle
 
 from sparkopt.core import commands as c
 from sparkopt.core.gangs import Gangs
 from sparkopt.core.records import Policy
 from sparkopt.core.states import GangState, Outcome
+from tests.core.core_pool import Pool, assign, kinds, lease, released, settle
 
 
 def gang_state(pool, gang=1):

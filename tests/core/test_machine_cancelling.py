@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from core_pool import Pool, assign, key, lease, settle
 
 from sparkopt.core import commands as c
 from sparkopt.core import events as e
 from sparkopt.core.states import Outcome, TrialState
+from tests.core.core_pool import Pool, assign, key, lease, settle
 
 
 def cancelled(tid, worker, attempt=1, reason="not wanted"):

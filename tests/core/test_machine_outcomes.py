@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from core_pool import Pool, assign, kinds, lease, settle
 
 from sparkopt.core import commands as c
 from sparkopt.core.records import Counts
 from sparkopt.core.states import Outcome
+from tests.core.core_pool import Pool, assign, kinds, lease, settle
 
 
 @pytest.mark.parametrize("outcome", [Outcome.OK, Outcome.FAILED])

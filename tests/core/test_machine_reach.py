@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from core_pool import Pool, assign, earliest_deadline, kinds, lease, settle
 
 from sparkopt.core import commands as c
 from sparkopt.core import events as e
 from sparkopt.core.machine import Machine
 from sparkopt.core.records import Policy
 from sparkopt.core.states import Outcome, WorkerState
+from tests.core.core_pool import Pool, assign, earliest_deadline, kinds, lease, settle
 
 
 def state(pool, worker):

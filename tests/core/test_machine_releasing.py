@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from core_pool import Pool, assign, lease, released, settle
-
 from sparkopt.core import commands as c
 from sparkopt.core import events as e
 from sparkopt.core.states import Outcome
+from tests.core.core_pool import Pool, assign, lease, released, settle
 
 # Who leaves.
 

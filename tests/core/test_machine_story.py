@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from core_pool import Pool, key, lease
 
 from sparkopt.core import events as e
 from sparkopt.core.machine import Machine
 from sparkopt.core.states import Outcome, TrialState
 from sparkopt.core.story import Story
 from sparkopt.core.transitions import InvalidTransition
+from tests.core.core_pool import Pool, key, lease
 
 
 def names(story):

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from core_pool import Pool, assign, key, lease, settle
-from core_rules import RuleBroken
 
 from sparkopt.core import commands as c
 from sparkopt.core import events as e
 from sparkopt.core.states import Outcome, TrialState, WorkerState
 from sparkopt.core.surplus import RELEASED
+from tests.core.core_pool import Pool, assign, key, lease, settle
+from tests.core.core_rules import RuleBroken
 
 
 @pytest.fixture

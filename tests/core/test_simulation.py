@@ -11,14 +11,14 @@ import os
 import subprocess
 import sys
 from collections import Counter
-from pathlib import Path
 
 import pytest
-from simulation import Result, Setup, simulate
 
 from sparkopt.core import commands as c
 from sparkopt.core.records import Counts
 from sparkopt.core.states import Outcome
+from tests.core.simulation import Result, Setup, simulate
+from tests.support.paths import ROOT
 
 SMALL = Setup(
     trials=300,
@@ -109,11 +109,10 @@ def test_another_seed_tells_another_story():
 
 @pytest.mark.parametrize("hash_seed", ["1", "2"])
 def test_the_story_does_not_depend_on_how_python_hashes(hash_seed):
-    script = "import simulation, test_simulation as t; print(simulation.simulate(t.SMALL, seed=3).digest)"
-    here = Path(__file__).parent
+    script = "from tests.core import test_simulation as t; print(t.simulate(t.SMALL, seed=3).digest)"
     told = subprocess.run(
         [sys.executable, "-c", script],
-        cwd=here,
+        cwd=ROOT,
         env=os.environ | {"PYTHONHASHSEED": hash_seed},
         capture_output=True,
         text=True,

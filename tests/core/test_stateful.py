@@ -13,8 +13,6 @@ import math
 from datetime import timedelta
 
 import pytest
-from core_pool import earliest_deadline, picture
-from core_rules import RuleChecker
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -25,6 +23,8 @@ from sparkopt.core.machine import Machine
 from sparkopt.core.records import Policy
 from sparkopt.core.states import Lease, Outcome, TrialKey, WorkerState
 from sparkopt.core.surplus import RELEASED
+from tests.core.core_pool import earliest_deadline, picture
+from tests.core.core_rules import RuleChecker
 
 STUDIES = ("blue", "red")
 POLICY = Policy(cap=6, silence=10.0, grace=30.0, start=60.0, max_relaunches=1)

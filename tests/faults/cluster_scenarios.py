@@ -17,14 +17,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import cloudpickle
-from post import SECONDS, Post, Visit, first_to_end
 from pyspark.sql import SparkSession
-from study_tools import CASE, in_order
 
-from benchmarks.cluster import Executor, LinedPool, executors_of, resume
-from benchmarks.proxy import Way
 from sparkopt import SparkTrials, fmin
 from sparkopt.spark.session import get_session
+from tests.support.cluster import Executor, LinedPool, executors_of, resume
+from tests.support.post import SECONDS, Post, Visit, first_to_end
+from tests.support.proxy import Way
+from tests.support.study_tools import CASE, in_order
 
 # Executors cannot import it.
 cloudpickle.register_pickle_by_value(sys.modules[__name__])

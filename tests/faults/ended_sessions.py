@@ -14,17 +14,16 @@ from concurrent.futures import wait
 from pathlib import Path
 
 import cloudpickle
-import leftovers
 import psutil
-import study_tools
-from kill_links import press_the_kill_link
-from searches import searching
-from study_tools import CASE, blocking_from_the_third, hear, in_order, make_fifos
 
 from sparkopt import SparkTrials, WorkerPool, fmin
 from sparkopt.errors import SparkoptError
 from sparkopt.spark.gang import Gang
 from sparkopt.spark.session import cancel_job, get_session
+from tests.faults.kill_links import press_the_kill_link
+from tests.faults.searches import searching
+from tests.support import leftovers, study_tools
+from tests.support.study_tools import CASE, blocking_from_the_third, hear, in_order, make_fifos
 
 cloudpickle.register_pickle_by_value(study_tools)
 

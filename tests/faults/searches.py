@@ -7,9 +7,8 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from study_tools import CASE, in_order
-
 from sparkopt import fmin
+from tests.support.study_tools import CASE, in_order
 
 
 @contextmanager

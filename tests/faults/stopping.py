@@ -11,12 +11,11 @@ import sys
 from pathlib import Path
 
 import cloudpickle
-import leftovers
-import study_tools
-from study_tools import CASE, in_order, signal_at
 
 from sparkopt import SparkTrials, fmin
 from sparkopt.spark.session import get_session
+from tests.support import leftovers, study_tools
+from tests.support.study_tools import CASE, in_order, signal_at
 
 cloudpickle.register_pickle_by_value(study_tools)
 

@@ -5,10 +5,14 @@ from __future__ import annotations
 import cloudpickle
 import psutil
 import pytest
-import study_tools
 from hyperopt.base import JOB_STATE_CANCEL, JOB_STATE_DONE
-from searches import searching
-from study_tools import (
+
+from sparkopt import SparkTrials, WorkerPool, fmin
+from sparkopt.core.records import Policy
+from sparkopt.errors import PoolCancelledError
+from tests.faults.searches import searching
+from tests.support import study_tools
+from tests.support.study_tools import (
     CASE,
     DEADLINE_SECONDS,
     blocking_from_the_third,
@@ -19,10 +23,6 @@ from study_tools import (
     take_ticket,
     wait_at,
 )
-
-from sparkopt import SparkTrials, WorkerPool, fmin
-from sparkopt.core.records import Policy
-from sparkopt.errors import PoolCancelledError
 
 # pytest imports it by its file's name, which workers cannot.
 cloudpickle.register_pickle_by_value(study_tools)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import multiprocessing
 from concurrent.futures import ProcessPoolExecutor
 
-import cluster_scenarios as scenarios
 import pytest
 
-from benchmarks.cluster import Cluster
+from tests.faults import cluster_scenarios as scenarios
+from tests.support.cluster import Cluster
 
 TRIALS = scenarios.TRIALS
 SECONDS = 120

@@ -7,17 +7,14 @@ import os
 import re
 import subprocess
 import sys
-from pathlib import Path
 
-import ended_sessions
 import pytest
 from hyperopt.base import JOB_STATE_CANCEL, JOB_STATE_DONE
-from leftovers import processes_of
 
 from sparkopt.spark.java import ensure_java
-
-HERE = Path(__file__).parent
-
+from tests.faults import ended_sessions
+from tests.support.leftovers import processes_of
+from tests.support.paths import python_path
 
 WHAT = {
     "job": r"Spark job \d+ was cancelled \(.*killed via",
@@ -31,10 +28,9 @@ WHAT = {
 def run_script(directory):
     """What the script has said of each end; nothing of it is left."""
     ensure_java()
-    places = [str(HERE), str(HERE.parent), os.environ.get("PYTHONPATH", "")]
     environment = {
         **os.environ,
-        "PYTHONPATH": os.pathsep.join(filter(None, places)),
+        "PYTHONPATH": python_path(),
         "TMPDIR": str(directory),
         "SPARK_LOCAL_IP": "127.0.0.1",
     }

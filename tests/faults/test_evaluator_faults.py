@@ -7,10 +7,10 @@ import re
 import psutil
 import pytest
 from hyperopt.base import JOB_STATE_DONE, JOB_STATE_ERROR
-from study_tools import CASE, in_order
 
 from sparkopt import SparkTrials, fmin
 from sparkopt.errors import EvaluatorDiedError, TrialTimeoutError
+from tests.support.study_tools import CASE, in_order
 
 LARGE = 200 * 2**20
 CHILDREN = 40

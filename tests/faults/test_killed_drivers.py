@@ -5,15 +5,15 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import psutil
 import pytest
-import stopping
-from leftovers import processes_of
-from study_tools import DEADLINE_SECONDS, hear, make_fifos
 
 from sparkopt.spark.java import ensure_java
+from tests.faults import stopping
+from tests.support.leftovers import processes_of
+from tests.support.paths import python_path
+from tests.support.study_tools import DEADLINE_SECONDS, hear, make_fifos
 
 
 @pytest.mark.timeout(300)
@@ -22,10 +22,9 @@ def test_nothing_is_left_of_a_driver_that_is_killed(tmp_path, number):
     ensure_java()
     make_fifos(tmp_path, "there")
     mark = f"{os.getpid()}-{number}"
-    places = [str(Path(stopping.__file__).parent), str(Path(stopping.__file__).parents[1])]
     environment = {
         **os.environ,
-        "PYTHONPATH": os.pathsep.join(filter(None, [*places, os.environ.get("PYTHONPATH", "")])),
+        "PYTHONPATH": python_path(),
         "MARK_OF_THE_TEST": mark,
         "TMPDIR": str(tmp_path),
         "PYSPARK_PYTHON": sys.executable,

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import cloudpickle
 import pytest
-import study_tools
 from hyperopt.base import JOB_STATE_DONE, JOB_STATE_ERROR
-from study_tools import CASE, in_order, make_fifos, signal_at, wait_at
 
 from sparkopt import SparkTrials, fmin
 from sparkopt.errors import TrialLostError
 from sparkopt.spark.job_ends import failed_slots
+from tests.support import study_tools
+from tests.support.study_tools import CASE, in_order, make_fifos, signal_at, wait_at
 
 # pytest imports it by its file's name, which workers cannot.
 cloudpickle.register_pickle_by_value(study_tools)

@@ -13,12 +13,12 @@ from pathlib import Path
 
 import cloudpickle
 import pytest
-import study_tools
-from study_tools import CASE, DEADLINE_SECONDS, in_order, take_ticket
 
 from sparkopt import SparkTrials, WorkerPool, fmin
 from sparkopt.core import events
 from sparkopt.core.records import Policy
+from tests.support import study_tools
+from tests.support.study_tools import CASE, DEADLINE_SECONDS, in_order, take_ticket
 
 HEARTBEAT = 0.1
 GRACE = 2.0

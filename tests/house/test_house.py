@@ -149,3 +149,13 @@ def test_no_file_names_an_index_or_a_path_of_somebodys_machine():
         if INDEX_ADDRESS.search(line) or MACHINE_PATH.search(line)
     ]
     assert found == []
+
+
+def test_only_the_benchmarks_own_tests_import_benchmarks():
+    strangers = [
+        name_of(path)
+        for path in sorted((ROOT / "tests").rglob("*.py"))
+        if path.parent.name != "benchmarks"
+        and re.search(r"^\s*(?:from|import) benchmarks\b", path.read_text(encoding="utf-8"), re.MULTILINE)
+    ]
+    assert strangers == []

@@ -16,17 +16,16 @@ from pathlib import Path
 from unittest.mock import patch
 
 import cloudpickle
-import leftovers
-import study_tools
-from connect_session import OFF
 from pyspark.resource import ResourceProfileBuilder, TaskResourceRequests
-from study_tools import CASE, in_order, make_fifos, signal_at, take_ticket, wait_at
 
 from sparkopt import SparkTrials, WorkerPool, fmin
 from sparkopt.core.records import Policy
 from sparkopt.errors import SparkoptError
 from sparkopt.spark.gang import Gang
 from sparkopt.spark.session import default_parallelism, driver_host, get_session, slots
+from tests.support import leftovers, study_tools
+from tests.support.connect_session import OFF
+from tests.support.study_tools import CASE, in_order, make_fifos, signal_at, take_ticket, wait_at
 
 cloudpickle.register_pickle_by_value(study_tools)
 

@@ -6,16 +6,15 @@ import json
 import re
 from pathlib import Path
 
-import connect_cluster
-import connect_scenarios
 import pytest
-from connect_session import OFF
 
-from benchmarks.cluster import Cluster
-from scripts import run_script
 from sparkopt.errors import RefusedError
 from sparkopt.spark import connect
 from sparkopt.spark.session import bind_address
+from tests.spark import connect_cluster, connect_scenarios
+from tests.support.cluster import Cluster
+from tests.support.connect_session import OFF
+from tests.support.scripts import run_script
 
 pytestmark = pytest.mark.timeout(300)
 

@@ -10,9 +10,9 @@ import struct
 import subprocess
 import sys
 import termios
-from pathlib import Path
 
-import quiet_scenarios
+from tests.spark import quiet_scenarios
+from tests.support.paths import python_path
 
 
 def test_spark_adds_nothing_to_what_a_search_says(tmp_path):
@@ -21,10 +21,9 @@ def test_spark_adds_nothing_to_what_a_search_says(tmp_path):
     master, terminal = pty.openpty()
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 120, 0, 0))
     arguments = [sys.executable, quiet_scenarios.__file__, str(gate)]
-    places = [Path(quiet_scenarios.__file__).parents[2], *sys.path[:1]]
     environment = {
         **os.environ,
-        "PYTHONPATH": os.pathsep.join(map(str, places)),
+        "PYTHONPATH": python_path(),
         "SPARK_LOCAL_IP": "127.0.0.1",
     }
     with subprocess.Popen(

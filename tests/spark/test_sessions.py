@@ -11,10 +11,10 @@ import re
 from pathlib import Path
 
 import pytest
-import session_scenarios
 
-from benchmarks.cluster import Cluster
-from scripts import run_script
+from tests.spark import session_scenarios
+from tests.support.cluster import Cluster
+from tests.support.scripts import run_script
 
 
 def run(directory, *sessions, **environment):

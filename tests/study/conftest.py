@@ -1,11 +1,11 @@
 """What the tests of whole searches share."""
 
 import cloudpickle
-import journals
 import pytest
-import study_tools
 
 from sparkopt import SparkTrials
+from tests.study import journals
+from tests.support import study_tools
 
 # pytest imports it by its file's name, which workers cannot.
 cloudpickle.register_pickle_by_value(study_tools)

@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 import sys
 
-from study_tools import CASE, in_order
-
 import sparkopt
+from tests.support.study_tools import CASE, in_order
 
 
 def main():

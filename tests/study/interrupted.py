@@ -12,13 +12,12 @@ import threading
 from pathlib import Path
 
 import cloudpickle
-import leftovers
 import psutil
-import study_tools
-from study_tools import CASE, blocking_from_the_third, in_order
 
 from sparkopt import SparkTrials, fmin
 from sparkopt.spark.session import get_session
+from tests.support import leftovers, study_tools
+from tests.support.study_tools import CASE, blocking_from_the_third, in_order
 
 cloudpickle.register_pickle_by_value(study_tools)
 

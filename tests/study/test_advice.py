@@ -8,11 +8,11 @@ from functools import partial
 import numpy as np
 import pytest
 from hyperopt import anneal, mix, rand, tpe
-from study_tools import CASE, in_order
 
 from sparkopt import fmin
 from sparkopt.errors import CrowdedHostWarning, LargeObjectiveWarning, ParallelismWarning
 from sparkopt.hyperopt.advice import advise_on_parallelism
+from tests.support.study_tools import CASE, in_order
 
 
 class TestParallelism:

@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 from hyperopt import Trials, base, hp, pyll, rand, tpe
 from hyperopt.early_stop import no_progress_loss
-from study_tools import CASE, in_order, jobs
 
 import sparkopt
 from sparkopt import Control, SparkTrials, WorkerPool, fmin
 from sparkopt.errors import ArgumentTypeError, ArgumentValueError, PoolClosedError, RefusedError
+from tests.support.study_tools import CASE, in_order, jobs
 
 NAN, INF = float("nan"), float("inf")
 

@@ -7,10 +7,10 @@ import contextlib
 import numpy as np
 import pytest
 from hyperopt import base
-from study_tools import CASE, in_order
 
 from sparkopt import SparkTrials, WorkerPool, fmin
 from sparkopt.errors import ArgumentTypeError, RefusedError
+from tests.support.study_tools import CASE, in_order
 
 
 @pytest.mark.parametrize(

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from hyperopt import base, hp, pyll, rand
 from hyperopt.base import JOB_STATE_DONE, JOB_STATE_ERROR, JOB_STATE_RUNNING
-from study_tools import CASE, in_order, make_fifos, signal_at, wait_at
 
 from sparkopt import fmin
 from sparkopt.errors import SparkoptWarning
+from tests.support.study_tools import CASE, in_order, make_fifos, signal_at, wait_at
 
 SPACE = {"x": hp.uniform("x", 0, 1), "kind": hp.choice("kind", ["a", {"y": hp.normal("y", 0, 1)}])}
 

@@ -9,7 +9,6 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-import journals
 import numpy as np
 import pytest
 from hyperopt import base, hp, rand
@@ -19,6 +18,7 @@ from sparkopt.errors import RefusedError
 from sparkopt.hyperopt import savefile
 from sparkopt.study.journal import Identity, Journal
 from sparkopt.wire import codec
+from tests.study import journals
 
 EARLIER = Path(__file__).with_name("earlier")
 

@@ -11,11 +11,18 @@ from types import SimpleNamespace
 import pytest
 from hyperopt import rand
 from hyperopt.base import JOB_STATE_CANCEL, JOB_STATE_DONE
-from study_tools import CASE, blocking_from_the_third, in_order, make_fifos, take_ticket, wait_at
 
 from sparkopt import fmin
 from sparkopt.coordinator import StudyChannel
 from sparkopt.errors import AllTrialsFailedError, TrialCancelledError
+from tests.support.study_tools import (
+    CASE,
+    blocking_from_the_third,
+    in_order,
+    make_fifos,
+    take_ticket,
+    wait_at,
+)
 
 CANCELLED = str(TrialCancelledError)
 

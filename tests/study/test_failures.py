@@ -11,11 +11,11 @@ import hyperopt
 import numpy as np
 import pytest
 from hyperopt import STATUS_FAIL
-from study_tools import CASE, in_order
 
 from sparkopt import fmin
 from sparkopt.errors import AllTrialsFailedError, FailedTrialsWarning, RemoteTraceback
 from sparkopt.hyperopt.failures import Failures, gist
+from tests.support.study_tools import CASE, in_order
 
 
 def searched(trials, objective, max_evals, **more):

@@ -12,15 +12,15 @@ import subprocess
 import sys
 from contextlib import closing
 
-import journals
 import pytest
 from hyperopt import base
-from study_tools import CASE, in_order
 
 from sparkopt import fmin
 from sparkopt.errors import JournalWarning, RefusedError
 from sparkopt.hyperopt import savefile
 from sparkopt.study.journal import Identity, Journal
+from tests.study import journals
+from tests.support.study_tools import CASE, in_order
 
 
 class TestOthers:

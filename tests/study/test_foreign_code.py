@@ -11,12 +11,12 @@ import hyperopt
 import pytest
 from hyperopt import hp, tpe
 from hyperopt.base import JOB_STATE_DONE, JOB_STATE_ERROR
-from study_tools import CASE, in_order, make_fifos, signal_at, wait_at
 
 from sparkopt import fmin
 from sparkopt.errors import SaveFileWarning, SparkoptWarning
 from sparkopt.study import quarantine
 from sparkopt.study.quarantine import ForeignError, Patience
+from tests.support.study_tools import CASE, in_order, make_fifos, signal_at, wait_at
 
 RAISED = {
     1: "SystemExit",

@@ -11,14 +11,14 @@ import signal
 import subprocess
 import sys
 from concurrent.futures import ProcessPoolExecutor
-from pathlib import Path
 
-import forked
 import pytest
-from study_tools import CASE, DEADLINE_SECONDS, in_order
 
 from sparkopt import ControlClient, SparkTrials, WorkerPool, fmin
 from sparkopt.spark.session import get_session
+from tests.study import forked
+from tests.support.paths import python_path
+from tests.support.study_tools import CASE, DEADLINE_SECONDS, in_order
 
 # The driver has threads, which is what is wrong with forking it.
 pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
@@ -141,10 +141,9 @@ def test_processes_of_the_standard_library(spark):
 
 @pytest.mark.timeout(180)
 def test_a_child_that_was_forked_before_there_was_a_session_searches(tmp_path):
-    place = Path(__file__).parent
     environment = {
         **os.environ,
-        "PYTHONPATH": os.pathsep.join([str(place), str(place.parent), os.environ.get("PYTHONPATH", "")]),
+        "PYTHONPATH": python_path(),
         "PYSPARK_PYTHON": sys.executable,
         "SPARK_LOCAL_IP": "127.0.0.1",
         "TMPDIR": str(tmp_path),

@@ -9,12 +9,12 @@ import threading
 import psutil
 import pytest
 from hyperopt.base import JOB_STATE_CANCEL
-from study_tools import CASE, DEADLINE_SECONDS, hear, in_order, make_fifos, signal_at, wait_at
 
 from sparkopt import fmin
 from sparkopt.coordinator import Coordinator
 from sparkopt.hyperopt.documents import Documents
 from sparkopt.spark.gang import Gang
+from tests.support.study_tools import CASE, DEADLINE_SECONDS, hear, in_order, make_fifos, signal_at, wait_at
 
 
 def strike():

@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 from hyperopt import base, hp, tpe
 from hyperopt.base import JOB_STATE_DONE, JOB_STATE_ERROR, JOB_STATE_NEW
-from study_tools import CASE, in_order, jobs
 
 from sparkopt import SparkTrials, fmin
 from sparkopt.errors import ParallelismWarning, RefusedError, SparkoptWarning
 from sparkopt.hyperopt.inherited import InheritedDocuments
 from sparkopt.hyperopt.space import Space
+from tests.support.study_tools import CASE, in_order, jobs
 
 SPACE = {
     "step": hp.choice("step", [0.0, hp.loguniform("positive", -7, 4)]),

@@ -7,20 +7,19 @@ import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
-import interrupted
 import psutil
 import pytest
 from hyperopt.base import JOB_STATE_CANCEL, JOB_STATE_DONE
 from jupyter_client import KernelManager
-from leftovers import processes_of
-from study_tools import CASE, DEADLINE_SECONDS, hear, in_order, make_fifos, meet
 
 from sparkopt import fmin
 from sparkopt.spark.java import ensure_java
+from tests.study import interrupted
+from tests.support.leftovers import processes_of
+from tests.support.paths import python_path
+from tests.support.study_tools import CASE, DEADLINE_SECONDS, hear, in_order, make_fifos, meet
 
-HERE = Path(__file__).parent
 CTRL_C = b"\x03"
 START_SECONDS = 2 * DEADLINE_SECONDS
 """How long a process may take to start a session and run two trials before the test has failed."""
@@ -34,10 +33,9 @@ def surroundings(tmp_path):
     """The working directory, with the named pipes, and the environment, with what is next to this file."""
     ensure_java()
     make_fifos(tmp_path, "there", "never")
-    places = [str(HERE), str(HERE.parent), os.environ.get("PYTHONPATH", "")]
     environment = {
         **os.environ,
-        "PYTHONPATH": os.pathsep.join(filter(None, places)),
+        "PYTHONPATH": python_path(),
         "TMPDIR": str(tmp_path),
         "IPYTHONDIR": str(tmp_path / "ipython"),
         "SPARK_LOCAL_IP": "127.0.0.1",

@@ -11,7 +11,6 @@ import subprocess
 import sys
 from collections import Counter
 from functools import partial
-from pathlib import Path
 
 import hyperopt
 import numpy as np
@@ -19,11 +18,12 @@ import psutil
 import pytest
 from hyperopt import anneal, hp, rand, tpe
 from hyperopt.base import JOB_STATE_DONE, JOB_STATE_ERROR
-from study_tools import CASE, in_order, jobs, make_fifos, wait_at
 
 from sparkopt import fmin
 from sparkopt.errors import JournalError, JournalWarning, RefusedError, SparkoptWarning
 from sparkopt.study.journal import Journal
+from tests.support.paths import python_path
+from tests.support.study_tools import CASE, in_order, jobs, make_fifos, wait_at
 
 SPACE = hp.choice(
     "model", [{"a": hp.uniform("a", 0, 1)}, {"b": hp.normal("b", 0, 1), "c": hp.randint("c", 9)}]
@@ -191,8 +191,7 @@ import sys
 from hyperopt import hp
 from sparkopt import SparkTrials, fmin
 from sparkopt.spark.session import get_session
-sys.path.insert(0, sys.argv[3])
-from study_tools import CASE, in_order
+from tests.support.study_tools import CASE, in_order
 
 place, journal = sys.argv[1:3]
 
@@ -218,9 +217,8 @@ def test_a_driver_that_is_killed(tmp_path, file):
     make_fifos(tmp_path, "there", "never")
     script = tmp_path / "driver.py"
     script.write_text(DRIVER)
-    here = str(Path(__file__).parents[1])
-    command = [sys.executable, str(script), str(tmp_path), str(file), here]
-    environment = {**os.environ, "SPARK_LOCAL_IP": "127.0.0.1"}
+    command = [sys.executable, str(script), str(tmp_path), str(file)]
+    environment = {**os.environ, "PYTHONPATH": python_path(), "SPARK_LOCAL_IP": "127.0.0.1"}
     with subprocess.Popen(command, env=environment, start_new_session=True) as driver:
         wait_at(tmp_path / "there")
         (tmp_path / "there").unlink()
@@ -392,6 +390,6 @@ def test_the_rows_are_readable_by_others(search, file):
         (rstate,) = database.execute("select rstate from trials order by tid desc limit 1").fetchone()
     database.close()
     assert rows == [(0, "ok", ""), (1, "ok", "")]
-    assert meta["algorithm"] == "study_tools.in_order"
+    assert meta["algorithm"] == "tests.support.study_tools.in_order"
     assert json.dumps(meta["space"])
     assert pickle.loads(rstate)["bit_generator"] == "PCG64"

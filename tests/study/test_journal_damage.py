@@ -11,7 +11,6 @@ import sys
 import warnings
 from contextlib import closing
 
-import journals
 import numpy as np
 import pytest
 from hyperopt import hp, rand
@@ -19,6 +18,7 @@ from hyperopt import hp, rand
 from sparkopt import fmin
 from sparkopt.errors import JournalError, JournalWarning
 from sparkopt.study.journal import Journal
+from tests.study import journals
 
 QUICK = range(40)
 HUNDRED = 100

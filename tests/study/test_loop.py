@@ -10,7 +10,11 @@ import numpy as np
 import pytest
 from hyperopt import rand
 from hyperopt.base import JOB_STATE_DONE, JOB_STATE_NEW, JOB_STATE_RUNNING
-from study_tools import (
+
+import sparkopt
+from sparkopt import fmin
+from sparkopt.errors import RefusedError, SparkoptWarning
+from tests.support.study_tools import (
     CASE,
     DEADLINE_SECONDS,
     give_back,
@@ -22,10 +26,6 @@ from study_tools import (
     take_ticket,
     wait_at,
 )
-
-import sparkopt
-from sparkopt import fmin
-from sparkopt.errors import RefusedError, SparkoptWarning
 
 
 def test_one_job_for_a_hundred_trials(spark, new_trials):

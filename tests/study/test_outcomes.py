@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from hyperopt import STATUS_FAIL, hp, pyll, rand
 from hyperopt.base import JOB_STATE_DONE, JOB_STATE_ERROR
-from study_tools import CASE, in_order, jobs
 
 from sparkopt import fmin
 from sparkopt.errors import AllTrialsFailedError, EvaluatorDiedError, RemoteTraceback
+from tests.support.study_tools import CASE, in_order, jobs
 
 DIED = f"<class '{EvaluatorDiedError.__module__}.{EvaluatorDiedError.__qualname__}'>"
 

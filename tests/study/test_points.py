@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from hyperopt import hp, tpe
 from hyperopt.base import JOB_STATE_DONE, JOB_STATE_NEW, JOB_STATE_RUNNING
-from study_tools import CASE, in_order
 
 from sparkopt import fmin
 from sparkopt.errors import RefusedError
 from sparkopt.hyperopt.space import Space
+from tests.support.study_tools import CASE, in_order
 
 NESTED = hp.choice("model", [{"a": hp.uniform("a", 0, 1)}, {"b": hp.uniform("b", 0, 1)}])
 

@@ -12,7 +12,6 @@ from contextlib import contextmanager
 import pytest
 from hyperopt.base import JOB_STATE_DONE, JOB_STATE_ERROR
 from pyspark import SparkContext
-from study_tools import CASE, in_order, make_fifos, meet
 
 from sparkopt import SparkTrials, fmin
 from sparkopt.coordinator import Coordinator
@@ -22,6 +21,7 @@ from sparkopt.errors import PoolStartError, RefusedError, TrialLostError
 from sparkopt.pool.worker_pool import WorkerPool
 from sparkopt.spark.gang import Gang
 from sparkopt.worker.spec import Endpoint
+from tests.support.study_tools import CASE, in_order, make_fifos, meet
 
 
 def jobs(spark, *, active):

@@ -6,10 +6,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from study_tools import CASE, in_order, jobs, make_fifos, signal_at, take_ticket, wait_at
 
 from sparkopt import fmin
 from sparkopt.spark.gang import Gang
+from tests.support.study_tools import CASE, in_order, jobs, make_fifos, signal_at, take_ticket, wait_at
 
 
 def last_one_waits(directory):

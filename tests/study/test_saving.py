@@ -13,11 +13,11 @@ from types import SimpleNamespace
 import hyperopt
 import pytest
 from hyperopt import rand
-from study_tools import CASE, in_order
 
 from sparkopt import SparkTrials, fmin
 from sparkopt.errors import ParallelismWarning, RefusedError, SaveFileError, SaveFileWarning
 from sparkopt.hyperopt import savefile
+from tests.support.study_tools import CASE, in_order
 
 
 @pytest.fixture

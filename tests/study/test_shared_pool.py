@@ -10,7 +10,13 @@ from itertools import pairwise
 
 import pytest
 from hyperopt import hp, rand
-from study_tools import (
+
+from sparkopt import SparkTrials, WorkerPool, fmin
+from sparkopt.coordinator import Coordinator
+from sparkopt.core.records import Policy
+from sparkopt.errors import PoolClosedError, RefusedError
+from sparkopt.pool.worker_pool import gang_sizes
+from tests.support.study_tools import (
     CASE,
     DEADLINE_SECONDS,
     give_back,
@@ -22,12 +28,6 @@ from study_tools import (
     take_ticket,
     wait_at,
 )
-
-from sparkopt import SparkTrials, WorkerPool, fmin
-from sparkopt.coordinator import Coordinator
-from sparkopt.core.records import Policy
-from sparkopt.errors import PoolClosedError, RefusedError
-from sparkopt.pool.worker_pool import gang_sizes
 
 
 @pytest.fixture

@@ -13,10 +13,10 @@ import hyperopt
 import pytest
 from hyperopt import hp, rand, tpe
 from hyperopt.early_stop import no_progress_loss
-from study_tools import CASE, in_order, make_fifos, signal_at, wait_at
 
 from sparkopt import SparkTrials, fmin
 from sparkopt.errors import RefusedError, SparkoptError, SparkoptWarning
+from tests.support.study_tools import CASE, in_order, make_fifos, signal_at, wait_at
 
 SPACE = {"x": hp.uniform("x", 0, 1), "kind": hp.choice("kind", ["small", "large"])}
 

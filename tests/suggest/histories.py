@@ -8,10 +8,10 @@ import math
 import numpy as np
 from hyperopt import Trials, base, rand
 from hyperopt.base import Ctrl, Domain
-from spaces import typed
 
 from sparkopt.hyperopt.suggest import accelerated
 from sparkopt.hyperopt.suggest.tree_parzen import TreeParzen
+from tests.support.spaces import typed
 
 UNFINISHED = (base.JOB_STATE_NEW, base.JOB_STATE_RUNNING)
 

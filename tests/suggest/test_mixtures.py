@@ -7,10 +7,10 @@ import pytest
 from hyperopt import tpe
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from spaces import seeds
 
 from sparkopt.hyperopt.suggest.cells import Cells
 from sparkopt.hyperopt.suggest.mixtures import CrowdedMixture, Mixture, certain_best, crowded, few
+from tests.support.spaces import seeds
 
 unhurried = settings(deadline=None)
 

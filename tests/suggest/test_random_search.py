@@ -11,10 +11,10 @@ from hyperopt.base import Domain
 from hyperopt.pyll import scope
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from spaces import SPACES, nested, seeds, typed
 
 from sparkopt.hyperopt.suggest import accelerated
 from sparkopt.hyperopt.suggest.random_search import RandomSearch
+from tests.support.spaces import SPACES, nested, seeds, typed
 
 unhurried = settings(deadline=None)
 

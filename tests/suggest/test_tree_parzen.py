@@ -6,16 +6,16 @@ import functools
 
 import numpy as np
 import pytest
-from histories import History, filled
 from hyperopt import anneal, hp, mix, rand, tpe
 from hyperopt.base import Domain
 from hyperopt.pyll import scope
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from spaces import SPACES, nested, seeds
 
 from sparkopt.hyperopt.suggest import accelerated, known
 from sparkopt.hyperopt.suggest.tree_parzen import TreeParzen
+from tests.suggest.histories import History, filled
+from tests.support.spaces import SPACES, nested, seeds
 
 OUTSIDE = ("checkpoint", "inject", "copies", "change", "cut", "clear", "shuffle", "in_place")
 

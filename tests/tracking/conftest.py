@@ -3,12 +3,12 @@
 import shutil
 
 import cloudpickle
-import logged
 import pytest
-import study_tools
 from mlflow import MlflowClient
 
 from sparkopt import SparkTrials
+from tests.support import study_tools
+from tests.tracking import logged
 
 cloudpickle.register_pickle_by_value(study_tools)
 cloudpickle.register_pickle_by_value(logged)

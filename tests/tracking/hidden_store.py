@@ -12,12 +12,12 @@ import sys
 from pathlib import Path
 
 import cloudpickle
-import study_tools
 from mlflow import MlflowClient
-from study_tools import CASE, in_order
 
 from sparkopt import SparkTrials, fmin
 from sparkopt.spark.session import get_session
+from tests.support import study_tools
+from tests.support.study_tools import CASE, in_order
 
 cloudpickle.register_pickle_by_value(study_tools)
 

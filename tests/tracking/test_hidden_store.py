@@ -9,7 +9,9 @@ import sys
 from pathlib import Path
 
 from mlflow import MlflowClient
-from runs import artifacts, children, content, main_runs
+
+from tests.support.paths import python_path
+from tests.tracking.runs import artifacts, children, content, main_runs
 
 HERE = Path(__file__).parent
 
@@ -18,10 +20,9 @@ def test_everything_arrives_in_a_store_that_workers_cannot_see(empty_store, tmp_
     place = tmp_path / "store"
     place.mkdir()
     shutil.copy(empty_store, place / "mlflow.db")
-    path = os.pathsep.join([str(HERE), str(HERE.parent)])
     subprocess.run(
         [sys.executable, HERE / "hidden_store.py", place],
-        env={**os.environ, "PYTHONPATH": path},
+        env={**os.environ, "PYTHONPATH": python_path()},
         cwd=tmp_path,
         timeout=150,
         check=True,

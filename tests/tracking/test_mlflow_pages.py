@@ -5,11 +5,11 @@ from __future__ import annotations
 import shutil
 
 import pytest
-from runs import children, main_runs
-from server import Server
-from study_tools import CASE, in_order
 
 from sparkopt import SparkTrials, fmin
+from tests.support.study_tools import CASE, in_order
+from tests.tracking.runs import children, main_runs
+from tests.tracking.server import Server
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
 

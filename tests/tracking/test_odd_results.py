@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from hyperopt import hp, rand
 from hyperopt.base import JOB_STATE_DONE, JOB_STATE_ERROR
-from runs import all_runs, children, content, main_runs
-from study_tools import CASE, in_order
 
 from sparkopt import fmin
 from sparkopt.errors import TrackingWarning
 from sparkopt.hyperopt.readable import ReadableSpace
+from tests.support.study_tools import CASE, in_order
+from tests.tracking.runs import all_runs, children, content, main_runs
 
 ODD = 25
 

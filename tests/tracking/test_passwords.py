@@ -16,9 +16,6 @@ import mlflow
 import pytest
 from click.testing import CliRunner
 from mlflow import MlflowClient
-from runs import artifacts, children, main_runs
-from server import Server
-from study_tools import CASE, in_order
 
 from sparkopt import SparkTrials, fmin
 from sparkopt.cli import main as command
@@ -32,6 +29,9 @@ from sparkopt.tracking.relay import Relay
 from sparkopt.tracking.relay_protocol import RelayError, unpack_answer
 from sparkopt.tracking.run_records import End
 from sparkopt.tracking.store import Store
+from tests.support.study_tools import CASE, in_order
+from tests.tracking.runs import artifacts, children, main_runs
+from tests.tracking.server import Server
 
 PASSWORD = "S3cretPW"
 ALLOWED = "Basic " + base64.b64encode(f"someone:{PASSWORD}".encode()).decode()

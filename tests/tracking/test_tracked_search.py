@@ -15,14 +15,22 @@ import numpy as np
 import pytest
 from hyperopt import hp, rand
 from matplotlib import image
-from runs import all_runs, artifacts, children, content, main_runs
-from study_tools import CASE, DEADLINE_SECONDS, blocking_from_the_third, in_order, jobs, make_fifos, signal_at
 
 from sparkopt import SparkTrials, WorkerPool, fmin
 from sparkopt.core.records import Policy
 from sparkopt.errors import AllTrialsFailedError, TrackingError
 from sparkopt.hyperopt.tracked import SETTING, _left_to_write, wants_tracking
 from sparkopt.tracking.store import Store
+from tests.support.study_tools import (
+    CASE,
+    DEADLINE_SECONDS,
+    blocking_from_the_third,
+    in_order,
+    jobs,
+    make_fifos,
+    signal_at,
+)
+from tests.tracking.runs import all_runs, artifacts, children, content, main_runs
 
 SEED = 5
 SPACE = {
@@ -61,7 +69,7 @@ def test_the_call_of_fmin_is_a_run_of_its_own_with_what_is_known_of_it(made, sha
     assert mlflow.active_run() is None
     assert main.info.status == "FINISHED"
     assert main.data.params == {
-        "algo": "study_tools.in_order",
+        "algo": "tests.support.study_tools.in_order",
         "max_evals": "6",
         "max_queue_len": "1",
         "parallelism": "2",

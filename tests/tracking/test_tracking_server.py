@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import pytest
-from logged import check_logged, log_everything
 from mlflow import MlflowClient
-from runs import artifacts, children, main_runs
-from server import Server
-from study_tools import CASE, in_order
 
 from sparkopt import SparkTrials, fmin
 from sparkopt.errors import TrackingWarning
 from sparkopt.tracking import writer
 from sparkopt.tracking.file import replay
+from tests.support.study_tools import CASE, in_order
+from tests.tracking.logged import check_logged, log_everything
+from tests.tracking.runs import artifacts, children, main_runs
+from tests.tracking.server import Server
 
 
 @pytest.fixture(scope="module")

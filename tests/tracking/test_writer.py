@@ -7,7 +7,6 @@ import threading
 import pytest
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE, TEMPORARILY_UNAVAILABLE
-from runs import all_runs, content
 
 from sparkopt.errors import TrackingError, TrackingWarning
 from sparkopt.tracking import writer as room
@@ -15,6 +14,7 @@ from sparkopt.tracking.file import replay
 from sparkopt.tracking.run_records import Create, End, Log, Put, from_line, to_line
 from sparkopt.tracking.store import Store
 from sparkopt.tracking.writer import Writer
+from tests.tracking.runs import all_runs, content
 
 TAGS = {"fmin_uuid": "abc123", "tid": "7"}
 RECORDS = [

@@ -11,12 +11,12 @@ from hyperopt import hp, rand
 from hyperopt.base import Domain
 from hypothesis import given
 from hypothesis import strategies as st
-from spaces import SPACES, nested, seeds, typed
 
 from sparkopt import SparkTrials, fmin
 from sparkopt.hyperopt.space import Space
 from sparkopt.wire import codec
 from sparkopt.wire.v1 import trial_pb2
+from tests.support.spaces import SPACES, nested, seeds, typed
 
 SEED = 17
 

@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import cloudpickle
-import misdeeds
 import pytest
-from evaluations import Answer, Request
+
+from tests.support.paths import python_path
+from tests.worker import misdeeds
+from tests.worker.evaluations import Answer, Request
 
 HERE = Path(__file__).parent
 
@@ -42,7 +44,7 @@ def evaluate(tmp_path):
             input=pickle.dumps((directory, wanted)),
             stdout=subprocess.PIPE,
             # Unbuffered, C's output would come at once whatever we do.
-            env={**os.environ, "PYTHONPATH": str(HERE), "PYTHONUNBUFFERED": ""},
+            env={**os.environ, "PYTHONPATH": python_path(), "PYTHONUNBUFFERED": ""},
             timeout=60,
             check=True,
         )

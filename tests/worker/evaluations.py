@@ -109,7 +109,7 @@ def open_descriptors() -> set[str]:
 
 
 if __name__ == "__main__":
-    import evaluations  # by this name, the one that the test knows it by, not as __main__
+    from tests.worker import evaluations  # by this name, the one that the test knows it by, not as __main__
 
     directory, requests = pickle.load(sys.stdin.buffer)
     before = open_descriptors()

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 
 import cloudpickle
-import misdeeds
 import pytest
-from evaluations import Request
 
 from sparkopt.wire.limits import INLINE_BYTES
+from tests.worker import misdeeds
+from tests.worker.evaluations import Request
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_whatever_is_raised_is_an_answer(evaluate, deed, kind, text):
 def test_an_exception_that_cannot_travel_is_told_in_words(evaluate, deed, kind, text):
     before, failure, after = evaluate("pid", deed, "pid")
     assert failure.kind == "failure"
-    assert failure.header["type"] == f"misdeeds.{kind.__name__}"
+    assert failure.header["type"] == f"tests.worker.misdeeds.{kind.__name__}"
     assert failure.header["message"] == text
     assert before.load() == after.load()
     if kind is not misdeeds.UntellableError:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import signal
 
 import cloudpickle
-import forks
 import pytest
-from evaluations import Request
+
+from tests.worker import forks
+from tests.worker.evaluations import Request
 
 
 @pytest.mark.parametrize("way", forks.FORKS)

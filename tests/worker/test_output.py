@@ -7,10 +7,10 @@ import os
 from contextlib import asynccontextmanager, suppress
 
 import pytest
-import talk
 import uvloop
 
 from sparkopt.worker.output import LINE_BYTES, Lines, Output
+from tests.worker import talk
 
 SECONDS = 30
 MIB = 2**20

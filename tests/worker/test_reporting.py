@@ -9,7 +9,6 @@ from concurrent.futures import ThreadPoolExecutor
 
 import cloudpickle
 import pytest
-from evaluations import Request
 
 from sparkopt.errors import TrialError
 from sparkopt.wire.report_kinds import ReportKind
@@ -18,6 +17,7 @@ from sparkopt.worker.evaluator_socket import EvaluatorSocket
 from sparkopt.worker.frames import Frame, FrameReader, Kind
 from sparkopt.worker.outbox import Outbox
 from sparkopt.worker.reports import Reporter, ReportingObjective
+from tests.worker.evaluations import Request
 
 
 class Keeps(ReportingObjective):

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-import sabotage
 
 from sparkopt.wire.limits import INLINE_BYTES
+from tests.worker import sabotage
 
 
 @pytest.mark.parametrize("what", sabotage.WRITTEN)

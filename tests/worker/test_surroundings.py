@@ -8,10 +8,10 @@ import subprocess
 import sys
 
 import pytest
-import traces
 
 from sparkopt.worker import surroundings
 from sparkopt.worker.surroundings import Surroundings
+from tests.worker import traces
 
 
 @pytest.mark.parametrize("how", ["", "failing: "], ids=["returns", "raises"])

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import cloudpickle
-import driven
 import pytest
-from post import Post
 
-from benchmarks.proxy import Proxy
 from sparkopt import ControlClient, WorkerPool
 from sparkopt.client import EventKind
+from tests.support import driven
+from tests.support.post import Post
+from tests.support.proxy import Proxy
 
 # pytest imports it by its file's name, which workers cannot.
 cloudpickle.register_pickle_by_value(driven)

@@ -7,7 +7,6 @@ import datetime
 import json
 import threading
 
-import driven
 import pytest
 from click.testing import CliRunner
 from hyperopt import hp, rand
@@ -24,6 +23,7 @@ from sparkopt.errors import (
     UnreachableError,
     WrongStateError,
 )
+from tests.support import driven
 
 
 class Searching:

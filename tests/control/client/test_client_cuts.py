@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from driven import runs_in
 
 from sparkopt import ControlClient
 from sparkopt.errors import UnreachableError
+from tests.support.driven import runs_in
 
 
 @pytest.mark.parametrize("asynchronous", [False, True])

@@ -8,12 +8,12 @@ import threading
 
 import numpy as np
 import pytest
-from driven import runs_in
 from hyperopt import hp
 
 from sparkopt import ControlClient
 from sparkopt.client import TrialState
 from sparkopt.errors import RefusedError, StudyStoppedError, UnreachableError
+from tests.support.driven import runs_in
 
 
 def test_each_point_of_a_list_has_its_outcome(evaluation, client):

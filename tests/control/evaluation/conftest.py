@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import cloudpickle
-import evaluated
+
+from tests.control.evaluation import evaluated
 
 # pytest imports it by its file's name, which workers cannot.
 cloudpickle.register_pickle_by_value(evaluated)

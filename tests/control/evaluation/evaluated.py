@@ -10,6 +10,6 @@ def double(point):
 
 def meet(point):
     """Meet the test at its post, and return its word."""
-    from meetings import meet
+    from tests.coordinator.meetings import meet
 
     return meet(point["post"], point["word"])

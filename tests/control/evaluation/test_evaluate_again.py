@@ -8,12 +8,12 @@ import sys
 from pathlib import Path
 
 import grpc
-from evaluated import double, meet
 
 from sparkopt.control import kept_answers as kept_room
 from sparkopt.control.kept_answers import KeptAnswers
 from sparkopt.control.values import struct_of
 from sparkopt.wire.v1 import control_pb2
+from tests.control.evaluation.evaluated import double, meet
 
 MIB = 2**20
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import grpc
 import pytest
-from control_clients import reason_of
-from evaluated import meet
-from post import SECONDS
 
 from sparkopt.core import events
 from sparkopt.core.records import Policy
 from sparkopt.errors import PoolClosedError, PoolLostError
 from sparkopt.wire.v1 import control_pb2
+from tests.control.control_clients import reason_of
+from tests.control.evaluation.evaluated import meet
+from tests.support.post import SECONDS
 
 
 def test_stopping_cancels_what_runs_and_takes_no_more(rig):

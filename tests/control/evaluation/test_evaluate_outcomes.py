@@ -6,13 +6,13 @@ import json
 import math
 
 import pytest
-from evaluated import double, meet
 from google.protobuf import struct_pb2
 
 from sparkopt.control.values import struct_of
 from sparkopt.core import events
 from sparkopt.wire.limits import RESULT_BYTES
 from sparkopt.wire.v1 import control_pb2
+from tests.control.evaluation.evaluated import double, meet
 
 MIB = 2**20
 

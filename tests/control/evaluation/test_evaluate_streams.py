@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import grpc
 import pytest
-from control_clients import reason_of
-from evaluated import double, meet
-from post import SECONDS
 
 from sparkopt.errors import RefusedError
 from sparkopt.wire import codec
 from sparkopt.wire.limits import POINT_BYTES
 from sparkopt.wire.tokens import bearer
 from sparkopt.wire.v1 import control_pb2
+from tests.control.control_clients import reason_of
+from tests.control.evaluation.evaluated import double, meet
+from tests.support.post import SECONDS
 
 MIB = 2**20
 

@@ -10,7 +10,6 @@ import grpc
 import pytest
 from hyperopt import hp
 from hyperopt.pyll import scope
-from post import SECONDS
 
 from sparkopt import WorkerPool, fmin
 from sparkopt.errors import (
@@ -23,6 +22,7 @@ from sparkopt.errors import (
 from sparkopt.wire.limits import channel_options
 from sparkopt.wire.tokens import bearer
 from sparkopt.wire.v1 import control_pb2, control_pb2_grpc
+from tests.support.post import SECONDS
 
 
 @pytest.fixture

@@ -21,13 +21,13 @@ from typing import Any
 import grpc
 import psutil
 import pytest
-from control_clients import Client, Stream
-from post import SECONDS, Post
 
-from benchmarks.cluster import Cluster
 from sparkopt.cli import objective_server as serve
 from sparkopt.errors import RefusedError
 from sparkopt.wire.v1 import control_pb2
+from tests.control.control_clients import Client, Stream
+from tests.support.cluster import Cluster
+from tests.support.post import SECONDS, Post
 
 START_SECONDS = 120
 

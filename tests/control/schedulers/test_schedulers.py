@@ -9,9 +9,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from served import Served
 
 from sparkopt import ControlClient
+from tests.support.served import Served
 
 ROOT = Path(__file__).parents[3]
 PAGE = ROOT / "docs" / "control-api.md"

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import cloudpickle
-import study_tools
+
+from tests.support import study_tools
 
 # pytest imports it by its file's name, which workers cannot.
 cloudpickle.register_pickle_by_value(study_tools)

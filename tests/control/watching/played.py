@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from rig import Peer
-
 from sparkopt.wire import codec
 from sparkopt.wire.v1 import trial_pb2
+from tests.coordinator.rig import Peer
 
 CANCELLED = {"kind": trial_pb2.OUTCOME_KIND_CANCELLED}
 

@@ -9,9 +9,9 @@ import pytest
 from google.protobuf import descriptor_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
-from post import SECONDS
 
 from sparkopt.wire.tokens import bearer
+from tests.support.post import SECONDS
 
 SERVICE = "sparkopt.v1.ControlService"
 SERVING = health_pb2.HealthCheckResponse.SERVING

@@ -9,10 +9,6 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from control_clients import NARROW, Client, kinds
-from coordinator import meetings
-from played import CANCELLED, attempt_of, ok
-from post import SECONDS
 
 from sparkopt.control.feed import Feed, Happened
 from sparkopt.core import events
@@ -22,6 +18,10 @@ from sparkopt.wire.limits import TEXT_CHARACTERS
 from sparkopt.wire.report_kinds import ReportKind
 from sparkopt.wire.v1 import control_pb2 as pb
 from sparkopt.wire.v1 import trial_pb2
+from tests.control.control_clients import NARROW, Client, kinds
+from tests.control.watching.played import CANCELLED, attempt_of, ok
+from tests.coordinator import meetings
+from tests.support.post import SECONDS
 
 WATCHER = """
 import sys

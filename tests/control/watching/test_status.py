@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from coordinator import meetings
-from played import attempt_of, ok
 
 from sparkopt.core import events
 from sparkopt.core.records import Policy
@@ -13,6 +11,8 @@ from sparkopt.errors import BadRequestError, NotFoundError, WrongStateError
 from sparkopt.wire import codec
 from sparkopt.wire.v1 import control_pb2 as pb
 from sparkopt.wire.v1 import trial_pb2
+from tests.control.watching.played import attempt_of, ok
+from tests.coordinator import meetings
 
 
 def submit(study, *values, first=0):

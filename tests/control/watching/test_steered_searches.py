@@ -6,15 +6,15 @@ import pickle
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
-from control_clients import Client
 from hyperopt import hp, rand
-from post import SECONDS, Post
-from study_tools import in_order
 
 from sparkopt import SparkTrials, WorkerPool, fmin
 from sparkopt.control import Control
 from sparkopt.errors import BadRequestError, PoolClosedError, RefusedError, WrongStateError
 from sparkopt.wire.v1 import control_pb2 as pb
+from tests.control.control_clients import Client
+from tests.support.post import SECONDS, Post
+from tests.support.study_tools import in_order
 
 SPACE = {"case": hp.uniformint("case", 0, 1000), "kind": hp.choice("kind", ["round", "square"])}
 

@@ -7,14 +7,14 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from coordinator import meetings
-from played import CANCELLED, attempt_of, ok
-from post import SECONDS
 
 from sparkopt.core import events
 from sparkopt.core.states import Outcome
 from sparkopt.errors import BadRequestError, NotFoundError, WrongStateError
 from sparkopt.wire.v1 import control_pb2 as pb
+from tests.control.watching.played import CANCELLED, attempt_of, ok
+from tests.coordinator import meetings
+from tests.support.post import SECONDS
 
 
 def runs(record):

@@ -5,13 +5,13 @@ from __future__ import annotations
 import time
 
 import pytest
-from coordinator import meetings
-from played import attempt_of, ok
 
 from sparkopt.core import events
 from sparkopt.core.story import Story
 from sparkopt.errors import BadRequestError, NotFoundError, WrongStateError
 from sparkopt.wire.v1 import control_pb2 as pb
+from tests.control.watching.played import attempt_of, ok
+from tests.coordinator import meetings
 
 
 def told(story):

@@ -6,12 +6,12 @@ import contextlib
 import shutil
 
 import cloudpickle
-import deeds
 import pytest
-from desk import Desk, Logging
 
 from sparkopt.pool.worker_pool import WorkerPool
 from sparkopt.tracking.trial.objective import TrackedObjective
+from tests.tracking.relay import deeds
+from tests.tracking.relay.desk import Desk, Logging
 
 cloudpickle.register_pickle_by_value(deeds)
 

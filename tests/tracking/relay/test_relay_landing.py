@@ -7,10 +7,10 @@ from pathlib import Path
 
 import mlflow
 import pytest
-from deeds import PIECES, LogsAndReports
-from desk import Done, Logging
 
 from sparkopt.core.states import Outcome
+from tests.tracking.relay.deeds import PIECES, LogsAndReports
+from tests.tracking.relay.desk import Done, Logging
 
 ONCE = [
     "plain",

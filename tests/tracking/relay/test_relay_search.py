@@ -5,12 +5,12 @@ from __future__ import annotations
 import hyperopt
 import pytest
 from hyperopt import pyll
-from logged import check_logged, log_everything
 from mlflow import MlflowClient
-from runs import artifacts, children, main_runs
-from study_tools import CASE, in_order
 
 from sparkopt import SparkTrials, fmin
+from tests.support.study_tools import CASE, in_order
+from tests.tracking.logged import check_logged, log_everything
+from tests.tracking.runs import artifacts, children, main_runs
 
 
 def test_what_an_objective_logs_is_in_its_trials_run(store, tracked_trials, tmp_path):

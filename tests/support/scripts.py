@@ -8,9 +8,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from leftovers import MARK, descendants_of_workers, processes_of
-
 from sparkopt.spark.java import ensure_java
+from tests.support.leftovers import MARK, descendants_of_workers, processes_of
+from tests.support.paths import python_path
 
 
 def run_script(
@@ -22,12 +22,11 @@ def run_script(
 ) -> dict[str, object]:
     """What a script has said, as a line of JSON; no process and no file of it is left."""
     ensure_java()
-    tests, mark = Path(__file__).parent, f"script-{directory}"
-    places = [str(script.parent), str(tests), str(tests.parent), os.environ.get("PYTHONPATH", "")]
+    mark = f"script-{directory}"
     variables = {
         **os.environ,
         MARK: mark,
-        "PYTHONPATH": os.pathsep.join(filter(None, places)),
+        "PYTHONPATH": python_path(),
         "PYSPARK_PYTHON": sys.executable,
         "TMPDIR": str(directory),
         "SPARK_LOCAL_IP": "127.0.0.1",

@@ -26,10 +26,10 @@ from typing import IO, Any
 import psutil
 import pyspark
 
-from benchmarks.proxy import Proxy
 from sparkopt import WorkerPool
 from sparkopt.spark.java import ensure_java
 from sparkopt.worker.spec import Endpoint
+from tests.support.proxy import Proxy
 
 _END_SECONDS = 20
 
