@@ -1,4 +1,4 @@
-"""The core's shell on the driver.
+"""Shell of the core on the driver: an actor, the transport that workers reach it by, and studies' channels.
 
     study thread                     coordinator thread, one asyncio loop
     ┌──────────────┐  submit        ┌─────────────────────────────────────────────────────────┐
@@ -12,8 +12,9 @@
     loop_thread.py      its thread and loop, and the way in for other threads
     arrivals.py         payloads of workers' messages while the machine decides on them
     clock.py            time as it passes for a driver that may be stopped
-    blobs.py            what travels in chunks: objectives, large arguments, large results
-    observer.py         who looks at the pool from outside
+    blobs.py            blobs, which travel in chunks: objectives, large arguments, large results
+    observer.py         interface of the control service, which hears of everything that happens
+    step_log.py         log of the machine's events and commands
     worker_service.py   WorkerService: messages to events, commands to messages
     serving.py          WorkerService, listening
     channels/           studies' way in and out: channels, inboxes, requests and their replies
