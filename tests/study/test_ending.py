@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import threading
@@ -12,9 +13,9 @@ import pytest
 from hyperopt import rand
 from hyperopt.base import JOB_STATE_CANCEL, JOB_STATE_DONE
 
-from sparkopt import fmin
+from sparkopt import SparkTrials, WorkerPool, fmin
 from sparkopt.coordinator import StudyChannel
-from sparkopt.errors import AllTrialsFailedError, TrialCancelledError
+from sparkopt.errors import AllTrialsFailedError, PoolClosedError, TrialCancelledError
 from tests.support.study_tools import (
     CASE,
     blocking_from_the_third,
@@ -159,6 +160,28 @@ def test_early_stop_hears_of_each_finished_trial_once(new_trials):
     assert trials.losses() == [0, 1, 3, 4, 6]
     assert trials.count_failed_trials() == 2
     assert trials.fmin_cancelled_reason == "early stopping condition"
+
+
+def test_an_error_behind_the_one_that_ends_the_search_is_logged(spark, tmp_path, caplog):
+    caplog.set_level(logging.WARNING, "sparkopt.study")
+    with WorkerPool(2, spark_session=spark) as pool:
+
+        def early_stop(trials):
+            pool.close()
+            raise LookupError("of the user's own")
+
+        with pytest.raises(LookupError, match="of the user's own"):
+            fmin(
+                two_and_a_blocked_one(tmp_path),
+                CASE,
+                in_order,
+                50,
+                early_stop_fn=early_stop,
+                trials=SparkTrials(pool=pool),
+                verbose=False,
+            )
+    said = [each.getMessage() for each in caplog.records if each.name == "sparkopt.study"]
+    assert any(PoolClosedError.__name__ in message for message in said)
 
 
 def test_early_stop_ends_what_runs(new_trials, tmp_path):

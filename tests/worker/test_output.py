@@ -217,6 +217,39 @@ def test_a_log_that_takes_nothing_slows_down_the_writer_only():
     run(main)
 
 
+def test_a_line_of_our_own_is_whole_whatever_a_trial_has_begun():
+    async def main():
+        async with pipes() as between:
+            await between.output.begin("trial 1")
+            between.write(b"first\nhalf")
+            between.output.say("our own")
+            between.write(b" a line\n")
+            between.output.end()
+            read = between.read()
+            assert read.replace(b"our own\n", b"") == b"[trial 1] first\n[trial 1] half a line\n"
+            assert b"our own" in read.splitlines()
+
+    run(main)
+
+
+def test_lines_of_our_own_are_left_out_while_the_log_takes_nothing():
+    async def main():
+        async with pipes() as between:
+            for number in range(2000):
+                between.output.say(f"{number} {'x' * 999}")  # it would never return if it waited
+            read = []
+            while data := between.read():
+                read.append(data)
+                await asyncio.sleep(0)
+            numbers = [int(line.split()[0]) for line in b"".join(read).splitlines()]
+            assert 0 < len(numbers) < 500
+            assert numbers == list(range(len(numbers)))
+            between.output.say("again")
+            assert between.read() == b"again\n"
+
+    run(main)
+
+
 def test_a_log_that_is_gone_holds_nobody_up():
     async def main():
         async with pipes() as between:
