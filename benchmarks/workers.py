@@ -110,7 +110,7 @@ def _simulated(streams: int, seconds: float) -> dict[str, Any]:
     simulators: list[subprocess.Popen[str]] = []
     try:
         endpoint = coordinator.start()
-        coordinator.tell(events.GangLaunched(0, streams))
+        coordinator.post_event(events.GangLaunched(0, streams))
         trials = round(streams * seconds / ((_LEAST + _MOST) / 2))
         study = coordinator.open_study("study", cloudpickle.dumps(no_op), 3)
         for number in range(_PROCESSES):

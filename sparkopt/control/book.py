@@ -1,4 +1,4 @@
-"""What there is in a pool, for who looks at it from outside: studies, trials, workers.
+"""Book of a pool's studies, trials and workers, as the control service shows them.
 
     coordinator ── what happens ──▶ Book ──▶ records      a trial, constant time each
                                      └─────▶ Feed         the same as events
@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Final
 
 from sparkopt.control import messages
 from sparkopt.control.book_records import Attempt, StudyRecord, TrialRecord, WorkerRecord
-from sparkopt.control.feed import Feed, Happened
+from sparkopt.control.feed import Feed, FeedEntry
 from sparkopt.coordinator.channels.studies import Values
 from sparkopt.core.states import Lease, Outcome, TrialKey, TrialState, WorkerState
 from sparkopt.wire.report_kinds import ReportKind
@@ -75,7 +75,7 @@ class Book:
     # What others may ask.
 
     def state_of(self, trial: TrialRecord) -> TrialState | Outcome:
-        """Where a trial is on its way, or how it settled."""
+        """State of a trial, or the outcome that it settled with."""
         if trial.outcome is not None:
             return trial.outcome
         known = self._machine.trials.get(trial.key)
@@ -87,22 +87,22 @@ class Book:
             yield self.studies[key.study].by_tid[key.tid]
 
     def leased_of(self, study: str) -> int:
-        """How many trials of a study are leased."""
+        """Number of a study's trials that are leased."""
         return sum(
             worker.lease is not None and worker.lease.trial.study == study
             for worker in self._machine.workers.values()
         )
 
     def known_worker(self, worker: WorkerRecord) -> Worker | None:
-        """What the machine knows of a worker; None if it has left."""
+        """Record that the machine keeps of a worker; None if it has left."""
         return None if worker.left is not None else self._machine.workers.get(worker.hello.worker)
 
     def behind(self, trials: Sequence[TrialRecord], place: int) -> int:
-        """How many of these trials, in the order in which they were submitted, are not behind a place."""
+        """Number of these trials, in the order in which they were submitted, that are not behind a place."""
         return bisect_right(trials, place, key=lambda trial: trial.place)
 
     def reachable_workers(self) -> int:
-        """How many workers can be given a trial or run one."""
+        """Number of workers that can be given a trial or run one."""
         return sum(worker.state is WorkerState.READY for worker in self._machine.workers.values())
 
     def idle_share(self) -> float:
@@ -250,7 +250,7 @@ class Book:
     # Its own.
 
     def _note(self, when: float, study: str, fill: Callable[[control_pb2.Event], None]) -> None:
-        self._feed.add(Happened(when, study, fill))
+        self._feed.add(FeedEntry(when, study, fill))
 
     def _join(self, hello: worker_pb2.Hello) -> None:
         worker = self.workers[hello.worker] = WorkerRecord(hello, time.time(), time.monotonic())
@@ -299,7 +299,7 @@ class Book:
 
 
 def _reason(settled: Settled) -> str:
-    """Why a trial has no result, in a line."""
+    """Reason for which a trial has no result, in a line."""
     if settled.failure is not None:
         return messages.line_of(f"{settled.failure.type}: {settled.failure.message}")
     return messages.line_of(settled.reason)

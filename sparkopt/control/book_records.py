@@ -42,7 +42,7 @@ class WorkerRecord:
         return self.busy + (now - self.leased if self.lease is not None else 0.0)
 
     def free(self, now: float) -> None:
-        """What was leased to it is not any more."""
+        """Note that the lease has ended."""
         self.busy, self.lease = self.busy_by(now), None
 
 

@@ -19,7 +19,7 @@ from sparkopt.wire.tokens import new_token
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """What calls must carry.
+    """Tokens that calls must carry.
 
     Attributes:
         control: to do anything.
@@ -31,7 +31,7 @@ class Tokens:
 
     @classmethod
     def of(cls, control: Control) -> Tokens:
-        """Those that were given, those of the files, or new ones.
+        """Read or make the tokens: those that were given, those of the files, or new ones.
 
         Raises:
             RefusedError: if a file will not do, or both tokens are the same.

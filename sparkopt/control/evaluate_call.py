@@ -31,7 +31,7 @@ WINDOW_HEADER: Final = "sparkopt-window"
 
 
 def window(parallelism: int) -> int:
-    """How many points a stream may have without an answer: enough for it to keep all workers busy alone."""
+    """Most points that a stream may have without an answer: enough for it to keep all workers busy alone."""
     return max(64, 4 * parallelism)
 
 

@@ -36,10 +36,10 @@ def answer_of(study: str, point: Point, settled: Settled) -> control_pb2.Evaluat
     trial.attempt = settled.attempt
     trial.worker = settled.worker or ""
     trial.host = settled.host
-    _tell(trial.submitted, point.submitted)
+    _set_timestamp(trial.submitted, point.submitted)
     if point.started:
-        _tell(trial.started, point.started)
-    _tell(trial.settled, time.time())
+        _set_timestamp(trial.started, point.started)
+    _set_timestamp(trial.settled, time.time())
     trial.seconds = settled.seconds
     if settled.loss is not None:
         trial.loss = settled.loss
@@ -56,6 +56,6 @@ def answer_of(study: str, point: Point, settled: Settled) -> control_pb2.Evaluat
     return answer
 
 
-def _tell(timestamp: Timestamp, seconds: float) -> None:
+def _set_timestamp(timestamp: Timestamp, seconds: float) -> None:
     rest, whole = math.modf(seconds)
     timestamp.seconds, timestamp.nanos = int(whole), int(rest * 1e9)

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from sparkopt.coordinator import Coordinator, Payload, Reported, Request, Settled, Started
 
 SILENCE_SECONDS: Final = 30.0
-"""How long a stream may say nothing at all."""
+"""Seconds for which a stream may say nothing at all."""
 
 _ID_CHARACTERS: Final = 200
 
@@ -58,7 +58,7 @@ Ended = Callable[[SparkoptError | None], None]
 
 
 class Evaluations:
-    """Those of a pool, by name. On the coordinator's loop only.
+    """Evaluations of a pool, by name. On the coordinator's loop only.
 
     Attributes:
         parallelism: how many trials may ever run at once.
@@ -374,7 +374,7 @@ class EvaluatedStudy:
         self._go_on()
 
     def stopped(self) -> StudyStoppedError:
-        """What clients are told once it stops."""
+        """Error that clients get once it stops."""
         return StudyStoppedError(f"{self.name} was stopped: it takes no more points", "STUDY_STOPPED")
 
     def _drop_waiting(self) -> None:
@@ -415,6 +415,6 @@ def _remove(payload: Payload) -> None:
 
 
 def unreachable(error: SparkoptError) -> UnreachableError:
-    """What clients are told when a pool has closed or lost its workers."""
+    """Error that clients get when a pool has closed or lost its workers."""
     why = "the pool is closing" if isinstance(error, PoolClosedError) else str(error)
     return UnreachableError(why, "POOL_CLOSED")

@@ -1,4 +1,4 @@
-"""What happens in a pool, numbered, for who watches.
+"""Feed of a pool's events, numbered, and the watchers that read it.
 
     happened ──▶ kept, the last 100,000, each with its number ◀── Watcher, at its own place
 
@@ -20,15 +20,15 @@ from sparkopt.errors import EventsForgottenError, LimitExceededError
 from sparkopt.wire.v1 import control_pb2
 
 KEPT: Final = 100_000
-"""How many events are kept."""
+"""Most events that are kept."""
 
 _TAKEN: Final = 256
-"""How many events a watcher takes at once."""
+"""Most events that a watcher takes at once."""
 
 
 @dataclass(frozen=True, slots=True)
-class Happened:
-    """An event.
+class FeedEntry:
+    """Event of a pool, kept for its watchers.
 
     Attributes:
         time: when, in seconds since the epoch.
@@ -55,13 +55,13 @@ class Feed:
     def __init__(self, kept: int = KEPT) -> None:
         self.last = 0
         self.closed = False
-        self._kept: deque[Happened] = deque(maxlen=kept)
+        self._kept: deque[FeedEntry] = deque(maxlen=kept)
         self._sleepers: asyncio.Future[None] | None = None
         self._watchers: set[Watcher] = set()
         self._pile = kept // 4
         self._due = 0
 
-    def add(self, happened: Happened) -> None:
+    def add(self, happened: FeedEntry) -> None:
         """Number an event, and wake who waits for one."""
         self._kept.append(happened)
         self.last += 1
@@ -126,7 +126,7 @@ class Feed:
             self._sleepers = asyncio.get_running_loop().create_future()
         await asyncio.shield(self._sleepers)
 
-    def _behind(self, place: int) -> list[Happened]:
+    def _behind(self, place: int) -> list[FeedEntry]:
         """The next few events behind a place."""
         start = place - self._forgotten
         return list(itertools.islice(self._kept, start, start + _TAKEN))
@@ -147,7 +147,7 @@ class Watcher:
         self.dropped: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._feed = feed
 
-    async def take(self) -> list[tuple[int, Happened]]:
+    async def take(self) -> list[tuple[int, FeedEntry]]:
         """Wait for the next events, and take them with their numbers; none once the pool has closed.
 
         Raises:
@@ -175,7 +175,7 @@ class Watcher:
 
 
 def too_slow() -> LimitExceededError:
-    """What a watcher is told that has read too slowly."""
+    """Error for a watcher that has read too slowly."""
     return LimitExceededError(
         "events came faster than this watch read them: read faster, and come back with the last number that"
         " was read",

@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from sparkopt.control.evaluate_call import EvaluateStream
 
 ANSWERS: Final = 100_000
-"""How many answers a study keeps."""
+"""Most answers that a study keeps."""
 
 BYTES: Final = 256 * 1024 * 1024
-"""How much room they may take, in memory and on disk together."""
+"""Most bytes that they may take, in memory and on disk together."""
 
 _RECORD_BYTES: Final = 500
-"""What a point takes beside its answer, about."""
+"""Bytes that a point takes beside its answer, about."""
 
 
 @dataclass(slots=True, eq=False)

@@ -19,7 +19,7 @@ from sparkopt.wire.v1 import control_pb2
 if TYPE_CHECKING:
     from sparkopt.control.book import Book
     from sparkopt.control.book_records import Attempt, StudyRecord, TrialRecord, WorkerRecord
-    from sparkopt.control.feed import Happened
+    from sparkopt.control.feed import FeedEntry
     from sparkopt.core.machine import Machine
 
 STATES: Final = {
@@ -34,7 +34,7 @@ STATES: Final = {
 """A trial's state as it is told outside."""
 
 UNSETTLED: Final = frozenset({STATES[state] for state in TrialState if state in STATES})
-"""Those of them that are not final."""
+"""States that are not final."""
 
 
 def line_of(text: str) -> str:
@@ -43,8 +43,8 @@ def line_of(text: str) -> str:
     return lines[0] if lines else ""
 
 
-def tell(timestamp: Timestamp, seconds: float) -> None:
-    """Write a time since the epoch."""
+def set_timestamp(timestamp: Timestamp, seconds: float) -> None:
+    """Set a timestamp to a time in seconds since the epoch."""
     rest, whole = math.modf(seconds)
     timestamp.seconds, timestamp.nanos = int(whole), int(rest * 1e9)
 
@@ -71,9 +71,9 @@ def study_of(book: Book, study: StudyRecord) -> control_pb2.Study:
         kind=control_pb2.STUDY_KIND_SEARCH if study.is_search else control_pb2.STUDY_KIND_EVALUATION,
         trials=_counts(len(study.trials), book.leased_of(study.name), study.outcomes),
     )
-    tell(message.opened, study.opened)
+    set_timestamp(message.opened, study.opened)
     if study.ended is not None:
-        tell(message.ended, study.ended)
+        set_timestamp(message.ended, study.ended)
     if study.best is not None and study.best.loss is not None:
         message.best_loss, message.best_tid = study.best.loss, study.best.tid
     return message
@@ -94,7 +94,7 @@ def status_of(book: Book, machine: Machine, version: str, last_event: int) -> co
         last_event=last_event,
         studies=[study_of(book, study) for study in book.studies.values()],
     )
-    tell(message.opened, book.opened)
+    set_timestamp(message.opened, book.opened)
     return message
 
 
@@ -111,7 +111,7 @@ def worker_of(book: Book, worker: WorkerRecord) -> control_pb2.Worker:
         trials=worker.trials,
         busy_seconds=worker.busy_by(time.monotonic()),
     )
-    tell(message.joined, worker.joined)
+    set_timestamp(message.joined, worker.joined)
     if worker.lease is not None:
         message.study, message.tid = worker.lease.trial
     return message
@@ -145,10 +145,10 @@ def _counts(submitted: int, leased: int, outcomes: Mapping[Outcome, int]) -> con
 # What has happened: with what was so then.
 
 
-def event_of(happened: Happened) -> control_pb2.Event:
+def event_of(happened: FeedEntry) -> control_pb2.Event:
     """An event as a message."""
     event = control_pb2.Event()
-    tell(event.time, happened.time)
+    set_timestamp(event.time, happened.time)
     happened.fill(event)
     return event
 
@@ -194,20 +194,20 @@ def _fill_trial(message: control_pb2.Trial, trial: TrialRecord) -> None:
         message.values.MergeFromString(trial.values)
     else:
         message.values.CopyFrom(struct_of(proposed(trial.values)))
-    tell(message.submitted, trial.submitted)
+    set_timestamp(message.submitted, trial.submitted)
 
 
 def _fill_attempt(message: control_pb2.Trial, attempt: Attempt) -> None:
     message.attempt = attempt.number
     message.worker, message.host = attempt.worker.hello.worker, attempt.worker.hello.host
-    tell(message.started, attempt.started)
+    set_timestamp(message.started, attempt.started)
 
 
 def _fill_settlement(message: control_pb2.Trial, trial: TrialRecord) -> None:
     assert trial.outcome is not None
     message.state = STATES[trial.outcome]
     message.seconds, message.reason = trial.seconds, trial.reason
-    tell(message.settled, trial.settled)
+    set_timestamp(message.settled, trial.settled)
     if trial.loss is not None:
         message.loss = trial.loss
 
@@ -218,7 +218,7 @@ def proposed(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """What a message can hold of a value of whatever algorithm."""
+    """Value as a message can hold it, whatever algorithm proposed it."""
     if value is None or isinstance(value, (bool, str, Real)):
         return value
     if not isinstance(value, type) and callable(getattr(value, "tolist", None)):

@@ -1,4 +1,4 @@
-"""What a pool is told of its control service."""
+"""Settings of a pool's control service."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class Control:
 
     @classmethod
     def of(cls, value: bool | str | Control | None) -> Control | None:
-        """What ``control=`` says: whether, or where to listen, or all of it."""
+        """Settings of a ``control=`` argument: whether to serve, where to listen, or all of them."""
         if isinstance(value, Control):
             return value
         if isinstance(value, str):

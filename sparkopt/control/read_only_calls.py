@@ -33,11 +33,11 @@ _MOST_STATES: Final = 100
 """Most entries in a request's list of states. There are fewer states, but an entry may be repeated."""
 
 _LEFT_OUT: Final = 1000
-"""How many events of other studies a watch leaves out before it says how far it has come."""
+"""Most events of other studies that a watch leaves out before it says how far it has come."""
 
 
 class ReadOnlyCalls:
-    """What there is, and what happens, as clients ask for it.
+    """Read-only calls: what there is in a pool, and what happens there.
 
     Args:
         book: what there is.
@@ -55,7 +55,7 @@ class ReadOnlyCalls:
         self._secret = secrets.token_bytes(16)
 
     def status(self) -> control_pb2.PoolStatus:
-        """What the pool and its studies are doing."""
+        """Status of the pool and its studies."""
         return messages.status_of(self._book, self._machine, self._version, self._feed.last)
 
     def study(self, name: str) -> StudyRecord:

@@ -57,10 +57,10 @@ _READ_ONLY_CALLS: Final = frozenset(
         "/grpc.reflection.v1alpha.ServerReflection/",
     }
 )
-"""What the read-only token is good for."""
+"""Calls that the read-only token is good for."""
 
 _CUT_SECONDS: Final = 0.5
-"""How long calls may take to end when the server stops."""
+"""Seconds that calls may take to end when the server stops."""
 
 _SERVICE: Final = control_pb2.DESCRIPTOR.services_by_name["ControlService"].full_name
 

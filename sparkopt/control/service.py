@@ -42,7 +42,7 @@ class ControlService(control_pb2_grpc.ControlServiceServicer):
     # Watching.
 
     async def GetStatus(self, request: pb.GetStatusRequest, context: Context) -> pb.PoolStatus:
-        """What the pool and its studies are doing."""
+        """Status of the pool and its studies."""
         async with answering(context, LOG):
             return self._looking.status()
 
@@ -59,7 +59,7 @@ class ControlService(control_pb2_grpc.ControlServiceServicer):
     async def WatchEvents(  # type: ignore[override]  # it writes to its context rather than yield
         self, request: pb.WatchEventsRequest, context: Context
     ) -> None:
-        """What happens, as it happens."""
+        """Events, as they happen."""
         async with answering(context, LOG):
             await self._looking.watch(request, context)
 

@@ -29,7 +29,7 @@ _REASON_CHARACTERS: Final = 1000
 
 
 class SteeringCalls:
-    """What clients may do to a pool. On the coordinator's loop only.
+    """Calls that change a pool. On the coordinator's loop only.
 
     Args:
         coordinator: whose pool it is.

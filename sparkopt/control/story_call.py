@@ -62,12 +62,12 @@ class StoryCall:
                 )
             epoch = self._reckoned_epoch()
             if followed.since is not None:
-                messages.tell(story.since, epoch + followed.since)
+                messages.set_timestamp(story.since, epoch + followed.since)
             newest_first: list[control_pb2.StoryLine] = []
             taken = 0
             for line in reversed(followed.lines):
                 message = control_pb2.StoryLine(text=line.text, command=line.is_command)
-                messages.tell(message.time, epoch + line.now)
+                messages.set_timestamp(message.time, epoch + line.now)
                 taken += message.ByteSize()
                 if len(newest_first) == _LINES or taken > _BYTES:
                     break

@@ -22,7 +22,7 @@ _WHOLE: Final = 2**53
 _canonical: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
 
 _DEPTH: Final = 32
-"""How deep a point's values may be nested: protobuf reads a hundred nested messages, two a level."""
+"""Deepest nesting of a point's values: protobuf reads a hundred nested messages, two a level."""
 
 
 @dataclass(frozen=True, slots=True)

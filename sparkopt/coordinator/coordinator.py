@@ -145,11 +145,11 @@ class Coordinator:
         return self._clock.now()
 
     def greeted(self, gang: int, generation: int) -> int:
-        """Returns the number of workers that have said hello since this launch of a gang."""
+        """Number of workers that have said hello since this launch of a gang."""
         return len(self._greeted[gang, generation])
 
-    def tell(self, event: events.Event) -> None:
-        """Tell the machine of something that happened."""
+    def post_event(self, event: events.Event) -> None:
+        """Have the coordinator's thread :meth:`step` with an event."""
         self.post(lambda: self.step(event))
 
     def open_study(
@@ -308,9 +308,9 @@ class Coordinator:
 
     def _report_taken(self, worker: str, sequence: int) -> None:
         self._untaken.remove(worker, sequence)
-        self._make_room(worker, [sequence])
+        self._send_taken(worker, [sequence])
 
-    def _make_room(self, worker: str, taken: Sequence[int]) -> None:
+    def _send_taken(self, worker: str, taken: Sequence[int]) -> None:
         stream = self._streams.get(worker)
         if stream is not None:  # else it hears when it is back
             stream.taken(taken)
@@ -383,7 +383,7 @@ class Coordinator:
         if self.studies.close(name):
             self.step(events.CancelRequested(name, None, "its study has ended"))
             for worker, sequences in self._untaken.remove_all_of(name).items():
-                self._make_room(worker, sequences)
+                self._send_taken(worker, sequences)
             LOG.info("study ended", study=name)
             self._observer.study_closed(name)
 

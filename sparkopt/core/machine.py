@@ -114,7 +114,7 @@ class Machine:
 
     def story(self, about: TrialKey | str | None = None) -> list[str]:
         """Record of the last events and commands, a line each: all, or those of a trial or a worker."""
-        return self._story.tell(about)
+        return self._story.lines(about)
 
     def follow(self, about: TrialKey | str) -> Followed:
         """The part of the story that explains what became of a trial or a worker, for a person who asks."""
@@ -240,7 +240,7 @@ class Machine:
     def _submissions_ended(self, event: e.SubmissionsEnded, now: float, out: list[c.Command]) -> None:
         self.all_submitted = True
 
-    def _hear(self, event: e.Message, now: float, out: list[c.Command]) -> Worker | None:
+    def _note_message(self, event: e.Message, now: float, out: list[c.Command]) -> Worker | None:
         """Note a message; its worker if the message is new, and of the attempt that the worker is to run."""
         worker = self._seen(event.worker, now, out)
         if worker is None or event.sequence <= worker.sequence:
@@ -249,7 +249,7 @@ class Machine:
         return worker if worker.lease == event.lease else None
 
     def _outcome_arrived(self, event: e.OutcomeArrived, now: float, out: list[c.Command]) -> None:
-        worker = self._hear(event, now, out)
+        worker = self._note_message(event, now, out)
         if worker is None:
             return
         key = self._release(event.worker, worker)
@@ -264,11 +264,11 @@ class Machine:
         self._make_idle(event.worker, worker, out)
 
     def _report_arrived(self, event: e.ReportArrived, now: float, out: list[c.Command]) -> None:
-        if self._hear(event, now, out) is not None:
+        if self._note_message(event, now, out) is not None:
             out.append(c.DeliverReport(event.worker, event.lease, event.sequence))
 
     def _request_arrived(self, event: e.RequestArrived, now: float, out: list[c.Command]) -> None:
-        if self._hear(event, now, out) is not None:
+        if self._note_message(event, now, out) is not None:
             out.append(c.DeliverRequest(event.worker, event.lease, event.sequence))
 
     def _cancel_requested(self, event: e.CancelRequested, now: float, out: list[c.Command]) -> None:

@@ -85,7 +85,7 @@ class Story:
             self._lines.append((now, event))
             self._lines.extend(zip(itertools.repeat(now), commands))
 
-    def tell(self, about: TrialKey | str | None = None) -> list[str]:
+    def lines(self, about: TrialKey | str | None = None) -> list[str]:
         """One line for each event and command: all, or those that name a trial or a worker.
 
         Times are in seconds since the first line that is still known.

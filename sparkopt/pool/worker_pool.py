@@ -184,7 +184,7 @@ class WorkerPool:
         try:
             self._endpoint = coordinator.start()
             for number, size in enumerate(gang_sizes(self.parallelism, self._gang_size)):
-                coordinator.tell(events.GangLaunched(number, size))
+                coordinator.post_event(events.GangLaunched(number, size))
                 self._launch(number, 1, size)
             if self._control is not None:
                 self._control.enlist()
@@ -438,7 +438,7 @@ class WorkerPool:
 
         def progressed() -> None:
             if self._coordinator is not None:
-                self._coordinator.tell(events.GangProgressed(number, generation))
+                self._coordinator.post_event(events.GangProgressed(number, generation))
 
         gang = Gang(
             self.session,

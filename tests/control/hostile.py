@@ -128,7 +128,7 @@ class Attacked:
         for channel in self._channels:
             channel.close()
         for name in self.attackers - {WORKER}:
-            self.rig.coordinator.tell(events.WorkerGone(name, "the test is over"))
+            self.rig.coordinator.post_event(events.WorkerGone(name, "the test is over"))
         if self._thread is None:
             return
         try:

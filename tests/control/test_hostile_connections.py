@@ -156,7 +156,7 @@ def test_a_crowd_of_them_keeps_nobody_out(attacked, service, number, first, monk
         answer = call(NOTHING, metadata=bearer(token), timeout=SECONDS / 2, wait_for_ready=True)
         if service == "Control":
             assert list(answer)
-            attacked.rig.coordinator.tell(events.Resumed())
+            attacked.rig.coordinator.post_event(events.Resumed())
         else:
             assert refusal(answer)[0] is grpc.StatusCode.NOT_FOUND
         attacked.goes_on()

@@ -110,4 +110,4 @@ def test_more_connections_at_once_than_there_may_be_are_cut_off(attacked, servic
         refusal(attacked.call(FETCH, NOTHING, token=attacked.workers.token))[0] is grpc.StatusCode.NOT_FOUND
     )
     assert list(attacked.call(PAUSE, NOTHING, token=attacked.server.token))
-    attacked.rig.coordinator.tell(events.Resumed())
+    attacked.rig.coordinator.post_event(events.Resumed())

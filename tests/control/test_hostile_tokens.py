@@ -91,7 +91,7 @@ def test_who_guesses_too_often_is_told_to_wait_and_stands_in_nobodys_way(attacke
     # From the same address, on the same connection.
     if call == PAUSE:
         assert list(attacked.call(PAUSE, NOTHING, token=attacked.server.token, channel=channel))
-        attacked.rig.coordinator.tell(events.Resumed())
+        attacked.rig.coordinator.post_event(events.Resumed())
     else:
         right = attacked.call(FETCH, NOTHING, token=attacked.workers.token, channel=channel)
         assert refusal(right)[0] is grpc.StatusCode.NOT_FOUND

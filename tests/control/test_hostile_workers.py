@@ -176,7 +176,7 @@ def test_a_stale_attempt_changes_nothing(attacked):
     stale = trial_pb2.Attempt(study=attempt.study, tid=attempt.tid, attempt=attempt.attempt + 1)
     attacker.outcome(stale, 1)
     # The trial is given to the other worker; what comes after that is stale.
-    attacked.rig.coordinator.tell(events.WorkerGone(ATTACKER, "the test says so"))
+    attacked.rig.coordinator.post_event(events.WorkerGone(ATTACKER, "the test says so"))
     attacker.outcome(attempt, 2)
     assert attacker.answered()
 
@@ -253,7 +253,7 @@ def test_a_worker_that_is_gone_pushes_no_more_and_leaves_nothing(attacked, monke
     under_way.say(worker_pb2.Chunk(data=b"y").SerializeToString())
     assert begun.wait(SECONDS)
     assert len(files(attacked)) == 2
-    attacked.rig.coordinator.tell(events.WorkerGone(ATTACKER, "the test says so"))
+    attacked.rig.coordinator.post_event(events.WorkerGone(ATTACKER, "the test says so"))
     under_way.say(None)
     assert refusal(under_way.call)[0] is grpc.StatusCode.FAILED_PRECONDITION
     assert refusal(pushing(attacked, b"x"))[0] is grpc.StatusCode.FAILED_PRECONDITION

@@ -112,7 +112,7 @@ class Rig:
         self._peers: list[Peer] = []
         self._listen_in()
         self.endpoint = self.coordinator.start()
-        self.coordinator.tell(events.GangLaunched(0, 2))
+        self.coordinator.post_event(events.GangLaunched(0, 2))
 
     def _listen_in(self) -> None:
         step, read = self.coordinator.machine.step, self.coordinator.blobs.read

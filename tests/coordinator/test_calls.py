@@ -276,13 +276,13 @@ def test_what_is_pushed_for_nothing_goes_with_the_worker(rig, assigned, ending, 
     unwanted = stub.Push(iter([worker_pb2.Chunk(data=b"x")]), metadata=metadata, timeout=SECONDS)
     assert [path.name for path in (tmp_path / "driver").glob("*/*")] == [unwanted.id]
     if ending == "drained":
-        rig.coordinator.tell(events.DrainRequested("gang0.1/worker0", "enough"))
-        rig.coordinator.tell(events.CancelRequested(assignment.attempt.study, None, "enough"))
+        rig.coordinator.post_event(events.DrainRequested("gang0.1/worker0", "enough"))
+        rig.coordinator.post_event(events.CancelRequested(assignment.attempt.study, None, "enough"))
         peer.hear("cancellation")
         peer.outcome(assignment.attempt, 1, kind=CANCELLED)
         peer.hear("expulsion")
     else:
-        rig.coordinator.tell(events.GangEnded(0, 1, "enough"))
+        rig.coordinator.post_event(events.GangEnded(0, 1, "enough"))
         study.channel.cancel(None, "enough")
     assert study.settled().outcome is Outcome.CANCELLED
     assert list((tmp_path / "driver").glob("*/*")) == []

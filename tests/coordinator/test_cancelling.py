@@ -53,7 +53,7 @@ def test_a_trial_that_waits_for_another_worker_settles_with_the_attempt_that_was
     study = rig.study(meetings.double)
     study.submit("unlucky")
     next_attempt(peer)
-    rig.coordinator.tell(events.WorkerGone(WORKER, "its task ended"))
+    rig.coordinator.post_event(events.WorkerGone(WORKER, "its task ended"))
     study.channel.cancel(0, "enough")
     settled = study.settled()
     assert (settled.outcome, settled.attempt, settled.reason) == (Outcome.CANCELLED, 1, "enough")

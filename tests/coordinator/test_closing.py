@@ -85,10 +85,10 @@ def test_a_study_is_told_when_the_pool_is_lost():
     coordinator = Coordinator(1, "127.0.0.1", lambda *_: None, explain)
     coordinator.start()
     try:
-        coordinator.tell(events.GangLaunched(0, 1))
+        coordinator.post_event(events.GangLaunched(0, 1))
         channel = coordinator.open_study("blue", b"", 1)
         channel.submit([(0, b"")])
-        coordinator.tell(events.GangEnded(0, 1, "the job failed"))
+        coordinator.post_event(events.GangEnded(0, 1, "the job failed"))
         with pytest.raises(PoolLostError, match="in the pool's words"):
             channel.next_settled()
     finally:

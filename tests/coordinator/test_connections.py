@@ -8,7 +8,7 @@ import pytest
 
 from sparkopt.coordinator.transport.connections import _EVERY, Connections
 from sparkopt.coordinator.transport.service_limits import ServiceLimits
-from sparkopt.coordinator.transport.sockets import Accepted
+from sparkopt.coordinator.transport.sockets import AcceptedConnection
 from sparkopt.wire.limits import STRANGER_SECONDS
 
 MOST, STRANGERS = 20, 4
@@ -19,7 +19,7 @@ class Door:
     """Sockets that the test opens, and the looks at them."""
 
     def __init__(self) -> None:
-        self.open: dict[tuple[str, int], Accepted] = {}
+        self.open: dict[tuple[str, int], AcceptedConnection] = {}
         self.now = 1000.0
         self._numbers = itertools.count(100)
         self.connections = Connections(ServiceLimits(MOST, STRANGERS, streams=1), lambda: self.now)
@@ -29,7 +29,7 @@ class Door:
     def come(self, host="10.0.0.1", port=None):
         number = next(self._numbers)
         peer = host, port or number
-        self.open[peer] = Accepted(number, 1000 + number, peer)
+        self.open[peer] = AcceptedConnection(number, 1000 + number, peer)
         return peer
 
     def call(self, peer, full=True):

@@ -78,7 +78,7 @@ def test_a_trial_fails_at_its_timeout_and_the_next_ones_run(run):
 
 def test_one_nursery_after_another(run):
     rig, worker, _, visits = run(STOPPED["the nursery"])
-    rig.coordinator.tell(events.CancelRequested("study-0", None, "enough"))
+    rig.coordinator.post_event(events.CancelRequested("study-0", None, "enough"))
     assert_gone(visits)
     nurseries = {visits["objective"].parent}
     study = rig.study(meetings.wait)

@@ -100,7 +100,7 @@ def test_the_oldest_lines_are_forgotten():
     story = Story(length=3)
     for tid in range(5):
         story.add(float(tid), e.CancelRequested("blue", tid, "not wanted"), [])
-    assert [f"tid={tid}," in line for tid, line in zip((2, 3, 4), story.tell(), strict=True)] == [True] * 3
+    assert [f"tid={tid}," in line for tid, line in zip((2, 3, 4), story.lines(), strict=True)] == [True] * 3
 
 
 def followed(machine, about):
@@ -181,7 +181,7 @@ def test_a_line_is_short_whatever_it_is_of():
     submitted, cancelled = story.follow(key(3)).lines
     assert "100,000 in all" in submitted.text
     assert max(len(submitted.text), len(cancelled.text)) < 2000
-    assert max(map(len, story.tell())) < 2000
+    assert max(map(len, story.lines())) < 2000
 
 
 def test_what_is_refused_is_not_part_of_the_story(pool):

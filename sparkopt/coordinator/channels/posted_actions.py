@@ -17,8 +17,8 @@ class Actor(Protocol):
     def post(self, action: Callable[[], None]) -> bool:
         """Have its thread do something soon, and say whether there still is one. From any thread."""
 
-    def tell(self, event: events.Event) -> None:
-        """Have its thread tell the machine of something that happened. From any thread."""
+    def post_event(self, event: events.Event) -> None:
+        """Have its thread take an event in. From any thread."""
 
     def submit(
         self, name: str, proposals: Sequence[tuple[int, bytes]], values: Sequence[Mapping[str, Any]]
@@ -58,11 +58,11 @@ class PostedActions:
     def end_submissions(self) -> None:
         """Say that no more trials will be submitted."""
         if self._alone:
-            self._coordinator.tell(events.SubmissionsEnded())
+            self._coordinator.post_event(events.SubmissionsEnded())
 
     def cancel(self, tid: int | None, reason: str) -> None:
         """End a trial, or with None all of them."""
-        self._coordinator.tell(events.CancelRequested(self._study, tid, reason))
+        self._coordinator.post_event(events.CancelRequested(self._study, tid, reason))
 
     def cancel_waiting(self, reason: str) -> None:
         """End the trials that wait for a worker."""

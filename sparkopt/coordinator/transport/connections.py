@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from sparkopt.coordinator.transport.service_limits import ServiceLimits
-from sparkopt.coordinator.transport.sockets import Accepted, Peer, peer_of
+from sparkopt.coordinator.transport.sockets import AcceptedConnection, Peer, peer_of
 from sparkopt.wire.limits import STRANGER_SECONDS
 
 _EVERY: Final = 1.0
@@ -33,10 +33,10 @@ _PRESSED: Final = 0.1
 class Sockets(Protocol):
     """The connections of a port."""
 
-    def scan(self) -> list[Accepted]:
+    def scan(self) -> list[AcceptedConnection]:
         """All of them, as of now."""
 
-    def shut(self, accepted: Accepted) -> None:
+    def shut(self, accepted: AcceptedConnection) -> None:
         """End one."""
 
 
@@ -52,7 +52,7 @@ class _Connection:
         full: whether a token has come that is good for everything.
     """
 
-    accepted: Accepted
+    accepted: AcceptedConnection
     since: float
     looks: int = 0
     authorized: bool = False
@@ -113,7 +113,7 @@ class Connections:
         # A loop that could not run has not heard of calls either: a long gap counts as a short one.
         self._now += min(now - self._looked, _EVERY)
         self._looked = now
-        self._take_stock(self._sockets.scan())
+        self._update(self._sockets.scan())
         connections = list(self._seen.values())
         strangers = [each for each in connections if not each.authorized]
         doomed = dict.fromkeys(each for each in strangers if self._now - each.since >= STRANGER_SECONDS)
@@ -131,7 +131,7 @@ class Connections:
             self._sockets.shut(each.accepted)
         return len(strangers) > self._limits.strangers
 
-    def _take_stock(self, found: Iterable[Accepted]) -> None:
+    def _update(self, found: Iterable[AcceptedConnection]) -> None:
         called: dict[Peer, bool] = {}
         for text, full in self._called.items():
             if (peer := peer_of(text)) is not None:

@@ -23,26 +23,26 @@ _REMEMBERED: Final = 4096
 """Most peers that have failed and are remembered."""
 
 
-class _Turns:
-    """Calls that are under way, and those that wait.
+class _CallSlots:
+    """Slots for the calls of one peer: calls that are under way hold one, others wait for one.
 
     Args:
-        free: how many more may be under way.
+        free: slots that no call holds.
     """
 
     def __init__(self, free: asyncio.Semaphore) -> None:
         self._free = free
         self._calls = 0
 
-    async def take(self, context: _Context, forget: Callable[[], object]) -> None:
-        """Wait for a turn, and have it until the call has ended.
+    async def acquire(self, context: _Context, forget: Callable[[], object]) -> None:
+        """Wait for a slot, and hold it until the call has ended.
 
         Args:
             context: the call's.
             forget: called when the last of the calls has ended.
 
         Raises:
-            LimitExceededError: if too many wait already, or the turn does not come (TOO_MANY_CALLS).
+            LimitExceededError: if too many wait already, or no slot becomes free in time (TOO_MANY_CALLS).
         """
         if self._calls >= limits.CALLS + limits.WAITING_CALLS:
             raise _too_many_calls()
@@ -93,7 +93,7 @@ class Peers:
         # By peer, and whether the token is good for everything: clients that look do not hold up those that
         # steer.
         self._streams: Counter[tuple[str, bool]] = Counter()
-        self._calls: dict[tuple[str, bool], _Turns] = {}
+        self._calls: dict[tuple[str, bool], _CallSlots] = {}
         # By peer, the moment when all of its failures will be forgotten: each one puts it off by as long as
         # it takes to forget one.
         self._forgotten: dict[str, float] = {}
@@ -140,10 +140,10 @@ class Peers:
         address = address_of(context.peer())
         for peer, most in ((address, limits.CALLS), ("", limits.ALL_CALLS)):
             key = peer, full
-            turns = self._calls.get(key)
-            if turns is None:
-                turns = self._calls[key] = _Turns(asyncio.Semaphore(most))
-            await turns.take(context, lambda key=key: self._calls.pop(key, None))  # type: ignore[misc]
+            slots = self._calls.get(key)
+            if slots is None:
+                slots = self._calls[key] = _CallSlots(asyncio.Semaphore(most))
+            await slots.acquire(context, lambda key=key: self._calls.pop(key, None))  # type: ignore[misc]
 
     def failed(self, context: _Context) -> None:
         """Count a call without a right token.

@@ -27,7 +27,7 @@ Peer = tuple[str, int]
 
 
 @dataclass(frozen=True, slots=True)
-class Accepted:
+class AcceptedConnection:
     """A connection that was accepted.
 
     Attributes:
@@ -52,9 +52,9 @@ class AcceptedSockets:
 
     def __init__(self, port: int) -> None:
         self._port = port
-        self._known: dict[int, tuple[int, Accepted | None]] = {}
+        self._known: dict[int, tuple[int, AcceptedConnection | None]] = {}
 
-    def scan(self) -> list[Accepted]:
+    def scan(self) -> list[AcceptedConnection]:
         """All of them, as of now."""
         known, self._known = self._known, {}
         found = []
@@ -73,15 +73,15 @@ class AcceptedSockets:
                 found.append(accepted)
         return found
 
-    def _look_at(self, fd: int, inode: int) -> Accepted | None:
+    def _look_at(self, fd: int, inode: int) -> AcceptedConnection | None:
         own = _address(_libc.getsockname, fd)
         if own is None or own[1] != self._port:
             return None
         peer = _address(_libc.getpeername, fd)
-        return None if peer is None else Accepted(fd, inode, peer)
+        return None if peer is None else AcceptedConnection(fd, inode, peer)
 
     @staticmethod
-    def shut(accepted: Accepted) -> None:
+    def shut(accepted: AcceptedConnection) -> None:
         """Shut a connection down. The owner of its descriptor then reads its end, and closes it."""
         try:
             copy = os.dup(accepted.fd)

@@ -132,7 +132,7 @@ def test_when_the_pool_has_lost_its_workers_streams_are_told_why(make_rig):
     stream = rig.stream()
     stream.ask("p", post=rig.post.path, word="p")
     rig.post.visit()
-    rig.coordinator.tell(events.GangEnded(0, 1, "the executor burnt down"))
+    rig.coordinator.post_event(events.GangEnded(0, 1, "the executor burnt down"))
     error = stream.error()
     assert reason_of(error) == (grpc.StatusCode.UNAVAILABLE, "POOL_CLOSED")
     assert "burnt down" in error.details()

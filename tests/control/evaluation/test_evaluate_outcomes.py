@@ -165,7 +165,7 @@ def test_a_trial_that_is_cancelled_is_answered(rig):
     stream = rig.stream()
     stream.ask("p", post=rig.post.path, word="p")
     rig.post.visit()
-    rig.coordinator.tell(events.CancelRequested(evaluation.name, 0, "somebody said so"))
+    rig.coordinator.post_event(events.CancelRequested(evaluation.name, 0, "somebody said so"))
     trial = stream.outcome().trial
     assert (trial.state, trial.reason) == (control_pb2.TRIAL_STATE_CANCELLED, "somebody said so")
 
@@ -177,7 +177,7 @@ def test_a_trial_that_takes_too_long_or_too_many_workers_is_answered(rig):
     stream.ask("p", post=rig.post.path, word="p")
     rig.post.visit()
     worker = rig.on_loop(lambda: next(iter(rig.coordinator.machine.trials.values())).worker)
-    rig.coordinator.tell(events.WorkerGone(worker, "it is gone"))
+    rig.coordinator.post_event(events.WorkerGone(worker, "it is gone"))
     trial = stream.outcome().trial
     assert (trial.state, trial.attempt) == (control_pb2.TRIAL_STATE_LOST, 1)
     slow = rig.evaluation(meet, trial_timeout=0.2)
@@ -194,7 +194,7 @@ def test_a_trial_that_runs_again_tells_of_its_last_attempt(rig):
     stream.ask("p", post=rig.post.path, word="p")
     rig.post.visit()
     worker = rig.on_loop(lambda: next(iter(rig.coordinator.machine.trials.values())).worker)
-    rig.coordinator.tell(events.WorkerGone(worker, "it is gone"))
+    rig.coordinator.post_event(events.WorkerGone(worker, "it is gone"))
     rig.post.visit().answer("again")
     outcome = stream.outcome()
     assert json.loads(outcome.result) == "again"

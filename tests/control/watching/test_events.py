@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from sparkopt.control.feed import Feed, Happened
+from sparkopt.control.feed import Feed, FeedEntry
 from sparkopt.core import events
 from sparkopt.core.states import TrialKey
 from sparkopt.errors import EventsForgottenError, LimitExceededError, NotFoundError
@@ -89,7 +89,7 @@ def test_an_attempt_that_is_lost_with_its_worker(rig):
     study = rig.study(meetings.double)
     study.submit("unlucky")
     attempt_of(peer)
-    rig.coordinator.tell(events.WorkerGone("gang0.1/worker0", "its task ended"))
+    rig.coordinator.post_event(events.WorkerGone("gang0.1/worker0", "its task ended"))
     heard = watch.until("requeued")
     assert kinds(heard)[-2:] == ["worker_left", "requeued"]
     left, requeued = heard[-2].event.worker_left, heard[-1].event.requeued
@@ -113,7 +113,7 @@ def test_an_attempt_that_goes_to_another_worker_at_once(rig):
     study.submit("unlucky")
     attempt_of(peer)
     watch = rig.watch()
-    rig.coordinator.tell(events.WorkerGone("gang0.1/worker0", "its task ended"))
+    rig.coordinator.post_event(events.WorkerGone("gang0.1/worker0", "its task ended"))
     attempt_of(other)
     assert kinds(watch.until("started")) == ["worker_left", "requeued", "started"]
 
@@ -159,7 +159,7 @@ def test_a_trial_that_takes_too_many_workers_down_is_not_requeued(rig):
     study.submit("murderous")
     attempt_of(peer)
     watch = rig.watch()
-    rig.coordinator.tell(events.WorkerGone("gang0.1/worker0", "its task ended"))
+    rig.coordinator.post_event(events.WorkerGone("gang0.1/worker0", "its task ended"))
     assert watch.event("settled").state == pb.TRIAL_STATE_LOST
     assert kinds(watch.until("worker_left")) == ["worker_left"]
     (trial,) = rig.call("ListTrials").trials
@@ -279,7 +279,7 @@ def test_a_long_past_is_no_pile():
 
         async def add(events):
             for _ in range(events):
-                feed.add(Happened(0.0, "", lambda event: None))
+                feed.add(FeedEntry(0.0, "", lambda event: None))
                 if feed.last - quick.place >= 100:
                     await quick.take()
 
