@@ -103,14 +103,18 @@ class Story:
         """The lines that name a trial or a worker, and those that explain what became of it.
 
         The latter are, for a worker, the end of its gang and its return under another name, and for a trial
-        what happened to the worker that it was leased to, for as long as it was.
+        what happened to the worker that it was leased to, for as long as it was. A study's end is no part of
+        the story of a trial that has settled by then.
         """
         found = []
         gangs: dict[str, tuple[int, int]] = {}
         worker = about if isinstance(about, str) else None
+        settled = False
         for now, item in self._lines:
             if isinstance(item, WorkerJoined):
                 gangs[item.worker] = item.gang, item.generation
+            if settled and isinstance(item, CancelRequested) and item.tid is None:
+                continue
             if _concerns(item, about) or (
                 worker is not None and type(item) in _FATES and _befalls(item, worker, gangs.get(worker))
             ):
@@ -119,7 +123,7 @@ class Story:
                 if isinstance(item, Assign) and item.lease.trial == about:
                     worker = item.worker
                 elif isinstance(item, Settle) and item.trial == about:
-                    worker = None
+                    worker, settled = None, True
         full = len(self._lines) == self._lines.maxlen
         return Followed(found, self._lines[0][0] if full else None)
 

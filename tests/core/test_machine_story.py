@@ -117,6 +117,7 @@ def test_a_trial_is_followed_to_its_workers_as_long_as_they_have_it(pool):
         "Assign",
         "WorkerGone",
     ]
+    pool.cancel(None, reason="its study has ended")
     # It had settled by then.
     assert followed(pool.machine, key(1)) == ["TrialsSubmitted", "Assign", "OutcomeArrived", "Settle"]
 

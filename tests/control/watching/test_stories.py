@@ -84,7 +84,7 @@ def test_the_last_thousand_lines_are_told_and_the_others_counted(rig):
 
     def cancel_another():
         for number in range(1200):
-            event = events.CancelRequested(study.name, None if number % 2 else 0, f"number {number}")
+            event = events.CancelRequested(study.name, 0, f"number {number}")
             rig.coordinator.machine.step(event, rig.coordinator.now())
 
     rig.on_loop(cancel_another)
