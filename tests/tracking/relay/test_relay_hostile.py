@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import pickle
 from pathlib import Path
@@ -325,6 +326,17 @@ def test_a_store_that_fails_is_an_answer_too(desk):
     ) as caught:
         protocol.unpack_answer(relay.answer(Request(7, 1, "worker", 1, protocol.RUN, b"")))
     assert caught.value.code == "INTERNAL_ERROR"
+
+
+def test_a_run_that_stays_open_is_logged(desk, caplog):
+    caplog.set_level(logging.WARNING, "sparkopt.tracking")
+    worker = Worker(desk, tid=3)
+    made = [worker.call(pb.CreateRun(experiment_id=desk.experiment)).run.info.run_id for _ in range(2)]
+    desk.client.delete_run(made[0])  # the store ends no run that was deleted
+    desk.relay.settle(worker.tid)
+    (record,) = (each for each in caplog.records if each.name == "sparkopt.tracking")
+    assert made[0] in record.getMessage()
+    assert desk.client.get_run(made[1]).info.status == "KILLED"
 
 
 def test_errors_of_the_store_keep_their_code(desk, worker):
