@@ -69,7 +69,7 @@ class TrialRecord:
         study: whose.
         tid: its id within the study.
         place: among all trials of the pool, in the order in which they were submitted.
-        values: what it was proposed with, as it came: hyperopt's lists by label, or a Struct's bytes.
+        values: what it was proposed with, as it came: values by label, or a Struct's bytes.
         submitted: when, in seconds since the epoch.
         request_id: a client's id for it.
         attempt: the last one that was sent to a worker and not lost.

@@ -213,8 +213,8 @@ def _fill_settlement(message: control_pb2.Trial, trial: TrialRecord) -> None:
 
 
 def proposed(values: Mapping[str, Any]) -> dict[str, Any]:
-    """A value for each label that is active, of hyperopt's lists of one or none."""
-    return {label: _plain(found[0]) for label, found in values.items() if len(found)}
+    """Values by label, as far as a message can hold them."""
+    return {label: _plain(value) for label, value in values.items()}
 
 
 def _plain(value: Any) -> Any:

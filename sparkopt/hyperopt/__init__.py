@@ -3,13 +3,13 @@
 fmin.py              fmin with hyperopt's signature; fmin_options.py, its arguments
 spark_trials.py      SparkTrials: hyperopt's Trials, evaluated by workers
 search.py            one call of fmin: checked, put together and run
-loop.py              the proposing loop of one call
+algorithm_proposer.py  the study's proposer: an algorithm of hyperopt's
 
 documents.py         hyperopt's documents, from proposal to final state
 inherited.py         documents that a search finds on its trials
 proposals.py         check of an algorithm's proposals
 points_to_evaluate.py  settings that somebody wants to see, as documents
-results.py           what an objective has returned; failures.py, why trials failed
+results.py           what an objective has returned; no_loss.py, why no trial has a loss
 savefile.py          trials_save_file; journalled.py, documents as bytes of a journal
 
 domain.py            an objective and its space; space.py, from values to an argument

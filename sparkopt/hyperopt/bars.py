@@ -4,31 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from typing import Any, Final, Protocol
+from typing import Final
 
 from sparkopt.errors import ArgumentTypeError
+from sparkopt.study.progress import Bar
 from sparkopt.wire.arguments import shown
 
-
-class Progress(Protocol):
-    """A progress bar of hyperopt's protocol.
-
-    One that has ``refresh`` as well, as tqdm's has, also shows the workers that start.
-    """
-
-    postfix: Any
-
-    def update(self, n: int) -> Any:
-        """Count finished trials."""
-
-
-ProgressFactory = Callable[..., AbstractContextManager[Progress]]
+ProgressFactory = Callable[..., AbstractContextManager[Bar]]
 
 _MUST: Final = "show_progressbar must, when it is called, return"
 
 
 @contextmanager
-def opened_bar(factory: ProgressFactory, initial: int, total: int) -> Iterator[Progress]:
+def opened_bar(factory: ProgressFactory, initial: int, total: int) -> Iterator[Bar]:
     """The bar of a search, for as long as it runs.
 
     Args:

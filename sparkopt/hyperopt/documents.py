@@ -12,15 +12,15 @@ from __future__ import annotations
 
 import datetime
 import math
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from hyperopt import base
 from hyperopt.utils import coarse_utcnow
 
-from sparkopt.core.states import Outcome
 from sparkopt.errors import (
     RefusedError,
     RemoteTraceback,
@@ -29,22 +29,17 @@ from sparkopt.errors import (
     TrialLostError,
     warn,
 )
-from sparkopt.hyperopt.failures import Failures
-from sparkopt.hyperopt.results import VALUE_ERRORS, Result, checked, load, read_result
-from sparkopt.study.quarantine import ForeignError, Patience
+from sparkopt.hyperopt.results import VALUE_ERRORS, Result, checked, read_result
+from sparkopt.study.quarantine import ForeignError, Patience, load
+from sparkopt.study.trial_record import Status, TrialError
 from sparkopt.wire.report_kinds import ReportKind
 
 if TYPE_CHECKING:
     from sparkopt.coordinator import Payload, Reported
     from sparkopt.hyperopt.space import Space
     from sparkopt.hyperopt.spark_trials import SparkTrials
-    from sparkopt.study.journal import Entry
 
 Document = dict[str, Any]
-
-Status = Literal["success", "failure", "cancelled"]
-"""How a trial has ended, in a word."""
-
 
 _STATUSES: Final[dict[int, Status]] = {
     base.JOB_STATE_ERROR: "failure",
@@ -64,8 +59,6 @@ class Documents:
     Attributes:
         finished: those that have a result, in the order in which they got it.
         best_loss: the smallest loss of those of status ``ok`` that is a number; None if there is none.
-        failures: of this study.
-        first_failure: the remote traceback of the first that raised something in this study.
     """
 
     def __init__(self, trials: SparkTrials, domain: base.Domain, space: Space, patience: Patience) -> None:
@@ -78,8 +71,6 @@ class Documents:
         for document in trials.trials:
             if document["state"] == base.JOB_STATE_DONE:
                 self._finished(document, document["result"].get("loss"))
-        self.failures = Failures()
-        self.first_failure: RemoteTraceback | None = None
 
     def add(self, documents: list[Document]) -> list[Document]:
         """Take an algorithm's proposals in; they are visible at once.
@@ -130,23 +121,16 @@ class Documents:
         for document in self._trials.trials[before:]:
             self._finished(document, document["result"].get("loss"))
 
-    def recover(self, document: Document, entry: Entry) -> bool:
-        """Give a document the state that the journal has for it, and say whether it has a result."""
-        if entry.started is not None:
-            self.start(document, entry.started)
-        for reported in entry.reports:
-            self.report(document, reported)
-        ended = _coarse(entry.settled)
-        if entry.outcome is Outcome.OK:
-            self.finish(document, entry.result)
-        elif entry.outcome is Outcome.LOST:
-            self.fail(document, str(TrialLostError), RemoteTraceback(entry.reason))
-        else:
-            self.fail(document, f"<class '{entry.kind}'>", RemoteTraceback(entry.reason))
-        document["refresh_time"] = ended
-        return bool(document["state"] == base.JOB_STATE_DONE)
+    def redate(self, document: Document, settled: float) -> None:
+        """Have a document that was finished again show when its trial settled.
 
-    def finish(self, document: Document, payload: Payload | None) -> Result | None:
+        Args:
+            document: of a trial that has its final state.
+            settled: in seconds since the epoch.
+        """
+        document["refresh_time"] = _coarse(settled)
+
+    def finish(self, document: Document, payload: Payload | None) -> Result | TrialError:
         """The objective returned. What is no result, or cannot be read, is the trial's failure.
 
         Args:
@@ -154,18 +138,16 @@ class Documents:
             payload: the pickled number or dictionary of hyperopt's.
 
         Returns:
-            The result; None if the trial has failed.
+            The result, or why there is none.
         """
         try:
             result = read_result(
                 payload, self._domain, lambda name: self._trials.aname(document, name), self._patience
             )
         except ForeignError as error:
-            self.fail(document, error.kind, error.traceback)
-            return None
+            return self._failed(document, error.kind, error.traceback)
         except VALUE_ERRORS as error:
-            self.fail(document, str(type(error)), RemoteTraceback.of(error))
-            return None
+            return self._failed(document, str(type(error)), RemoteTraceback.of(error))
         finally:
             if payload is not None:
                 payload.drop()
@@ -175,22 +157,21 @@ class Documents:
         document["result"] = result.fields
         document["refresh_time"] = coarse_utcnow()
         self._finished(document, result.loss)
-        if result.fields.get("status") != base.STATUS_OK:
-            self.failures.returned(document["tid"], result.fields.get("status"))
         return result
 
-    def fail(self, document: Document, kind: str, traceback: RemoteTraceback) -> None:
+    def _failed(self, document: Document, kind: str, traceback: RemoteTraceback) -> TrialError:
+        self.fail(document, kind, traceback.text)
+        return TrialError(kind, traceback.text)
+
+    def fail(self, document: Document, kind: str, text: str) -> None:
         """The trial failed.
 
         Args:
             document: of the trial.
             kind: the type of what was raised, as hyperopt writes it.
-            traceback: of where it was raised.
+            text: the traceback of where it was raised, or the reason.
         """
-        if self.first_failure is None:
-            self.first_failure = traceback
-        self.failures.raised(document["tid"], kind, traceback.text)
-        self._end(document, base.JOB_STATE_ERROR, kind, traceback.text)
+        self._end(document, base.JOB_STATE_ERROR, kind, text)
 
     def cancel(self, document: Document, reason: str) -> None:
         """Somebody asked for the trial to end."""
@@ -282,6 +263,40 @@ def completed(
     for label in space.labels:
         idxs[label], vals[label] = ([tid], [drawn[label]]) if label in drawn else ([], [])
     return idxs, vals
+
+
+class DrawnValues(Mapping[str, Any]):
+    """Values of a document by the labels that are active in it, read from its ``vals`` when asked for.
+
+    Args:
+        vals: for each label a list of one value, or of none if the label is not active.
+    """
+
+    __slots__ = ("_vals",)
+
+    def __init__(self, vals: Mapping[str, Any]) -> None:
+        self._vals = vals
+
+    def __getitem__(self, label: str) -> Any:
+        found = self._vals[label]
+        if not len(found):
+            raise KeyError(label)
+        return found[0]
+
+    def __iter__(self) -> Iterator[str]:
+        return (label for label, found in self._vals.items() if len(found))
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def __repr__(self) -> str:
+        return repr(dict(self))
+
+
+def result_fault(fields: Mapping[str, Any]) -> str:
+    """Says that a result's status is not ``ok``; empty if it is."""
+    status = fields.get("status")
+    return "" if status == base.STATUS_OK else f"status {status!r}"
 
 
 def renew(document: Document) -> None:

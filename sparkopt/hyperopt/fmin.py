@@ -17,13 +17,14 @@ from sparkopt.hyperopt import savefile
 from sparkopt.hyperopt.bars import ProgressFactory
 from sparkopt.hyperopt.domain import check_space, domain_of
 from sparkopt.hyperopt.fmin_options import (
+    Algorithm,
+    EarlyStop,
     Options,
     check_annotated,
     check_seed_setting,
     check_trials,
     takes_expression,
 )
-from sparkopt.hyperopt.loop import Algorithm, EarlyStop
 from sparkopt.hyperopt.spark_trials import SparkTrials
 from sparkopt.study.file_arguments import writable_file
 from sparkopt.wire.arguments import check_flag, check_objective, hinting

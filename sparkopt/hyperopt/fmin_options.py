@@ -12,7 +12,7 @@ import math
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
 from hyperopt import base, early_stop, pyll
@@ -32,8 +32,11 @@ from sparkopt.wire.arguments import (
 
 if TYPE_CHECKING:
     from sparkopt.hyperopt.bars import ProgressFactory
-    from sparkopt.hyperopt.loop import Algorithm, EarlyStop
+    from sparkopt.hyperopt.documents import Document
     from sparkopt.hyperopt.points_to_evaluate import Point
+
+Algorithm: TypeAlias = "Callable[..., list[Document]]"
+EarlyStop: TypeAlias = "Callable[..., tuple[bool, list[Any]]]"
 
 _ALGORITHM: Final = "callable, as hyperopt.tpe.suggest is: with new ids, a domain, trials and a seed"
 _EARLY_STOP: Final = "None, or callable with the trials and what it returned before"

@@ -15,8 +15,6 @@ from sparkopt.study import quarantine
 from sparkopt.wire import codec
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from sparkopt.hyperopt.documents import Document
     from sparkopt.study.journal import Entry, SavedState
 
@@ -26,7 +24,7 @@ def state_of(rstate: np.random.Generator) -> bytes:
     return pickle.dumps(rstate.bit_generator.state)
 
 
-def document_of(entry: Entry, journal: Path) -> Document:
+def document_of(entry: Entry, journal: object) -> Document:
     """Returns the document of a trial as it was proposed.
 
     Args:
@@ -40,20 +38,18 @@ def document_of(entry: Entry, journal: Path) -> Document:
     return document
 
 
-def restore(rstate: np.random.Generator, saved: SavedState | None, journal: Path) -> None:
+def restore(rstate: np.random.Generator, saved: SavedState, journal: object) -> None:
     """Go on with the random numbers of a journal's search.
 
     Args:
         rstate: the search's generator.
-        saved: what the journal has; None if it has nothing.
+        saved: what the journal has.
         journal: its path.
 
     Raises:
         RefusedError: if that search had a generator of another kind.
         JournalError: if this process cannot unpickle the state.
     """
-    if saved is None:
-        return
     state = _load(saved.value, f"the random state of trial {saved.tid}", journal)
     try:
         rstate.bit_generator.state = state
@@ -67,7 +63,7 @@ def restore(rstate: np.random.Generator, saved: SavedState | None, journal: Path
         rstate.integers(2**31 - 1)
 
 
-def _load(data: bytes, what: str, journal: Path) -> Any:
+def _load(data: bytes, what: str, journal: object) -> Any:
     try:
         try:
             return codec.loads_plain(data)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Final
 
 import numpy as np
@@ -34,28 +34,27 @@ class ReadableSpace:
         labels = {_label(node) for node in pyll.dfs(expression) if node.name == "hyperopt_param"}
         self._indices = {label: _free(f"{label}.index", labels) for label in self.options}
 
-    def values(self, vals: Mapping[str, Sequence[Any]]) -> dict[str, str]:
+    def values(self, values: Mapping[str, Any]) -> dict[str, str]:
         """The parameters of a point: what is drawn, in words.
 
         Of a choice both are there: the option by the label, and its index, which is what hyperopt has by the
         label, as ``<label>.index``.
 
         Args:
-            vals: as in a trial's ``misc``.
+            values: by the labels that are active in the point.
         """
         words: dict[str, str] = {}
-        for label, drawn in vals.items():
-            if not drawn:
-                continue
-            value = drawn[0]
+        for label, value in values.items():
             if label not in self.options:
                 words[label] = _value(value)
                 continue
             options = self.options[label]
             if value in range(len(options)):
-                value = int(value)
-                words[label] = options[value]
-            words[self._indices[label]] = str(value)
+                index = int(value)
+                words[label] = options[index]
+                words[self._indices[label]] = str(index)
+            else:
+                words[self._indices[label]] = str(value)
         return words
 
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from numbers import Real
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from hyperopt import base
@@ -26,13 +26,10 @@ from hyperopt import base
 from sparkopt.errors import RemoteTraceback
 from sparkopt.study import quarantine
 from sparkopt.study.quarantine import ForeignError, Patience
-from sparkopt.wire import codec
 from sparkopt.wire.arguments import shown
 
 if TYPE_CHECKING:
     from sparkopt.coordinator import Payload
-
-T = TypeVar("T")
 
 VALUE_ERRORS: Final = (
     ArithmeticError,
@@ -118,26 +115,7 @@ def read_result(
             raise NoResultError(error, _no_attachments(attached)) from error
         return Result(fields, loss, metrics, left_out, attachments)
 
-    return load(payload, read, patience)
-
-
-def load(payload: Payload | None, read: Callable[[Any], T], patience: Patience) -> T:
-    """Unpickle a value and read it; in a thread of its own, if code of the user's may run for it.
-
-    Raises:
-        ForeignError: what code of the user's has raised.
-        Exception: what the reading of plain values has raised; one of :data:`VALUE_ERRORS`.
-    """
-    if payload is None:
-        return read(None)
-    if isinstance(payload.body, bytes):
-        try:
-            value = codec.loads_plain(payload.body)
-        except codec.NotPlainError:
-            pass
-        else:
-            return read(value)
-    return quarantine.run(lambda: read(payload.load()), patience.seconds())
+    return quarantine.load(payload, read, patience)
 
 
 def _refuse_complex(raw: Any) -> None:

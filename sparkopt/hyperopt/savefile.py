@@ -25,10 +25,12 @@ from sparkopt.errors import RefusedError, SaveFileError, SaveFileWarning, warn
 from sparkopt.study import quarantine
 from sparkopt.study.file_arguments import writable_file
 from sparkopt.study.journal.beside import belongs
+from sparkopt.study.listener import Listener
 from sparkopt.study.quarantine import ForeignError
 
 if TYPE_CHECKING:
     from sparkopt.hyperopt.spark_trials import SparkTrials
+    from sparkopt.study.trial_record import TrialRecord
 
 _SHARE: Final = 10
 """Least time between two saves, as a multiple of the time that the last save took."""
@@ -46,6 +48,22 @@ _EARLIER_MODULES: Final = {"sparkopt.trials": "sparkopt", "sparkopt.timings": "s
 
 _TRAILER: Final = b"\nsparkopt checksum "
 _DIGEST_BYTES: Final = 16
+
+
+class SavingListener(Listener):
+    """Saves the trials now and then, after one of them has settled.
+
+    Args:
+        file: where they are saved.
+    """
+
+    def __init__(self, file: SaveFile) -> None:
+        self._file = file
+
+    def settled(self, record: TrialRecord) -> None:
+        """Save the trials, if it is time."""
+        if record.settled is not None:
+            self._file.save_if_due()
 
 
 class SaveFile:

@@ -11,57 +11,56 @@ from __future__ import annotations
 import logging
 import sys
 import time
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import TYPE_CHECKING, Any, Final
 
 import hyperopt
 import numpy as np
-from hyperopt import base, progress
+from hyperopt import progress
 
-from sparkopt.errors import AllTrialsFailedError, FailedTrialsWarning, RefusedError, warn
+from sparkopt.errors import AllTrialsFailedError, FailedTrialsWarning, warn
 from sparkopt.hyperopt.advice import advise_on_parallelism
-from sparkopt.hyperopt.bars import ProgressFactory
+from sparkopt.hyperopt.algorithm_proposer import AlgorithmProposer, Goal
+from sparkopt.hyperopt.bars import ProgressFactory, opened_bar
 from sparkopt.hyperopt.ctrl import ControlledObjective
-from sparkopt.hyperopt.documents import Document, Documents, renew
+from sparkopt.hyperopt.documents import Documents
 from sparkopt.hyperopt.domain import domain_of
-from sparkopt.hyperopt.failures import Failures, no_loss
 from sparkopt.hyperopt.fmin_options import Options, takes_expression
 from sparkopt.hyperopt.inherited import InheritedDocuments
-from sparkopt.hyperopt.journalled import document_of, restore, state_of
-from sparkopt.hyperopt.loop import Budget, Study
-from sparkopt.hyperopt.points_to_evaluate import (
-    Point,
-    check_asked,
-    check_points,
-    documents_of,
-    not_among,
-    values_of,
-)
+from sparkopt.hyperopt.journalled import document_of
+from sparkopt.hyperopt.no_loss import no_loss
+from sparkopt.hyperopt.points_to_evaluate import Point, check_points, not_among
 from sparkopt.hyperopt.result_convention import CONVENTION
-from sparkopt.hyperopt.savefile import SaveFile
+from sparkopt.hyperopt.savefile import SaveFile, SavingListener
 from sparkopt.hyperopt.space import Space, wants_ctrl
 from sparkopt.hyperopt.suggest import accelerated
 from sparkopt.hyperopt.tracked import tracked, wants_tracking
 from sparkopt.pool.worker_pool import WorkerPool
 from sparkopt.spark.console import ConsoleProgress
 from sparkopt.spark.preflight import check_settings, pickle_objective
-from sparkopt.study.journal import Identity, Journal, gaps
+from sparkopt.study.failures import Failures
+from sparkopt.study.journal import Identity, Journal
+from sparkopt.study.progress import ProgressListener
 from sparkopt.study.quarantine import Patience
-from sparkopt.wire import codec
+from sparkopt.study.study import Study
+from sparkopt.study.study_spec import StopReasons, StudySpec
 from sparkopt.wire.arguments import check_limit, check_objective, refuse_type
 from sparkopt.worker.shipped import ShippedObjective
 
 if TYPE_CHECKING:
     from sparkopt.hyperopt.spark_trials import SparkTrials
     from sparkopt.spark.session import Session
+    from sparkopt.study.journal import Entry
+    from sparkopt.study.listener import Listener
 
 _logger = logging.getLogger("sparkopt.study")
 _hyperopts_logger = logging.getLogger("hyperopt-spark")
 """Logger for the messages that ``hyperopt.SparkTrials`` writes at the end of a search, in the same words."""
 
-_UNFINISHED = (base.JOB_STATE_NEW, base.JOB_STATE_RUNNING)
+CANCELLED_BY_TIMEOUT: Final = "fmin run timeout"
+CANCELLED_BY_USER: Final = "fmin run cancelled by user"
+"""hyperopt's words for ``fmin_cancelled_reason``."""
 
 
 class Search:
@@ -101,7 +100,7 @@ class Search:
             if controlled
             else fn
         )
-        self._argument = _same if controlled else self._point
+        self._takes_document = controlled
         self._tracks = wants_tracking(session, trials.tracking)
         if self._tracks:
             from sparkopt.tracking.trial.objective import TrackedObjective
@@ -143,92 +142,75 @@ class Search:
         deadline = None if timeout is None else self._began + timeout
         documents = Documents(trials, self._domain, self._space, Patience(deadline, trials.trial_timeout))
         rstate = np.random.default_rng() if options.rstate is None else options.rstate
-        budget = Budget(
-            deadline=deadline,
-            loss_threshold=options.loss_threshold,
-            early_stop=options.early_stop_fn,
-        )
-        study = self._study = Study(
+        proposer = AlgorithmProposer(
             self._domain,
+            self._space,
             accelerated(options.algo, self._domain),
             trials,
             documents,
-            self._argument,
             rstate,
-            budget,
-            options.max_queue_len,
-            save=self._file.save_if_due if self._file is not None else None,
-            record=partial(self._record, rstate) if journal is not None else None,
-            record_points=partial(self._record_asked, rstate),
+            Goal(options.loss_threshold, options.early_stop_fn),
+            self._takes_document,
+            trials.journal,
         )
-        waiting = self._take_stock(documents, study, rstate)
-        ahead = budget.trials + len(waiting)
-        if study.cancelled_reason is not None:
+        entries = [] if journal is None else journal.take_entries()
+        points, budget = self._take_stock(entries)
+        spec = StudySpec(
+            self._objective.data,
+            trials=budget,
+            deadline=deadline,
+            ahead=options.max_queue_len,
+            max_attempts=trials.max_attempts,
+            trial_timeout=trials.trial_timeout,
+            reasons=StopReasons(CANCELLED_BY_TIMEOUT, CANCELLED_BY_USER, "fmin ended with an error"),
+        )
+        study = self._study = Study(spec, proposer, journal)
+        study.enqueue(proposer.unfinished(), known=True)
+        if journal is not None:
+            study.resume(entries)
+        study.enqueue(proposer.recorded(points))
+        if study.stop_reason is not None:
             # early_stop_fn has said so again, of what the journal had.
             self._end(study)
-        elif ahead:
-            if budget.trials and not documents.finished:
+        elif budget + study.queued:
+            if budget and not documents.finished:
                 # With a history the algorithm has something to learn from at once.
-                advise_on_parallelism(trials.parallelism, budget.trials, options.algo)
-            self._search(study, waiting, ahead, rstate)
+                advise_on_parallelism(trials.parallelism, budget, options.algo)
+            self._search(study, documents, budget, rstate)
 
-    def _take_stock(self, documents: Documents, study: Study, rstate: np.random.Generator) -> list[Document]:
-        """Find what is to be evaluated before anything is proposed, and how much may be proposed after it."""
-        trials, journal, points = self._trials, self._journal, self._points
+    def _take_stock(self, entries: Sequence[Entry]) -> tuple[Sequence[Point], int]:
+        """Find which points are still to be evaluated, and how much may be proposed after that."""
+        trials, points = self._trials, self._points
         # As hyperopt counts: the trials that are there, without those that failed. But a search that goes on
         # from a journal is one search, and has had those as well, and its points.
         history = len(trials.trials)
         wanted = sys.maxsize if self._options.max_evals is None else self._options.max_evals
-        if journal is not None:
-            history = self._recover(journal, documents, study, rstate)
-            if history:
-                wanted += len(points) + journal.asked()
-                points = not_among(points, trials._dynamic_trials)
-                history += len(points)
-        if points:
-            recorded = trials.record(documents_of(points, self._space, trials))
-            if journal is not None:
-                self._record(rstate, recorded)
-        waiting = [document for document in trials.trials if document["state"] in _UNFINISHED]
-        for document in waiting:
-            renew(document)
-        study.budget.trials = max(0, wanted - history)
-        return waiting
-
-    def _record(
-        self, rstate: np.random.Generator, documents: Sequence[Document], asked: bool = False
-    ) -> None:
-        """Have the journal record documents before they are submitted."""
-        assert self._journal is not None
-        proposals = [(int(document["tid"]), codec.dumps(document)) for document in documents]
-        self._journal.submitted(proposals, state_of(rstate), asked)
-
-    def _record_asked(self, rstate: np.random.Generator, points: Sequence[Point]) -> list[Document]:
-        """Documents of points that somebody outside has asked for, beside ``max_evals``.
-
-        Raises:
-            BadRequestError: naming the first that is no point of the space.
-        """
-        checked = check_asked(points, self._space)
-        recorded = self._trials.record(documents_of(checked, self._space, self._trials))
         if self._journal is not None:
-            self._record(rstate, recorded, asked=True)
-        return recorded
+            history = len(entries)
+            if history:
+                wanted += len(points) + self._journal.asked()
+                if points:
+                    there = [document_of(entry, trials.journal) for entry in entries]
+                    points = not_among(points, there)
+                history += len(points)
+        return points, max(0, wanted - history)
 
-    def _search(self, study: Study, waiting: list[Document], ahead: int, rstate: np.random.Generator) -> None:
+    def _search(self, study: Study, documents: Documents, budget: int, rstate: np.random.Generator) -> None:
         trials = self._trials
         try:
-            with self._tracked(study, rstate):
+            with self._tracked(rstate) as listeners:
                 launched = time.monotonic()
                 with (
                     self._console() as console,
-                    self._pool(ahead, console) as pool,
+                    self._pool(budget + study.queued, console) as pool,
                     trials.running_on(pool),
                 ):
+                    spec = study.spec
                     channel = pool.open_study(
-                        self._objective.data, trials.max_attempts, trials.trial_timeout, self._journal
+                        spec.objective, spec.max_attempts, spec.trial_timeout, self._journal
                     )
-                    study.run(channel, waiting, pool.parallelism, launched, _progress_factory(self._options))
+                    shown = self._shown(study, documents, budget, pool.parallelism)
+                    study.run(channel, pool.parallelism, launched, listeners, shown)
         except BaseException:
             if self._own_pool is not None:
                 # An interrupt may have come in the place of its own end.
@@ -241,42 +223,24 @@ class Search:
         if self._file is not None:
             self._file.save()
 
-    def _recover(
-        self, journal: Journal, documents: Documents, study: Study, rstate: np.random.Generator
-    ) -> int:
-        """Take in what the journal has and the trials do not, and say how many trials the journal knows.
-
-        Raises:
-            RefusedError: if the trials hold some that the journal does not know, or knows otherwise.
-        """
-        trials = self._trials
-        entries = journal.take_entries()
-        documents_there = {entry.tid: document_of(entry, journal.path) for entry in entries}
-        known = {document["tid"]: values_of(document) for document in trials._dynamic_trials}
-        if strangers := [
-            tid
-            for tid, values in known.items()
-            if tid not in documents_there or values_of(documents_there[tid]) != values
-        ]:
-            raise RefusedError(
-                f"these trials hold {len(strangers)} trials that the journal does not know: a journal has to"
-                " hold the whole search. Give fmin new SparkTrials, or another journal."
-            )
-        new = [entry for entry in entries if entry.tid not in known]
-        recorded = trials.record([documents_there[entry.tid] for entry in new]) if new else []
-        trials.refresh()
-        trials.give_again(gaps({entry.tid for entry in entries}))
-        settled = [pair for pair in zip(recorded, new, strict=True) if pair[1].outcome is not None]
-        for document, entry in sorted(settled, key=lambda pair: pair[1].place):
-            if documents.recover(document, entry):
-                study.hear_of_recovered()
-        restore(rstate, journal.state(), journal.path)
-        return len(entries)
-
-    def _tracked(self, study: Study, rstate: np.random.Generator) -> AbstractContextManager[None]:
+    @contextmanager
+    def _tracked(self, rstate: np.random.Generator) -> Iterator[Sequence[Listener]]:
         if not self._tracks:
-            return nullcontext()
-        return tracked(self._trials, study, self._domain, self._options, rstate)
+            yield ()
+            return
+        with tracked(self._trials, self._domain, self._options, rstate) as tracker:
+            yield (tracker,)
+
+    @contextmanager
+    def _shown(
+        self, study: Study, documents: Documents, budget: int, workers: int
+    ) -> Iterator[Sequence[Listener]]:
+        """The bar, and the file that the trials are saved to now and then, for as long as it proposes."""
+        saving = () if self._file is None else (SavingListener(self._file),)
+        done = len(documents.finished)
+        factory = _progress_factory(self._options)
+        with opened_bar(factory, initial=done, total=done + study.queued + budget) as bar:
+            yield *saving, ProgressListener(bar, study.failures, workers, lambda: documents.best_loss)
 
     def _console(self) -> AbstractContextManager[ConsoleProgress | None]:
         """Spark's progress bar, if this search shows one of its own."""
@@ -302,7 +266,7 @@ class Search:
         return self._own_pool
 
     def _end(self, study: Study) -> None:
-        self._trials.take_ending(study.cancelled_reason, study.timings)
+        self._trials.take_ending(study.stop_reason, study.timings)
         _log_ending(self._trials)
 
     def close(self) -> None:
@@ -335,9 +299,6 @@ class Search:
             ended = self._trials.count_total_trials() - self._ended_before
             warn(f"{failures.count} of {ended} trials failed: {failures.summary()}", FailedTrialsWarning)
 
-    def _point(self, document: Document) -> Any:
-        return self._space.argument(document["misc"]["vals"])
-
     def _no_result(self, failures: Failures) -> AllTrialsFailedError:
         message = "There are no evaluation tasks, cannot return argmin of task losses"
         trials = self._trials
@@ -350,10 +311,6 @@ class Search:
             f"{message}: of {ended} trials {_failures(trials)} and {cancelled} were cancelled{why}. The"
             " documents of all are in trials._dynamic_trials, with each one's reason in misc['error']."
         )
-
-
-def _same(document: Document) -> Document:
-    return document
 
 
 def _log_ending(trials: SparkTrials) -> None:

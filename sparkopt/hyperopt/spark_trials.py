@@ -17,10 +17,9 @@ from hyperopt.exceptions import AllTrialsFailed, InvalidTrial
 from sparkopt.control import Control
 from sparkopt.errors import PoolClosedError, RefusedError, SparkoptError, SparkoptWarning, warn
 from sparkopt.hyperopt.bars import ProgressFactory
-from sparkopt.hyperopt.documents import Document, Status, is_lost, status_of
-from sparkopt.hyperopt.failures import no_loss
-from sparkopt.hyperopt.fmin_options import Options, check_loss_threshold, check_timeout
-from sparkopt.hyperopt.loop import Algorithm, EarlyStop
+from sparkopt.hyperopt.documents import Document, is_lost, status_of
+from sparkopt.hyperopt.fmin_options import Algorithm, EarlyStop, Options, check_loss_threshold, check_timeout
+from sparkopt.hyperopt.no_loss import no_loss
 from sparkopt.hyperopt.points_to_evaluate import Point
 from sparkopt.hyperopt.proposals import said_by_hyperopt
 from sparkopt.hyperopt.search import Search
@@ -38,6 +37,7 @@ from sparkopt.spark.session import (
 )
 from sparkopt.study.file_arguments import file_path
 from sparkopt.study.timings import Timings
+from sparkopt.study.trial_record import Status
 from sparkopt.wire.arguments import WHOLE, check_flag, check_limit, check_whole, hinting, refuse_type
 
 
@@ -370,6 +370,11 @@ class SparkTrials(base.Trials):  # type: ignore[misc]
         taken: list[Document] = self._dynamic_trials[-len(documents) :]
         self._trials.extend(taken)
         return taken
+
+    def forget_last(self, count: int) -> None:
+        """Forget the documents that were recorded last."""
+        del self._dynamic_trials[-count:]
+        del self._trials[-count:]
 
     def hide(self, document: Document) -> None:
         """A document has failed or was cancelled, and so is not among ``trials`` any more."""

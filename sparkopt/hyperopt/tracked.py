@@ -17,17 +17,19 @@ from hyperopt import base
 from hyperopt.exceptions import AllTrialsFailed
 from tqdm import tqdm
 
-from sparkopt.hyperopt.documents import status_of
+from sparkopt.hyperopt.documents import DrawnValues, status_of
 from sparkopt.hyperopt.readable import ReadableSpace
 from sparkopt.spark.session import Session
 from sparkopt.spark.settings import setting
 from sparkopt.study.journal import name_of
+from sparkopt.study.search_summary import FinishedTrial, SearchSummary
 from sparkopt.wire.actor_log import ActorLog
 
 if TYPE_CHECKING:
+    from sparkopt.hyperopt.documents import Document
     from sparkopt.hyperopt.fmin_options import Options
-    from sparkopt.hyperopt.loop import Study
     from sparkopt.hyperopt.spark_trials import SparkTrials
+    from sparkopt.study.listener import Listener
 
 _LOG: Final = ActorLog("tracking")
 
@@ -44,16 +46,18 @@ def wants_tracking(session: Session, asked: bool | None) -> bool:
 
 @contextmanager
 def tracked(
-    trials: SparkTrials, study: Study, domain: base.Domain, options: Options, rstate: np.random.Generator
-) -> Iterator[None]:
+    trials: SparkTrials, domain: base.Domain, options: Options, rstate: np.random.Generator
+) -> Iterator[Listener]:
     """Track a study from its first trial to its end, which is when everything is written.
 
     Args:
         trials: whose limits count, and that know at the end how it went.
-        study: tells what becomes of each trial.
         domain: the space.
         options: what ``fmin`` was told.
         rstate: where the seeds come from.
+
+    Yields:
+        The listener that tracks the study's trials.
 
     Raises:
         TrackingError: at the start, if the tracking store cannot be used.
@@ -62,10 +66,9 @@ def tracked(
 
     name = f"fmin {_short_name(domain.fn)} {_short_name(options.algo)}"
     tracker = Tracker(Facts(name, _params(trials, options, rstate), _tags(), ReadableSpace(domain.expr)))
-    study.tracking = tracker
     status = "FAILED"
     try:
-        yield
+        yield tracker
         # Else fmin raises an error, or returns None.
         status = "FINISHED" if trials.count_successful_trials() else "FAILED"
     except (KeyboardInterrupt, SystemExit):
@@ -103,9 +106,7 @@ def _tags() -> dict[str, str]:
     return {**versions, "version.python": platform.python_version()}
 
 
-def _summary_of(trials: SparkTrials) -> Any:
-    from sparkopt.tracking.tracker import SearchSummary
-
+def _summary_of(trials: SparkTrials) -> SearchSummary:
     counts = {
         "successful": trials.count_successful_trials(),
         "failed": trials.count_failed_trials(),
@@ -113,19 +114,26 @@ def _summary_of(trials: SparkTrials) -> Any:
         "total": trials.count_total_trials(),
     }
     finished = [
-        document
+        _finished(document)
         for document in trials.trials
         if document["state"] == base.JOB_STATE_DONE and status_of(document) == "success"
     ]
-    summary = SearchSummary(counts, finished=finished)
+    best, point = None, None
     try:
-        summary.best = trials.best_trial
-        summary.best_params = trials.best_params
+        best = _finished(trials.best_trial)
+        point = trials.best_params
     except AllTrialsFailed:
         pass  # no trial has a loss: there is none
     except Exception as error:  # noqa: BLE001 - the space, which is the user's, cannot make its best point again
         _LOG.warning("best point is not recorded", error)
-    return summary
+    return SearchSummary(counts, finished, best, point)
+
+
+def _finished(document: Document) -> FinishedTrial:
+    loss = document["result"].get("loss")
+    numeric = isinstance(loss, (int, float, np.number)) and not isinstance(loss, (bool, np.bool_, complex))
+    values = DrawnValues(document["misc"]["vals"])
+    return FinishedTrial(document["tid"], float(loss) if numeric else None, values)
 
 
 @contextmanager

@@ -1,5 +1,13 @@
 """Parts of a search that no front end owns.
 
+study_spec.py         everything about a study that is known before it begins
+proposer.py           where trials come from: what a front end implements
+trial_record.py       a trial, from its proposal to its final state
+study.py              the loop that owns one search
+listener.py           who hears what becomes of trials; progress.py, a bar that does
+failures.py           why trials failed
+oversubscription.py   warning of a host that is too small
+search_summary.py     how a search has ended
 journal/              what survives the driver
 quarantine.py         code of the user's that runs on the driver, apart from the driver's own
 timings.py            where the time of a search went

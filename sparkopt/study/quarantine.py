@@ -19,9 +19,13 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from sparkopt.errors import RemoteTraceback, TrialTimeoutError
+from sparkopt.wire import codec
+
+if TYPE_CHECKING:
+    from sparkopt.coordinator import Payload
 
 T = TypeVar("T")
 
@@ -64,6 +68,30 @@ class Patience:
         if self.deadline is not None:
             limits.append(self.deadline - time.monotonic())
         return max(_LEAST_SECONDS, min(limits)) if limits else None
+
+
+def load(payload: Payload | None, read: Callable[[Any], T], patience: Patience | None = None) -> T:
+    """Unpickle a value and read it; in a thread of its own, if code of the user's may run for it.
+
+    Args:
+        payload: the pickled value; None for that of an objective that has returned None.
+        read: what to make of the value.
+        patience: how long it may take; None for as long as it takes.
+
+    Raises:
+        ForeignError: what code of the user's has raised.
+        Exception: what the reading of plain values has raised.
+    """
+    if payload is None:
+        return read(None)
+    if isinstance(payload.body, bytes):
+        try:
+            value = codec.loads_plain(payload.body)
+        except codec.NotPlainError:
+            pass
+        else:
+            return read(value)
+    return run(lambda: read(payload.load()), None if patience is None else patience.seconds())
 
 
 def run(function: Callable[[], T], seconds: float | None = None) -> T:

@@ -1,7 +1,7 @@
-"""What a study tells MLflow: a run for the call of ``fmin``, and a child of it for each trial.
+"""Records of a study in MLflow: a run for the study, and a child of it for each trial.
 
-The study's run is the active one, or one of its own that is active while ``fmin`` runs. Its children have the
-names that dashboards for such searches know already.
+The study's run is the active one, or one of its own that is active while the study runs. Its children have
+the names that dashboards for such searches know already.
 
 A trial's run lasts as long as the trial does, so it is made once that runs: when a worker says so, or asks
 for the run, or has already ended it. A store does not take another time for the start of a run later.
@@ -15,17 +15,17 @@ import math
 import sys
 import time
 import uuid
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import mlflow
 import numpy as np
 from mlflow.environment_variables import MLFLOW_RUN_ID
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
-from sparkopt.hyperopt.documents import status_of
+from sparkopt.study.listener import Listener
 from sparkopt.tracking.attempts import Attempts
 from sparkopt.tracking.masking import MaskedStream, is_secret, mask, shown_cause
 from sparkopt.tracking.names import Names, fitted, storable
@@ -38,10 +38,9 @@ from sparkopt.wire.actor_log import ActorLog
 from sparkopt.wire.lanes import Lane
 
 if TYPE_CHECKING:
-    from sparkopt.coordinator import Request, Settled, StudyChannel
-    from sparkopt.hyperopt.documents import Document
-    from sparkopt.hyperopt.readable import ReadableSpace
-    from sparkopt.hyperopt.results import Result
+    from sparkopt.coordinator import Request, StudyChannel
+    from sparkopt.study.search_summary import FinishedTrial, SearchSummary
+    from sparkopt.study.trial_record import TrialRecord
 
 _LOG: Final = ActorLog("tracking")
 
@@ -71,27 +70,25 @@ class Facts:
     name: str
     params: Mapping[str, Any]
     tags: Mapping[str, str]
-    space: ReadableSpace
+    space: SpaceWords
 
 
-@dataclass(slots=True)
-class SearchSummary:
-    """Summary of a search that has ended: how many trials it had, and its best one.
+class SpaceWords(Protocol):
+    """A study's space, and points in it, as text."""
 
-    Attributes:
-        counts: of trials, by ``successful``, ``failed``, ``cancelled``, ``total``.
-        best: the document of the best trial; None if no trial has a loss.
-        best_params: its point, if it can be told.
-        finished: the documents of the trials that have a result of status ``ok``.
-    """
+    @property
+    def text(self) -> str:
+        """The whole space."""
 
-    counts: Mapping[str, int]
-    best: Document | None = None
-    best_params: Any = None
-    finished: list[Document] = field(default_factory=list)
+    @property
+    def options(self) -> Mapping[str, list[str]]:
+        """For each label of a choice, its options."""
+
+    def values(self, values: Mapping[str, Any]) -> Mapping[str, str]:
+        """Returns the parameters of a point, in words."""
 
 
-class Tracker:
+class Tracker(Listener):
     """Records a study and its trials in MLflow. After construction it raises nothing into the study.
 
     Args:
@@ -155,7 +152,7 @@ class Tracker:
         folder = f"fmin_{self._uuid}" if self._again else "fmin"
         self._writer.put(Put(None, f"{folder}/{name}", data))
 
-    def serve(self, channel: StudyChannel) -> None:
+    def opened(self, channel: StudyChannel) -> None:
         """Receive the starts of trials, and answer the MLflow calls of objectives.
 
         That is done in the writer's thread and between its records.
@@ -197,43 +194,37 @@ class Tracker:
 
     # While the study runs: called in its thread, and only as long as the backlog is full does it wait.
 
-    def proposed(self, documents: Iterable[Document]) -> None:
+    def proposed(self, records: Iterable[TrialRecord]) -> None:
         """These trials are about to be submitted."""
-        for document in documents:
-            tid = document["tid"]
+        for record in records:
+            tid = record.tid
             self._open.add(tid)
             params = self._unmade[tid] = {}
             with self._attempts.at(f"the parameters of trial {tid}"):
-                for label, text in self._space.values(document["misc"]["vals"]).items():
+                for label, text in self._space.values(record.values).items():
                     params[self._params.name_of(label)] = storable(text)
 
-    def ended(self, document: Document, settled: Settled | None, result: Result | None) -> None:
-        """A trial has its final state.
-
-        Args:
-            document: of the trial.
-            settled: what the pool says of it; None if it never came to that.
-            result: what its objective has returned, if that is a result.
-        """
-        tid, status = document["tid"], status_of(document)
+    def settled(self, record: TrialRecord) -> None:
+        """A trial has its final state."""
+        tid, status, settled = record.tid, record.status, record.settled
         if tid not in self._open:
             return  # what was proposed could not be recorded in the journal
-        now = _now() if settled is None else _milliseconds(settled.time)
+        now = _now() if settled is None else _milliseconds(settled)
         params, began = self._unmade.pop(tid, None), self._begun.pop(tid, None)
         log = Log(tid, tags={"trial_status": status})
         if params is not None:
-            if began is None and status == "cancelled" and (settled is None or not settled.attempt):
+            if began is None and status == "cancelled" and (settled is None or not record.attempt):
                 self._open.remove(tid)
                 return  # it never ran
             if began is None:
-                began = now if settled is None else _milliseconds(settled.time - settled.seconds)
+                began = now if settled is None else _milliseconds(settled - record.seconds)
             self._writer.put(self._create(tid, began))
             log.params.update(params)
         if settled is not None:
-            log.tags.update(_tags_of(settled))
-            log.metrics.append((_SECONDS, settled.seconds, now, 0))
+            log.tags.update(_tags_of(record))
+            log.metrics.append((_SECONDS, record.seconds, now, 0))
         with self._attempts.at(f"the result of trial {tid}"):
-            self._say_result(document, result, log, now)
+            self._say_result(record, log, now)
         self._put_last(log, tid)
         self._writer.put(End(tid, _STATUSES[status], now))
         self._open.remove(tid)
@@ -252,26 +243,25 @@ class Tracker:
         else:
             self._writer.put(log)
 
-    def _say_result(self, document: Document, result: Result | None, log: Log, now: int) -> None:
-        tid = document["tid"]
-        if result is None:
-            kind, text = document["misc"]["error"]
-            log.tags["error"] = storable(str(kind))
-            self._writer.put(Put(tid, "error.txt", _bytes(str(text))))
+    def _say_result(self, record: TrialRecord, log: Log, now: int) -> None:
+        tid, error = record.tid, record.error
+        if error is not None:
+            log.tags["error"] = storable(error.kind)
+            self._writer.put(Put(tid, "error.txt", _bytes(error.text)))
             return
-        if status_of(document) == "success":
-            self._note_best(result, now)
+        if record.fault:
+            log.tags["error"] = storable(record.fault)
         else:
-            log.tags["error"] = storable(f"status {result.fields.get('status')!r}")
-        log.metrics.extend((self._metrics.name_of(name), value, now, 0) for name, value in result.metrics)
-        for name, why in result.left_out:
+            self._note_best(record.loss, now)
+        log.metrics.extend((self._metrics.name_of(name), value, now, 0) for name, value in record.metrics)
+        for name, why in record.left_out:
             self._attempts.note(f"{name!r:.100} of trial {tid} is no number that a metric can have", why)
 
-    def _note_best(self, result: Result, now: int) -> None:
-        if result.loss is None or math.isnan(result.loss):
+    def _note_best(self, loss: float | None, now: int) -> None:
+        if loss is None or math.isnan(loss):
             return
         self._finished += 1
-        self._best = result.loss if self._best is None else min(self._best, result.loss)
+        self._best = loss if self._best is None else min(self._best, loss)
         self._writer.put(Log(None, metrics=[(self._name("best_loss"), self._best, now, self._finished)]))
 
     # At its end.
@@ -307,11 +297,12 @@ class Tracker:
             for kind, count in summary.counts.items()
         ]
         tags = {}
-        if summary.best is not None:
-            metrics.append((self._name("best_trial_loss"), float(summary.best["result"]["loss"]), now, 0))
-            tags[self._name("best_trial_tid")] = str(summary.best["tid"])
+        best = summary.best
+        if best is not None and best.loss is not None:
+            metrics.append((self._name("best_trial_loss"), best.loss, now, 0))
+            tags[self._name("best_trial_tid")] = str(best.tid)
             with self._attempts.at("the parameters of the best trial"):
-                for label, text in self._space.values(summary.best["misc"]["vals"]).items():
+                for label, text in self._space.values(best.values).items():
                     name = self._best_params.name_of(f"best.{label}")
                     params[self._name(name)] = storable(text)
         self._writer.put(Log(None, params, metrics, tags))
@@ -329,21 +320,20 @@ class Tracker:
             self._put("loss_by_parameter.png", loss_by_parameter(points, self._space.options))
 
     def _best_as_json(self, summary: SearchSummary) -> bytes:
-        assert summary.best is not None
-        vals = summary.best["misc"]["vals"]
-        argmin = {label: drawn[0] for label, drawn in vals.items() if drawn}
+        best = summary.best
+        assert best is not None
         said = {
-            "tid": summary.best["tid"],
-            "loss": float(summary.best["result"]["loss"]),
-            "values": self._space.values(vals),
-            "argmin": argmin,
-            "point": summary.best_params,
+            "tid": best.tid,
+            "loss": best.loss,
+            "values": self._space.values(best.values),
+            "argmin": dict(best.values),
+            "point": summary.best_point,
         }
         try:
             text = json.dumps(said, indent=2, ensure_ascii=False, default=_plain)
         except (TypeError, ValueError, RecursionError):
             # A point may hold names that are no text, or itself.
-            said["point"] = repr(summary.best_params)
+            said["point"] = repr(summary.best_point)
             text = json.dumps(said, indent=2, ensure_ascii=False, default=_plain)
         return _bytes(text)
 
@@ -395,25 +385,23 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, (int, float, np.number)) and not isinstance(value, (bool, np.bool_, complex))
 
 
-def _tags_of(settled: Settled) -> dict[str, str]:
-    tags = {"attempt": str(settled.attempt)}
-    if settled.worker is not None:
-        tags["worker"] = settled.worker
-    if settled.host:
-        tags["worker_host"] = settled.host
+def _tags_of(record: TrialRecord) -> dict[str, str]:
+    tags = {"attempt": str(record.attempt)}
+    if record.worker is not None:
+        tags["worker"] = record.worker
+    if record.host:
+        tags["worker_host"] = record.host
     return tags
 
 
-def _points(finished: list[Document]) -> list[Any]:
+def _points(finished: Sequence[FinishedTrial]) -> list[Any]:
     from sparkopt.tracking.pictures import Point
 
     points = []
-    for document in finished:
-        loss = document["result"].get("loss")
-        if _is_number(loss) and math.isfinite(loss):
-            drawn = {label: found[0] for label, found in document["misc"]["vals"].items() if found}
-            values = {label: float(value) for label, value in drawn.items() if _is_number(value)}
-            points.append(Point(document["tid"], float(loss), values))
+    for trial in finished:
+        if trial.loss is not None and math.isfinite(trial.loss):
+            values = {label: float(value) for label, value in trial.values.items() if _is_number(value)}
+            points.append(Point(trial.tid, trial.loss, values))
     return points
 
 

@@ -63,7 +63,7 @@ def clock(monkeypatch):
     own = SimpleNamespace(ahead=0.0)
     own.monotonic = lambda: time.monotonic() + own.ahead
     monkeypatch.setattr("sparkopt.coordinator.channels.channel.time", own)
-    monkeypatch.setattr("sparkopt.hyperopt.loop.time", own)
+    monkeypatch.setattr("sparkopt.study.study.time", own)
     return own
 
 

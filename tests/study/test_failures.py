@@ -14,7 +14,7 @@ from hyperopt import STATUS_FAIL
 
 from sparkopt import fmin
 from sparkopt.errors import AllTrialsFailedError, FailedTrialsWarning, RemoteTraceback
-from sparkopt.hyperopt.failures import Failures, gist
+from sparkopt.study.failures import Failures, gist
 from tests.support.study_tools import CASE, in_order
 
 

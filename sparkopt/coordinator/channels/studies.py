@@ -23,8 +23,7 @@ from sparkopt.wire.limits import INLINE_BYTES
 from sparkopt.wire.v1 import trial_pb2
 
 Values = Mapping[str, Any] | bytes
-"""Values that a trial was proposed with, for clients: hyperopt's lists by label, or the bytes of a
-Struct."""
+"""Values that a trial was proposed with, for clients: by label, or the bytes of a Struct."""
 
 
 class StudySubscriber(Protocol):

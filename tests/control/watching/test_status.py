@@ -36,7 +36,7 @@ def test_an_empty_pool(rig):
 def test_a_trials_way(rig):
     peer = rig.joined_peer()
     study = rig.study(meetings.double)
-    submit(study, {"x": [np.float64(1.5)], "kind": [np.int64(2)], "other": []}, {"x": [float("nan")]}, {})
+    submit(study, {"x": np.float64(1.5), "kind": np.int64(2)}, {"x": float("nan")}, {})
     first = attempt_of(peer)
     running, waiting, _ = rig.call("ListTrials").trials
     assert (running.study, running.tid, running.state) == (first.study, 0, pb.TRIAL_STATE_LEASED)

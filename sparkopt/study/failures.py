@@ -1,22 +1,13 @@
 """Failures of a search's trials: counts them by their reason, and words them for the user.
 
-Documents.fail, a result of status fail ──▶ Failures ──▶ the first as it happens, and all at the end
-trials without a loss ──▶ no_loss ──▶ the error of fmin and of trials.best_trial
+an error, a result that says that it is none ──▶ Failures ──▶ the first as it happens, and all at the end
 """
 
 from __future__ import annotations
 
-import math
 import re
-from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Final
-
-from hyperopt import base
-from hyperopt.exceptions import AllTrialsFailed
-
-from sparkopt.errors import AllTrialsFailedError, TrialLostError
+from typing import Final
 
 _GROUPS: Final = 100
 """So many kinds of failures are told apart; the rest is counted together."""
@@ -27,11 +18,6 @@ _CHARACTERS: Final = 300
 _VARYING: Final = re.compile(r"0x[0-9a-f]+|\d+(?:\.\d+)?")
 _FRAME: Final = re.compile(r'^[ |]*File "(.+)", line (\d+), in .*\n(?:[ |]*(.*))?', re.MULTILINE)
 _TRACEBACK: Final = "Traceback (most recent call last)"
-_LOST: Final = str(TrialLostError)
-
-
-class NoLossError(AllTrialsFailedError, AllTrialsFailed):  # type: ignore[misc]
-    """No trial has a loss that is a number; hyperopt's ``AllTrialsFailed``, with a reason."""
 
 
 @dataclass(slots=True)
@@ -68,15 +54,20 @@ class Failures:
 
         Args:
             tid: of the trial.
-            kind: its type, as hyperopt writes it.
+            kind: its type, as Python writes a class.
             text: its traceback, or its message.
         """
         self.errors += 1
         self._note(tid, gist(kind, text), text)
 
-    def returned(self, tid: int, status: object) -> None:
-        """The objective returned a status that is not ``ok``."""
-        self._note(tid, f"the objective returned the status {status!r}")
+    def returned(self, tid: int, fault: str) -> None:
+        """The objective returned what says of itself that the trial has failed.
+
+        Args:
+            tid: of the trial.
+            fault: as in a :class:`~sparkopt.study.trial_record.TrialRecord`.
+        """
+        self._note(tid, f"the objective returned the {fault}")
 
     @property
     def latest(self) -> str:
@@ -108,7 +99,7 @@ def gist(kind: str, text: str) -> str:
     """Summarizes an exception in one line: its type and the first line of its message.
 
     Args:
-        kind: the type, as hyperopt writes it: ``<class 'ValueError'>``.
+        kind: the type, as Python writes a class: ``<class 'ValueError'>``.
         text: a traceback, or a message.
     """
     name = kind.removeprefix("<class '").removesuffix("'>")
@@ -134,48 +125,3 @@ def _place(text: str) -> str:
     file, line, source = frames[-1]
     shown = source.strip()
     return f" ({file}, line {line}{': ' + shown if shown and not shown.startswith('File ') else ''})"
-
-
-def no_loss(documents: Iterable[dict[str, Any]], why: str = "") -> NoLossError:
-    """The error of trials none of which has a loss that is a number.
-
-    Args:
-        documents: of all trials.
-        why: trials failed, as :meth:`Failures.summary` says.
-    """
-    counts = Counter(_ending_of(document) for document in documents)
-    ended = counts.total() - counts["unfinished"]
-    if not ended:
-        return NoLossError("no trial has a loss: none has ended")
-    parts = [
-        f"{counts[ending]} {said}"
-        for ending, said in (
-            ("nan", "returned a loss that is NaN"),
-            ("status", "returned another status than 'ok'"),
-            ("raised", "raised an error, or returned no result"),
-            ("lost", "were lost with their workers"),
-            ("cancelled", "were cancelled"),
-        )
-        if counts[ending]
-    ]
-    return NoLossError(
-        f"no trial has a loss that can be compared: of {ended} trials {', '.join(parts)}."
-        + (f" {why}." if why else "")
-        + " The documents of all are in trials._dynamic_trials, with each one's reason in misc['error'] or"
-        " its result."
-    )
-
-
-def _ending_of(document: dict[str, Any]) -> str:
-    state, result = document["state"], document["result"]
-    if state == base.JOB_STATE_ERROR:
-        why = document["misc"].get("error") or ("",)
-        return "lost" if why[0] == _LOST else "raised"
-    if state == base.JOB_STATE_CANCEL:
-        return "cancelled"
-    if state != base.JOB_STATE_DONE:
-        return "unfinished"
-    if result.get("status") != base.STATUS_OK:
-        return "status"
-    loss = result.get("loss")  # documents that were made elsewhere may have none
-    return "nan" if loss is None or math.isnan(loss) else "ok"

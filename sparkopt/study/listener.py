@@ -1,0 +1,46 @@
+"""Listener: who hears what becomes of a study's trials, such as tracking and progress bars.
+
+Called in the study's thread, with records that are the study's to change and the listener's to read:
+
+    opened ─▶ proposed(records) ─▶ started(record) … ─▶ settled(record), once for each that was proposed
+                                    each attempt
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sparkopt.coordinator import StudyChannel
+    from sparkopt.study.trial_record import TrialRecord
+
+
+class Listener:
+    """A listener that does nothing; derive from it what hears of some of this.
+
+    A listener should not raise. What it raises ends the study, once the other listeners have heard of the
+    same trial; every trial gets its final state, and each listener hears of it.
+    """
+
+    def opened(self, channel: StudyChannel) -> None:
+        """The study has its workers and is about to propose. Called first, and once."""
+
+    def proposed(self, records: Sequence[TrialRecord]) -> None:
+        """These trials are about to be submitted."""
+
+    def started(self, record: TrialRecord) -> None:
+        """An attempt was sent to a worker."""
+
+    def settled(self, record: TrialRecord) -> None:
+        """A trial that was proposed has its final state.
+
+        The proposer has taken it in, and has not yet said whether the study ends. A trial whose argument
+        could not be made settles without having started.
+        """
+
+    def asked(self, count: int) -> None:
+        """Somebody outside has asked for so many trials, beside those that there were to be."""
+
+    def workers(self, present: int) -> None:
+        """A worker has come; so many are there now."""

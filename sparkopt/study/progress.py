@@ -1,0 +1,87 @@
+"""Progress of a study on a bar, and the warning of its first failed trial."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Protocol
+
+from sparkopt.errors import FailedTrialsWarning, warn
+from sparkopt.study.listener import Listener
+
+if TYPE_CHECKING:
+    from sparkopt.coordinator import StudyChannel
+    from sparkopt.study.failures import Failures
+    from sparkopt.study.trial_record import TrialRecord
+
+
+class Bar(Protocol):
+    """A progress bar, such as tqdm's.
+
+    One that has ``refresh`` as well also shows the workers that start; one that has ``total`` follows it.
+    """
+
+    postfix: Any
+
+    def update(self, n: int) -> Any:
+        """Count finished trials."""
+
+
+class ProgressListener(Listener):
+    """Shows finished trials on a bar, and warns of the first failure.
+
+    Args:
+        bar: the bar.
+        failures: of the study.
+        workers: how many workers there are to be.
+        best_loss: returns the best loss so far; None if there is none.
+    """
+
+    def __init__(
+        self, bar: Bar, failures: Failures, workers: int, best_loss: Callable[[], float | None]
+    ) -> None:
+        self._bar = bar
+        self._failures = failures
+        self._workers = workers
+        self._best_loss = best_loss
+        self._refresh: Callable[[], object] | None = getattr(bar, "refresh", None)
+        self._starting = self._refresh is not None
+        # Those that the journal had are told of at the end only.
+        self._before = failures.count
+        self._warned = False
+
+    def opened(self, channel: StudyChannel) -> None:
+        """Show that workers start."""
+        self.workers(0)
+
+    def workers(self, present: int) -> None:
+        """Show the number of workers that have started, until all have or there is a result to show."""
+        if not self._starting or self._refresh is None:
+            return
+        if present < self._workers:
+            self._bar.postfix = f"starting workers: {present} of {self._workers}"
+        else:
+            self._starting = False
+            self._show_best()
+        self._refresh()
+
+    def asked(self, count: int) -> None:
+        """Have the bar go further."""
+        total = getattr(self._bar, "total", None)
+        if total is not None:
+            self._bar.total = total + count  # type: ignore[attr-defined]  # those bars that have one
+
+    def settled(self, record: TrialRecord) -> None:
+        """Show a trial, unless it was cancelled, and warn of the first failure."""
+        if record.status != "cancelled":
+            if self._starting or self._best_loss() is not None or self._failures.count:
+                self._starting = False
+                self._show_best()
+            self._bar.update(1)
+        if self._failures.count > self._before and not self._warned:
+            self._warned = True
+            warn(f"{self._failures.latest}. The search goes on.", FailedTrialsWarning)
+
+    def _show_best(self) -> None:
+        best, failed = self._best_loss(), self._failures.count
+        failures = f", {failed} failed" if failed else ""
+        self._bar.postfix = f"best loss: {'?' if best is None else best}{failures}"

@@ -1,0 +1,39 @@
+"""Summary of a search that has ended, in no front end's words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class FinishedTrial:
+    """A trial that succeeded.
+
+    Attributes:
+        tid: its number.
+        loss: None if it has none that is a number.
+        values: what it was proposed with, by label.
+    """
+
+    tid: int
+    loss: float | None
+    values: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class SearchSummary:
+    """How a search has ended.
+
+    Attributes:
+        counts: of trials, by ``successful``, ``failed``, ``cancelled``, ``total``.
+        finished: the trials that succeeded.
+        best: the best of them, which has a loss; None if none has.
+        best_point: what the objective got in that trial, if it can be told.
+    """
+
+    counts: Mapping[str, int]
+    finished: Sequence[FinishedTrial] = ()
+    best: FinishedTrial | None = None
+    best_point: Any = None

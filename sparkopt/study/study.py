@@ -1,0 +1,495 @@
+"""Study: one search from its first proposal to its last trial, whatever front end proposes.
+
+    ┌─▶ propose   proposer ──▶ proposals ──▶ journal ──▶ arguments ──▶ channel.submit
+    │             as long as there are fewer trials outstanding than may run, and wait, at once
+    └── settle    channel.next_settled ──▶ proposer.finish ──▶ listeners ──▶ proposer.settled: stop?
+                                      └──▶ what somebody outside wants: more points, a stop
+
+Nothing here sleeps or polls: the study waits for the next settled trial, or for its deadline. The history is
+never walked except by the proposer.
+
+While all workers are busy, ``ahead`` proposals are made ahead, so that none of them has to wait for one. A
+single worker gets one less: with one worker and one ahead a proposal is made when the one before has settled.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import deque
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+from sparkopt.coordinator import Stop
+from sparkopt.core.states import Outcome
+from sparkopt.errors import (
+    ControlError,
+    PoolCancelledError,
+    RefusedError,
+    RemoteTraceback,
+    SparkoptError,
+)
+from sparkopt.study.failures import Failures
+from sparkopt.study.oversubscription import warn_of
+from sparkopt.study.proposer import WAIT, NoProposal, Proposer, StopSearch
+from sparkopt.study.timings import Timings
+from sparkopt.study.trial_record import TrialError, TrialNumbers, TrialRecord
+from sparkopt.wire.actor_log import ActorLog
+from sparkopt.wire.lanes import Lane
+
+if TYPE_CHECKING:
+    from sparkopt.coordinator import (
+        ExternalRequest,
+        Reported,
+        Request,
+        Settled,
+        StudyChannel,
+    )
+    from sparkopt.study.journal import Entry, Journal
+    from sparkopt.study.listener import Listener
+    from sparkopt.study.study_spec import StudySpec
+    from sparkopt.study.trial_record import Proposal
+
+_LOG: Final = ActorLog("study")
+
+
+class Study:
+    """One search. Everything is called in one thread, the study's.
+
+    Attributes:
+        spec: what was known of it before it began.
+        failures: trials that failed, with those from the journal.
+        first_failure: the remote traceback of the first trial that has no result.
+        stop_reason: why it has ended early; None if it has not.
+        timings: where its time went.
+
+    Args:
+        spec: what is known of it.
+        proposer: where its trials come from, and who learns from them.
+        journal: hears of every trial before anybody else; None for none.
+    """
+
+    def __init__(self, spec: StudySpec, proposer: Proposer, journal: Journal | None = None) -> None:
+        self.spec = spec
+        self.failures = Failures()
+        self.first_failure: RemoteTraceback | None = None
+        self.stop_reason: str | None = None
+        self.timings = Timings()
+        self._proposer = proposer
+        self._journal = journal
+        self._listeners: list[Listener] = []
+        self._channel: StudyChannel | None = None
+        self._queue: deque[Proposal] = deque()
+        self._outstanding: dict[int, TrialRecord] = {}
+        self._numbers = TrialNumbers()
+        self._launched = 0.0
+        self._proposed = 0
+        self._stopped = self._cancelling = self._waits = False
+        self._submissions_ended = False
+        self._warned_of_oversubscription = False
+
+    # Before it runs.
+
+    def resume(self, entries: Sequence[Entry]) -> None:
+        """Go on from the journal: settle again what had settled, and queue what had not.
+
+        Args:
+            entries: every trial that the journal has.
+
+        Raises:
+            JournalError: if something of it cannot be read in this process.
+            Exception: whatever the proposer raises.
+        """
+        proposals = self._proposer.recover(entries)
+        pairs = [
+            (entry, TrialRecord(proposal))
+            for entry, proposal in zip(entries, proposals, strict=True)
+            if proposal is not None
+        ]
+        settled = [(entry, record) for entry, record in pairs if entry.outcome is not None]
+        self._numbers.take(record.proposal for _, record in settled)
+        for entry, record in sorted(settled, key=lambda pair: pair[0].place):
+            if entry.started is not None:
+                record.started = entry.started
+                self._proposer.started(record)
+            for report in entry.reports:
+                self._proposer.reported(record, report)
+            record.settle_again(entry)
+            self._finish(record, entry.result)
+            self._heed(self._proposer.settled(record, True))
+        if self._journal is not None and (saved := self._journal.state()) is not None:
+            self._proposer.resume(saved)
+        self.enqueue((record.proposal for entry, record in pairs if entry.outcome is None), known=True)
+
+    def enqueue(self, proposals: Iterable[Proposal], known: bool = False) -> None:
+        """Have trials run before anything is proposed.
+
+        Args:
+            proposals: of the trials.
+            known: whether the journal has them already.
+
+        Raises:
+            JournalError: if the journal cannot be written.
+        """
+        queued = list(proposals)
+        self._numbers.take(queued)
+        if not known:
+            self._record(queued)
+        self._queue.extend(queued)
+
+    @property
+    def queued(self) -> int:
+        """Number of trials that run before anything is proposed."""
+        return len(self._queue)
+
+    def _record(self, proposals: Sequence[Proposal], asked: bool = False) -> None:
+        if self._journal is not None and proposals:
+            own_bytes = self._proposer.own_bytes
+            owned = [(proposal.tid, own_bytes(proposal)) for proposal in proposals]
+            self._journal.submitted(owned, self._proposer.state(), asked)
+
+    # While it runs.
+
+    def run(
+        self,
+        channel: StudyChannel,
+        workers: int,
+        launched: float,
+        listeners: Sequence[Listener] = (),
+        shown: AbstractContextManager[Sequence[Listener]] | None = None,
+    ) -> None:
+        """Search until nothing more is proposed. Afterwards, error or not, every trial has its final state.
+
+        Args:
+            channel: the pool to use.
+            workers: how many trials may run at once.
+            launched: when the pool was launched, on the monotonic clock.
+            listeners: hear of every trial.
+            shown: listeners that hear of what settles until the study comes to its end, and not of what is
+                cancelled then, such as a progress bar. Entered once the study has its channel.
+
+        Raises:
+            PoolError: if the pool is lost or cancelled.
+            SparkoptError: if the proposer waits, and nothing runs that it could wait for.
+            RefusedError: if the proposer gives two trials one number, or returns too many.
+            Exception: whatever the proposer or a listener raises.
+        """
+        self.timings.workers = workers
+        self._channel = channel
+        self._launched = launched
+        self._listeners = [*listeners]
+        channel.on_report = self._take_report
+        channel.register(Lane.TRIAL, self._serve)
+        room = workers + self.spec.ahead - (1 if workers == 1 else 0)
+        _LOG.info("search begins", workers=workers, waiting=self.queued, most=self.spec.trials)
+        try:
+            self._tell("opened", channel)
+            with shown or nullcontext(()) as more:
+                self._listeners += more
+                for listener in more:
+                    listener.opened(channel)
+                self._search(channel, room)
+        except (KeyboardInterrupt, SystemExit, PoolCancelledError):
+            self.stop_reason = self.spec.reasons.user
+            raise
+        finally:
+            self._listeners = [*listeners]
+            try:
+                self._wind_up(channel)
+            except BaseException:
+                # Somebody has no patience: every trial gets its final state all the same.
+                self._wind_up(channel)
+                raise
+            seconds = self.timings.total = time.monotonic() - launched
+            counts = {"proposed": self._proposed, "failed": self.failures.count}
+            _LOG.info("search ended", seconds=seconds, **counts, cancelled=self.stop_reason)
+
+    def _search(self, channel: StudyChannel, room: int) -> None:
+        channel.on_external_request = self._take_external_request
+        channel.on_workers = partial(self._tell, "workers")
+        while True:
+            if channel.stop is not None:
+                self._stop(channel.stop)
+            while self._may_propose and len(self._outstanding) < room:
+                if self._queue:
+                    self._submit(channel, [self._queue.popleft()])
+                else:
+                    self._propose(channel, room - len(self._outstanding))
+            self._end_submissions_if_due(channel)
+            if self._overdue and (self._wants_more or self._outstanding):
+                # Not left to the wait below: with short trials there would always be one that has settled.
+                self._cancel(self.spec.reasons.timeout)
+            if not self._outstanding and not self._idles:
+                return
+            settled = channel.next_settled(None if self._cancelling else self.spec.deadline)
+            if settled is None:
+                continue  # overdue, or a client of the control service asks for something
+            self._waits = False
+            self._heed(self._proposer.settled(self._take(settled), False))
+
+    @property
+    def _wants_more(self) -> bool:
+        trials = self.spec.trials
+        return not self._stopped and (bool(self._queue) or trials is None or self._proposed < trials)
+
+    @property
+    def _may_propose(self) -> bool:
+        return self._wants_more and not self._waits and not self._overdue
+
+    @property
+    def _idles(self) -> bool:
+        """Whether to wait although nothing runs.
+
+        Raises:
+            SparkoptError: if the proposer waits, and there is nothing to wait for.
+        """
+        if not self._waits or self._stopped:
+            return False
+        if not self.spec.may_idle:
+            raise SparkoptError(
+                "the proposer waits (WAIT) although no trial runs, and nothing else can wake the study: have"
+                " it propose, or say that it is done (DONE)"
+            )
+        return True
+
+    def _end_submissions_if_due(self, channel: StudyChannel) -> None:
+        if not self._wants_more and not self._submissions_ended:
+            self._submissions_ended = True
+            channel.end_submissions()
+
+    @property
+    def _overdue(self) -> bool:
+        deadline = self.spec.deadline
+        return not self._cancelling and deadline is not None and time.monotonic() >= deadline
+
+    # Proposing.
+
+    def _propose(self, channel: StudyChannel, room: int) -> None:
+        self._note_started(channel)
+        count = min(self.spec.ahead, room)
+        if self.spec.trials is not None:
+            count = min(count, self.spec.trials - self._proposed)
+        began = time.monotonic()
+        proposals = self._proposer.propose(count)
+        self.timings.suggesting += time.monotonic() - began
+        if proposals is WAIT:
+            self._waits = True
+            return
+        if isinstance(proposals, NoProposal) or not proposals:
+            self._stopped = True
+            return
+        self.timings.suggested += len(proposals)
+        if channel.stop is not None:
+            # Meanwhile, and what is proposed from now on would have to run.
+            self._proposer.withdraw(proposals)
+            self._stop(channel.stop)
+            return
+        # Each gets its final state, whatever comes of what follows.
+        self._queue.extend(proposals)
+        if len(proposals) > count:
+            raise RefusedError(f"the proposer was asked for {count} trials and returned {len(proposals)}")
+        self._numbers.take(proposals)
+        self._proposed += len(proposals)
+        self._record(proposals)
+        self._queue.clear()
+        self._submit(channel, proposals)
+
+    def _submit(self, channel: StudyChannel, proposals: Sequence[Proposal]) -> None:
+        records = [TrialRecord(proposal) for proposal in proposals]
+        for record in records:
+            self._outstanding[record.proposal.tid] = record
+        self._tell("proposed", records)
+        argument = self._proposer.argument
+        submitted, values = [], []
+        for record in records:
+            proposal = record.proposal
+            try:
+                submitted.append((proposal.tid, argument(proposal)))
+                values.append(proposal.values)
+            except Exception as error:  # noqa: BLE001 - code of the user's: its errors cost a trial
+                record.outcome = Outcome.FAILED
+                record.error = TrialError(str(type(error)), RemoteTraceback.of(error).text)
+                self._settle(record)
+                self._heed(self._proposer.settled(record, False))
+        if submitted:
+            channel.submit(submitted, values)
+
+    def _note_started(self, channel: StudyChannel) -> None:
+        for started in channel.started():
+            if not self.timings.pool_start:
+                self.timings.pool_start = started.monotonic - self._launched
+            self.timings.waiting += started.waited
+            record = self._outstanding.get(started.tid)
+            if record is not None:
+                record.attempt, record.started = started.attempt, started.time
+                self._proposer.started(record)
+                self._tell("started", record)
+
+    def _serve(self, request: Request) -> None:
+        """Have the proposer answer what a running trial asks; called in the coordinator's thread."""
+        assert self._channel is not None
+        self._proposer.serve(request, partial(self._channel.reply, request))
+
+    # Taking reports and outcomes.
+
+    def _take_report(self, reported: Reported) -> None:
+        assert self._channel is not None
+        self._note_started(self._channel)
+        record = self._outstanding.get(reported.tid)
+        if record is not None:
+            self._proposer.reported(record, reported)
+
+    def _take(self, settled: Settled) -> TrialRecord:
+        """Give a trial its final state."""
+        assert self._channel is not None
+        self._note_started(self._channel)
+        record = self._outstanding[settled.tid]
+        self.timings.busy += settled.seconds
+        if settled.oversubscription is not None and not self._warned_of_oversubscription:
+            self._warned_of_oversubscription = True
+            warn_of(settled.oversubscription)
+        record.settle(settled)
+        if settled.exception is not None:
+            settled.exception.drop()  # its text is what is told: an exception runs code when it is loaded
+        self._settle(record, settled.result)
+        return record
+
+    def _settle(self, record: TrialRecord, result: Any = None) -> None:
+        """Have the proposer take a trial's end in, and every listener hear of it."""
+        if not record.is_final:
+            self._finish(record, result)
+        # Not before: an interrupt may come while a result is read.
+        del self._outstanding[record.proposal.tid]
+        self._tell("settled", record)
+
+    def _finish(self, record: TrialRecord, result: Any) -> None:
+        self._proposer.finish(record, result)
+        record.is_final = True
+        error = record.error
+        if error is not None and record.outcome is not Outcome.CANCELLED:
+            if self.first_failure is None:
+                self.first_failure = RemoteTraceback(error.text)
+            self.failures.raised(record.proposal.tid, error.kind, error.text)
+        elif record.fault:
+            self.failures.returned(record.proposal.tid, record.fault)
+
+    def _tell(self, call: str, *given: Any) -> None:
+        """Tell every listener; what one of them raises is raised once all have heard.
+
+        Args:
+            call: the name of the listener's method.
+            given: what it takes.
+        """
+        first: BaseException | None = None
+        for listener in self._listeners:
+            try:
+                getattr(listener, call)(*given)
+            except BaseException as error:  # noqa: BLE001 - raised below
+                first = first or error
+        if first is not None:
+            raise first
+
+    # Stopping.
+
+    def _heed(self, stop: StopSearch | None) -> None:
+        """Do as the proposer says."""
+        if stop is None or self._cancelling:
+            return
+        if stop.finish_running:
+            self._stopped = True
+            self.stop_reason = self.stop_reason or stop.reason
+        else:
+            self._cancel(stop.reason)
+
+    def _cancel(self, reason: str | None) -> None:
+        self._stopped = self._cancelling = True
+        self.stop_reason = self.stop_reason or reason
+        self._proposer.cancelling()
+        if self._channel is not None:
+            self._channel.cancel(None, reason or self.spec.reasons.user)
+
+    def _stop(self, stop: Stop) -> None:
+        """A client of the control service wants the study to end. May be said again, with less patience."""
+        assert self._channel is not None
+        reason = self.spec.reasons.user
+        if self._cancelling:
+            return
+        if not stop.finish_running:
+            self._cancel(reason)
+        elif not self._stopped or self.stop_reason is None:
+            self._stopped = True
+            self.stop_reason = reason
+            self._channel.cancel_waiting(reason)
+
+    # What is wanted from outside.
+
+    def _take_external_request(self, request: ExternalRequest) -> bool:
+        if isinstance(request, Stop):
+            self._stop(request)
+            return True
+        if self._stopped or self._overdue:
+            request.refuse()
+            return False
+        try:
+            proposals = self._proposer.points(request.points)
+            self._queue.extend(proposals)
+            self._numbers.take(proposals)
+            self._record(proposals, asked=True)
+        except ControlError as error:
+            request.answer(error)
+            return False
+        except SparkoptError as error:
+            request.answer(error)
+            raise
+        self._submissions_ended = self._waits = False
+        self._tell("asked", len(proposals))
+        request.answer([proposal.tid for proposal in proposals])
+        return True
+
+    def _refuse_external_request(self, request: ExternalRequest) -> bool:
+        if not isinstance(request, Stop):
+            request.refuse()
+        return False
+
+    def _wind_up(self, channel: StudyChannel) -> None:
+        """Whatever ended the search: results that have arrived are kept, the rest is cancelled.
+
+        What a trial's end raises is raised once every other trial has its final state.
+        """
+        raised = sys.exc_info()[1]
+        channel.on_external_request = self._refuse_external_request
+        reason = self.stop_reason or self.spec.reasons.error
+        first: BaseException | None = None
+        while self._outstanding:
+            try:
+                settled = channel.next_settled(time.monotonic())
+            except RefusedError:
+                break  # nothing comes in a process that was forked meanwhile
+            except SparkoptError as error:
+                # Mostly the like of it is what has ended the search.
+                if type(error) is not type(raised):
+                    _LOG.warning("error at the end of a search", error)
+                continue
+            if settled is None:
+                break
+            try:
+                self._take(settled)
+            except BaseException as error:  # noqa: BLE001 - raised below
+                first = first or error
+        for record in [*self._outstanding.values()]:
+            try:
+                if not record.is_final:
+                    record.cancel(reason)
+                self._settle(record)
+            except BaseException as error:  # noqa: BLE001 - raised below
+                first = first or error
+        for proposal in [*self._queue]:
+            record = TrialRecord(proposal)
+            record.cancel(reason)
+            self._finish(record, None)
+            self._queue.popleft()
+        channel.close()
+        if first is not None:
+            raise first
