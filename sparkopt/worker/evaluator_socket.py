@@ -65,7 +65,7 @@ class EvaluatorSocket:
         self._process = 0
         if self._socket.fileno() < 0:
             return
-        with suppress(OSError):
+        with suppress(OSError):  # no descriptor is left to do it with
             nothing = _open(*_NOTHING)
             _dup2(nothing, self.descriptor, False)
             _close(nothing)
@@ -123,7 +123,7 @@ class EvaluatorSocket:
         """
         try:
             reply = self._reader.next_frame()
-        except (OSError, FrameError):
+        except (OSError, FrameError):  # the same as its end, to a trial
             reply = None
         if reply is None or reply.run != self.run or reply.header.get("id") not in questions:
             raise TrialError(_GONE)

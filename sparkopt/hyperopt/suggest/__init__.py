@@ -44,6 +44,9 @@ from sparkopt.hyperopt.suggest.known import is_known
 from sparkopt.hyperopt.suggest.parameters import UnknownParameterError
 from sparkopt.hyperopt.suggest.random_search import RandomSearch
 from sparkopt.hyperopt.suggest.tree_parzen import Settings, TreeParzen
+from sparkopt.wire.actor_log import ActorLog
+
+_LOG: Final = ActorLog("study")
 
 _RANDOM: Final = rand.suggest
 _TPE: Final = tpe.suggest
@@ -62,7 +65,8 @@ def accelerated(algo: Callable[..., Any], domain: base.Domain) -> Callable[..., 
         if settings.make_sense:
             try:
                 return TreeParzen(domain, settings)
-            except UnknownParameterError:
+            except UnknownParameterError as error:
+                _LOG.info("suggestions are hyperopt's own", reason=error)
                 return algo
     return algo
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 import logging
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from hyperopt import base, pyll, tpe
@@ -24,6 +24,9 @@ from sparkopt.hyperopt.suggest.history import History
 from sparkopt.hyperopt.suggest.ids import what_is_known_of
 from sparkopt.hyperopt.suggest.parameters import offset_of, posterior_of
 from sparkopt.hyperopt.suggest.random_search import RandomSearch
+from sparkopt.wire.actor_log import ActorLog
+
+_LOG: Final = ActorLog("study")
 
 Document = dict[str, Any]
 
@@ -110,7 +113,8 @@ class TreeParzen:
         """
         try:
             self._history.look(trials.trials)
-        except StrangeDocumentError:
+        except StrangeDocumentError as error:
+            _LOG.debug("suggestion is hyperopt's own", reason=error)
             return self._theirs(new_ids, domain, trials, seed)
         rows = self._history.counted()
         if not len(rows) or not new_ids or type(new_ids[0]) is not int:

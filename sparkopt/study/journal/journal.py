@@ -27,7 +27,10 @@ from sparkopt.study.journal.inspection import EMPTY_LOG, Found, inspect, log_of
 from sparkopt.study.journal.kept import KeptFiles
 from sparkopt.study.journal.rows import FORMAT, Content, Counts, Ending, Report, Sealer, Stored, Trial, new_id
 from sparkopt.wire import owner_only
+from sparkopt.wire.actor_log import ActorLog
 from sparkopt.wire.report_kinds import ReportKind
+
+_LOG: Final = ActorLog("study")
 
 _OF_THE_DISK: Final = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS}
 
@@ -150,8 +153,10 @@ class Journal:
         try:
             counts = Counts(self._trials, self._count_settled(database), self._counts.openings, True)
             write_counts(database, self._sealer, self._meta, counts)
-        except sqlite3.Error:
-            # The disk is full, as the search has heard by now. A journal without a log would not be whole.
+        except sqlite3.Error as error:
+            # The disk is full, as the search has mostly heard by now. What it has written counts,
+            # but a journal without a log would not be whole.
+            _LOG.info("journal is left as by a driver that was killed", file=self.path, reason=error)
             database.close()
             if self._target.exists() and not log_of(self._target).exists():
                 with contextlib.suppress(OSError), owner_only.create(log_of(self._target)) as log:
