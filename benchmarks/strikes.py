@@ -19,7 +19,7 @@ from typing import Final
 
 import psutil
 
-from sparkopt.coordinator import Recorder, StudyChannel
+from sparkopt.coordinator import ObjectiveSpec, Recorder, StudyChannel
 from sparkopt.coordinator.channels.channel import Reported, Settled, Started
 from tests.support.cluster import Cluster, Executor, LinedPool, resume
 
@@ -155,13 +155,12 @@ class WatchedPool(LinedPool):
 
     def open_study(
         self,
-        objective: bytes,
-        max_attempts: int = 3,
-        trial_timeout: float | None = None,
+        objective: ObjectiveSpec,
         recorder: Recorder | None = None,
+        name: str | None = None,
     ) -> StudyChannel:
         """Open a study that the watch hears of."""
-        return super().open_study(objective, max_attempts, trial_timeout, self.watch)
+        return super().open_study(objective, self.watch, name)
 
 
 @dataclass(frozen=True, slots=True)

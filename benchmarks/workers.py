@@ -36,7 +36,7 @@ from benchmarks.statistics import Spread, percentile
 from benchmarks.streams import Spec, allow_files
 from benchmarks.tables import Table
 from sparkopt import SparkTrials, WorkerPool, fmin
-from sparkopt.coordinator import Coordinator, StudyChannel
+from sparkopt.coordinator import Coordinator, ObjectiveSpec, StudyChannel
 from sparkopt.core import events
 from sparkopt.core.records import Policy
 from sparkopt.errors import PoolLostError
@@ -112,7 +112,7 @@ def _simulated(streams: int, seconds: float) -> dict[str, Any]:
         endpoint = coordinator.start()
         coordinator.post_event(events.GangLaunched(0, streams))
         trials = round(streams * seconds / ((_LEAST + _MOST) / 2))
-        study = coordinator.open_study("study", cloudpickle.dumps(no_op), 3)
+        study = coordinator.open_study("study", ObjectiveSpec(cloudpickle.dumps(no_op)))
         for number in range(_PROCESSES):
             first, last = (streams * place // _PROCESSES for place in (number, number + 1))
             spec = Spec(endpoint.address, endpoint.token, first, last - first, _LEAST, _MOST)

@@ -17,7 +17,7 @@ from sparkopt.wire.arguments import check_flag, check_limit
 
 if TYPE_CHECKING:
     from sparkopt.control.server import ControlServer
-    from sparkopt.coordinator import Coordinator
+    from sparkopt.coordinator import Coordinator, ObjectiveSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,17 +25,13 @@ class EvaluationSpec:
     """An objective that was checked, and is ready to be evaluated.
 
     Attributes:
-        objective: pickled, such that its results come home as JSON.
+        objective: such that its results come home as JSON.
         argument: makes the objective's pickled argument of a point, in any thread; raises RefusedError if the
             value is not a point.
-        trial_timeout: seconds that a trial may take; None for any.
-        max_attempts: number of workers that a trial may take down.
     """
 
-    objective: bytes
+    objective: ObjectiveSpec
     argument: Callable[[Mapping[str, Any]], bytes]
-    trial_timeout: float | None
-    max_attempts: int
 
 
 class Evaluation:
@@ -57,9 +53,7 @@ class Evaluation:
         self._study: EvaluatedStudy | None = None
 
         def begin() -> None:
-            self._study = control.evaluations.open(
-                name, spec.objective, spec.argument, spec.max_attempts, spec.trial_timeout, self._has_ended
-            )
+            self._study = control.evaluations.open(name, spec.objective, spec.argument, self._has_ended)
 
         if not coordinator.post(begin):
             raise PoolClosedError("the pool was closed before the evaluation began")

@@ -40,7 +40,7 @@ from sparkopt.wire.v1 import control_pb2
 
 if TYPE_CHECKING:
     from sparkopt.control.evaluate_call import EvaluateStream
-    from sparkopt.coordinator import Coordinator, Payload, Reported, Request, Settled, Started
+    from sparkopt.coordinator import Coordinator, ObjectiveSpec, Payload, Reported, Request, Settled, Started
 
 SILENCE_SECONDS: Final = 30.0
 """Seconds for which a stream may say nothing at all."""
@@ -79,25 +79,21 @@ class Evaluations:
     def open(
         self,
         name: str,
-        objective: bytes,
+        objective: ObjectiveSpec,
         argument: Argument,
-        max_attempts: int,
-        trial_timeout: float | None,
         on_end: Ended,
     ) -> EvaluatedStudy:
         """Begin a study.
 
         Args:
             name: unique within the pool.
-            objective: pickled, and such that its results come home as JSON.
+            objective: such that its results come home as JSON.
             argument: makes its argument of a point.
-            max_attempts: how many workers a trial may take down before it settles as lost.
-            trial_timeout: seconds that a trial may take; None for any.
             on_end: told of its end.
         """
         study = EvaluatedStudy(self._coordinator, self._pieces, name, argument, self.parallelism, on_end)
         self._studies[name] = study
-        self._coordinator.add_study(name, study, objective, max_attempts, trial_timeout)
+        self._coordinator.add_study(name, study, objective)
         return study
 
     def get(self, name: str) -> EvaluatedStudy | None:

@@ -25,6 +25,7 @@ It knows the core and the wire; it does not know Spark, hyperopt or MLflow.
 
 from sparkopt.coordinator.channels.channel import Recorder, StudyActions, StudyChannel
 from sparkopt.coordinator.channels.external_requests import ExternalRequest, Points, Stop
+from sparkopt.coordinator.channels.objective_spec import ObjectiveSpec
 from sparkopt.coordinator.channels.payload import Payload
 from sparkopt.coordinator.channels.study_events import (
     CpuOversubscription,
@@ -39,6 +40,7 @@ __all__ = [
     "Coordinator",
     "CpuOversubscription",
     "ExternalRequest",
+    "ObjectiveSpec",
     "Payload",
     "Points",
     "Recorder",

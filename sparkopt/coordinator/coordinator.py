@@ -17,6 +17,7 @@ from typing import Final
 from sparkopt.coordinator.arrivals import Arrivals, ArrivedOutcome, ArrivedReport, ArrivedRequest
 from sparkopt.coordinator.blobs import BlobStore
 from sparkopt.coordinator.channels.channel import Recorder, StudyChannel
+from sparkopt.coordinator.channels.objective_spec import ObjectiveSpec
 from sparkopt.coordinator.channels.posted_actions import PostedActions
 from sparkopt.coordinator.channels.requests import Requests, refusal
 from sparkopt.coordinator.channels.studies import Studies, StudySubscriber, Values
@@ -155,9 +156,7 @@ class Coordinator:
     def open_study(
         self,
         name: str,
-        objective: bytes,
-        max_attempts: int,
-        trial_timeout: float | None = None,
+        objective: ObjectiveSpec,
         recorder: Recorder | None = None,
         alone: bool = False,
     ) -> StudyChannel:
@@ -165,14 +164,12 @@ class Coordinator:
 
         Args:
             name: unique within the pool.
-            objective: pickled; sent once to each worker that runs a trial of the study.
-            max_attempts: how many workers a trial may take down before it settles as lost.
-            trial_timeout: seconds that a trial may take before it is killed and fails; None for any.
+            objective: what runs for each of its trials.
             recorder: hears of everything before the study does, in the coordinator's thread.
             alone: whether there will be no other study: workers that it cannot need any more are sent away.
         """
         channel = StudyChannel(PostedActions(self, name, alone), recorder)
-        if not self.post(lambda: self.add_study(name, channel, objective, max_attempts, trial_timeout)):
+        if not self.post(lambda: self.add_study(name, channel, objective)):
             channel.put_failure(PoolClosedError("the pool was closed before the study began"))
         return channel
 
@@ -352,16 +349,9 @@ class Coordinator:
 
     # Studies; on the loop only.
 
-    def add_study(
-        self,
-        name: str,
-        subscriber: StudySubscriber,
-        objective: bytes,
-        max_attempts: int,
-        trial_timeout: float | None,
-    ) -> None:
+    def add_study(self, name: str, subscriber: StudySubscriber, objective: ObjectiveSpec) -> None:
         """Make a study known; see :meth:`open_study`."""
-        self.studies.open(name, subscriber, objective, max_attempts, trial_timeout)
+        self.studies.open(name, subscriber, objective)
         LOG.info("study opened", study=name)
         self._observer.study_opened(name)
         if self._any_joined:

@@ -19,6 +19,7 @@ import hyperopt
 import numpy as np
 from hyperopt import progress
 
+from sparkopt.coordinator import ObjectiveSpec
 from sparkopt.errors import AllTrialsFailedError, FailedTrialsWarning, warn
 from sparkopt.hyperopt.advice import advise_on_parallelism
 from sparkopt.hyperopt.algorithm_proposer import AlgorithmProposer, Goal
@@ -156,12 +157,10 @@ class Search:
         entries = [] if journal is None else journal.take_entries()
         points, budget = self._take_stock(entries)
         spec = StudySpec(
-            self._objective.data,
+            ObjectiveSpec(self._objective.data, trials.max_attempts, trials.trial_timeout),
             trials=budget,
             deadline=deadline,
             ahead=options.max_queue_len,
-            max_attempts=trials.max_attempts,
-            trial_timeout=trials.trial_timeout,
             reasons=StopReasons(CANCELLED_BY_TIMEOUT, CANCELLED_BY_USER, "fmin ended with an error"),
         )
         study = self._study = Study(spec, proposer, journal)
@@ -206,9 +205,7 @@ class Search:
                     trials.running_on(pool),
                 ):
                     spec = study.spec
-                    channel = pool.open_study(
-                        spec.objective, spec.max_attempts, spec.trial_timeout, self._journal
-                    )
+                    channel = pool.open_study(spec.objective, self._journal, spec.name)
                     shown = self._shown(study, documents, budget, pool.parallelism)
                     study.run(channel, pool.parallelism, launched, listeners, shown)
         except BaseException:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from sparkopt.control.evaluation import Evaluation, EvaluationSpec
+from sparkopt.coordinator import ObjectiveSpec
 from sparkopt.errors import RefusedError, UnsupportedArgumentError
 from sparkopt.hyperopt.result_convention import CONVENTION
 from sparkopt.pool import worker_pool
@@ -113,7 +114,7 @@ def evaluation_of(
     argument = codec.dumps if space is None else _argument_in(_space(fn, space))
     # The workers are running already: Spark brings them nothing any more.
     pickled = pickle_objective(OutsideObjective(fn, CONVENTION), session, embed_broadcasts=True)
-    return EvaluationSpec(pickled.data, argument, trial_timeout, max_attempts)
+    return EvaluationSpec(ObjectiveSpec(pickled.data, max_attempts, trial_timeout), argument)
 
 
 def _space(fn: Callable[[Any], Any], space: Any) -> Space:

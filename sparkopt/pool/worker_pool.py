@@ -21,7 +21,7 @@ from typing import Any, Final, TypeVar
 
 from sparkopt.control import Control, ControlServer
 from sparkopt.control.evaluation import Evaluation, EvaluationSpec
-from sparkopt.coordinator import Coordinator, Recorder, StudyChannel
+from sparkopt.coordinator import Coordinator, ObjectiveSpec, Recorder, StudyChannel
 from sparkopt.core import events
 from sparkopt.core.records import Policy
 from sparkopt.errors import (
@@ -263,25 +263,22 @@ class WorkerPool:
 
     def open_study(
         self,
-        objective: bytes,
-        max_attempts: int = 3,
-        trial_timeout: float | None = None,
+        objective: ObjectiveSpec,
         recorder: Recorder | None = None,
+        name: str | None = None,
     ) -> StudyChannel:
         """Let a study use the workers.
 
         Args:
-            objective: pickled.
-            max_attempts: how many workers may be lost while they run a trial before it is recorded as lost.
-            trial_timeout: seconds that a trial may take before it is killed and fails; None for any.
+            objective: what runs for each of its trials.
             recorder: hears of everything before the study does, in the coordinator's thread.
+            name: of the study, unique within the pool. By default a new one.
 
         Raises:
             PoolClosedError: outside of the ``with`` block.
         """
         coordinator = self._opened()
-        name = self._new_name()
-        return coordinator.open_study(name, objective, max_attempts, trial_timeout, recorder, self._alone)
+        return coordinator.open_study(self._new_name(name), objective, recorder, self._alone)
 
     def check_evaluates(self) -> None:
         """Raise unless the pool can evaluate an objective on points from outside.

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sparkopt.coordinator import ObjectiveSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,25 +29,24 @@ class StudySpec:
     """A study before it begins. A front end makes it and changes nothing afterwards.
 
     Attributes:
-        objective: the pickled objective, a :class:`~sparkopt.worker.shipped.ShippedObjective`.
+        objective: what runs for each trial: a pickled :class:`~sparkopt.worker.shipped.ShippedObjective`, how
+            many workers a trial may take down, and how long it may take.
+        name: of the study, unique within its pool; None for a new one.
         trials: number of trials to ask the proposer for, beside those that are queued already; None for as
             many as it has.
         deadline: when to cancel what runs, on the monotonic clock; None for never.
         ahead: number of trials that are proposed at once, and that wait for a worker while all are busy. A
             single worker has one less, so that each of its trials is proposed when the one before has
             settled.
-        max_attempts: number of workers that may be lost while they run a trial before the trial is lost.
-        trial_timeout: seconds that a trial may take; None for any.
         may_idle: whether the study may wait although no trial runs, because somebody outside can have it
             evaluate points or stop.
         reasons: for trials that the study cancels.
     """
 
-    objective: bytes
+    objective: ObjectiveSpec
+    name: str | None = None
     trials: int | None = None
     deadline: float | None = None
     ahead: int = 1
-    max_attempts: int = 3
-    trial_timeout: float | None = None
     may_idle: bool = False
     reasons: StopReasons = field(default=StopReasons())

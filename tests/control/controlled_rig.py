@@ -14,6 +14,7 @@ import cloudpickle
 from sparkopt.control import Control, ControlServer
 from sparkopt.control.evaluation import Evaluation, EvaluationSpec
 from sparkopt.control.feed import KEPT, Feed
+from sparkopt.coordinator import ObjectiveSpec
 from sparkopt.hyperopt.result_convention import CONVENTION
 from sparkopt.wire import codec
 from sparkopt.wire.v1 import control_pb2 as pb
@@ -71,7 +72,7 @@ class ControlledRig(Rig):
     ) -> Evaluation:
         """Have an objective evaluated from outside."""
         data = cloudpickle.dumps(OutsideObjective(objective, CONVENTION))
-        what = EvaluationSpec(data, argument, trial_timeout, max_attempts)
+        what = EvaluationSpec(ObjectiveSpec(data, max_attempts, trial_timeout), argument)
         return Evaluation(self.coordinator, self.server, next(self._evaluations), what)
 
     def studied(self, evaluation: Evaluation):

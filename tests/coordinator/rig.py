@@ -21,7 +21,7 @@ import grpc
 import psutil
 import pytest
 
-from sparkopt.coordinator import Coordinator
+from sparkopt.coordinator import Coordinator, ObjectiveSpec
 from sparkopt.coordinator.observer import Observer
 from sparkopt.core import events
 from sparkopt.core.records import Policy
@@ -212,8 +212,9 @@ class Rig:
 
     def study(self, objective, max_attempts: int = 3, trial_timeout: float | None = None) -> Study:
         """Open a study of an objective."""
-        name, data = next(self._names), cloudpickle.dumps(objective)
-        return Study(name, self.coordinator.open_study(name, data, max_attempts, trial_timeout))
+        objective_spec = ObjectiveSpec(cloudpickle.dumps(objective), max_attempts, trial_timeout)
+        name = next(self._names)
+        return Study(name, self.coordinator.open_study(name, objective_spec))
 
     def close(self) -> None:
         """Send everybody away and wait until they are gone. Idempotent."""

@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from sparkopt.coordinator import Coordinator
+from sparkopt.coordinator import Coordinator, ObjectiveSpec
 from sparkopt.core import events
 from sparkopt.errors import PoolClosedError, PoolLostError
 from tests.coordinator import meetings
@@ -86,7 +86,7 @@ def test_a_study_is_told_when_the_pool_is_lost():
     coordinator.start()
     try:
         coordinator.post_event(events.GangLaunched(0, 1))
-        channel = coordinator.open_study("blue", b"", 1)
+        channel = coordinator.open_study("blue", ObjectiveSpec(b"", 1))
         channel.submit([(0, b"")])
         coordinator.post_event(events.GangEnded(0, 1, "the job failed"))
         with pytest.raises(PoolLostError, match="in the pool's words"):

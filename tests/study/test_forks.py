@@ -15,6 +15,7 @@ from concurrent.futures import ProcessPoolExecutor
 import pytest
 
 from sparkopt import ControlClient, SparkTrials, WorkerPool, fmin
+from sparkopt.coordinator import ObjectiveSpec
 from sparkopt.spark.session import get_session
 from tests.study import forked
 from tests.support.paths import python_path
@@ -88,7 +89,7 @@ def test_a_pool_and_its_clients_are_those_of_the_process_that_opened_them(spark)
                 said_by_a_child(
                     lambda: search(SparkTrials(pool=pool)),
                     lambda: search(trials),
-                    lambda: pool.open_study(b""),
+                    lambda: pool.open_study(ObjectiveSpec(b"")),
                     lambda: pool.open_evaluation(abs),
                     pool.__enter__,
                     client.status,

@@ -14,7 +14,7 @@ from hyperopt.base import JOB_STATE_DONE, JOB_STATE_ERROR
 from pyspark import SparkContext
 
 from sparkopt import SparkTrials, fmin
-from sparkopt.coordinator import Coordinator
+from sparkopt.coordinator import Coordinator, ObjectiveSpec
 from sparkopt.core.events import GangProgressed
 from sparkopt.core.records import Policy
 from sparkopt.errors import PoolStartError, RefusedError, TrialLostError
@@ -64,7 +64,7 @@ def fail_to_start(spark, **arguments):
         r" application hold 2 \(job \d+ \(.*'somebody else'.*\): 2\), and 0 are free"
     )
     with WorkerPool(2, spark_session=spark, **arguments) as pool:
-        channel = pool.open_study(b"")
+        channel = pool.open_study(ObjectiveSpec(b""))
         with pytest.raises(PoolStartError, match=message):
             channel.next_settled()
 
@@ -116,7 +116,7 @@ def test_tasks_that_run_and_do_not_reach_the_driver(spark, monkeypatch):
         nowhere = Endpoint(address, "token", None)
         monkeypatch.setattr(WorkerPool, "_endpoint_for", lambda pool, gang: nowhere)
         with WorkerPool(2, spark_session=spark, start_timeout=1) as pool:
-            channel = pool.open_study(b"")
+            channel = pool.open_study(ObjectiveSpec(b""))
             with pytest.raises(PoolStartError, match="Spark runs 2 of the 2 tasks, so they have slots"):
                 channel.next_settled()
 
@@ -124,7 +124,7 @@ def test_tasks_that_run_and_do_not_reach_the_driver(spark, monkeypatch):
 def test_tasks_that_fail_before_there_is_a_worker_are_told_by_their_error(spark, monkeypatch):
     monkeypatch.setattr(WorkerPool, "_endpoint_for", lambda pool, gang: None)
     with WorkerPool(2, spark_session=spark) as pool:
-        channel = pool.open_study(b"")
+        channel = pool.open_study(ObjectiveSpec(b""))
         with pytest.raises(
             PoolStartError, match=r"did not come up: .*could not go on: [^.]*\. The exec"
         ) as said:

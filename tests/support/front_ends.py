@@ -10,10 +10,12 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import cloudpickle
 import numpy as np
 from hyperopt import hp, rand
 
 from sparkopt import SparkTrials
+from sparkopt.coordinator import ObjectiveSpec
 from sparkopt.errors import BadRequestError
 from sparkopt.hyperopt.algorithm_proposer import AlgorithmProposer, Goal
 from sparkopt.hyperopt.documents import Documents
@@ -224,15 +226,11 @@ def run(
     **limits: Any,
 ) -> Study:
     """Run a study of a rig's coordinator; returns it, also as ``error.study`` of what it raises."""
-    import cloudpickle
-
-    spec = StudySpec(cloudpickle.dumps(objective), **limits)
+    spec = StudySpec(ObjectiveSpec(cloudpickle.dumps(objective)), **limits)
     study = Study(spec, proposer, journal)
     if journal is not None:
         study.resume(journal.take_entries())
-    channel = pool.coordinator.open_study(
-        next(pool._names), spec.objective, spec.max_attempts, spec.trial_timeout, journal
-    )
+    channel = pool.coordinator.open_study(next(pool._names), spec.objective, journal)
     prepare(channel)
     try:
         study.run(channel, workers, time.monotonic(), listeners)

@@ -5,6 +5,7 @@ channel.py             thread-safe way of one study in and out
 study_events.py        what comes out: attempts, reports, requests and settled trials
 external_requests.py   and what clients of the control service want of the study
 payload.py             pickled bytes, in memory or in a file
+objective_spec.py      what runs for each trial of a study
 posted_actions.py      what goes in: actions that are posted to the coordinator's thread
 for the coordinator's thread
 studies.py             studies that are open: the bytes of their trials, and their subscribers

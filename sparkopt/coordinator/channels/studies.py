@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from sparkopt.coordinator.arrivals import ArrivedOutcome
 from sparkopt.coordinator.blobs import BlobStore
+from sparkopt.coordinator.channels.objective_spec import ObjectiveSpec
 from sparkopt.coordinator.channels.payload import Payload
 from sparkopt.coordinator.channels.study_events import Reported, Request, Settled, Started
 from sparkopt.core import commands, events
@@ -84,17 +85,10 @@ class Studies:
     def __iter__(self) -> Iterator[str]:
         return iter(list(self._studies))
 
-    def open(
-        self,
-        name: str,
-        subscriber: StudySubscriber,
-        objective: bytes,
-        max_attempts: int,
-        trial_timeout: float | None,
-    ) -> None:
+    def open(self, name: str, subscriber: StudySubscriber, objective: ObjectiveSpec) -> None:
         """Take a study in."""
-        blob, now = self._blobs.offer(objective), time.monotonic()
-        self._studies[name] = _Study(subscriber, blob, max_attempts, trial_timeout, now)
+        blob, now = self._blobs.offer(objective.pickled), time.monotonic()
+        self._studies[name] = _Study(subscriber, blob, objective.max_attempts, objective.trial_timeout, now)
         if self._failure is not None:
             subscriber.put_failure(self._failure)
 

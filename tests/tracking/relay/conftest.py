@@ -8,6 +8,7 @@ import shutil
 import cloudpickle
 import pytest
 
+from sparkopt.coordinator import ObjectiveSpec
 from sparkopt.pool.worker_pool import WorkerPool
 from sparkopt.tracking.trial.objective import TrackedObjective
 from tests.tracking.relay import deeds
@@ -44,7 +45,7 @@ def logging_pool(spark, make_desk):
         with WorkerPool(1, spark_session=spark) as pool:
 
             def make(uri=None, objective=deeds.do):
-                channel = pool.open_study(cloudpickle.dumps(TrackedObjective(objective)))
+                channel = pool.open_study(ObjectiveSpec(cloudpickle.dumps(TrackedObjective(objective))))
                 studies.append(Logging(channel, make_desk(uri)))
                 return studies[-1]
 
