@@ -133,14 +133,14 @@ def test_tasks_that_fail_before_there_is_a_worker_are_told_by_their_error(spark,
 
 
 def test_tasks_that_start_are_progress(spark, monkeypatch):
-    heard, tell = threading.Event(), Coordinator.tell
+    heard, post_event = threading.Event(), Coordinator.post_event
 
     def noted(coordinator, event):
-        tell(coordinator, event)
+        post_event(coordinator, event)
         if isinstance(event, GangProgressed):
             heard.set()
 
-    monkeypatch.setattr(Coordinator, "tell", noted)
+    monkeypatch.setattr(Coordinator, "post_event", noted)
     monkeypatch.setattr("sparkopt.pool.worker_pool._LOOK_SECONDS", 0.05)
     with WorkerPool(2, spark_session=spark):
         assert heard.wait(60)
