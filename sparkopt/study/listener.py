@@ -21,6 +21,14 @@ class Listener:
 
     A listener should not raise. What it raises ends the study, once the other listeners have heard of the
     same trial; every trial gets its final state, and each listener hears of it.
+
+    Example:
+        >>> class Best(Listener):
+        ...     best = math.inf
+        ...
+        ...     def settled(self, record):
+        ...         if record.status == "success" and record.loss is not None:
+        ...             self.best = min(self.best, record.loss)
     """
 
     def opened(self, channel: StudyChannel) -> None:

@@ -74,6 +74,19 @@ class Proposer:
     than a number, whose trials have objects of their own, or that go on from a journal.
 
     What a method raises ends the study, unless it says otherwise here; every trial gets its final state then.
+
+    Example:
+        >>> class Halves(Proposer):
+        ...     def __init__(self):
+        ...         self.number = 0
+        ...
+        ...     def propose(self, count):
+        ...         self.number += 1
+        ...         return [Proposal(self.number, {"x": 0.5**self.number})] if self.number < 10 else DONE
+        >>> spec = StudySpec(ObjectiveSpec(cloudpickle.dumps(lambda point: point["x"])))
+        >>> study, launched = Study(spec, Halves()), time.monotonic()
+        >>> with WorkerPool(2) as pool:
+        ...     study.run(pool.open_study(spec.objective), pool.parallelism, launched)
     """
 
     def propose(self, count: int) -> Sequence[Proposal] | NoProposal:

@@ -10,6 +10,7 @@ import pytest
 from sparkopt.coordinator import Points
 from sparkopt.core.states import Outcome
 from sparkopt.errors import BadRequestError, RefusedError, RequestFailedError, SparkoptError, WrongStateError
+from sparkopt.hyperopt.documents import DrawnValues
 from sparkopt.study.journal import Journal
 from sparkopt.study.proposer import DONE, WAIT, Proposer, StopSearch
 from tests.coordinator.rig import Rig, rigs
@@ -338,6 +339,14 @@ def test_what_had_failed_has_failed_again(pool, new, tmp_path):
     assert firsts[0][:4] == firsts[1][:4]
     assert firsts[0][4] == firsts[1][4]
     assert proposer.replayed == [0]
+
+
+def test_values_of_a_document_are_those_that_are_active():
+    values = DrawnValues({"x": [0.5], "inactive": [], "kind": (2,)})
+    assert dict(values) == {"x": 0.5, "kind": 2}
+    assert (len(values), "inactive" in values, "unknown" in values) == (2, False, False)
+    assert repr(values) == repr({"x": 0.5, "kind": 2})
+    assert values == {"x": 0.5, "kind": 2}
 
 
 # What a running trial asks.
