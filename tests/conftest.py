@@ -58,6 +58,17 @@ def spark(workers_directory):
     session.stop()
 
 
+@pytest.fixture
+def new_trials(spark):
+    """Make empty trials on the shared session."""
+    from sparkopt import SparkTrials
+
+    def new(parallelism=2, **arguments):
+        return SparkTrials(parallelism, spark_session=spark, **arguments)
+
+    return new
+
+
 @pytest.fixture(scope="session")
 def empty_store(tmp_path_factory):
     """A database of MLflow's with nothing in it, to be copied: making one takes seconds."""

@@ -1,24 +1,8 @@
-"""What the tests of whole searches share."""
+"""Journals, to read and to damage."""
 
-import cloudpickle
 import pytest
 
-from sparkopt import SparkTrials
 from tests.study import journals
-from tests.support import study_tools
-
-# pytest imports it by its file's name, which workers cannot.
-cloudpickle.register_pickle_by_value(study_tools)
-
-
-@pytest.fixture
-def new_trials(spark):
-    """Make empty trials on the shared session."""
-
-    def new(parallelism=2, **arguments):
-        return SparkTrials(parallelism, spark_session=spark, **arguments)
-
-    return new
 
 
 @pytest.fixture(scope="module")

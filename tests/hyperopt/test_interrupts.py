@@ -15,7 +15,7 @@ from jupyter_client import KernelManager
 
 from sparkopt import fmin
 from sparkopt.spark.java import ensure_java
-from tests.study import interrupted
+from tests.hyperopt import interrupted
 from tests.support.leftovers import processes_of
 from tests.support.paths import python_path
 from tests.support.study_tools import CASE, DEADLINE_SECONDS, hear, in_order, make_fifos, meet

@@ -15,7 +15,7 @@ from hyperopt.spark import FMIN_CANCELLED_REASON_EARLY_STOPPING, FMIN_CANCELLED_
 
 import sparkopt
 from sparkopt.errors import AllTrialsFailedError, ArgumentValueError
-from tests.compat.contract import (
+from tests.hyperopt.compat.contract import (
     Recorder,
     Scenarios,
     X,

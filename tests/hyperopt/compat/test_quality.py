@@ -11,7 +11,7 @@ import sys
 
 import pytest
 
-from tests.compat import quality
+from tests.hyperopt.compat import quality
 from tests.support.paths import python_path
 
 # Eighty launches of a pool take minutes when others use the machine too.

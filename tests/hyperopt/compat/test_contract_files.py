@@ -15,7 +15,7 @@ from hyperopt.fmin import generate_trials_to_calculate
 
 import sparkopt
 from sparkopt.errors import ParallelismWarning
-from tests.compat.contract import (
+from tests.hyperopt.compat.contract import (
     CASE,
     Scenarios,
     X,

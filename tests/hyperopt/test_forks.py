@@ -17,7 +17,7 @@ import pytest
 from sparkopt import ControlClient, SparkTrials, WorkerPool, fmin
 from sparkopt.coordinator import ObjectiveSpec
 from sparkopt.spark.session import get_session
-from tests.study import forked
+from tests.hyperopt import forked
 from tests.support.paths import python_path
 from tests.support.study_tools import CASE, DEADLINE_SECONDS, in_order
 

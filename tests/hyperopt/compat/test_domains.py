@@ -9,7 +9,7 @@ import pytest
 from hyperopt import anneal, hp, rand, tpe
 
 import sparkopt
-from tests.compat import domains
+from tests.hyperopt.compat import domains
 
 TRIALS = 30
 """Ten of them after TPE's twenty random ones."""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.compat import connect_contract
+from tests.hyperopt.compat import connect_contract
 from tests.support.connect_session import FREE_PORT
 from tests.support.scripts import run_script
 

@@ -11,7 +11,7 @@ from hyperopt.base import miscs_update_idxs_vals
 from hyperopt.exceptions import DuplicateLabel, InvalidAnnotatedParameter, InvalidTrial
 
 from sparkopt.errors import RefusedError
-from tests.compat.contract import (
+from tests.hyperopt.compat.contract import (
     Scenarios,
     X,
     differences,

@@ -1,6 +1,6 @@
 """How good a parallel search is next to a serial one: the best losses of many seeds on a few problems.
 
-    python tests/compat/quality.py
+    python tests/hyperopt/compat/quality.py
 
 prints a table to standard error and everything that it is made of, as JSON, to standard output. Four kinds
 of searches, all with the same seeds:
@@ -30,7 +30,7 @@ from rich.table import Table
 
 import sparkopt
 from sparkopt.spark.session import get_session
-from tests.compat import domains
+from tests.hyperopt.compat import domains
 
 PROBLEMS = ("quadratic", "two_quadratics", "gauss_wave", "branin")
 """Those of the classic problems on which TPE is better than chance after so few trials, and is quick."""

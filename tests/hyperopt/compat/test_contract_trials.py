@@ -11,7 +11,7 @@ import pytest
 from hyperopt import hp
 
 import sparkopt
-from tests.compat.contract import (
+from tests.hyperopt.compat.contract import (
     Scenarios,
     attempt,
     differences,

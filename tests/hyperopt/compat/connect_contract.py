@@ -8,14 +8,14 @@ import traceback
 from pathlib import Path
 
 from sparkopt.spark.session import get_session
-from tests.compat import (
+from tests.hyperopt.compat import (
     test_contract,
     test_contract_ends,
     test_contract_files,
     test_contract_results,
     test_contract_trials,
 )
-from tests.compat.contract import differences, ways
+from tests.hyperopt.compat.contract import differences, ways
 from tests.support.connect_session import OFF
 
 MODULES = (

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from sparkopt.hyperopt.suggest import accelerated, known
 from sparkopt.hyperopt.suggest.tree_parzen import TreeParzen
-from tests.suggest.histories import History, filled
+from tests.hyperopt.suggest.histories import History, filled
 from tests.support.spaces import SPACES, nested, seeds
 
 OUTSIDE = ("checkpoint", "inject", "copies", "change", "cut", "clear", "shuffle", "in_place")

@@ -10,7 +10,16 @@ from hyperopt.base import JOB_STATE_DONE, JOB_STATE_ERROR
 from hyperopt.exceptions import AllTrialsFailed
 
 from sparkopt.errors import AllTrialsFailedError
-from tests.compat.contract import CASE, Scenarios, differences, numbered, plain, search, ship_by_value, ways
+from tests.hyperopt.compat.contract import (
+    CASE,
+    Scenarios,
+    differences,
+    numbered,
+    plain,
+    search,
+    ship_by_value,
+    ways,
+)
 
 ship_by_value(__name__)
 
