@@ -22,7 +22,7 @@ from pathlib import Path
 from sparkopt.errors import RequestFailedError, TrialError
 from sparkopt.worker.reports import ReportingObjective
 
-GRANDCHILD = "import meetings, sys; meetings.meet(sys.argv[1], 'child')"
+GRANDCHILD = "import sys; from tests.coordinator import meetings; meetings.meet(sys.argv[1], 'child')"
 
 
 def meet(post, word=""):

@@ -101,7 +101,7 @@ def run_cell(client, code):
 @pytest.mark.timeout(300)
 def test_interrupting_a_cell_of_a_notebook(kernel, tmp_path):
     manager, client = kernel
-    run_cell(client, "import json\nfrom tests.study import interrupted\ntrials = interrupted.begin()")
+    run_cell(client, "import json\nfrom tests.hyperopt import interrupted\ntrials = interrupted.begin()")
     # Or the kernel may refuse the next cell, as one that was waiting for this one to end well.
     asked = client.execute("interrupted.search(trials)", stop_on_error=False)
     assert hear(tmp_path / "there", START_SECONDS)
