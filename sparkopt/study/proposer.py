@@ -43,7 +43,7 @@ class NoProposal(enum.Enum):
     """Answer of a proposer that proposes nothing."""
 
     WAIT = enum.auto()
-    """Nothing before another trial settles, or somebody outside asks for points."""
+    """Nothing before another trial settles, or somebody outside asks for points (``StudySpec.may_idle``)."""
 
     DONE = enum.auto()
     """Nothing any more."""
@@ -60,7 +60,10 @@ class StopSearch:
     Attributes:
         reason: why, for the trials that are cancelled and for the study's ``stop_reason``; None if the study
             has simply reached its goal.
-        finish_running: whether what runs may finish; else it is cancelled.
+        finish_running: whether what runs, or waits for a worker, may finish; else it is cancelled. A result
+            that has arrived meanwhile counts all the same.
+
+    The first reason that a study is given stays.
     """
 
     reason: str | None = None
@@ -76,6 +79,14 @@ class Proposer:
     What a method raises ends the study, unless it says otherwise here; every trial gets its final state then.
 
     Example:
+        >>> import time
+        >>> import cloudpickle
+        >>> from sparkopt import WorkerPool
+        >>> from sparkopt.coordinator import ObjectiveSpec
+        >>> from sparkopt.study.proposer import DONE, Proposer
+        >>> from sparkopt.study.study import Study
+        >>> from sparkopt.study.study_spec import StudySpec
+        >>> from sparkopt.study.trial_record import Proposal
         >>> class Halves(Proposer):
         ...     def __init__(self):
         ...         self.number = 0
@@ -97,12 +108,16 @@ class Proposer:
 
         Returns:
             The trials; :data:`WAIT` if there are none before another one settles, which is an error if none
-            runs and nobody outside can wake the study; :data:`DONE`, or nothing, if there will be no more.
+            is outstanding and nobody outside can wake the study; :data:`DONE`, or nothing, if there will be
+            no more. Before each call, :meth:`settled` has been called for all that has settled.
         """
         raise NotImplementedError
 
     def withdraw(self, proposals: Sequence[Proposal]) -> None:
-        """Forget what was proposed last: the study was stopped meanwhile, and these trials do not run."""
+        """Forget what was proposed last, as these trials do not run; their numbers may be used again.
+
+        The study was stopped while it was proposed for, or has refused the proposals.
+        """
 
     def points(self, values: Sequence[Mapping[str, Any]]) -> Sequence[Proposal]:
         """Return a trial for each point that somebody outside wants to be evaluated.
@@ -157,7 +172,9 @@ class Proposer:
         """The objective has sent something while it runs."""
 
     def finish(self, record: TrialRecord, result: Payload | None) -> None:
-        """Take in that a trial has ended, before anybody else hears of it. Called once for each trial.
+        """Take in that a trial has ended, before anybody else hears of it.
+
+        Called once for each trial that was proposed and not withdrawn.
 
         If ``record.error`` is None, the objective returned: read the result, and put down its ``loss``,
         ``metrics`` and ``fault``, or an ``error`` if it is none. By default a result is a number.
@@ -184,8 +201,8 @@ class Proposer:
     def settled(self, record: TrialRecord, replayed: bool) -> StopSearch | None:
         """Say whether the study ends, now that every listener has heard of a trial.
 
-        Called for each trial that settles while the study goes on, and not for those that are cancelled when
-        it has come to its end.
+        Called for each trial, also for those that a stop or the deadline cancels; but not once the study ends
+        with an error.
 
         Args:
             record: of a trial that has its final state.

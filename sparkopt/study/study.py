@@ -32,6 +32,7 @@ from sparkopt.errors import (
     SparkoptError,
 )
 from sparkopt.study.failures import Failures
+from sparkopt.study.listener import tell
 from sparkopt.study.oversubscription import warn_of
 from sparkopt.study.proposer import WAIT, NoProposal, Proposer, StopSearch
 from sparkopt.study.timings import Timings
@@ -162,13 +163,15 @@ class Study:
     ) -> None:
         """Search until nothing more is proposed. Afterwards, error or not, every trial has its final state.
 
+        To be called once: it closes the channel.
+
         Args:
             channel: the pool to use.
             workers: how many trials may run at once.
-            launched: when the pool was launched, on the monotonic clock.
+            launched: when the pool was launched, on the monotonic clock; for a pool that is up already, now.
             listeners: hear of every trial.
-            shown: listeners that hear of what settles until the study comes to its end, and not of what is
-                cancelled then, such as a progress bar. Entered once the study has its channel.
+            shown: a context manager of more listeners, such as a progress bar. It is entered when
+                the search begins and left when it ends, before what still runs is cancelled.
 
         Raises:
             PoolError: if the pool is lost or cancelled.
@@ -286,11 +289,15 @@ class Study:
             self._proposer.withdraw(proposals)
             self._stop(channel.stop)
             return
+        try:
+            if len(proposals) > count:
+                raise RefusedError(f"the proposer was asked for {count} trials and returned {len(proposals)}")
+            self._numbers.take(proposals)
+        except RefusedError:
+            self._proposer.withdraw(proposals)
+            raise
         # Each gets its final state, whatever comes of what follows.
         self._queue.extend(proposals)
-        if len(proposals) > count:
-            raise RefusedError(f"the proposer was asked for {count} trials and returned {len(proposals)}")
-        self._numbers.take(proposals)
         self._proposed += len(proposals)
         self._record(proposals)
         self._queue.clear()
@@ -376,20 +383,7 @@ class Study:
             self.failures.returned(record.proposal.tid, record.fault)
 
     def _tell(self, call: str, *given: Any) -> None:
-        """Tell every listener; what one of them raises is raised once all have heard.
-
-        Args:
-            call: the name of the listener's method.
-            given: what it takes.
-        """
-        first: BaseException | None = None
-        for listener in self._listeners:
-            try:
-                getattr(listener, call)(*given)
-            except BaseException as error:  # noqa: BLE001 - raised below
-                first = first or error
-        if first is not None:
-            raise first
+        tell(self._listeners, call, *given)
 
     # Stopping.
 

@@ -29,15 +29,17 @@ class StudySpec:
     """A study before it begins. A front end makes it and changes nothing afterwards.
 
     Attributes:
-        objective: what runs for each trial: a pickled :class:`~sparkopt.worker.shipped.ShippedObjective`, how
-            many workers a trial may take down, and how long it may take.
+        objective: what runs for each trial, how many workers a trial may take down, and how long it may take.
+            The pickle is that of a function of the argument, or of a
+            :class:`~sparkopt.worker.shipped.ShippedObjective` if it takes a reporter or returns more than a
+            number.
         name: of the study, unique within its pool; None for a new one.
         trials: number of trials to ask the proposer for, beside those that are queued already; None for as
             many as it has.
         deadline: when to cancel what runs, on the monotonic clock; None for never.
-        ahead: number of trials that are proposed at once, and that wait for a worker while all are busy. A
-            single worker has one less, so that each of its trials is proposed when the one before has
-            settled.
+        ahead: number of trials that wait for a worker while all are busy, so that workers + ahead are
+            outstanding at most. The proposer is asked for as many at once. A single worker has one less, so
+            that each of its trials is proposed when the one before has settled.
         may_idle: whether the study may wait although no trial runs, because somebody outside can have it
             evaluate points or stop.
         reasons: for trials that the study cancels.

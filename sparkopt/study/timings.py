@@ -22,7 +22,7 @@ class Timings:
         suggested: how many trials the algorithm proposed in that time.
         busy: inside objectives, summed over workers.
         waiting: between a trial's end and the proposal of the next, for which its worker waited; summed over
-            workers. Nothing if a proposal was there already.
+            workers. Nothing if a proposal was there already; a proposer that waits on purpose counts too.
         total: from the launch of the workers to the last settled trial.
         workers: how many workers there were.
     """

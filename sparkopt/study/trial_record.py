@@ -28,7 +28,7 @@ class Proposal:
     """A trial before it runs.
 
     Attributes:
-        tid: the trial's number, which no other trial of the study has.
+        tid: the trial's number, which no other trial of the study has; any integer from 0, gaps allowed.
         values: by label.
         origin: the front end's own object for the trial, if it has one. The study hands it on in the trial's
             record, and does not look inside.
@@ -77,7 +77,8 @@ class TrialRecord:
 
     Attributes:
         proposal: the trial before it ran.
-        outcome: the final state; None as long as the trial has not settled.
+        outcome: how the last attempt ended, OK also if what it returned is no result (see :attr:`status`);
+            None as long as the trial has not settled.
         error: why there is no result; None if there is one, or the trial has not settled.
         loss: of the result, NaN perhaps; None if there is none.
         fault: what the result says of itself if the trial has failed although it returned: ``status 'fail'``.
@@ -87,8 +88,8 @@ class TrialRecord:
         worker: which worker settled it, if any.
         host: where that worker runs, if it is connected.
         started: when the attempt was sent to a worker, in seconds since the epoch; None if none was.
-        settled: when the trial settled, in seconds since the epoch; None if it has not, or never came to that
-            in the pool.
+        settled: when the trial settled, in seconds since the epoch; None if it has not, or was cancelled
+            before the pool had it.
         seconds: time spent in the objective.
         is_final: whether the front end has taken the trial's end in.
     """

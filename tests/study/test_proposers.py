@@ -286,8 +286,14 @@ def test_two_trials_of_one_number_are_refused(pool, new):
         first.append(inner(count))
         return first[0]
 
+    proposer = new(propose=propose)
     with pytest.raises(RefusedError, match="gives the number 0 to a second trial"):
-        run(pool, new(propose=propose), trials=2)
+        run(pool, proposer, trials=2)
+    assert [note for note in proposer.notes if note[0] in ("finish", "withdraw")] == [
+        ("finish", 0),
+        ("withdraw", 0),
+    ]
+    assert outcomes(proposer) == [Outcome.OK]
 
 
 # A journal.
