@@ -1,7 +1,7 @@
 """Log of the coordinator's steps: events and commands of the machine as messages of `sparkopt.coordinator`.
 
-At INFO what happens to workers, gangs and limits; at DEBUG what happens to trials. Heartbeats, reports and
-ticks that lead to nothing are left out.
+At INFO what happens to workers, gangs and limits; at DEBUG what happens to trials. Heartbeats, reports,
+requests and ticks that lead to nothing are left out.
 """
 
 from __future__ import annotations

@@ -33,6 +33,7 @@ OF_TRIALS = [
 ]
 OF_NOBODY = [e.Heartbeat("w1"), e.Tick(), e.ReportArrived("w1", LEASE, 1), e.GangProgressed(0, 1)]
 OF_NOBODY += [e.SubmissionsEnded(), c.DeliverReport("w1", LEASE, 1)]
+OF_NOBODY += [e.RequestArrived("w1", LEASE, 1), c.DeliverRequest("w1", LEASE, 1)]
 
 
 def logged(caplog, item):
