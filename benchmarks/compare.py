@@ -22,7 +22,7 @@ from benchmarks.tables import Table
 
 _HERE = Path(__file__).resolve().parents[1]
 _SHARE = 0.01
-"""Rows below this share of the whole are left out."""
+"""Rows whose median is below this share of the whole are left out."""
 
 
 class _Contender:
@@ -91,8 +91,8 @@ def table(before: list[dict[str, float]], after: list[dict[str, float]]) -> Tabl
     )
     rows = []
     for name, (old, new) in {"clock": columns.pop("clock"), "processors": together, **columns}.items():
-        if Spread.of(old).median < _SHARE * clock:
-            continue
+        if Spread.of(old).median < _SHARE * clock or min(old) <= 0:
+            continue  # too little to be measured
         low, high = median_interval([one / other for one, other in zip(new, old, strict=True)])
         rows.append(
             (

@@ -88,8 +88,14 @@ def test_the_interval_of_a_median_holds_it_and_leaves_extremes_out():
 
 
 def test_a_comparison_is_taken_pair_by_pair():
-    before = [{"clock": 1.0, "A": 0.5, "idle": 0.0}, {"clock": 10.0, "A": 4.0, "idle": 0.0}]
-    after = [{"clock": 2.0, "A": 0.5, "idle": 0.0}, {"clock": 20.0, "A": 4.0, "idle": 0.0}]
+    before = [
+        {"clock": 1.0, "A": 0.5, "B": 0.1, "idle": 0.0},
+        {"clock": 10.0, "A": 4.0, "B": 0.0, "idle": 0.0},
+    ]
+    after = [
+        {"clock": 2.0, "A": 0.5, "B": 0.1, "idle": 0.0},
+        {"clock": 20.0, "A": 4.0, "B": 0.0, "idle": 0.0},
+    ]
     found = table(before, after)
     assert [(row[0], row[3], row[4]) for row in found.rows] == [
         ("clock", "2.000", "2.000 to 2.000"),
