@@ -1,7 +1,9 @@
 """How much dearer is a trial that does nothing than in another checkout, an earlier commit say?
 
 Both are up at the same time, each with a pool of its own, and take turns search by search: so a machine whose
-speed drifts, or that others use, slows both halves of a pair. The interval is that of the median ratio.
+speed drifts, or that others use, slows both halves of a pair. One launch of the same code is up to a tenth
+faster than the next, for as long as it lives, so both are launched several times; the interval is that of the
+median over launches.
 
     git worktree add /tmp/before HEAD~1
     python -m benchmarks compare /tmp/before
@@ -13,6 +15,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from statistics import median
 
 import click
 from rich.console import Console
@@ -67,22 +70,38 @@ class _Contender:
 
 @click.command()
 @click.argument("other", type=click.Path(exists=True, file_okay=False, resolve_path=True, path_type=Path))
-@click.option("--pairs", default=24, show_default=True, type=click.IntRange(min=2), help="Pairs of searches.")
+@click.option(
+    "--launches", default=8, show_default=True, type=click.IntRange(min=2), help="Of both checkouts."
+)
+@click.option(
+    "--pairs", default=4, show_default=True, type=click.IntRange(min=1), help="Of searches, a launch."
+)
 @click.option("--trials", default=1000, show_default=True, type=click.IntRange(min=1), help="Of each search.")
-def compare(other: Path, pairs: int, trials: int) -> None:
+def compare(other: Path, launches: int, pairs: int, trials: int) -> None:
     """Compare the cost of a trial with that of the checkout in OTHER, which comes first in each ratio."""
-    contenders = (_Contender(other, trials), _Contender(_HERE, trials))
     found: tuple[list[dict[str, float]], list[dict[str, float]]] = ([], [])
-    for pair in range(pairs):
-        for number in (0, 1) if pair % 2 else (1, 0):
-            found[number].append(contenders[number].search())
-    for contender in contenders:
-        contender.close()
+    for launch in range(launches):
+        for each, figures in zip(found, _launch(other, pairs, trials, launch), strict=True):
+            each.append({name: median(figure[name] for figure in figures) for name in figures[0]})
     table(*found).print(Console())
 
 
+def _launch(
+    other: Path, pairs: int, trials: int, number: int
+) -> tuple[list[dict[str, float]], list[dict[str, float]]]:
+    """The figures of both checkouts in one launch, pair by pair."""
+    contenders = (_Contender(other, trials), _Contender(_HERE, trials))
+    found: tuple[list[dict[str, float]], list[dict[str, float]]] = ([], [])
+    for pair in range(pairs):
+        for side in (0, 1) if (pair + number) % 2 else (1, 0):
+            found[side].append(contenders[side].search())
+    for contender in contenders:
+        contender.close()
+    return found
+
+
 def table(before: list[dict[str, float]], after: list[dict[str, float]]) -> Table:
-    """The comparison, from the figures of both, pair by pair."""
+    """The comparison, from the figures of both, launch by launch."""
     columns = {name: ([each[name] for each in before], [each[name] for each in after]) for name in before[0]}
     clock = Spread.of(columns["clock"][0]).median
     together = (
@@ -104,7 +123,7 @@ def table(before: list[dict[str, float]], after: list[dict[str, float]]) -> Tabl
             )
         )
     return Table(
-        title=f"milliseconds a trial that does nothing, {len(before)} pairs",
+        title=f"milliseconds a trial that does nothing, {len(before)} launches",
         columns=("of", "before", "after", "ratio", "95 % of its median"),
         rows=rows,
     )

@@ -87,7 +87,7 @@ def test_the_interval_of_a_median_holds_it_and_leaves_extremes_out():
     assert median_interval(values) == (low, high)
 
 
-def test_a_comparison_is_taken_pair_by_pair():
+def test_a_comparison_is_taken_launch_by_launch():
     before = [
         {"clock": 1.0, "A": 0.5, "B": 0.1, "idle": 0.0},
         {"clock": 10.0, "A": 4.0, "B": 0.0, "idle": 0.0},
