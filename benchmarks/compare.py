@@ -1,4 +1,4 @@
-"""How much dearer is a trial that does nothing than in another checkout, an earlier commit say?
+"""Comparison of a trial that does nothing with the same trial in another checkout, such as an earlier commit.
 
 Both are up at the same time, each with a pool of its own, and take turns search by search: so a machine whose
 speed drifts, or that others use, slows both halves of a pair. One launch of the same code is up to a tenth

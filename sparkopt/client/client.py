@@ -129,7 +129,7 @@ class ControlClient(Closing):
         return Watch(self._link, after, _study(study), self._reconnect)
 
     def story(self, about: int | str, study: str | None = None) -> Story:
-        """What the pool has recorded of a trial or a worker: what happened, and what followed from it.
+        """Returns the story of a trial or a worker: the events that the pool recorded, and its commands.
 
         Args:
             about: the number of a trial, or the name of a worker.

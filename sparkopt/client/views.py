@@ -283,7 +283,7 @@ class StoryLine:
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """What a pool has recorded of a trial or a worker.
+    """Story of a trial or a worker: events and commands that a pool has recorded.
 
     Attributes:
         study: the trial's study; empty for a worker.

@@ -1,4 +1,4 @@
-"""What hyperopt's objectives return, as workers have to know it. Imports no hyperopt.
+"""Results of hyperopt's objectives, as far as workers have to understand them. Imports no hyperopt.
 
 A number is the loss. A dictionary has a status, and a loss if that is ``ok``. hyperopt itself has the last
 word on what a result is, on the driver.

@@ -14,6 +14,7 @@ proposes.
 from __future__ import annotations
 
 import enum
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -70,7 +71,7 @@ class StopSearch:
     finish_running: bool = False
 
 
-class Proposer:
+class Proposer(ABC):
     """Source of a study's trials.
 
     Only :meth:`propose` has to be there. The other methods are for front ends whose objectives return more
@@ -100,6 +101,7 @@ class Proposer:
         ...     study.run(pool.open_study(spec.objective), pool.parallelism, launched)
     """
 
+    @abstractmethod
     def propose(self, count: int) -> Sequence[Proposal] | NoProposal:
         """Return the next trials.
 
@@ -111,7 +113,6 @@ class Proposer:
             is outstanding and nobody outside can wake the study; :data:`DONE`, or nothing, if there will be
             no more. Before each call, :meth:`settled` has been called for all that has settled.
         """
-        raise NotImplementedError
 
     def withdraw(self, proposals: Sequence[Proposal]) -> None:
         """Forget what was proposed last, as these trials do not run; their numbers may be used again.

@@ -118,7 +118,7 @@ class StudyChannel:
 
         Args:
             proposals: tids, new within the study, with the pickled arguments of the objective.
-            values: what each was proposed with, by label, for who looks at it from outside.
+            values: the proposed values of each, by label, as the control service shows them.
         """
         self._actions.submit(proposals, values)
 
