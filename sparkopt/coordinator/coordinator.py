@@ -46,6 +46,9 @@ from sparkopt.worker.spec import Endpoint
 _CUT_SECONDS: Final = 0.5
 """Seconds that streams may take to end when the server stops."""
 
+_LOSSES: Final = (events.GangEnded, events.WorkerGone)
+"""Events after which what lost workers have pushed is dropped."""
+
 _LATE_SECONDS: Final = 10.0
 """Most seconds by which a worker's message that an attempt has begun may be late."""
 
@@ -226,7 +229,7 @@ class Coordinator:
             why = f"the coordinator met a bug ({type(error).__name__}: {error}). Please report it."
             self.studies.fail(PoolLostError(f"{why} Finished trials are kept."))
             raise
-        if isinstance(event, events.GangEnded | events.WorkerGone):
+        if isinstance(event, _LOSSES):
             self.blobs.drop_all_but(self.machine.present())
         look_at_workers(self._observer, event)
         if machine.next_deadline is None:

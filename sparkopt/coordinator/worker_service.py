@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import AsyncIterator, Iterable
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
@@ -36,6 +37,33 @@ _FULL_NAME: Final = worker_pb2.DESCRIPTOR.services_by_name["WorkerService"].full
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 
 
+class _Outgoing:
+    """Messages that wait to be sent, for one task that sends them.
+
+    An asyncio.Queue does the same for any number of tasks, and takes three times as long.
+    """
+
+    def __init__(self) -> None:
+        self._messages: deque[worker_pb2.CoordinatorMessage | None] = deque()
+        self._waiting: asyncio.Future[None] | None = None
+
+    def __len__(self) -> int:
+        return len(self._messages)
+
+    def put(self, message: worker_pb2.CoordinatorMessage | None) -> None:
+        """Have a message sent; None ends the stream behind it."""
+        self._messages.append(message)
+        if self._waiting is not None and not self._waiting.done():
+            self._waiting.set_result(None)
+
+    async def next(self) -> worker_pb2.CoordinatorMessage | None:
+        """Wait for the next message."""
+        while not self._messages:
+            self._waiting = asyncio.get_running_loop().create_future()
+            await self._waiting
+        return self._messages.popleft()
+
+
 class WorkerStream:
     """The coordinator's end of one worker's stream."""
 
@@ -46,7 +74,7 @@ class WorkerStream:
         self.cores = hello.cores
         self.acknowledged = 0
         self.idle_since = time.monotonic()
-        self._outgoing: asyncio.Queue[worker_pb2.CoordinatorMessage | None] = asyncio.Queue()
+        self._outgoing = _Outgoing()
         self._sent = asyncio.Event()
 
     def welcome(self, heartbeat: float, grace: float, untaken: Iterable[int]) -> None:
@@ -87,21 +115,21 @@ class WorkerStream:
 
     def end(self) -> None:
         """End the stream from this side, once what was sent is out."""
-        self._outgoing.put_nowait(None)
+        self._outgoing.put(None)
 
     def _send(self, message: worker_pb2.CoordinatorMessage) -> None:
         message.acknowledged = self.acknowledged
-        self._outgoing.put_nowait(message)
+        self._outgoing.put(message)
 
     async def write_to(self, context: Context) -> None:
         """Send what is queued, until the stream ends."""
-        while (message := await self._outgoing.get()) is not None:
+        while (message := await self._outgoing.next()) is not None:
             await context.write(message)
             self._sent.set()
 
     def is_behind(self) -> bool:
         """Tell if the worker leaves too much unread."""
-        return self._outgoing.qsize() > _UNSENT
+        return len(self._outgoing) > _UNSENT
 
     async def catch_up(self) -> None:
         """Wait until it does not any more."""

@@ -226,8 +226,10 @@ class Machine:
         if event.max_attempts < 1:
             raise ValueError(f"max_attempts must be at least 1, got {event.max_attempts}")
         keys = [TrialKey(event.study, tid) for tid in event.tids]
-        if known := [key for key, times in Counter(keys).items() if times > 1 or key in self.trials]:
-            raise ValueError(f"submitted twice: {known[0]}")
+        new = dict.fromkeys(keys)
+        if len(new) < len(keys) or not self.trials.keys().isdisjoint(new):
+            twice = next(key for key in keys if key in self.trials or keys.count(key) > 1)
+            raise ValueError(f"submitted twice: {twice}")
         for key in keys:
             self.trials[key] = Trial(TrialState.PENDING, event.max_attempts)
         self.submitted += len(keys)

@@ -46,6 +46,8 @@ _STATUSES: Final[dict[int, Status]] = {
     base.JOB_STATE_CANCEL: "cancelled",
 }
 
+_EPOCH: Final = datetime.datetime(1970, 1, 1)
+
 
 class Documents:
     """The documents of one study.
@@ -188,7 +190,7 @@ class Documents:
         # A trial that says that it has failed is never the best, whatever its loss is.
         if document["result"].get("status") != base.STATUS_OK:
             return
-        if isinstance(loss, (int, float, np.number)) and not math.isnan(loss):
+        if (type(loss) is float or isinstance(loss, (int, float, np.number))) and not math.isnan(loss):
             number = float(loss)
             self.best_loss = number if self.best_loss is None else min(self.best_loss, number)
 
@@ -308,8 +310,7 @@ def renew(document: Document) -> None:
 
 def _coarse(seconds: float) -> datetime.datetime:
     """A time since the epoch as hyperopt writes it: UTC without saying so, to the millisecond below."""
-    exact = datetime.datetime.fromtimestamp(seconds, datetime.timezone.utc).replace(tzinfo=None)
-    return exact.replace(microsecond=exact.microsecond // 1000 * 1000)
+    return _EPOCH + datetime.timedelta(milliseconds=round(seconds * 1_000_000) // 1000)
 
 
 def is_lost(document: Document) -> bool:

@@ -52,6 +52,7 @@ class Program:
         instead: Mapping[pyll.Apply, Instead] = _NOTHING,
     ) -> None:
         self._instead = instead
+        self._constants: dict[_Reader, Any] = {}
         self._slots = {node: slot for slot, node in enumerate(given)}
         self._readers: dict[pyll.Apply, _Reader] = {
             node: _given(slot, node) for node, slot in self._slots.items()
@@ -91,7 +92,9 @@ class Program:
 
     def _reader(self, node: pyll.Apply) -> _Reader:
         if isinstance(node, pyll.Literal):
-            return _constant(node.obj)
+            reader = _constant(node.obj)
+            self._constants[reader] = node.obj
+            return reader
         slot = self._slots[node] = len(self._slots)
         if node in self._instead:
             function, taken = self._instead[node]
@@ -105,14 +108,17 @@ class Program:
     def _call(
         self, slot: int, function: Callable[..., Any], inputs: list[_Reader], names: list[str]
     ) -> _Reader:
-        last_first = inputs[::-1]
+        template = [self._constants.get(reader) for reader in inputs]
+        places = range(len(inputs) - 1, -1, -1)
+        last_first = [(place, inputs[place]) for place in places if inputs[place] not in self._constants]
         positional = len(inputs) - len(names)
 
         def read(values: _Values) -> Any:
             value = values[slot]
             if value is _UNSET:
-                arguments = [read(values) for read in last_first]
-                arguments.reverse()
+                arguments = template.copy()
+                for place, read_input in last_first:
+                    arguments[place] = read_input(values)
                 if names:
                     named = dict(zip(names, arguments[positional:], strict=True))
                     value = function(*arguments[:positional], **named)

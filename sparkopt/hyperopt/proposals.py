@@ -51,7 +51,8 @@ def checked_proposals(returned: Any, ids: Sequence[int], trials: SparkTrials) ->
         if "tid" not in document or "state" not in document:
             continue  # hyperopt says what it lacks
         tid = document["tid"]
-        if not isinstance(tid, (int, np.integer)) or isinstance(tid, bool) or not 0 <= tid < _LARGEST:
+        whole = type(tid) is int or (isinstance(tid, (int, np.integer)) and not isinstance(tid, bool))
+        if not whole or not 0 <= tid < _LARGEST:
             _refuse(f"it returned one whose tid is {shown(tid)}")
         if tid in taken or (tid not in ids and any(known["tid"] == tid for known in trials._dynamic_trials)):
             _refuse(f"it returned one whose tid, {tid}, another trial has already")

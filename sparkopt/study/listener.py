@@ -9,12 +9,14 @@ Nothing is called at the end: when ``Study.run`` has returned or raised, everyth
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from sparkopt.coordinator import StudyChannel
     from sparkopt.study.trial_record import TrialRecord
+
+T = TypeVar("T")
 
 
 class Listener:
@@ -59,21 +61,58 @@ class Listener:
         """So many workers are there now: one more has come, or the pool had them before the study began."""
 
 
-def tell(listeners: Sequence[Listener], call: str, *given: Any) -> None:
-    """Call a method of every listener.
+class Listeners(Listener):
+    """Several listeners as one. A method that a listener leaves as it is in :class:`Listener` is not called.
+
+    All of them are called, whatever one of them raises. What the first has raised that raised something is
+    raised once all were called.
 
     Args:
-        listeners: all of them are called, whatever one of them raises.
-        call: the name of the method.
-        given: what it takes.
-
-    Raises:
-        BaseException: what the first has raised that raised something, once all were called.
+        listeners: in the order in which they are called.
     """
+
+    def __init__(self, listeners: Sequence[Listener]) -> None:
+        def methods(name: str) -> list[Callable[..., None]]:
+            own = getattr(Listener, name)
+            found = [getattr(listener, name) for listener in listeners]
+            return [method for method in found if getattr(method, "__func__", method) is not own]
+
+        self._opened, self._proposed, self._started = map(methods, ("opened", "proposed", "started"))
+        self._settled, self._asked, self._workers = map(methods, ("settled", "asked", "workers"))
+
+    def opened(self, channel: StudyChannel) -> None:
+        """Tell all that the study is about to propose."""
+        _call(self._opened, channel)
+
+    def proposed(self, records: Sequence[TrialRecord]) -> None:
+        """Tell all what is about to be submitted."""
+        if self._proposed:
+            _call(self._proposed, records)
+
+    def started(self, record: TrialRecord) -> None:
+        """Tell all that an attempt was sent to a worker."""
+        if self._started:
+            _call(self._started, record)
+
+    def settled(self, record: TrialRecord) -> None:
+        """Tell all that a trial has its final state."""
+        if self._settled:
+            _call(self._settled, record)
+
+    def asked(self, count: int) -> None:
+        """Tell all that somebody outside wants more trials."""
+        _call(self._asked, count)
+
+    def workers(self, present: int) -> None:
+        """Tell all how many workers there are now."""
+        _call(self._workers, present)
+
+
+def _call(methods: Sequence[Callable[[T], None]], given: T) -> None:
     first: BaseException | None = None
-    for listener in listeners:
+    for method in methods:
         try:
-            getattr(listener, call)(*given)
+            method(given)
         except BaseException as error:  # noqa: BLE001 - raised below
             first = first or error
     if first is not None:

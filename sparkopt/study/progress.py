@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
+from sparkopt.core.states import Outcome
 from sparkopt.errors import FailedTrialsWarning, warn
 from sparkopt.study.listener import Listener
 
@@ -48,6 +49,7 @@ class ProgressListener(Listener):
         # Those that the journal had are told of at the end only.
         self._before = failures.count
         self._warned = False
+        self._shown: tuple[float | None, int] = None, 0
 
     def opened(self, channel: StudyChannel) -> None:
         """Show that workers start."""
@@ -72,16 +74,16 @@ class ProgressListener(Listener):
 
     def settled(self, record: TrialRecord) -> None:
         """Show a trial, unless it was cancelled, and warn of the first failure."""
-        if record.status != "cancelled":
-            if self._starting or self._best_loss() is not None or self._failures.count:
+        if record.outcome is not Outcome.CANCELLED:
+            if self._starting or (self._best_loss(), self._failures.count) != self._shown:
                 self._starting = False
                 self._show_best()
             self._bar.update(1)
-        if self._failures.count > self._before and not self._warned:
+        if not self._warned and self._failures.count > self._before:
             self._warned = True
             warn(f"{self._failures.latest}. The search goes on.", FailedTrialsWarning)
 
     def _show_best(self) -> None:
-        best, failed = self._best_loss(), self._failures.count
+        best, failed = self._shown = self._best_loss(), self._failures.count
         failures = f", {failed} failed" if failed else ""
         self._bar.postfix = f"best loss: {'?' if best is None else best}{failures}"

@@ -32,7 +32,7 @@ from sparkopt.errors import (
     SparkoptError,
 )
 from sparkopt.study.failures import Failures
-from sparkopt.study.listener import tell
+from sparkopt.study.listener import Listeners
 from sparkopt.study.oversubscription import warn_of
 from sparkopt.study.proposer import WAIT, NoProposal, Proposer, StopSearch
 from sparkopt.study.timings import Timings
@@ -80,7 +80,7 @@ class Study:
         self.timings = Timings()
         self._proposer = proposer
         self._journal = journal
-        self._listeners: list[Listener] = []
+        self._told = Listeners(())
         self._channel: StudyChannel | None = None
         self._queue: deque[Proposal] = deque()
         self._outstanding: dict[int, TrialRecord] = {}
@@ -182,15 +182,15 @@ class Study:
         self.timings.workers = workers
         self._channel = channel
         self._launched = launched
-        self._listeners = [*listeners]
+        self._told = Listeners(listeners)
         channel.on_report = self._take_report
         channel.register(Lane.TRIAL, self._serve)
         room = workers + self.spec.ahead - (1 if workers == 1 else 0)
         _LOG.info("search begins", workers=workers, waiting=self.queued, most=self.spec.trials)
         try:
-            self._tell("opened", channel)
+            self._told.opened(channel)
             with shown or nullcontext(()) as more:
-                self._listeners += more
+                self._told = Listeners([*listeners, *more])
                 for listener in more:
                     listener.opened(channel)
                 self._search(channel, room)
@@ -198,7 +198,7 @@ class Study:
             self.stop_reason = self.spec.reasons.user
             raise
         finally:
-            self._listeners = [*listeners]
+            self._told = Listeners(listeners)
             try:
                 self._wind_up(channel)
             except BaseException:
@@ -211,35 +211,36 @@ class Study:
 
     def _search(self, channel: StudyChannel, room: int) -> None:
         channel.on_external_request = self._take_external_request
-        channel.on_workers = partial(self._tell, "workers")
+        channel.on_workers = self._told.workers
+        outstanding = self._outstanding
         while True:
             if channel.stop is not None:
                 self._stop(channel.stop)
-            while self._may_propose and len(self._outstanding) < room:
+            while len(outstanding) < room and not self._waits and self._wants_more and not self._overdue:
                 if self._queue:
                     self._submit(channel, [self._queue.popleft()])
                 else:
-                    self._propose(channel, room - len(self._outstanding))
-            self._end_submissions_if_due(channel)
-            if self._overdue and (self._wants_more or self._outstanding):
+                    self._propose(channel, room - len(outstanding))
+            if not self._submissions_ended and not self._wants_more:
+                self._submissions_ended = True
+                channel.end_submissions()
+            if (outstanding or self._wants_more) and self._overdue:
                 # Not left to the wait below: with short trials there would always be one that has settled.
                 self._cancel(self.spec.reasons.timeout)
-            if not self._outstanding and not self._idles:
+            if not outstanding and not self._idles:
                 return
             settled = channel.next_settled(None if self._cancelling else self.spec.deadline)
             if settled is None:
                 continue  # overdue, or a client of the control service asks for something
             self._waits = False
-            self._heed(self._proposer.settled(self._take(settled), False))
+            stop = self._proposer.settled(self._take(settled), False)
+            if stop is not None:
+                self._heed(stop)
 
     @property
     def _wants_more(self) -> bool:
         trials = self.spec.trials
         return not self._stopped and (bool(self._queue) or trials is None or self._proposed < trials)
-
-    @property
-    def _may_propose(self) -> bool:
-        return self._wants_more and not self._waits and not self._overdue
 
     @property
     def _idles(self) -> bool:
@@ -257,15 +258,10 @@ class Study:
             )
         return True
 
-    def _end_submissions_if_due(self, channel: StudyChannel) -> None:
-        if not self._wants_more and not self._submissions_ended:
-            self._submissions_ended = True
-            channel.end_submissions()
-
     @property
     def _overdue(self) -> bool:
         deadline = self.spec.deadline
-        return not self._cancelling and deadline is not None and time.monotonic() >= deadline
+        return deadline is not None and not self._cancelling and time.monotonic() >= deadline
 
     # Proposing.
 
@@ -307,7 +303,7 @@ class Study:
         records = [TrialRecord(proposal) for proposal in proposals]
         for record in records:
             self._outstanding[record.proposal.tid] = record
-        self._tell("proposed", records)
+        self._told.proposed(records)
         argument = self._proposer.argument
         submitted, values = [], []
         for record in records:
@@ -332,7 +328,7 @@ class Study:
             if record is not None:
                 record.attempt, record.started = started.attempt, started.time
                 self._proposer.started(record)
-                self._tell("started", record)
+                self._told.started(record)
 
     def _serve(self, request: Request) -> None:
         """Have the proposer answer what a running trial asks; called in the coordinator's thread."""
@@ -369,7 +365,7 @@ class Study:
             self._finish(record, result)
         # Not before: an interrupt may come while a result is read.
         del self._outstanding[record.proposal.tid]
-        self._tell("settled", record)
+        self._told.settled(record)
 
     def _finish(self, record: TrialRecord, result: Any) -> None:
         self._proposer.finish(record, result)
@@ -381,9 +377,6 @@ class Study:
             self.failures.raised(record.proposal.tid, error.kind, error.text)
         elif record.fault:
             self.failures.returned(record.proposal.tid, record.fault)
-
-    def _tell(self, call: str, *given: Any) -> None:
-        tell(self._listeners, call, *given)
 
     # Stopping.
 
@@ -438,7 +431,7 @@ class Study:
             request.answer(error)
             raise
         self._submissions_ended = self._waits = False
-        self._tell("asked", len(proposals))
+        self._told.asked(len(proposals))
         request.answer([proposal.tid for proposal in proposals])
         return True
 
