@@ -10,8 +10,9 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final
 
-import numpy as np
 from hyperopt import pyll
+
+from sparkopt.hyperopt.versions import switch_position
 
 MISSING: Final = pyll.base.GarbageCollected
 """Stands for a value that is not given, and may not be asked for."""
@@ -167,13 +168,7 @@ def _switch(slot: int, choice: _Reader, branches: list[_Reader]) -> _Reader:
     def read(values: _Values) -> Any:
         value = values[slot]
         if value is _UNSET:
-            chosen = choice(values)
-            if isinstance(chosen, np.ndarray):
-                chosen = chosen.item()
-            if not isinstance(chosen, (int, np.integer)):
-                raise TypeError("switch argument was", chosen)
-            if chosen < 0:
-                raise ValueError("switch pos must be positive int", chosen)
+            chosen = switch_position(choice(values))
             value = values[slot] = branches[chosen](values)
         return value
 

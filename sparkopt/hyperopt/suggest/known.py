@@ -18,8 +18,13 @@ _logger = logging.getLogger("sparkopt.study")
 MODULES: Final = (base, pyll.base, pyll.stochastic, pyll_utils, rand, tpe, vectorize)
 """Where that code is."""
 
-DIGESTS: Final = frozenset(("f1812a7e4e8a963deba5bb377a722c187be427e8478985b669d3dc8c38a1a3b2",))
-"""Of the sources of the versions that are known: 0.3.0."""
+DIGESTS: Final = frozenset(
+    (
+        "b555504eac093c1fdaa12ce0095bae27e50db107466792278df4736a2498d02a",  # 0.2.7
+        "f1812a7e4e8a963deba5bb377a722c187be427e8478985b669d3dc8c38a1a3b2",  # 0.3.0
+    )
+)
+"""Of the sources of the versions that are known. Their draws are the same."""
 
 
 @functools.cache

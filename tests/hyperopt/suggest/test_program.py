@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from hyperopt import hp
 from hyperopt.pyll import Literal, as_apply, rec_eval, scope
@@ -61,6 +62,19 @@ def test_a_switch_refuses_what_hyperopts_refuses(index):
         rec_eval(expression, memo={chosen: index})
     with pytest.raises(theirs.type):
         Program(expression, [chosen])(index)
+
+
+@pytest.mark.parametrize("index", [True, 1.0, np.float64(1), np.int8(1)])
+def test_a_switch_takes_the_numbers_that_hyperopts_takes(index):
+    chosen = Literal("chosen")
+    expression = scope.switch(chosen, "left", "right")
+    try:
+        theirs = rec_eval(expression, memo={chosen: index})
+    except TypeError:
+        with pytest.raises(TypeError):
+            Program(expression, [chosen])(index)
+    else:
+        assert Program(expression, [chosen])(index) == theirs == "right"
 
 
 def test_an_expression_that_comes_out_of_a_function_is_evaluated_with_what_is_known():
