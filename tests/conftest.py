@@ -101,8 +101,9 @@ def nothing_left_behind(request):
 
 
 def _listening_ports() -> set[int]:
-    connections = psutil.Process().net_connections(kind="inet")
-    return {each.laddr.port for each in connections if each.status == psutil.CONN_LISTEN}
+    process = psutil.Process()
+    connections = getattr(process, "net_connections", None) or process.connections  # the name before psutil 6
+    return {each.laddr.port for each in connections(kind="inet") if each.status == psutil.CONN_LISTEN}
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@
     credentials.py       its tokens and its certificate: given, read, or made
     host_addresses.py    names and addresses by which others reach this host
     server.py            the server: its port, who may call, what else it serves
+    standard_services.py health checking and reflection
     service.py           the calls; each is a few lines
     read_only_calls.py   those that only look
     story_call.py        what happened to a trial or a worker

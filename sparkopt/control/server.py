@@ -6,10 +6,6 @@ import asyncio
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
-import grpc
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
-
 from sparkopt.control import host_addresses
 from sparkopt.control.book import Book
 from sparkopt.control.credentials import Tokens, users_certificate
@@ -18,6 +14,7 @@ from sparkopt.control.feed import Feed
 from sparkopt.control.options import Control
 from sparkopt.control.read_only_calls import ReadOnlyCalls
 from sparkopt.control.service import LOG, ControlService
+from sparkopt.control.standard_services import StandardServices
 from sparkopt.control.steering_calls import SteeringCalls
 from sparkopt.control.story_call import StoryCall
 from sparkopt.coordinator.channels.channel import StudyChannel
@@ -125,7 +122,8 @@ class ControlServer(Observer):
         control_pb2_grpc.add_ControlServiceServicer_to_server(
             ControlService(looking, stories, steering, self.evaluations), server.grpc
         )
-        await self._serve_beside(server.grpc)
+        self._beside = StandardServices(server.grpc, _SERVICE)
+        await self._beside.add()
         host, port = self._listen(server, coordinator.host)
         await server.start()
         self._server = server
@@ -176,24 +174,16 @@ class ControlServer(Observer):
         if self._listing is not None:
             self._listing.remove()
 
-    async def _serve_beside(self, server: grpc.aio.Server) -> None:
-        """Health checking and reflection, as everybody has them."""
-        self._health = health.aio.HealthServicer()
-        await self._health.set(_SERVICE, health_pb2.HealthCheckResponse.SERVING)
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
-        names = [_SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME]
-        reflection.enable_server_reflection(names, server)
-
     def closing(self) -> None:
         """The pool is closing: say so to who checks its health."""
         if self._server is not None:
-            self._ill = asyncio.ensure_future(self._health.enter_graceful_shutdown())
+            self._ill = asyncio.ensure_future(self._beside.closing())
 
     async def stop(self) -> None:
         """End what is served; who watches is sent the rest of the events first."""
         self.feed.close()
         if self._server is not None:
-            await self._health.enter_graceful_shutdown()
+            await self._beside.closing()
             await self._server.stop(_CUT_SECONDS)
             self._server = None
             LOG.info("control service ended", address=self.address)

@@ -15,3 +15,12 @@ given the client's own address on the way there. It hears how many tasks of its 
 missing slots from executors that cannot get through. Cancelling goes by the session's tags, which on a
 classic session are the calling thread's only.
 """
+
+from importlib.util import find_spec
+
+if find_spec("pyspark") is None:
+    raise ModuleNotFoundError(
+        "sparkopt needs PySpark, and this Python has none: pip install 'sparkopt[spark]', or, if Spark is no"
+        " package of Python's, put SPARK_HOME/python and the py4j archive in its lib on the PYTHONPATH",
+        name="pyspark",
+    )

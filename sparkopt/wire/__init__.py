@@ -5,5 +5,6 @@ limits.py      sizes, keepalive, and the channel options made of them
 codec.py       Python objects to bytes and back
 convert.py     messages to the core's words and back
 statuses.py    exceptions to gRPC status codes
+status_details.py  details of a status
 tokens.py      the token that every call carries
 """

@@ -11,14 +11,12 @@ google.rpc.RetryInfo. A status without them is from a proxy, or from gRPC itself
 from __future__ import annotations
 
 import datetime
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any, Final, NamedTuple, NoReturn, TypeAlias, TypeVar, cast
+from typing import Any, Final, NamedTuple, NoReturn, TypeAlias, cast
 
 import grpc
-from google.protobuf.message import DecodeError, Message
-from google.rpc import error_details_pb2, status_pb2
-from grpc_status import rpc_status
+from google.protobuf.message import Message
 
 from sparkopt.errors import (
     BadRequestError,
@@ -38,8 +36,9 @@ from sparkopt.errors import (
     WrongStateError,
 )
 from sparkopt.wire.actor_log import ActorLog
+from sparkopt.wire.status_details import details_of, metadata_with, unpacked
+from sparkopt.wire.v1.status_pb2 import BadRequest, ErrorInfo, RetryInfo
 
-M = TypeVar("M", bound=Message)
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 Metadata: TypeAlias = tuple[tuple[str, str | bytes], ...]
 
@@ -134,17 +133,15 @@ def _short(message: str) -> str:
 def _with_details(code: grpc.StatusCode, error: ControlError) -> Status:
     number: int = code.value[0]
     message = _short(str(error))
-    whole = status_pb2.Status(code=number, message=message)
-    whole.details.add().Pack(error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN))
+    details: list[Message] = [ErrorInfo(reason=error.reason, domain=DOMAIN)]
     if isinstance(error, BadRequestError) and error.field:
-        violation = error_details_pb2.BadRequest.FieldViolation(field=error.field, description=message)
-        whole.details.add().Pack(error_details_pb2.BadRequest(field_violations=[violation]))
+        violation = BadRequest.FieldViolation(field=error.field, description=message)
+        details.append(BadRequest(field_violations=[violation]))
     if isinstance(error, LimitExceededError) and error.retry_after is not None:
-        retry = error_details_pb2.RetryInfo()
+        retry = RetryInfo()
         retry.retry_delay.FromTimedelta(datetime.timedelta(seconds=error.retry_after))
-        whole.details.add().Pack(retry)
-    status = rpc_status.to_status(whole)
-    return Status(code, message, tuple(status.trailing_metadata or ()))
+        details.append(retry)
+    return Status(code, message, metadata_with(number, message, details))
 
 
 async def refuse(context: Context, error: Exception, log: ActorLog) -> NoReturn:
@@ -189,14 +186,14 @@ def control_error_of(error: grpc.RpcError) -> ControlError:
     """What a client raises for an error of a call to a control service, synchronous or not."""
     call = cast("grpc.Call", error)  # as errors of calls are, whatever the types say
     code, message = call.code(), call.details() or ""
-    info: error_details_pb2.ErrorInfo | None = None
+    info: ErrorInfo | None = None
     field, retry_after = "", None
-    for detail in _details(call):
-        if (found := _unpacked(detail, error_details_pb2.ErrorInfo)) is not None and found.domain == DOMAIN:
+    for detail in details_of(call):
+        if (found := unpacked(detail, ErrorInfo)) is not None and found.domain == DOMAIN:
             info = found
-        elif (bad := _unpacked(detail, error_details_pb2.BadRequest)) is not None and bad.field_violations:
+        elif (bad := unpacked(detail, BadRequest)) is not None and bad.field_violations:
             field = bad.field_violations[0].field
-        elif (retry := _unpacked(detail, error_details_pb2.RetryInfo)) is not None:
+        elif (retry := unpacked(detail, RetryInfo)) is not None:
             retry_after = retry.retry_delay.ToTimedelta().total_seconds()
     kind = _FOREIGN.get(code, ControlError)
     reason = ""
@@ -210,20 +207,3 @@ def control_error_of(error: grpc.RpcError) -> ControlError:
     if issubclass(kind, LimitExceededError):
         return kind(message, reason, retry_after)
     return kind(message, reason)
-
-
-def _details(call: grpc.Call) -> Iterable[Any]:
-    """The details of the google.rpc.Status that a call ended with; none if there is none that can be read."""
-    try:
-        whole = rpc_status.from_call(call)
-    except (ValueError, DecodeError):  # it says something else than the status that it came with
-        return ()
-    return () if whole is None else whole.details
-
-
-def _unpacked(detail: Any, kind: type[M]) -> M | None:
-    message = kind()
-    try:
-        return message if detail.Unpack(message) else None
-    except DecodeError:
-        return None

@@ -8,6 +8,8 @@ from __future__ import annotations
 import json
 import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -100,3 +102,10 @@ def test_a_resource_profile_is_left_out_with_a_warning_where_it_does_not_work(sp
     assert trials.resource_profile is None
     fmin(lambda x: x, hp.uniform("x", 0, 1), rand.suggest, 2, trials=trials, verbose=False)
     assert len(trials) == 2
+
+
+def test_without_pyspark_the_error_says_what_to_install():
+    script = "import sys; sys.modules['pyspark'] = None; import sparkopt; sparkopt.fmin"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1
+    assert "pip install 'sparkopt[spark]'" in done.stderr.splitlines()[-1]

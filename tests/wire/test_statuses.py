@@ -116,6 +116,22 @@ def test_what_a_service_raises_is_what_a_client_raises(error, code, caught):
     assert getattr(again, "field", None) == getattr(error, "field", None)
 
 
+def test_any_client_reads_the_details_as_googles():
+    rpc_status = pytest.importorskip("grpc_status.rpc_status")
+    details = pytest.importorskip("google.rpc.error_details_pb2")
+
+    async def handle(_request, context):
+        async with answering(context, ActorLog("tests")):
+            raise LimitExceededError("what", "TOO_SLOW", 2.5)
+
+    info, retry = details.ErrorInfo(), details.RetryInfo()
+    whole = rpc_status.from_call(called(handle, caught_by_threads))
+    assert whole.details[0].Unpack(info)
+    assert (info.reason, info.domain) == ("TOO_SLOW", statuses.DOMAIN)
+    assert whole.details[1].Unpack(retry)
+    assert retry.retry_delay.ToTimedelta().total_seconds() == 2.5
+
+
 def test_a_call_that_has_ended_itself_keeps_its_status():
     async def handle(_request, context):
         async with answering(context, ActorLog("tests")):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import importlib.util
 from concurrent.futures import ThreadPoolExecutor
 
 import grpc
@@ -10,6 +12,7 @@ from google.protobuf import descriptor_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
+from sparkopt.control.standard_services import StandardServices
 from sparkopt.wire.tokens import bearer
 from tests.support.post import SECONDS
 
@@ -72,3 +75,22 @@ def test_reflection_lists_the_services_and_knows_their_messages(rig, channel, me
     ]
     (service,) = (service for file in found for service in file.service if service.name == "ControlService")
     assert {method.name for method in service.method} >= {"GetStatus", "WatchEvents", "Evaluate"}
+
+
+def test_without_their_packages_neither_is_served(monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+
+    async def run():
+        server = grpc.aio.server()
+        beside = StandardServices(server, SERVICE)
+        await beside.add()
+        port = server.add_insecure_port("127.0.0.1:0")
+        await server.start()
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+            with pytest.raises(grpc.RpcError) as caught:
+                await health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest())
+        await beside.closing()
+        await server.stop(0)
+        return caught.value.code()
+
+    assert asyncio.run(run()) is grpc.StatusCode.UNIMPLEMENTED
