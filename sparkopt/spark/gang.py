@@ -7,6 +7,7 @@ to; cancelling it is for when they do not.
 
 from __future__ import annotations
 
+import pickle
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
@@ -20,6 +21,7 @@ from pyspark.sql.types import LongType, StructField, StructType
 
 from sparkopt.errors import NoSlotsError
 from sparkopt.spark.job_ends import JobEnd, job_end_of
+from sparkopt.spark.own_package import own_package
 from sparkopt.spark.session import (
     Inherit,
     cancel_job,
@@ -174,16 +176,22 @@ class Gang:
 
 
 def _task_of(spec: WorkerSpec) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
-    """What each barrier task does: be a worker, then say how many trials that one ran."""
+    """Makes the function of a barrier task: be a worker, then say how many trials that one ran.
+
+    An executor may not have this package. So the function refers to nothing of it: it brings along the
+    package, and the source of a bootstrap.
+    """
+    source, archive, digest = own_package()
+    told = pickle.dumps(spec)
 
     def task(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        from sparkopt.worker.task import run
-
         for _ in batches:
             pass
+        bootstrap: dict[str, Any] = {"__name__": "sparkopt_bootstrap"}
+        exec(compile(source, "sparkopt/spark/bootstrap.py", "exec"), bootstrap)  # noqa: S102 - our own file
         context = TaskContext.get()
         slot = context.partitionId() if context is not None else 0
-        trials = run(spec, slot)
+        trials = bootstrap["run"](archive, digest, told, slot)
         yield pa.RecordBatch.from_pydict({"slot": [slot], "trials": [trials]})
 
     return task

@@ -12,6 +12,7 @@ from pyspark import SparkContext
 from pyspark.sql import SparkSession
 
 from sparkopt.spark import connect
+from sparkopt.spark.bootstrap import UnfitExecutorError
 from sparkopt.spark.session import is_connect, is_stopped, name
 
 _JOB_CANCELLED: Final = "SPARK_JOB_CANCELLED"
@@ -28,6 +29,9 @@ _CANCELLED_ON_CONNECT: Final = re.compile(rf"\[(OPERATION_CANCELED|{_JOB_CANCELL
 
 _FAILED_TASK: Final = re.compile(r"barrier task \w+\(\d+, (\d+)\) finished unsuccessfully")
 """Spark's words for the task whose failure ended a barrier job, be it its own or its executor's."""
+
+_UNFIT: Final = re.compile(rf"^(?:[\w.]+\.)?{UnfitExecutorError.__name__}: (.+)$", re.MULTILINE)
+"""A worker's word that its Python cannot run it, which needs no further name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +81,8 @@ def failed_slots(text: str) -> tuple[int, ...]:
 def explain(error: Exception) -> str:
     """What Spark's exception is about, in a line."""
     text = str(error)
-    if "No module named 'sparkopt'" in text:
-        return "the executors' Python cannot import sparkopt: install it there, at the driver's version"
+    if unfit := _UNFIT.search(text):
+        return unfit[1]
     raised = re.findall(r"^(?:[\w.]+\.)?(\w+(?:Error|Exception|Ended): .+)$", text, re.MULTILINE)
     first_line = text.strip().splitlines()[0] if text.strip() else type(error).__name__
     return str(raised[-1]) if raised else first_line

@@ -89,16 +89,6 @@ _CODES: Final[tuple[tuple[type[Exception], grpc.StatusCode], ...]] = (
     *_CONTROL,
 )
 
-FINAL_CODES: Final = frozenset(
-    {
-        grpc.StatusCode.UNAUTHENTICATED,
-        grpc.StatusCode.INVALID_ARGUMENT,
-        grpc.StatusCode.UNIMPLEMENTED,
-        grpc.StatusCode.PERMISSION_DENIED,
-    }
-)
-"""Codes that mean that trying again is of no use."""
-
 
 class Status(NamedTuple):
     """What a caller gets for an exception: the arguments of ``grpc.aio``'s ``context.abort``."""

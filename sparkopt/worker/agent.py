@@ -24,14 +24,13 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import grpc
-import uvloop
 
 from sparkopt.core.states import Lease
 from sparkopt.errors import StorageError
 from sparkopt.wire import owner_only
 from sparkopt.wire.actor_log import values_of
+from sparkopt.wire.codes import FINAL_CODES
 from sparkopt.wire.convert import to_lease
-from sparkopt.wire.statuses import FINAL_CODES
 from sparkopt.wire.v1 import trial_pb2, worker_pb2
 from sparkopt.worker import verdicts, worker_log
 from sparkopt.worker.frames import Frame, Kind
@@ -43,6 +42,11 @@ from sparkopt.worker.questions import Questions
 from sparkopt.worker.spec import Birth, WorkerSpec
 from sparkopt.worker.supervisor import EvaluatorEnded, RunCancelled, Supervisor
 from sparkopt.worker.worker_log import LOG
+
+try:
+    from uvloop import run as run_loop
+except ImportError:  # asyncio's own loop does the same, and takes longer
+    from asyncio import run as run_loop  # type: ignore[assignment]  # its other arguments are not ours
 
 _RETRY_SECONDS: Final = 0.5
 
@@ -482,4 +486,4 @@ def main(
         await agent.run(leash)
         return agent.trials
 
-    return {"trials": uvloop.run(run())}
+    return {"trials": run_loop(run())}

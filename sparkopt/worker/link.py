@@ -18,8 +18,8 @@ from typing import Final, TypeAlias, cast
 import grpc
 
 from sparkopt.errors import SparkoptError
+from sparkopt.wire.codes import FINAL_CODES
 from sparkopt.wire.limits import CERTIFICATE_NAME, channel_options
-from sparkopt.wire.statuses import FINAL_CODES
 from sparkopt.wire.tokens import bearer
 from sparkopt.wire.v1 import worker_pb2, worker_pb2_grpc
 from sparkopt.worker.spec import Endpoint, WorkerSpec

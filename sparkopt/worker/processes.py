@@ -7,7 +7,8 @@ import ctypes
 import os
 import signal
 import sys
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
+from pathlib import Path
 from typing import Final, NoReturn
 
 _PR_SET_PDEATHSIG: Final = 1
@@ -118,9 +119,7 @@ def children() -> list[int]:
         os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
     except ChildProcessError:
         return []
-    import psutil  # only where there are some
-
-    return [child.pid for child in psutil.Process().children()]
+    return _families().get(os.getpid(), [])
 
 
 def lead_group(pid: int) -> None:
@@ -137,16 +136,37 @@ def kill_group(leader: int) -> None:
 
 def _kill_descendants(keep: Collection[int]) -> list[int]:
     """Kill all descendants but for some children and theirs; say which children were killed."""
-    import psutil  # only where something is left to be killed
-
-    killed = []
-    for child in psutil.Process().children():
-        if child.pid not in keep:
-            killed.append(child.pid)
-            for process in (child, *child.children(recursive=True)):
-                with contextlib.suppress(psutil.NoSuchProcess):
-                    process.kill()
+    families = _families()
+    killed = [child for child in families.get(os.getpid(), []) if child not in keep]
+    doomed = list(killed)
+    for process in doomed:  # grows meanwhile
+        doomed += families.get(process, [])
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process, signal.SIGKILL)
     return killed
+
+
+def _families() -> dict[int, list[int]]:
+    """The children of each process that has some."""
+    found: dict[int, list[int]] = {}
+    for parent, child in _parents_linux() if _LINUX else _parents():
+        found.setdefault(parent, []).append(child)
+    return found
+
+
+def _parents_linux() -> Iterator[tuple[int, int]]:
+    for entry in os.scandir("/proc"):
+        if entry.name.isdecimal():
+            with contextlib.suppress(OSError), Path(entry.path, "stat").open("rb") as file:
+                # After the name, which may have any characters in it, come its state and its parent.
+                yield int(file.read().rpartition(b")")[2].split()[1]), int(entry.name)
+
+
+def _parents() -> Iterator[tuple[int, int]]:
+    import psutil  # only where there is no /proc, and a worker needs it
+
+    for process in psutil.process_iter(["ppid"]):
+        yield process.info["ppid"], process.pid
 
 
 def describe_exit(status: int) -> str:

@@ -1,8 +1,9 @@
 """Entry point of a barrier task.
 
 Spark uses a Python worker again for other jobs, so this process stays as it was: it forks process A, which
-does everything, and waits for it. It loads no grpc and starts no thread; whatever else process A needs is
-loaded here, so that the next pool's A finds it loaded.
+does everything, and waits for it. It loads neither grpc nor our messages, which no process can load in two
+versions, and starts no thread; whatever else process A needs is loaded here, so that the next pool's A finds
+it loaded.
 
     task ──▶ A      a leash, whose end is the task's end
     task ◀── A      signs of life, with how many lives the worker has had by now; in the end how it went
@@ -26,9 +27,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from sparkopt.core import states  # noqa: F401
 from sparkopt.errors import SparkoptError
-from sparkopt.wire import convert  # noqa: F401 - with it the messages and the core's words
-from sparkopt.worker import descriptors, outbox, processes  # noqa: F401
+from sparkopt.wire import actor_log, owner_only, protobuf_runtime  # noqa: F401
+from sparkopt.worker import descriptors, processes
 from sparkopt.worker.nursery_handle import NurseryEndedError, NurseryHandle
 from sparkopt.worker.spec import Birth, WorkerSpec
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import Final
+from typing import Any, Final
 
 _LOADERS: Final = ("numpy", "torch")
 """Without any of these there is no BLAS in a Python process, and nobody need look."""
@@ -16,10 +16,19 @@ class ThreadPools:
         self._modules = 0
 
     def largest(self) -> int:
-        """How many threads the largest pool has; 0 if there is none, or nothing new since the last look."""
+        """How many threads the largest pool has; 0 if there is none, or none is known since the last look."""
         if len(sys.modules) == self._modules or not any(name in sys.modules for name in _LOADERS):
             return 0
-        import threadpoolctl
-
+        found = _pools()
         self._modules = len(sys.modules)
-        return max((int(pool["num_threads"]) for pool in threadpoolctl.threadpool_info()), default=0)
+        return max((int(pool["num_threads"]) for pool in found), default=0)
+
+
+def _pools() -> list[dict[str, Any]]:
+    """The pools of this process; none if there is no threadpoolctl, which a worker can do without."""
+    try:
+        import threadpoolctl
+    except ImportError:
+        return []
+    found: list[dict[str, Any]] = threadpoolctl.threadpool_info()
+    return found

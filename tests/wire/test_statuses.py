@@ -24,7 +24,8 @@ from sparkopt.errors import (
 )
 from sparkopt.wire import statuses
 from sparkopt.wire.actor_log import ActorLog
-from sparkopt.wire.statuses import FINAL_CODES, answering, control_error_of, status_of
+from sparkopt.wire.codes import FINAL_CODES
+from sparkopt.wire.statuses import answering, control_error_of, status_of
 
 ERRORS = [
     (BadRequestError("what", "BAD_POINT", "points[3]"), grpc.StatusCode.INVALID_ARGUMENT),

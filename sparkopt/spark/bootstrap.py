@@ -1,0 +1,231 @@
+"""Bootstrap of a worker: gives Spark's Python process the driver's sparkopt, and runs the worker with it.
+
+This file travels as text in the closure of Spark's task, and runs on the executor before there is a sparkopt
+to import anything from. So it imports the standard library and PySpark alone.
+
+    what the executor has        what `import sparkopt` is, in this process and its children
+    the driver's sparkopt        that one
+    another, or none             the driver's, from an archive that is unpacked in Spark's directory for files
+    no grpcio, for instance      none: UnfitExecutorError names the Python, what it lacks, and a remedy
+
+Spark uses its Python processes again for jobs that may want another sparkopt. So the process has the driver's
+for as long as the worker runs, and then what it had before: modules, search path and environment.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import importlib.util
+import io
+import os
+import pickle
+import platform
+import re
+import shutil
+import socket
+import sys
+import tempfile
+import types
+import zipfile
+from collections.abc import Iterator
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Final
+
+from pyspark import SparkFiles
+
+PACKAGE: Final = "sparkopt"
+
+NEEDS: Final = (
+    ("grpcio", "grpc", "1.71.2"),
+    ("protobuf", "google.protobuf", "5.29.0"),
+    ("cloudpickle", "cloudpickle", "3.0"),
+)
+"""Packages that a worker needs beside sparkopt, each with a module that tells whether it is there, and the
+oldest version. All else that workers import is optional there."""
+
+_KEPT: Final = "_sparkopt_bootstrap"
+"""Entry in ``sys.modules`` with what is kept from one worker of this process to the next: the modules of
+each sparkopt by its digest, and the digests of installed ones by their places."""
+
+
+class UnfitExecutorError(Exception):
+    """The executor's Python cannot run a worker; the message says why, and what to do."""
+
+
+def files_of(package: Any) -> list[tuple[str, bytes]]:
+    """The names and contents of a package's files, in order of their names.
+
+    Args:
+        package: its directory, as a path or a :class:`importlib.resources.abc.Traversable`.
+    """
+    found: list[tuple[str, bytes]] = []
+    for entry in package.iterdir():
+        name = entry.name
+        if name.startswith(".") or name == "__pycache__" or name.endswith((".pyc", ".pyi")):
+            continue
+        if entry.is_dir():
+            found += [(f"{name}/{inner}", data) for inner, data in files_of(entry)]
+        else:
+            found.append((name, entry.read_bytes()))
+    return sorted(found)
+
+
+def digest_of(files: list[tuple[str, bytes]]) -> str:
+    """What tells files from others."""
+    digest = hashlib.sha256()
+    for name, data in files:
+        digest.update(b"%s\0%d\0" % (name.encode(), len(data)))
+        digest.update(data)
+    return digest.hexdigest()
+
+
+def run(archive: bytes, digest: str, spec: bytes, slot: int) -> int:
+    """Be a worker until the coordinator expels it.
+
+    Args:
+        archive: the driver's sparkopt, as a zip file.
+        digest: of its files.
+        spec: the pickled :class:`~sparkopt.worker.spec.WorkerSpec`.
+        slot: which of the gang's workers this is.
+
+    Returns:
+        How many trials it ran.
+
+    Raises:
+        UnfitExecutorError: if this Python cannot run a worker.
+    """
+    kept = sys.modules.setdefault(_KEPT, types.ModuleType(_KEPT)).__dict__
+    if "fit" not in kept:
+        check_needs()
+        kept["fit"] = True
+    with driver_package(archive, digest, kept):
+        from sparkopt.worker import task
+
+        return task.run(pickle.loads(spec), slot)
+
+
+def check_needs() -> None:
+    """Refuse a Python that lacks what a worker needs.
+
+    Raises:
+        UnfitExecutorError: if it does.
+    """
+    lacks = [
+        (said, f"'{name}>={least}'") for name, module, least in NEEDS if (said := _lack(name, module, least))
+    ]
+    if lacks:
+        install = " ".join(wanted for _, wanted in lacks)
+        raise UnfitExecutorError(
+            f"{_this_python()} cannot run workers: {', '.join(said for said, _ in lacks)}. Install what it"
+            f" lacks (`{sys.executable} -m pip install {install}`), or send the driver's environment to the"
+            " executors: `sparkopt pack` makes an archive of it, and prints the settings that use it"
+        )
+
+
+def _lack(name: str, module: str, least: str) -> str:
+    """Says that a package is missing or too old; empty if it is neither, as far as that can be known."""
+    try:
+        missing = importlib.util.find_spec(module) is None
+    except ImportError:  # the package that the module is in
+        missing = True
+    if missing:
+        return f"{name} is missing"
+    try:
+        found = metadata.version(name)
+    except metadata.PackageNotFoundError:  # it was put there by other means than pip
+        return ""
+    return f"{name} {found} is older than {least}" if _numbers(found) < _numbers(least) else ""
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    """The numbers that a version begins with."""
+    numbers = [re.match(r"\d+", part) for part in version.split(".")]
+    until = next((at for at, number in enumerate(numbers) if number is None), len(numbers))
+    return tuple(int(number[0]) for number in numbers[:until] if number is not None)
+
+
+def _this_python() -> str:
+    return (
+        f"the executors' Python ({sys.executable}, version {platform.python_version()}, on"
+        f" {socket.gethostname()})"
+    )
+
+
+@contextlib.contextmanager
+def driver_package(archive: bytes, digest: str, kept: dict[str, Any]) -> Iterator[None]:
+    """Have ``import sparkopt`` give the driver's, in this process and its children, for as long as it lasts.
+
+    Args:
+        archive: the driver's sparkopt, as a zip file.
+        digest: of its files.
+        kept: from earlier workers in this process.
+    """
+    if _installed_digest(kept) == digest:
+        yield
+        return
+    place = _unpacked(archive, digest)
+    before = os.environ.get("PYTHONPATH")
+    own = _take_modules()
+    sys.modules.update(kept.get(digest, {}))
+    sys.path.insert(0, place)
+    # For Pythons that an objective starts.
+    os.environ["PYTHONPATH"] = place if not before else os.pathsep.join([place, before])
+    try:
+        yield
+    finally:
+        kept[digest] = _take_modules()
+        sys.modules.update(own)
+        sys.path.remove(place)
+        if before is None:
+            del os.environ["PYTHONPATH"]
+        else:
+            os.environ["PYTHONPATH"] = before
+
+
+def _take_modules() -> dict[str, types.ModuleType]:
+    """Take sparkopt's modules out of those that are loaded."""
+    names = [name for name in sys.modules if name == PACKAGE or name.startswith(f"{PACKAGE}.")]
+    return {name: sys.modules.pop(name) for name in names}
+
+
+def _installed_digest(kept: dict[str, Any]) -> str | None:
+    """The digest of the sparkopt that this Python has by itself; None if it has none, or not as files."""
+    found = importlib.util.find_spec(PACKAGE)
+    places = list(found.submodule_search_locations or ()) if found is not None else []
+    if len(places) != 1 or not Path(places[0]).is_dir():
+        return None
+    known: dict[str, str] = kept.setdefault("installed", {})
+    if places[0] not in known:
+        known[places[0]] = digest_of(files_of(Path(places[0])))
+    return known[places[0]]
+
+
+def _unpacked(archive: bytes, digest: str) -> str:
+    """The directory with the driver's sparkopt, which the first worker of an executor makes.
+
+    Raises:
+        UnfitExecutorError: if it cannot be made.
+    """
+    root = Path(SparkFiles.getRootDirectory()).absolute()
+    place = root / f"{PACKAGE}-{digest[:16]}"
+    if place.is_dir():
+        return str(place)
+    try:
+        fresh = tempfile.mkdtemp(prefix=f"{PACKAGE}-", dir=root)
+        with zipfile.ZipFile(io.BytesIO(archive)) as packed:
+            packed.extractall(fresh)
+        try:
+            Path(fresh).rename(place)
+        except OSError:
+            shutil.rmtree(fresh)
+            if not place.is_dir():  # or else another worker was quicker
+                raise
+    except OSError as error:
+        raise UnfitExecutorError(
+            f"{_this_python()} does not have the driver's sparkopt, which cannot be put into Spark's"
+            f" directory for files ({error}). Let the executors write to that, or install sparkopt there, at"
+            " the driver's version"
+        ) from error
+    return str(place)
