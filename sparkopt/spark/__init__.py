@@ -8,6 +8,7 @@ preflight.py   what is refused before anything is launched
 references.py  what a function refers to, and which part of an objective cannot be shipped
 driver_only.py where an objective uses Spark itself
 gang.py        a barrier job that runs workers: launched, watched, cancelled
+own_package.py the driver's sparkopt, packed for executors without it; bootstrap.py, what unpacks it there
 
 A process has sessions of one kind. A client of Spark Connect cannot ask for slots: it reads Spark's
 default parallelism off the plan of a range, without a job. Its driver is the server, so executors are

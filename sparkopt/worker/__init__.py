@@ -56,8 +56,11 @@ An objective may harm any of these processes, and costs its own trial alone:
 
 What evaluators and their children write goes through one pipe to A, and line by line to the executor's
 log, with the trial's number in front. While the log takes nothing, A does not read: the objective waits,
-heartbeats go on. A's event loop is uvloop's: with asyncio's own, a trial that does nothing takes a fifth
-longer.
+heartbeats go on. A's event loop is uvloop's, if the executor has uvloop: with asyncio's own, a trial that
+does nothing takes a fifth longer.
+
+An executor needs grpcio, protobuf and cloudpickle. It may lack sparkopt itself (sparkopt/spark/bootstrap.py),
+and all else that this room imports. On Linux descendants are found in /proc; elsewhere a worker needs psutil.
 
 This room imports neither Spark nor hyperopt nor MLflow, and grpc only in A.
 """

@@ -1,6 +1,6 @@
-"""Searches whose executors have a Python of their own, without sparkopt for instance. A script; says what came.
+"""Searches whose executors have a Python of their own, without sparkopt for instance. A script.
 
-Its arguments are Spark's settings, as JSON, and a directory for those Pythons.
+It says what came of them. Its arguments are Spark's settings, as JSON, and a directory for those Pythons.
 """
 
 from __future__ import annotations
@@ -33,12 +33,14 @@ KILLED = 2
 
 
 def metadata(name, version):
-    return {
-        f"{name}-{version}.dist-info/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
-    }
+    text = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
+    return {f"{name}-{version}.dist-info/METADATA": text}
 
 
-OTHER = {"sparkopt/__init__.py": "raise RuntimeError('not the driver's')", **metadata("sparkopt", "0.0.1")}
+OTHER = {
+    "sparkopt/__init__.py": "raise RuntimeError('not that of the driver')",
+    **metadata("sparkopt", "0.0.1"),
+}
 OLD = {"cloudpickle/__init__.py": "", **metadata("cloudpickle", "2.2.1")}
 
 
@@ -72,13 +74,9 @@ def search(session):
         warnings.simplefilter("ignore", FailedTrialsWarning)
         fmin(objective, CASE, in_order, TRIALS, trials=trials, verbose=False)
     seen = [each for each in trials.results if each["status"] == "ok"]
-    return {
-        "failed": trials.count_failed_trials(),
-        **{
-            key: sorted({json.dumps(each[key]) for each in seen})
-            for key in ("python", "versions", "file", "has")
-        },
-    }
+    keys = ("python", "versions", "file", "has")
+    said = {key: sorted({json.dumps(each[key]) for each in seen}) for key in keys}
+    return {**said, "failed": trials.count_failed_trials()}
 
 
 def refused(session):

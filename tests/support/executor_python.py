@@ -1,4 +1,4 @@
-"""A Python for executors that has some of the packages of this one, by links: nothing is downloaded or copied."""
+"""A Python for executors that has some of the packages of this one, by links: nothing is downloaded."""
 
 from __future__ import annotations
 
