@@ -1,5 +1,20 @@
-"""``python -m sparkopt`` is the command line."""
+"""``python -m sparkopt`` is the command line, and so is ``sparkopt``."""
 
-from sparkopt.cli import main
+import sys
 
-main(prog_name="sparkopt")
+
+def run() -> None:
+    """Run the command line, or say what it needs."""
+    try:
+        from sparkopt.cli import main
+    except ModuleNotFoundError as error:
+        if error.name not in ("click", "rich"):
+            raise
+        sys.exit(
+            f"sparkopt's commands need {error.name}, which is not installed: pip install 'sparkopt[cli]'"
+        )
+    main(prog_name="sparkopt")
+
+
+if __name__ == "__main__":
+    run()

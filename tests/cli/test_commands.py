@@ -36,6 +36,16 @@ def test_help_names_the_commands() -> None:
     assert "demo" in result.output
 
 
+@pytest.mark.parametrize("package", ["click", "rich"])
+def test_without_its_packages_the_command_line_says_what_to_install(package) -> None:
+    script = f"import sys; sys.modules[{package!r}] = None; from sparkopt.__main__ import run; run()"
+    done = run("-c", script)
+    assert done.returncode == 1
+    assert done.stderr == (
+        f"sparkopt's commands need {package}, which is not installed: pip install 'sparkopt[cli]'\n"
+    )
+
+
 @pytest.mark.parametrize(
     "option", ["--trials", "--parallelism", "--master", "--remote", "--seed", "--timeout", "--tracking"]
 )
