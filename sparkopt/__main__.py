@@ -8,11 +8,10 @@ def run() -> None:
     try:
         from sparkopt.cli import main
     except ModuleNotFoundError as error:
-        if error.name not in ("click", "rich"):
+        package = (error.name or "").partition(".")[0]
+        if package not in ("click", "rich"):
             raise
-        sys.exit(
-            f"sparkopt's commands need {error.name}, which is not installed: pip install 'sparkopt[cli]'"
-        )
+        sys.exit(f"sparkopt's commands need {package}, which is not installed: pip install 'sparkopt[cli]'")
     main(prog_name="sparkopt")
 
 
