@@ -38,9 +38,9 @@ from pyspark import SparkFiles
 PACKAGE: Final = "sparkopt"
 
 NEEDS: Final = (
-    ("grpcio", "grpc", "1.71.2"),
-    ("protobuf", "google.protobuf", "5.29.0"),
-    ("cloudpickle", "cloudpickle", "3.0"),
+    ("grpcio", "grpc", "1.48.2"),
+    ("protobuf", "google.protobuf", "4.24"),
+    ("cloudpickle", "cloudpickle", "2.0"),
 )
 """Packages that a worker needs beside sparkopt, each with a module that tells whether it is there, and the
 oldest version. All else that workers import is optional there."""
