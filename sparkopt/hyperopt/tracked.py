@@ -88,7 +88,8 @@ def _short_name(function: Any) -> str:
 
 
 def _params(trials: SparkTrials, options: Options, rstate: np.random.Generator) -> dict[str, Any]:
-    seeds: Any = rstate.bit_generator.seed_seq
+    generator: Any = rstate.bit_generator
+    seeds = getattr(generator, "seed_seq", None) or generator._seed_seq  # the name before NumPy 1.25
     return {
         "algo": name_of(options.algo),
         "max_evals": options.max_evals,
