@@ -11,7 +11,6 @@ import pytest
 from hyperopt import rand
 from hyperopt.early_stop import no_progress_loss
 from hyperopt.exceptions import AllTrialsFailed
-from hyperopt.spark import FMIN_CANCELLED_REASON_EARLY_STOPPING, FMIN_CANCELLED_REASON_TIMEOUT
 
 import sparkopt
 from sparkopt.errors import AllTrialsFailedError, ArgumentValueError
@@ -204,7 +203,7 @@ def test_why_a_search_was_cancelled(way):
         assert each.fmin_cancelled_reason is None
         stop = search(way[name], square, trials=each, early_stop_fn=lambda trials: (True, []), max_evals=99)
         assert stop["raised"] is None
-        assert each.fmin_cancelled_reason == FMIN_CANCELLED_REASON_EARLY_STOPPING
+        assert each.fmin_cancelled_reason == "early stopping condition"
         each.delete_all()
         assert each.fmin_cancelled_reason is None
     search(way["ours"], square, trials=trials["ours"], max_evals=1)
@@ -222,7 +221,7 @@ def test_why_a_search_was_cancelled_at_its_timeout(way):
     trials = way["ours"].new_trials(timeout=1)
     outcome = search(way["ours"], objective, trials=trials, max_evals=9)
     assert outcome["raised"][0] is AllTrialsFailedError
-    assert trials.fmin_cancelled_reason == FMIN_CANCELLED_REASON_TIMEOUT
+    assert trials.fmin_cancelled_reason == "fmin run timeout"
     assert outcome["unsynced"][:4] == [0, 0, 0, 0]
 
 
