@@ -25,6 +25,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable
+from contextvars import copy_context
 from typing import Any, Final, TypeAlias
 
 _Setting: TypeAlias = "tuple[str, Callable[[], Any], Callable[[Any], Any]]"
@@ -64,8 +65,8 @@ class Interpreter:
         self._filters = list(warnings.filters)
         self._disabled_logging = logging.root.manager.disable
         self._time_zone = (time.tzname, time.timezone, time.altzone)
-        decimal = sys.modules.get("decimal")
-        self._decimal = decimal.getcontext().copy() if decimal is not None else None
+        self._decimal = _decimal_context()
+        self._numpy = sys.modules.get("numpy")
         self._numpy_errors = _numpy_errors()
         self._start_method = _start_method()
         self._loop_policy = _loop_policy()
@@ -122,7 +123,7 @@ class Interpreter:
     def _put_libraries_back(self) -> None:
         if self._decimal is not None:
             sys.modules["decimal"].setcontext(self._decimal.copy())
-        if self._numpy_errors is not None or "numpy" in sys.modules:
+        if self._numpy_errors is not None or sys.modules.get("numpy") is not self._numpy:
             self._put_numpy_back()
         if _start_method() != self._start_method:
             sys.modules["multiprocessing"].set_start_method(self._start_method, force=True)
@@ -139,6 +140,14 @@ def _put_lost_back(place: list[Any], found: list[Any]) -> None:
     if any(each not in place for each in found):
         place[:] = [*(each for each in place if each not in found), *found]
     found[:] = place
+
+
+def _decimal_context() -> Any:
+    """A copy of decimal's context; None if there is none here, so that each trial makes one of its own."""
+    decimal = sys.modules.get("decimal")
+    if decimal is None or not any(variable.name == "decimal_context" for variable in copy_context()):
+        return None
+    return decimal.getcontext().copy()
 
 
 def _numpy_errors() -> dict[str, str] | None:

@@ -147,10 +147,11 @@ def _root() -> tuple[int, int]:
 
 def renew_randomness() -> None:
     """Seed ``random``, and numpy's global state if it is loaded, from the operating system's entropy."""
+    entropy = os.urandom(2 * _SEED.size)
     # Without an argument it would ask for a hundred times as much entropy as it has use for.
-    random.seed(int.from_bytes(os.urandom(_SEED.size), "big"))
+    random.seed(int.from_bytes(entropy[: _SEED.size], "big"))
     # Not "numpy": it loads this part when it is first asked for, and only then seeds it.
     numpy_random = sys.modules.get("numpy.random")
     if numpy_random is not None:
         # Without an argument it would do the same and take five times as long.
-        numpy_random.seed(_SEED.unpack(os.urandom(_SEED.size)))
+        numpy_random.seed(_SEED.unpack_from(entropy, _SEED.size))
