@@ -8,6 +8,7 @@ import threading
 from pathlib import Path
 
 import psutil
+import pyspark
 import pytest
 
 from sparkopt.wire.listing import listed
@@ -21,8 +22,21 @@ os.environ["SPARK_SUBMIT_OPTS"] = os.environ["SPARK_LAUNCHER_OPTS"] = (
     "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 )
 
+WARNINGS_OF_SPARK_3_5 = (
+    "ignore:distutils Version classes are deprecated:DeprecationWarning",
+    # It leaves it to the garbage collector to close the socket of a collect.
+    "ignore:unclosed <socket:ResourceWarning",
+)
+
 SLOTS = 2
 OUR_MARK = str(os.getpid())
+
+
+def pytest_configure(config):
+    """PySpark 3.5's own warnings are not ours."""
+    if pyspark.__version__.startswith("3."):
+        for line in WARNINGS_OF_SPARK_3_5:
+            config.addinivalue_line("filterwarnings", line)
 
 
 @pytest.fixture(scope="session")

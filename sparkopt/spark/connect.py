@@ -19,6 +19,7 @@ from pyspark.resource import ResourceProfile
 from pyspark.sql import SparkSession
 
 from sparkopt.errors import RefusedError
+from sparkopt.spark import versions
 from sparkopt.spark.settings import is_local, setting
 
 HOST_SETTING: Final = "spark.sparkopt.driver.host"
@@ -161,12 +162,15 @@ def ship_module(session: SparkSession, path: Path) -> None:
 
 @contextmanager
 def counting_tasks(session: SparkSession, hear: Callable[[int], None]) -> Iterator[None]:
-    """Learn how many tasks run of what the calling thread has Spark run meanwhile.
+    """Learn how many tasks run of what the calling thread has Spark run meanwhile, if the session tells.
 
     Args:
         session: where it runs.
         hear: told now and then how many tasks run.
     """
+    if not versions.tells_progress(session):
+        yield
+        return
     thread = threading.current_thread()
 
     def progress(stages: Any, inflight_tasks: int, operation_id: str | None, done: bool) -> None:

@@ -2,14 +2,14 @@
 
 One thread launches the job and waits for it, under a tag of its own, so that it can be cancelled without
 touching anything else in the session. The job ends when its workers leave, which the coordinator asks them
-to; cancelling it is for when they do not.
+to; cancelling it is for when they do not. Whatever ends the thread, the gang's end is told, with that reason.
 """
 
 from __future__ import annotations
 
 import pickle
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 from uuid import uuid4
 
@@ -20,10 +20,10 @@ from pyspark.sql import SparkSession
 from pyspark.sql.types import LongType, StructField, StructType
 
 from sparkopt.errors import NoSlotsError
-from sparkopt.spark.job_ends import JobEnd, job_end_of
+from sparkopt.spark import versions
+from sparkopt.spark.job_ends import JobEnd, describe, job_end_of
 from sparkopt.spark.own_package import own_package
 from sparkopt.spark.session import (
-    Inherit,
     cancel_job,
     counting_tasks,
     inheriting,
@@ -59,7 +59,8 @@ class Gang:
         look_seconds: how often to look whether Spark has started more of its tasks, until it has started all.
             Spark Connect says so by itself.
         on_progress: called from a thread of the gang's when it has.
-        on_end: called from the gang's thread when the job has ended.
+        on_end: called once, when the job has ended: from the gang's thread, or from the one that launches it
+            if the system has no more threads.
     """
 
     def __init__(
@@ -70,7 +71,7 @@ class Gang:
         room: Callable[[], int | None],
         broadcasts: Iterable[Any],
         profile: ResourceProfile | None,
-        inherit: Inherit,
+        inherit: versions.Inherit,
         look_seconds: float,
         on_progress: Callable[[], None],
         on_end: Callable[[JobEnd], None],
@@ -117,9 +118,11 @@ class Gang:
 
     def launch(self) -> None:
         """Ask Spark for the job, in the background."""
-        if not is_connect(self._session):
-            self._looking.start()
-        self._thread.start()
+        try:
+            self._thread.start()
+        except RuntimeError as error:
+            self._ended.set()
+            self._on_end(JobEnd(f"its barrier job was not launched: {describe(error)}"))
 
     def wait(self, seconds: float) -> bool:
         """Wait for the job to end and say whether it has."""
@@ -137,20 +140,27 @@ class Gang:
 
     def _run(self) -> None:
         try:
+            end = self._end_of_job()
+        except BaseException as error:  # noqa: BLE001 - whatever ends this thread, the gang is not waited for
+            end = JobEnd(describe(error))
+        self._ended.set()
+        self._on_end(end)
+        if self._looking.ident is not None:
+            self._looking.join()
+
+    def _end_of_job(self) -> JobEnd:
+        try:
             # More tasks than there are slots would wait for ten minutes inside Spark.
             room = self._room()
             self._size = self._size if room is None else min(self._size, room)
             if self._size < 1:
                 raise NoSlotsError("Spark has no slots for its workers any more")
+            if not is_connect(self._session):
+                self._looking.start()
             self._inherit(self._collect)()
-            end = JobEnd("its barrier job ended")
         except Exception as error:  # noqa: BLE001 - told to whoever waits for the workers
-            end = job_end_of(self._session, error)
-        finally:
-            self._ended.set()
-        if self._looking.ident is not None:
-            self._looking.join()
-        self._on_end(end)
+            return job_end_of(self._session, error)
+        return JobEnd("its barrier job ended")
 
     def _collect(self) -> None:
         # What is inherited is one object for all gangs of a pool: each needs a copy to add its own tag to.
@@ -160,9 +170,9 @@ class Gang:
         session, size = self._session, self._size
         tag_jobs(session, self.tag, f"sparkopt workers of gang {self._spec.gang}")
         need_broadcasts(session, self._broadcasts)
-        slots = session.range(0, size, 1, size)
+        run_job = versions.barrier_job(session, size, _task_of(self._spec), _SCHEMA, self._profile)
         with counting_tasks(session, self._hear_of_tasks):
-            slots.mapInArrow(_task_of(self._spec), _SCHEMA, barrier=True, profile=self._profile).collect()
+            run_job()
 
     def _look(self) -> None:
         while self.tasks < self._size and not self._ended.wait(self._look_seconds):
@@ -175,7 +185,7 @@ class Gang:
             self._on_progress()
 
 
-def _task_of(spec: WorkerSpec) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+def _task_of(spec: WorkerSpec) -> Callable[[versions.Batches], versions.Batches]:
     """Makes the function of a barrier task: be a worker, then say how many trials that one ran.
 
     An executor may not have this package. So the function refers to nothing of it: it brings along the
@@ -184,7 +194,7 @@ def _task_of(spec: WorkerSpec) -> Callable[[Iterator[pa.RecordBatch]], Iterator[
     source, archive, digest = own_package()
     told = pickle.dumps(spec)
 
-    def task(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    def task(batches: versions.Batches) -> versions.Batches:
         for _ in batches:
             pass
         bootstrap: dict[str, Any] = {"__name__": "sparkopt_bootstrap"}

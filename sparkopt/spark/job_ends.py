@@ -6,26 +6,14 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from py4j.java_gateway import is_instance_of
-from py4j.protocol import Py4JJavaError
-from pyspark import SparkContext
 from pyspark.sql import SparkSession
 
-from sparkopt.spark import connect
+from sparkopt.spark import connect, versions
 from sparkopt.spark.bootstrap import UnfitExecutorError
 from sparkopt.spark.session import is_connect, is_stopped, name
 
-_JOB_CANCELLED: Final = "SPARK_JOB_CANCELLED"
-"""Spark's error condition for a job that somebody wanted to end: by the kill link of the job or its stage in
-Spark's UI, or by a method of the session or its context. A job that lost a task never bears it."""
-
-
 _SESSION_GONE: Final = re.compile(r"\[INVALID_HANDLE\.SESSION_(CLOSED|NOT_FOUND|CHANGED)\]")
 """The error conditions of Spark Connect for a session that somebody has closed."""
-
-_CANCELLED_ON_CONNECT: Final = re.compile(rf"\[(OPERATION_CANCELED|{_JOB_CANCELLED})\]")
-"""And those for what somebody has interrupted, or whose job or stage was killed."""
-
 
 _FAILED_TASK: Final = re.compile(r"barrier task \w+\(\d+, (\d+)\) finished unsuccessfully")
 """Spark's words for the task whose failure ended a barrier job, be it its own or its executor's."""
@@ -50,23 +38,29 @@ class JobEnd:
 
 
 def job_end_of(session: SparkSession, error: Exception) -> JobEnd:
-    """The end of a job whose action has raised this."""
-    text = str(error)
-    if is_stopped(session) or _SESSION_GONE.search(text):
+    """The end of a job whose action has raised this. Raises nothing: somebody waits for the job's end."""
+    try:
+        return _told_by_spark(session, error)
+    except Exception as another:  # noqa: BLE001 - Spark is asked for the rest, and may be gone or of another version
+        return JobEnd(f"{describe(error)} (no more is known of it: {describe(another)})")
+
+
+def _told_by_spark(session: SparkSession, error: Exception) -> JobEnd:
+    if is_stopped(session):
         # Spark's own words for it differ with the moment, and some of them are py4j's.
         return _stopped(session)
-    if is_connect(session) and _CANCELLED_ON_CONNECT.search(text):
-        if connect.is_stopped_by_now(session):
-            return _stopped(session)
-        return JobEnd("its Spark job was cancelled", wanted=True)
-    if isinstance(error, Py4JJavaError):
-        java = error.java_exception
-        throwable = is_instance_of(SparkContext._gateway, java, "org.apache.spark.SparkThrowable")
-        if throwable and java.getCondition() == _JOB_CANCELLED:
-            about = java.getMessageParameters()
-            reason = f" ({about['reason']})" if about["reason"] else ""
-            return JobEnd(f"Spark job {about['jobId']} was cancelled{reason}", wanted=True)
-    return JobEnd(explain(error), slots=failed_slots(text))
+    text = str(error)
+    if _SESSION_GONE.search(text):
+        return _stopped(session)
+    if is_connect(session):
+        if versions.is_cancelled_on_connect(text):
+            if connect.is_stopped_by_now(session):
+                return _stopped(session)
+            return JobEnd("its Spark job was cancelled", wanted=True)
+    elif cancelled := versions.cancelled_job(error):
+        number, reason = cancelled
+        return JobEnd(f"Spark job {number} was cancelled{reason and f' ({reason})'}", wanted=True)
+    return JobEnd(explain(text) or describe(error), slots=failed_slots(text))
 
 
 def _stopped(session: SparkSession) -> JobEnd:
@@ -78,11 +72,18 @@ def failed_slots(text: str) -> tuple[int, ...]:
     return tuple(sorted({int(slot) for slot in _FAILED_TASK.findall(text)}))
 
 
-def explain(error: Exception) -> str:
-    """What Spark's exception is about, in a line."""
-    text = str(error)
+def explain(text: str) -> str:
+    """What Spark's error is about, in a line, by its text; nothing if it has none."""
     if unfit := _UNFIT.search(text):
         return unfit[1]
     raised = re.findall(r"^(?:[\w.]+\.)?(\w+(?:Error|Exception|Ended): .+)$", text, re.MULTILINE)
-    first_line = text.strip().splitlines()[0] if text.strip() else type(error).__name__
-    return str(raised[-1]) if raised else first_line
+    return str(raised[-1]) if raised else text.strip().partition("\n")[0]
+
+
+def describe(error: BaseException) -> str:
+    """An error in a line, without asking Spark: py4j's own fail to say what they are once its JVM is gone."""
+    try:
+        text = str(error).strip().partition("\n")[0]
+    except Exception:  # noqa: BLE001 - as above
+        text = ""
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__

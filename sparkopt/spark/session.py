@@ -20,13 +20,13 @@ from pathlib import Path
 from typing import Any, Final, TypeAlias
 from uuid import uuid4
 
-from pyspark import TaskContext, inheritable_thread_target
+from pyspark import TaskContext
 from pyspark.errors import PySparkRuntimeError
 from pyspark.resource import ResourceProfile
 from pyspark.sql import SparkSession
 
 from sparkopt.errors import RefusedError, SparkoptWarning, warn
-from sparkopt.spark import classic, connect
+from sparkopt.spark import classic, connect, versions
 from sparkopt.spark.background import BackgroundWork
 from sparkopt.spark.java import ensure_java
 from sparkopt.wire import forks
@@ -38,9 +38,6 @@ Session: TypeAlias = SparkSession
 
 Profile: TypeAlias = ResourceProfile
 """What a task needs, for the same rooms."""
-
-Inherit: TypeAlias = Callable[[Callable[[], None]], Callable[[], None]]
-"""Makes a function run with a job group, tags and a scheduler pool that some thread has set."""
 
 _LOG: Final = ActorLog("pool")
 
@@ -145,10 +142,9 @@ def name(session: Session) -> str:
     return connect.name(session) if is_connect(session) else classic.name(session)
 
 
-def inheriting(session: Session) -> Inherit:
+def inheriting(session: Session) -> versions.Inherit:
     """Makes a function run with what the calling thread has set for its Spark jobs, in whatever thread."""
-    inherit: Inherit = inheritable_thread_target(session)
-    return inherit
+    return versions.inheriting(session, is_connect(session))
 
 
 def check_running(session: Session) -> None:
@@ -199,6 +195,9 @@ def supported_profile(session: Session, profile: Profile | None) -> Profile | No
     Args:
         session: where workers are to run.
         profile: what each of them needs.
+
+    Raises:
+        RefusedError: on Spark Connect before Spark 4.0, where no job takes one.
     """
     if profile is None:
         return None
@@ -206,6 +205,7 @@ def supported_profile(session: Session, profile: Profile | None) -> Profile | No
     if not isinstance(given, ResourceProfile):
         hint = "give its build" if type(profile).__name__ == "ResourceProfileBuilder" else ""
         refuse_type("resource_profile", profile, "None or a pyspark.resource.ResourceProfile", hint)
+    versions.check_profiles(session, is_connect(session))
     try:
         if is_connect(session):
             return connect.known_profile(session, profile)
@@ -246,17 +246,16 @@ def wait_for_slot(session: Session, seconds: float, over: threading.Event | None
     tag = f"sparkopt-{uuid4().hex[:12]}"
 
     def run() -> None:
-        tag_jobs(session, tag, "sparkopt waits for a slot")
         try:
+            tag_jobs(session, tag, "sparkopt waits for a slot")
             session.range(0, 1, 1, 1).collect()
             ran.append(True)
         except Exception as error:  # noqa: BLE001 - it is cancelled below; whatever else ends it, there is no slot
             _LOG.info("no slot", reason=error)
-        over.set()
+        finally:
+            over.set()
 
-    thread = threading.Thread(
-        target=inheritable_thread_target(session)(run), name="sparkopt-wait", daemon=True
-    )
+    thread = threading.Thread(target=inheriting(session)(run), name="sparkopt-wait", daemon=True)
 
     def end() -> None:
         if not ran:

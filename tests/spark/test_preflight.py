@@ -165,7 +165,7 @@ class TestSparkInside:
                 "import pyspark\nf = lambda x: pyspark.sql.SparkSession.builder.getOrCreate()",
                 "sql.session.SparkSession",
             ),
-            ("import pyspark\nf = lambda x: pyspark.SparkContext.getOrCreate()", "core.context.SparkContext"),
+            ("import pyspark\nf = lambda x: pyspark.SparkContext.getOrCreate()", "context.SparkContext"),
             (
                 "import pyspark.sql as s\nf = lambda x: s.SparkSession.getActiveSession()",
                 "session.SparkSession",

@@ -49,7 +49,7 @@ def said(tmp_path_factory):
 
 def test_a_machine_without_java_searches_on_jdk4pys(tmp_path):
     old = tmp_path / "java"
-    old.write_text("""#!/bin/sh\necho 'openjdk version "1.8.0_402"' >&2\n""")
+    old.write_text("""#!/bin/sh\necho 'openjdk version "1.7.0_80"' >&2\n""")
     old.chmod(0o755)
     path = os.pathsep.join([str(tmp_path), os.environ["PATH"]])
     said = run(tmp_path, ({"spark.master": "local[2]"}, "search"), JAVA_HOME="", PATH=path)["search"]

@@ -1,0 +1,143 @@
+"""Differences between versions of Spark, 3.5.0 to 4.3, for a room that does not ask which of them runs.
+
+Where a feature can be seen it is looked for, not deduced from a version, as platforms add later features to
+theirs.
+
+    what                                    since 4.0                3.5
+    ─────────────────────────────────────   ──────────────────────   ─────────────────────────────────────
+    a profile for the tasks of a job        of a data frame          of an RDD; none on Spark Connect
+    what a thread has set for Spark's jobs  the session's            the context's; on Spark Connect tags
+    how many tasks run on Spark Connect     comes with progress      unknown
+    a job that somebody has cancelled       has an error condition   has an error with certain words
+    Java                                    17 or newer              8 to 17
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import re
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any, Final, TypeAlias
+
+import pyarrow as pa
+import pyspark
+from py4j.java_gateway import is_instance_of
+from py4j.protocol import Py4JJavaError
+from pyspark import SparkContext, inheritable_thread_target
+from pyspark.errors import PySparkException
+from pyspark.resource import ResourceProfile
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql.types import StructType
+
+from sparkopt.errors import RefusedError
+
+_MAJOR: Final = int(pyspark.__version__.partition(".")[0])
+
+JAVA: Final = range(8, 18) if _MAJOR < 4 else range(17, sys.maxsize)
+"""Feature versions of Java that Spark runs on. On newer ones Spark 3.5 has no Arrow, or does not start."""
+
+Inherit: TypeAlias = Callable[[Callable[[], None]], Callable[[], None]]
+"""Makes a function run with a job group, tags and a scheduler pool that some thread has set."""
+
+Batches: TypeAlias = Iterator[pa.RecordBatch]
+
+_JOB_CANCELLED: Final = "SPARK_JOB_CANCELLED"
+"""Spark's error condition for a job that somebody wanted to end: by the kill link of the job or its stage in
+Spark's UI, or by a method of the session or its context. A job that lost a task never bears it."""
+
+_CANCELLED: Final = re.compile(r"Job (\d+) cancelled *(.*)")
+"""Its message where there is no such condition. That of a job that lost a task begins with other words."""
+
+_CANCELLED_ON_CONNECT: Final = re.compile(
+    rf"\[(OPERATION_CANCELED|{_JOB_CANCELLED})\]|\(org\.apache\.spark\.SparkException\) {_CANCELLED.pattern}"
+)
+
+
+def barrier_job(
+    session: SparkSession,
+    size: int,
+    task: Callable[[Batches], Batches],
+    schema: StructType,
+    profile: ResourceProfile | None,
+) -> Callable[[], object]:
+    """A barrier job, to be run by a call of what this returns.
+
+    Args:
+        session: where it runs.
+        size: how many tasks it has. Each gets one row.
+        task: runs in each of them.
+        schema: of the batches that it yields.
+        profile: what each task needs; None for the session's own.
+    """
+    if profile is not None and "profile" not in inspect.signature(DataFrame.mapInArrow).parameters:
+        of_each: Callable[[Any], Any] = task
+        rows = session.sparkContext.parallelize(range(size), size).barrier()
+        return rows.mapPartitions(of_each).withResources(profile).collect
+    wanted: dict[str, Any] = {} if profile is None else {"profile": profile}
+    return session.range(0, size, 1, size).mapInArrow(task, schema, barrier=True, **wanted).collect
+
+
+def check_profiles(session: SparkSession, on_connect: bool) -> None:
+    """Refuse a profile where nothing takes one.
+
+    Raises:
+        RefusedError: if this is Spark Connect of a version before 4.0, at either end.
+    """
+    if not on_connect:
+        return
+    for end, version in (("client", pyspark.__version__), ("server", session.version)):
+        if int(version.partition(".")[0]) < 4:
+            raise RefusedError(
+                f"resource_profile cannot be used on Spark Connect before Spark 4.0, and this {end} has"
+                f" {version}: leave it out, and set what a task needs for the whole session (spark.task.cpus,"
+                " spark.task.resource.*), or use a classic session"
+            )
+
+
+def inheriting(session: SparkSession, on_connect: bool) -> Inherit:
+    """Makes a function run with what the calling thread has set for its Spark jobs, in whatever thread."""
+    its: Any = session
+    if _MAJOR >= 4:
+        inherit: Inherit = inheritable_thread_target(its)
+        return inherit
+    if on_connect:
+        tags = tuple(its.getTags())
+
+        def run(target: Callable[[], None]) -> None:
+            for tag in tags:
+                its.addTag(tag)
+            target()
+    else:
+        run = inheritable_thread_target(lambda target: target())
+    return lambda target: functools.partial(run, target)
+
+
+def tells_progress(session: SparkSession) -> bool:
+    """Whether a session of Spark Connect tells how many tasks run."""
+    return hasattr(session, "registerProgressHandler")
+
+
+def is_cancelled_on_connect(text: str) -> bool:
+    """Whether an error of Spark Connect is that of a job or an operation that somebody has cancelled."""
+    return _CANCELLED_ON_CONNECT.search(text) is not None
+
+
+def cancelled_job(error: Exception) -> tuple[str, str] | None:
+    """The job that somebody has cancelled on a classic session: its number, and the reason if there is one.
+
+    Returns None if that is not why the job has ended.
+    """
+    if not isinstance(error, Py4JJavaError):
+        return None
+    java = error.java_exception
+    if not is_instance_of(SparkContext._gateway, java, "org.apache.spark.SparkThrowable"):
+        return None
+    if hasattr(PySparkException, "getCondition"):
+        if java.getCondition() != _JOB_CANCELLED:
+            return None
+        about = java.getMessageParameters()
+        return str(about["jobId"]), str(about["reason"] or "")
+    found = _CANCELLED.match(str(java.getMessage()))
+    return None if found is None else (found[1], found[2])
