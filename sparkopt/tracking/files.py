@@ -14,10 +14,10 @@ from typing import Final
 from mlflow import MlflowClient
 from mlflow.protos.service_pb2 import ListArtifacts
 from mlflow.store.artifact.artifact_repo import ArtifactRepository
-from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 from mlflow.utils.file_utils import local_file_uri_to_path
 from mlflow.utils.uri import is_local_uri
 
+from sparkopt.tracking import versions
 from sparkopt.tracking.ownership import check_no_symlink
 from sparkopt.tracking.relay_protocol import Label, RelayError, artifact_uri
 from sparkopt.wire.limits import INLINE_BYTES
@@ -73,6 +73,10 @@ class Files:
             if copy.stat().st_size >= INLINE_BYTES:
                 return copy
             content = copy.read_bytes()
+        except FileNotFoundError:  # older versions of MLflow let it through, with the place of the artifacts
+            copy.unlink(missing_ok=True)
+            message = f"No such artifact: {label.path!r}"
+            raise RelayError("RESOURCE_DOES_NOT_EXIST", message) from None
         except BaseException:
             copy.unlink(missing_ok=True)
             raise
@@ -96,7 +100,7 @@ class Files:
                 uri = self._client.get_run(label.owner).info.artifact_uri
             else:
                 uri = self._client.get_logged_model(label.owner).artifact_location
-            repository = get_artifact_repository(uri, tracking_uri=self._client.tracking_uri)
+            repository = versions.artifact_repository(uri, self._client.tracking_uri)
             self._repositories[label.kind, label.owner] = repository
         if is_local_uri(repository.artifact_uri):
             check_no_symlink(Path(local_file_uri_to_path(repository.artifact_uri)), label.path)

@@ -15,22 +15,11 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from google.protobuf.message import DecodeError
 from mlflow import MlflowClient
-from mlflow.entities import (
-    DatasetInput,
-    LoggedModel,
-    LoggedModelInput,
-    LoggedModelOutput,
-    LoggedModelStatus,
-    Metric,
-    Param,
-    Run,
-    RunStatus,
-    RunTag,
-)
+from mlflow.entities import DatasetInput, Param, Run, RunStatus, RunTag
 from mlflow.exceptions import MlflowException
 from mlflow.protos import service_pb2 as pb
 from mlflow.utils.mlflow_tags import (
@@ -42,7 +31,7 @@ from mlflow.utils.mlflow_tags import (
 )
 
 from sparkopt.coordinator import Request
-from sparkopt.tracking import relay_protocol
+from sparkopt.tracking import relay_protocol, versions
 from sparkopt.tracking.files import Files
 from sparkopt.tracking.masking import mask
 from sparkopt.tracking.ownership import Possessions, refused
@@ -51,6 +40,9 @@ from sparkopt.tracking.run_records import Log, Put
 from sparkopt.tracking.run_records import Metric as Logged
 from sparkopt.tracking.store import end_run, is_passing
 from sparkopt.wire.actor_log import ActorLog
+
+if TYPE_CHECKING:
+    from sparkopt.tracking.models import Models
 
 _LOG: Final = ActorLog("tracking")
 
@@ -90,25 +82,23 @@ class Relay:
         self._trials: dict[int, Possessions] = {}
         self._files = Files(client)
         self._calls: dict[str, Callable[[Possessions, Any], Any]] = {
-            "CreateLoggedModel": self._create_model,
             "CreateRun": self._create_run,
-            "DeleteLoggedModelTag": self._delete_model_tag,
             "DeleteRun": self._delete_run,
             "DeleteTag": self._delete_tag,
-            "FinalizeLoggedModel": self._finalize_model,
-            "GetLoggedModel": self._get_model,
             "GetMetricHistory": self._get_metric_history,
             "GetRun": self._get_run,
             "LogBatch": self._log_batch,
             "LogInputs": self._log_inputs,
-            "LogLoggedModelParamsRequest": self._log_model_params,
             "LogModel": self._log_model,
-            "LogOutputs": self._log_outputs,
-            "SearchLoggedModels": self._search_models,
-            "SetLoggedModelTags": self._set_model_tags,
             "UpdateRun": self._update_run,
         }
-        assert self._calls.keys() == relay_protocol.CALLS
+        self._models: Models | None = None
+        if versions.HAS_LOGGED_MODELS:
+            from sparkopt.tracking.models import Models
+
+            self._models = Models(client, experiment_id)
+            self._calls |= self._models.calls
+        assert self._calls.keys() <= relay_protocol.CALLS
 
     def answer(self, request: Request) -> bytes | Path:
         """Do what a worker asks for. Never raises: what goes wrong is part of the answer.
@@ -189,7 +179,12 @@ class Relay:
             return found if isinstance(found, Path) else relay_protocol.pack_answer(found)
         call = self._calls.get(request.method)
         if call is None:
-            raise refused(f"{request.method!r} is not relayed from inside a trial")
+            known = request.method in relay_protocol.CALLS
+            raise refused(
+                f"MLflow on the driver is {versions.VERSION} and has no {request.method}"
+                if known
+                else f"{request.method!r} is not relayed from inside a trial"
+            )
         if self._is_gone() and request.method not in ("GetRun", "LogBatch"):
             raise RelayError(
                 "TEMPORARILY_UNAVAILABLE", "the tracking store is gone, and this cannot wait for it"
@@ -294,31 +289,20 @@ class Relay:
 
     def _log_batch(self, trial: Possessions, message: Any) -> None:
         run_id = trial.check_run(message.run_id)
-        trial.check_models(metric.model_id for metric in message.metrics)
+        linked = [metric for metric in message.metrics if versions.is_linked(metric)]
+        trial.check_models(metric.model_id for metric in linked)
         _check_tags(message.tags)
         if run_id == trial.run_id:
             for metric in message.metrics:
                 trial.steps[metric.key] = max(metric.step, trial.steps.get(metric.key, metric.step))
-        plain = not any(metric.model_id or metric.dataset_name for metric in message.metrics)
-        if self._record is not None and run_id == trial.run_id and plain:
+        if self._record is not None and run_id == trial.run_id and not linked:
             log = Log(trial.tid)
             log.params = {each.key: each.value for each in message.params}
             log.metrics = [(each.key, each.value, each.timestamp, each.step) for each in message.metrics]
             log.tags = {each.key: each.value for each in message.tags}
             self._record(log)
             return
-        metrics = [
-            Metric(
-                each.key,
-                each.value,
-                each.timestamp,
-                each.step,
-                model_id=each.model_id or None,
-                dataset_name=each.dataset_name or None,
-                dataset_digest=each.dataset_digest or None,
-            )
-            for each in message.metrics
-        ]
+        metrics = [versions.metric_of(each) for each in message.metrics]
         params = [Param(each.key, each.value) for each in message.params]
         tags = [RunTag(each.key, each.value) for each in message.tags]
         self._client.log_batch(run_id, metrics, params, tags)
@@ -335,17 +319,9 @@ class Relay:
 
     def _log_inputs(self, trial: Possessions, message: Any) -> None:
         run_id = trial.check_run(message.run_id)
-        trial.check_models(each.model_id for each in message.models)
-        self._client.log_inputs(
-            run_id,
-            datasets=[DatasetInput.from_proto(each) for each in message.datasets],
-            models=[LoggedModelInput.from_proto(each) for each in message.models],
-        )
-
-    def _log_outputs(self, trial: Possessions, message: Any) -> None:
-        run_id = trial.check_run(message.run_id)
-        trial.check_models(each.model_id for each in message.models)
-        self._client.log_outputs(run_id, [LoggedModelOutput.from_proto(each) for each in message.models])
+        datasets = [DatasetInput.from_proto(each) for each in message.datasets]
+        more = {} if self._models is None else {"models": self._models.inputs(trial, message)}
+        self._client.log_inputs(run_id, datasets=datasets, **more)
 
     def _log_model(self, trial: Possessions, message: Any) -> None:
         """What older flavours say of a model: one more entry in a tag of the run's."""
@@ -356,61 +332,6 @@ class Relay:
             raise _malformed(error) from None
         said = json.loads(self._client.get_run(run_id).data.tags.get(MLFLOW_LOGGED_MODELS, "[]"))
         self._client.set_tag(run_id, MLFLOW_LOGGED_MODELS, json.dumps([*said, new]))
-
-    # Models.
-
-    def _model(self, model: LoggedModel) -> Any:
-        """A model as a worker sees it."""
-        shown = model.to_proto()
-        shown.info.artifact_uri = artifact_uri("models", model.model_id)
-        return shown
-
-    def _create_model(self, trial: Possessions, message: Any) -> Any:
-        if message.experiment_id != self._experiment_id:
-            raise refused("a trial makes models in the experiment of its search only")
-        source = trial.check_run(message.source_run_id or trial.run_id)
-        model = self._client.create_logged_model(
-            self._experiment_id,
-            name=message.name or None,
-            source_run_id=source,
-            tags={each.key: each.value for each in message.tags},
-            params={each.key: each.value for each in message.params},
-            model_type=message.model_type or None,
-        )
-        trial.models[model.model_id] = source
-        return pb.CreateLoggedModel.Response(model=self._model(model))
-
-    def _get_model(self, trial: Possessions, message: Any) -> Any:
-        model = self._client.get_logged_model(trial.check_model(message.model_id))
-        return pb.GetLoggedModel.Response(model=self._model(model))
-
-    def _finalize_model(self, trial: Possessions, message: Any) -> Any:
-        model_id = trial.check_model(message.model_id)
-        status = LoggedModelStatus.from_proto(message.status)
-        model = self._client.finalize_logged_model(model_id, status)
-        return pb.FinalizeLoggedModel.Response(model=self._model(model))
-
-    def _log_model_params(self, trial: Possessions, message: Any) -> None:
-        params = {each.key: each.value for each in message.params}
-        self._client.log_model_params(trial.check_model(message.model_id), params)
-
-    def _set_model_tags(self, trial: Possessions, message: Any) -> None:
-        tags = {each.key: each.value for each in message.tags}
-        self._client.set_logged_model_tags(trial.check_model(message.model_id), tags)
-
-    def _delete_model_tag(self, trial: Possessions, message: Any) -> None:
-        self._client.delete_logged_model_tag(trial.check_model(message.model_id), message.tag_key)
-
-    def _search_models(self, trial: Possessions, message: Any) -> Any:
-        """Only among the trial's, whatever the filter says; so there are few, and all are on one page."""
-        response = pb.SearchLoggedModels.Response()
-        for run_id in set(trial.models.values()):
-            ours = f"source_run_id = '{run_id}'"
-            found = self._client.search_logged_models(
-                [self._experiment_id], f"{message.filter} AND {ours}" if message.filter else ours
-            )
-            response.models.extend(self._model(each) for each in found if each.model_id in trial.models)
-        return response
 
 
 def _labelled(body: bytes | Path) -> tuple[bytes | Path, Label]:

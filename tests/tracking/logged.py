@@ -26,9 +26,10 @@ def log_everything(case):
     with mlflow.start_run(nested=True, run_name="child"):
         mlflow.log_metric("below", case)
     fitted = LinearRegression().fit([[0.0], [1.0]], [0.0, 2.0])
-    info = mlflow.sklearn.log_model(fitted, name="model", pip_requirements=["scikit-learn"])
+    named = "name" if mlflow.__version__ >= "3" else "artifact_path"
+    info = mlflow.sklearn.log_model(fitted, **{named: "model"}, pip_requirements=["scikit-learn"])
     assert mlflow.sklearn.load_model(info.model_uri).predict([[1.0]])[0] > 1
-    return {"status": "ok", "loss": float(case), "model": info.model_id}
+    return {"status": "ok", "loss": float(case), "model": getattr(info, "model_id", None)}
 
 
 def check_logged(client, run, case, directory):
@@ -50,6 +51,9 @@ def check_logged(client, run, case, directory):
         "FINISHED",
         {"below": case},
     )
-    (model,) = client.search_logged_models([run.info.experiment_id], f"source_run_id = '{run_id}'")
-    files = {each.path for each in client.list_logged_model_artifacts(model.model_id)}
+    if hasattr(client, "search_logged_models"):
+        (model,) = client.search_logged_models([run.info.experiment_id], f"source_run_id = '{run_id}'")
+        files = {each.path for each in client.list_logged_model_artifacts(model.model_id)}
+    else:
+        files = {each.path.rpartition("/")[2] for each in client.list_artifacts(run_id, "model")}
     assert files >= {"MLmodel", "requirements.txt"}

@@ -13,38 +13,33 @@ from __future__ import annotations
 import functools
 import inspect
 import sys
-from collections.abc import Callable
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import mlflow
-from mlflow.entities import RunData, RunInfo, RunInputs, RunOutputs
+from mlflow.entities import RunData, RunInfo, RunInputs
 from mlflow.environment_variables import (
     MLFLOW_EXPERIMENT_ID,
     MLFLOW_EXPERIMENT_NAME,
     MLFLOW_RUN_ID,
-    MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT,
     MLFLOW_TRACKING_URI,
 )
 from mlflow.store.artifact import artifact_repository_registry
-from mlflow.tracing import fluent as tracing
 from mlflow.tracking import fluent
 from mlflow.tracking._model_registry import utils as registry_utils
 from mlflow.tracking._tracking_service import utils as tracking_utils
 
+from sparkopt.tracking import versions
 from sparkopt.tracking.relay_protocol import SCHEME
 from sparkopt.tracking.trial import plugins
 from sparkopt.tracking.trial.artifacts import RelayArtifactRepository
 from sparkopt.tracking.trial.relay_store import THE_EXPERIMENT, Line, RelayStore, not_relayed
 from sparkopt.worker.reports import Reporter
 
+if TYPE_CHECKING:
+    from mlflow.entities import RunOutputs
+
 TRACKING_URI: Final = f"{SCHEME}:"
 
-_THREAD_LOCAL: Final = (
-    "_active_run_stack",
-    "_last_active_run_id",
-    "_last_logged_model_id",
-    "_ACTIVE_MODEL_CONTEXT",
-)
 _MOST_NESTED: Final = 100
 _SPANS: Final = ("start_span", "start_span_no_context")
 
@@ -72,8 +67,8 @@ class TrialRun(mlflow.ActiveRun):
 
     @property
     def outputs(self) -> RunOutputs | None:
-        """Its models."""
-        return getattr(self, "_outputs", None) or self._store.trial_run.outputs
+        """Its models; None where MLflow has no such outputs."""
+        return getattr(self, "_outputs", None) or getattr(self._store.trial_run, "outputs", None)
 
 
 class MlflowSession:
@@ -82,7 +77,7 @@ class MlflowSession:
     def __init__(self) -> None:
         self._store = RelayStore()
         self._running = False
-        self._stack_before: Callable[[], list[Any]] = fluent._active_run_stack.default_factory
+        self._active = versions.ActiveRuns()
         tracking_utils._tracking_store_registry.register(SCHEME, lambda **_: self._store)
         artifact_repository_registry._artifact_repository_registry.register(SCHEME, self._repository)
         self._let_runs_be_entered_again()
@@ -115,12 +110,12 @@ class MlflowSession:
         ours = self._store.trial_run.info.run_id
         if asked.get("run_id") not in (None, ours):
             return False
-        stack = fluent._active_run_stack.get()
+        stack = versions.active_runs()
         return not stack or (len(stack) == 1 and stack[0].info.run_id == ours)
 
     def _refuse_span(self, name: str) -> None:
         """Have traces fail inside a trial: MLflow would send them from a thread, and log that it cannot."""
-        original = getattr(tracing, name, None)
+        original = getattr(versions.TRACING, name, None)
         if original is None:  # older versions of MLflow do not have all
             return
 
@@ -130,7 +125,7 @@ class MlflowSession:
                 raise not_relayed("a trace")
             return original(*args, **kwargs)
 
-        setattr(tracing, name, start)
+        setattr(versions.TRACING, name, start)
         setattr(mlflow, name, start)
 
     def begin(self, reporter: Reporter) -> None:
@@ -138,14 +133,14 @@ class MlflowSession:
         self._store.begin(Line(reporter))
         mlflow.set_tracking_uri(TRACKING_URI)
         # What starts a trace in another way makes none. It goes behind the URI, which switches tracing on.
-        mlflow.tracing.disable()
+        versions.switch_tracing_off()
         registry_utils._get_store_registry().register(SCHEME, plugins.model_registry_store)
         for variable in (MLFLOW_RUN_ID, MLFLOW_EXPERIMENT_NAME):
             variable.unset()
         MLFLOW_EXPERIMENT_ID.set(THE_EXPERIMENT)
-        MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT.set(True)
-        self._reset()
-        fluent._active_run_stack.default_factory = lambda: [TrialRun(self._store)]
+        versions.silence_addresses(RelayStore)
+        versions.forget_repositories()
+        self._active.begin_with(lambda: TrialRun(self._store))
         self._running = True
 
     def end(self, *, failed: bool) -> None:
@@ -165,8 +160,8 @@ class MlflowSession:
         finally:
             self._running = False
             self._store.end()
-            fluent._active_run_stack.default_factory = self._stack_before
-            self._reset()
+            self._active.clear()
+            versions.forget_repositories()
             tracking_utils._tracking_uri = None
             for variable in (MLFLOW_RUN_ID, MLFLOW_EXPERIMENT_ID, MLFLOW_TRACKING_URI):
                 variable.unset()
@@ -181,14 +176,6 @@ class MlflowSession:
                 fluent.end_run(status)
             except Exception as error:  # noqa: BLE001 - the others have to be ended as well
                 tell(error)
-
-    def _reset(self) -> None:
-        for name in _THREAD_LOCAL:
-            variable = getattr(fluent, name, None)  # older versions of MLflow do not have all
-            if variable is not None:
-                variable.reset()
-        fluent._active_experiment_id = None
-        tracking_utils._artifact_repos_cache.clear()
 
 
 def tell(error: BaseException) -> None:

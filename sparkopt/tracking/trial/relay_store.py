@@ -23,10 +23,10 @@ from mlflow.protos.databricks_pb2 import INTERNAL_ERROR, INVALID_PARAMETER_VALUE
 from mlflow.store.tracking.rest_store import RestStore
 from mlflow.utils.async_logging.run_operations import RunOperations
 from mlflow.utils.proto_json_utils import parse_dict
-from mlflow.utils.validation import _validate_metric, _validate_param, _validate_tag
+from mlflow.utils.validation import _validate_metric
 
 from sparkopt.errors import RequestFailedError, TrialError
-from sparkopt.tracking import relay_protocol
+from sparkopt.tracking import relay_protocol, versions
 from sparkopt.tracking.relay_protocol import RelayError
 from sparkopt.tracking.trial.buffer import Buffer
 from sparkopt.wire.lanes import Lane
@@ -217,8 +217,8 @@ class RelayStore(RestStore):
         line = self.line
         for metric in metrics:
             _validate_metric(metric.key, metric.value, metric.timestamp, metric.step)
-        params = [_validate_param(each.key, each.value) for each in params]
-        tags = [_validate_tag(each.key, each.value) for each in tags]
+        params = [versions.checked_param(each.key, each.value) for each in params]
+        tags = [versions.checked_tag(each.key, each.value) for each in tags]
         with self._lock:
             known = self._params.setdefault(run_id, {})
             new = dict(known)

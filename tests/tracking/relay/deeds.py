@@ -26,7 +26,9 @@ def plain(_):
     mlflow.log_params({"depth": 3, "name": "x"})
     mlflow.log_param("alone", 1.5)
     mlflow.log_metric("accuracy", 0.5)
-    mlflow.log_metrics({"accuracy": 0.75, "rate": 2}, step=3, timestamp=1_700_000_000_123)
+    mlflow.log_metrics({"rate": 2}, step=3)
+    run_id = mlflow.active_run().info.run_id
+    mlflow.MlflowClient().log_metric(run_id, "accuracy", 0.75, timestamp=1_700_000_000_123, step=3)
     mlflow.set_tags({"colour": "red", "shape": "round"})
     mlflow.set_tag("colour", "blue")
     mlflow.delete_tag("shape")
@@ -99,6 +101,17 @@ def model(_):
         "found": [each.model_id for each in mlflow.search_logged_models(output_format="list")],
         "last": mlflow.last_logged_model().model_id,
     }
+
+
+def model_of_run(_):
+    """A model as it was before MLflow 3: files of the run, and a word in a tag."""
+    import mlflow
+    from sklearn.linear_model import LinearRegression
+
+    fitted = LinearRegression().fit([[0.0], [1.0]], [0.0, 2.0])
+    info = mlflow.sklearn.log_model(fitted, artifact_path="model", pip_requirements=["scikit-learn"])
+    again = mlflow.sklearn.load_model(info.model_uri)
+    return float(again.predict([[3.0]])[0])
 
 
 def autolog(_):
@@ -250,25 +263,33 @@ def refusals(other):
     client = mlflow.MlflowClient()
     mlflow.log_param("p", 1)
     run_id = mlflow.active_run().info.run_id
+    places = "locations" if mlflow.__version__ >= "3" else "experiment_ids"
+    calls = {
+        "registry": lambda: mlflow.register_model("models:/x", "name"),
+        "registry client": lambda: client.search_registered_models(),
+        "traces": lambda: mlflow.search_traces(**{places: ["0"]}),
+        "traced": lambda: mlflow.trace(lambda: 1)(),
+        "span": lambda: mlflow.start_span("s").__enter__(),
+        "runs": lambda: mlflow.search_runs(),
+        "experiment": lambda: mlflow.set_experiment("another"),
+        "new experiment": lambda: mlflow.create_experiment("another"),
+        "experiment tag": lambda: mlflow.set_experiment_tag("a", 1),
+        "param": lambda: mlflow.log_param("p", 2),
+        "another's run": lambda: client.get_run(other),
+        "another's artifact": lambda: client.log_text(other, "x", "x.txt"),
+        "another's metric": lambda: (client.log_metric(other, "m", 1), mlflow.get_run(run_id)),
+        "up": lambda: mlflow.log_text("x", "../x.txt"),
+        "key": lambda: mlflow.log_metric("m[1]", 2),
+        "no file": lambda: mlflow.artifacts.load_text(mlflow.get_artifact_uri("none.txt")),
+        "server": lambda: client._tracking_client.store.get_host_creds(),
+    }
+    if mlflow.__version__ >= "3":
+        calls["feedback"] = lambda: mlflow.log_feedback(trace_id="t", name="n", value=1)
+    lacking = {"traces": "search_traces", "traced": "trace", "span": "start_span"}
     return {
-        "registry": saying(lambda: mlflow.register_model("models:/x", "name")),
-        "registry client": saying(lambda: client.search_registered_models()),
-        "traces": saying(lambda: mlflow.search_traces(locations=["0"])),
-        "traced": saying(lambda: mlflow.trace(lambda: 1)()),
-        "span": saying(lambda: mlflow.start_span("s").__enter__()),
-        "feedback": saying(lambda: mlflow.log_feedback(trace_id="t", name="n", value=1)),
-        "runs": saying(lambda: mlflow.search_runs()),
-        "experiment": saying(lambda: mlflow.set_experiment("another")),
-        "new experiment": saying(lambda: mlflow.create_experiment("another")),
-        "experiment tag": saying(lambda: mlflow.set_experiment_tag("a", 1)),
-        "param": saying(lambda: mlflow.log_param("p", 2)),
-        "another's run": saying(lambda: client.get_run(other)),
-        "another's artifact": saying(lambda: client.log_text(other, "x", "x.txt")),
-        "another's metric": saying(lambda: (client.log_metric(other, "m", 1), mlflow.get_run(run_id))),
-        "up": saying(lambda: mlflow.log_text("x", "../x.txt")),
-        "key": saying(lambda: mlflow.log_metric("m[1]", 2)),
-        "no file": saying(lambda: mlflow.artifacts.load_text(mlflow.get_artifact_uri("none.txt"))),
-        "server": saying(lambda: client._tracking_client.store.get_host_creds()),
+        name: saying(call)
+        for name, call in calls.items()
+        if name not in lacking or hasattr(mlflow, lacking[name])
     }
 
 
@@ -279,7 +300,7 @@ def look(_):
     found = {
         "run": mlflow.active_run().info.run_id,
         "last": mlflow.last_active_run().info.run_id,
-        "model": mlflow.last_logged_model(),
+        "model": mlflow.last_logged_model() if hasattr(mlflow, "last_logged_model") else None,
         "uri": mlflow.get_tracking_uri(),
         "pid": os.getpid(),
     }
@@ -312,6 +333,7 @@ DEEDS = {
         plain,
         files,
         model,
+        model_of_run,
         autolog,
         grid,
         nested,

@@ -7,8 +7,9 @@ import os
 import pickle
 from pathlib import Path
 
+import mlflow
 import pytest
-from mlflow.entities import LoggedModelStatus, Metric, Param, RunTag
+from mlflow.entities import Metric, Param, RunTag
 from mlflow.protos import service_pb2 as pb
 
 from sparkopt.coordinator import Request
@@ -16,6 +17,7 @@ from sparkopt.tracking import relay_protocol as protocol
 from sparkopt.tracking.relay import Relay
 from sparkopt.tracking.relay_protocol import Label, RelayError
 from sparkopt.tracking.run_records import Log, Put
+from tests.tracking.versions import LOGGED_MODELS, needs_logged_models
 
 MIB = 2**20
 MINE, OTHER = 1, 2
@@ -77,7 +79,7 @@ def refused(call, *arguments, match="refused"):
 
 def about(run_id):
     """A message of each kind that is about a run."""
-    return [
+    messages = [
         pb.GetRun(run_id=run_id),
         pb.GetRun(run_uuid=run_id),
         pb.UpdateRun(run_id=run_id, run_name="stolen"),
@@ -86,11 +88,12 @@ def about(run_id):
         pb.DeleteTag(run_id=run_id, key="tid"),
         pb.GetMetricHistory(run_id=run_id, metric_key="m"),
         pb.LogInputs(run_id=run_id),
-        pb.LogOutputs(run_id=run_id),
         pb.LogModel(run_id=run_id, model_json="{}"),
-        pb.CreateLoggedModel(source_run_id=run_id),
         pb.CreateRun(tags=[RunTag("mlflow.parentRunId", run_id).to_proto()]),
     ]
+    if LOGGED_MODELS:
+        messages += [pb.LogOutputs(run_id=run_id), pb.CreateLoggedModel(source_run_id=run_id)]
+    return messages
 
 
 @pytest.mark.parametrize("number", range(len(about(""))))
@@ -112,13 +115,14 @@ def model_messages(model_id):
     """A message of each kind that is about a model."""
     return [
         pb.GetLoggedModel(model_id=model_id),
-        pb.FinalizeLoggedModel(model_id=model_id, status=LoggedModelStatus.FAILED.to_proto()),
+        pb.FinalizeLoggedModel(model_id=model_id, status=pb.LOGGED_MODEL_UPLOAD_FAILED),
         pb.SetLoggedModelTags(model_id=model_id),
         pb.DeleteLoggedModelTag(model_id=model_id, tag_key="k"),
         pb.LogLoggedModelParamsRequest(model_id=model_id),
     ]
 
 
+@needs_logged_models
 def test_no_message_reaches_another_model(desk, worker, other):
     foreign = other.model()
     for model_id in (foreign, "m-" + NOTHING, ""):
@@ -138,7 +142,8 @@ def test_no_message_reaches_another_model(desk, worker, other):
 def test_runs_and_models_are_made_in_the_searchs_experiment_only(desk, worker):
     for experiment in ("0", "77", ""):
         refused(worker.call, pb.CreateRun(experiment_id=experiment))
-        refused(worker.call, pb.CreateLoggedModel(experiment_id=experiment))
+        if LOGGED_MODELS:
+            refused(worker.call, pb.CreateLoggedModel(experiment_id=experiment))
 
 
 def test_a_run_stays_where_it_is_in_the_tree(desk, worker, other):
@@ -221,6 +226,8 @@ OUT = [
     "a//b",
     "a/./b",
     "a\0b",
+    "a%00b",
+    "a%5c..%5cx",
     "a\nb",
     "a#b",
 ]
@@ -228,11 +235,24 @@ OUT = [
 
 @pytest.mark.parametrize("path", OUT)
 def test_no_path_leads_out_of_the_artifacts(desk, worker, path, tmp_path):
-    model = worker.model()
-    for kind, owner in (("runs", worker.run), ("models", model)):
+    owners = [("runs", worker.run)]
+    if LOGGED_MODELS:
+        owners.append(("models", worker.model()))
+    for kind, owner in owners:
         refused(worker.put, path, b"x", owner, kind, match="Invalid path")
         refused(worker.artifact, protocol.LIST, path, owner, kind, match="Invalid path")
         refused(worker.artifact, protocol.GET, path, owner, kind, match="Invalid path")
+
+
+@pytest.mark.parametrize("path", ["a%17b", "images/steps%step%2%timestamp%1796%6722a4eb.png", "100%.txt"])
+def test_percent_signs_of_a_name_are_its_own(desk, worker, path):
+    worker.put(path, b"content")
+    assert (artifacts_of(desk, worker.run) / path).read_bytes() == b"content"
+
+
+def test_a_call_that_the_drivers_mlflow_lacks_is_refused_by_name(desk, worker, monkeypatch):
+    monkeypatch.delitem(desk.relay._calls, "LogModel")
+    refused(worker.ask, "LogModel", match=f"MLflow on the driver is {mlflow.__version__} and has no LogModel")
 
 
 def test_no_path_is_no_file(worker):
@@ -242,7 +262,7 @@ def test_no_path_is_no_file(worker):
 
 def test_artifacts_of_others_are_not_there(desk, worker, other):
     other.put("secret.txt")
-    model = other.model()
+    model = other.model() if LOGGED_MODELS else "m-" + NOTHING
     for kind, owner in (("runs", other.run), ("runs", desk.main), ("models", model), ("experiments", "0")):
         refused(worker.put, "x", b"x", owner, kind)
         for method in (protocol.LIST, protocol.GET):
@@ -305,6 +325,7 @@ def test_files_come_and_go_whole_and_leave_nothing_behind(desk, worker, tmp_path
     assert left == []
 
 
+@needs_logged_models
 def test_a_models_description_names_the_place_that_its_reader_knows(desk, worker):
     model = worker.model()
     inside = protocol.artifact_uri("models", model)

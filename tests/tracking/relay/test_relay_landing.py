@@ -11,11 +11,17 @@ import pytest
 from sparkopt.core.states import Outcome
 from tests.tracking.relay.deeds import PIECES, LogsAndReports
 from tests.tracking.relay.desk import Done, Logging
+from tests.tracking.versions import (
+    LOGGED_MODELS,
+    needs_a_stack_for_each_thread,
+    needs_logged_models,
+    needs_no_logged_models,
+)
 
 ONCE = [
     "plain",
     "files",
-    "model",
+    "model" if LOGGED_MODELS else "model_of_run",
     "grid",
     "nested",
     "threads",
@@ -147,6 +153,7 @@ def test_files_and_directories(study, tmp_path):
     }
 
 
+@needs_logged_models
 def test_models(study):
     done = study.of("model")
     assert done.outcome is Outcome.OK, done.said
@@ -168,6 +175,23 @@ def test_models(study):
     said = Path(described).read_text()
     assert "sparkopt-trial:" not in said
     assert model.artifact_location in said
+
+
+@needs_no_logged_models
+def test_models_of_runs(study):
+    done = study.of("model_of_run")
+    assert done.outcome is Outcome.OK, done.said
+    assert done.value == pytest.approx(6)
+    run = study.desk.run(done.tid)
+    assert "model" in run.data.tags["mlflow.log-model.history"]
+    mlflow.set_tracking_uri(study.desk.client.tracking_uri)
+    try:
+        address = f"runs:/{run.info.run_id}/model"
+        assert mlflow.sklearn.load_model(address).predict([[3.0]]) == pytest.approx(6)
+        said = Path(mlflow.artifacts.download_artifacts(f"{address}/MLmodel")).read_text()
+    finally:
+        mlflow.set_tracking_uri(None)
+    assert "sparkopt-trial:" not in said
 
 
 def test_autologging_stays_on_for_the_next_trial_of_a_process(study, searched):
@@ -222,6 +246,7 @@ def test_nested_runs(study):
     assert ended.info.end_time is not None
 
 
+@needs_a_stack_for_each_thread
 def test_threads(study):
     done = study.of("threads")
     assert (done.outcome, done.value) == (Outcome.OK, True), done.said
@@ -285,16 +310,9 @@ def test_what_is_not_relayed_fails_at_once_and_says_so(study, plain):
     assert all(text.startswith("MlflowException: ") for text in said.values()), said
     for name in ("registry", "registry client"):
         assert "Register the best one on the driver" in said[name]
-    for name in (
-        "traces",
-        "traced",
-        "span",
-        "feedback",
-        "runs",
-        "new experiment",
-        "experiment tag",
-        "server",
-    ):
+    others = {"traces", "traced", "span", "feedback", "runs", "new experiment", "experiment tag", "server"}
+    assert others <= said.keys() or not LOGGED_MODELS
+    for name in others & said.keys():
         assert "Do it on the driver, before or after fmin" in said[name]
     assert "knows no experiment 'another'" in said["experiment"]
     assert "Changing param values is not allowed" in said["param"]
