@@ -14,6 +14,7 @@ SparkoptError
 │   ├── PoolLostError            the workers went away and did not come back
 │   ├── PoolCancelledError       somebody cancelled the workers' Spark job, or stopped its session
 │   └── PoolClosedError          the pool was closed under a running study
+├── MissingModuleError           workers lack a module that the objective needs
 ├── JournalError                 the journal cannot be read or written, or is too damaged to be gone on with
 ├── SaveFileError                the trials could not be saved at the end of a search (OSError)
 ├── TrackingError                the tracking store cannot be used
@@ -121,6 +122,10 @@ class PoolCancelledError(PoolError):
 
 class PoolClosedError(PoolError):
     """The pool was closed under a running study."""
+
+
+class MissingModuleError(SparkoptError):
+    """Workers lack a module that the objective needs; the message says which, and how to send it."""
 
 
 class JournalError(SparkoptError):

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import importlib
 import os
-import shutil
 import signal
 import sys
 import traceback
@@ -17,7 +16,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from types import FrameType, ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +26,6 @@ from sparkopt.control import Control
 from sparkopt.errors import RefusedError, SparkoptError
 from sparkopt.hyperopt.space_evaluation import WorkerPool
 from sparkopt.spark import session as spark
-from sparkopt.spark.settings import is_local
 
 if TYPE_CHECKING:
     from sparkopt.control.evaluation import Evaluation
@@ -47,6 +44,7 @@ class Options:
         start_timeout: seconds that the start of the workers may stand still; None for 60.
         trial_timeout: seconds that a trial may take; None for any.
         max_attempts: how many workers a trial may take down.
+        ship_modules: as of ``open_evaluation``.
         grace: seconds that running trials get when a signal ends it.
     """
 
@@ -58,6 +56,7 @@ class Options:
     start_timeout: float | None
     trial_timeout: float | None
     max_attempts: int
+    ship_modules: bool | tuple[str, ...]
     grace: float
 
 
@@ -85,9 +84,8 @@ def _serve(options: Options, signals: _Signals, console: Console) -> None:
     if not callable(fn):
         raise RefusedError(f"{options.objective} is a {type(fn).__name__}, and an objective is called")
     space = None if options.space is None else load(options.space, "the space")
-    with _session(options.master) as session, TemporaryDirectory(prefix="sparkopt-modules-") as directory:
+    with _session(options.master) as session:
         signals.take()  # Spark has put a handler of its own in their place
-        _ship(session, options.objective, Path(directory))
         with (
             WorkerPool(
                 options.parallelism,
@@ -96,7 +94,11 @@ def _serve(options: Options, signals: _Signals, console: Console) -> None:
                 control=options.control,
             ) as pool,
             pool.open_evaluation(
-                fn, space, trial_timeout=options.trial_timeout, max_attempts=options.max_attempts
+                fn,
+                space,
+                trial_timeout=options.trial_timeout,
+                max_attempts=options.max_attempts,
+                ship_modules=options.ship_modules,
             ) as evaluation,
         ):
             signals.end(evaluation)
@@ -174,24 +176,6 @@ def _session(master: str) -> Iterator[spark.Session]:
     finally:
         if not spark.is_stopped(session):  # else its Java is gone, and there is nobody to tell
             session.stop()
-
-
-def _ship(session: spark.Session, objective: str, directory: Path) -> None:
-    """Bring the objective's module, if it is the current directory's, to executors on other machines.
-
-    Args:
-        session: whose executors.
-        objective: its reference.
-        directory: for what is to be sent; has to be there as long as executors may come.
-    """
-    if is_local(session):
-        return
-    name = objective.partition(":")[0].partition(".")[0]
-    module = Path.cwd() / f"{name}.py"
-    if module.is_file():
-        spark.ship_module(session, module)
-    elif (Path.cwd() / name).is_dir():
-        spark.ship_module(session, Path(shutil.make_archive(str(directory / name), "zip", Path.cwd(), name)))
 
 
 class _Interrupted(BaseException):

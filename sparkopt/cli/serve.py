@@ -15,8 +15,8 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 
 
 @click.command(
-    epilog="Exit codes: 0 ended as asked for, by a signal or a client; 1 it could not begin, or has lost its"
-    " workers; 2 the command line makes no sense; 130 or 143 a signal ended it before it was ready."
+    epilog="Exit codes: 0 ended as asked for, by a signal or a client; 1 it could not begin, has lost its"
+    " workers, or they lack a module; 2 the command line makes no sense; 130 or 143 a signal ended it before it was ready."
 )
 @click.argument("objective", metavar="MODULE:FUNCTION")
 @click.option("--master", default="local[*]", show_default=True, help="The Spark master to run on.")
@@ -72,6 +72,20 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
     help="How many workers a trial may take down before it is recorded as lost.",
 )
 @click.option(
+    "--ship-modules/--no-ship-modules",
+    default=True,
+    show_default=True,
+    help="Send the modules of yours that the objective imports to the workers: those outside of the standard"
+    " library and site-packages, whole top-level packages, 64 MiB at most in all.",
+)
+@click.option(
+    "--ship-module",
+    "more_modules",
+    multiple=True,
+    metavar="NAME",
+    help="Send this module or package as well. May be given several times.",
+)
+@click.option(
     "--grace",
     default=30.0,
     show_default=True,
@@ -93,15 +107,16 @@ def serve(
     start_timeout: float | None,
     trial_timeout: float | None,
     max_attempts: int,
+    ship_modules: bool,
+    more_modules: tuple[str, ...],
     grace: float,
 ) -> None:
     """Evaluate FUNCTION on the points that clients send.
 
     It runs on Spark workers, and clients come over gRPC: `sparkopt evaluate`, for example. For schedulers
     that propose points themselves, in whatever language: they call Evaluate of sparkopt/v1/control.proto, or
-    use sparkopt.client from Python. MODULE is found as with python -m: in the current directory first. On a
-    cluster it is sent to the executors if it is in the current directory; what else it imports has to be
-    there (spark.submit.pyFiles, or installed).
+    use sparkopt.client from Python. MODULE is found as with python -m: in the current directory first. It is
+    sent to the workers along with what it imports of yours; installed packages have to be there.
 
     It ends with a signal, and when a client stops its study (sparkopt stop). No new points are taken then;
     what runs may finish, for as long as --grace or the client says, or is cancelled.
@@ -120,8 +135,21 @@ def serve(
             tls_key=tls_key,
             listed=listed,
         )
+        if more_modules and not ship_modules:
+            raise click.UsageError(
+                "--ship-module names what --no-ship-modules does not send: give one of them"
+            )
         options = room.Options(
-            objective, space, master, parallelism, control, start_timeout, trial_timeout, max_attempts, grace
+            objective,
+            space,
+            master,
+            parallelism,
+            control,
+            start_timeout,
+            trial_timeout,
+            max_attempts,
+            more_modules or ship_modules,
+            grace,
         )
         room.run(options, Console())
     except SparkoptError as error:

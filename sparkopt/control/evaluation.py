@@ -69,6 +69,7 @@ class Evaluation:
 
         Raises:
             PoolError: if the pool was closed, or has lost its workers.
+            MissingModuleError: if workers lack a module that the objective needs.
         """
         if not self._ended.wait(check_limit("timeout", timeout) if timeout != 0 else 0):
             return False

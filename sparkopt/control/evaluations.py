@@ -24,9 +24,10 @@ from sparkopt.control.kept_answers import KeptAnswers, Point
 from sparkopt.control.values import PointRead, read_point
 from sparkopt.coordinator.transport.pieces import Pieces
 from sparkopt.core import events
-from sparkopt.core.states import TrialKey, TrialState
+from sparkopt.core.states import Outcome, TrialKey, TrialState
 from sparkopt.errors import (
     BadRequestError,
+    MissingModuleError,
     NotFoundError,
     PoolClosedError,
     RefusedError,
@@ -36,6 +37,7 @@ from sparkopt.errors import (
     WrongStateError,
 )
 from sparkopt.wire.lanes import Lane
+from sparkopt.wire.modules.missing_modules import missing
 from sparkopt.wire.v1 import control_pb2
 
 if TYPE_CHECKING:
@@ -178,6 +180,8 @@ class EvaluatedStudy:
         self._going_on = False
         self._patience: asyncio.TimerHandle | None = None
         self._ended = False
+        self._has_results = False
+        self._fatal: MissingModuleError | None = None
 
     def request_id(self, tid: int) -> str:
         """The client's id of a trial that has not settled; empty if there is no such trial."""
@@ -312,6 +316,10 @@ class EvaluatedStudy:
         asker = point.asker
         if settled.exception is not None:
             _remove(settled.exception)  # its text is what can be told
+        self._has_results = self._has_results or settled.outcome is Outcome.OK
+        failure = settled.failure
+        if failure is not None and self._fatal is None:
+            self._fatal = missing(failure.type, failure.traceback or failure.message, self._has_results)
         result = None if settled.result is None else settled.result.body
         point.settled(answer_of(self.name, point, settled), result if isinstance(result, Path) else None)
         if asker is None:
@@ -333,11 +341,13 @@ class EvaluatedStudy:
 
     def _go_on(self) -> None:
         self._going_on = False
-        if not self.stopping:
+        if self._fatal is not None and not self.stopping:
+            self.stop()
+        elif not self.stopping:
             self._feed()
         elif not self._trials and not self._ended:
             self._coordinator.close_study(self.name)
-            self._end(None)
+            self._end(self._fatal)
 
     # The end.
 
@@ -371,7 +381,8 @@ class EvaluatedStudy:
 
     def stopped(self) -> StudyStoppedError:
         """Error that clients get once it stops."""
-        return StudyStoppedError(f"{self.name} was stopped: it takes no more points", "STUDY_STOPPED")
+        why = "it takes no more points" if self._fatal is None else str(self._fatal)
+        return StudyStoppedError(f"{self.name} was stopped: {why}", "STUDY_STOPPED")
 
     def _drop_waiting(self) -> None:
         for waiting in self._turns:

@@ -110,7 +110,11 @@ class Search:
         check_settings(session)
         # Workers that are running already cannot have Spark bring them anything.
         self._objective = pickle_objective(
-            ShippedObjective(shipped, CONVENTION), session, embed_broadcasts=trials.pool is not None
+            ShippedObjective(shipped, CONVENTION),
+            session,
+            embed_broadcasts=trials.pool is not None,
+            ship_modules=trials.ship_modules,
+            beside=self._space.sources(),
         )
         saved = options.trials_save_file
         self._file = SaveFile(saved, trials, trials.journal) if saved != "" else None
@@ -131,6 +135,7 @@ class Search:
 
         Raises:
             PoolError: if the workers do not come up, are lost or are cancelled; finished trials are kept.
+            MissingModuleError: if workers lack a module that the objective needs; finished trials are kept.
             JournalError: if the journal cannot be written; finished trials are kept.
             TrackingError: before anything is launched, if the tracking store cannot be used.
             SaveFileError: if the trials cannot be saved at the end; they are kept.

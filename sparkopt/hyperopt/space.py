@@ -131,6 +131,12 @@ class Space:
                     " make the object."
                 ) from error
 
+    def sources(self) -> list[Any]:
+        """Objects that a proposal's values are made of: literals, and functions."""
+        nodes = pyll.dfs(self._expression)
+        functions = (pyll.scope._impls.get(node.name) for node in nodes)
+        return [node.obj for node in nodes if isinstance(node, pyll.Literal)] + [*functions]
+
 
 def _options(node: Any, where: str) -> Iterator[tuple[str, Any]]:
     """The literal values that a proposal can contain, each with where it stands."""

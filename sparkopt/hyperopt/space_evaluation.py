@@ -5,7 +5,7 @@ WorkerPool.open_evaluation ──▶ objective pickled, space checked ──▶ 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from sparkopt.control.evaluation import Evaluation, EvaluationSpec
@@ -16,6 +16,7 @@ from sparkopt.pool import worker_pool
 from sparkopt.spark.preflight import pickle_objective
 from sparkopt.wire import codec
 from sparkopt.wire.arguments import WHOLE, check_limit, check_objective, check_whole, hinting
+from sparkopt.wire.modules.own_modules import check_ship_modules
 from sparkopt.worker.outside import OutsideObjective
 
 if TYPE_CHECKING:
@@ -67,6 +68,7 @@ class WorkerPool(worker_pool.WorkerPool):
         trial_timeout: float | None = None,
         max_attempts: int = 3,
         name: str | None = None,
+        ship_modules: bool | Sequence[str] = True,
     ) -> Evaluation:
         """Have the workers evaluate an objective on the points that clients of the control service send.
 
@@ -87,13 +89,15 @@ class WorkerPool(worker_pool.WorkerPool):
             trial_timeout: seconds that a trial may take before it is killed and fails; None for any.
             max_attempts: how many workers may be lost while they run a trial before it is recorded as lost.
             name: of the study, unique within the pool: letters, digits and ``_.-``. By default a new one.
+            ship_modules: as of :class:`~sparkopt.SparkTrials`.
 
         Raises:
             RefusedError: if the pool has no control service, or something rules the objective out.
             PoolClosedError: outside of the ``with`` block.
         """
         self.check_evaluates()
-        return self.evaluate(evaluation_of(self.session, fn, space, trial_timeout, max_attempts), name)
+        spec = evaluation_of(self.session, fn, space, trial_timeout, max_attempts, ship_modules)
+        return self.evaluate(spec, name)
 
 
 def evaluation_of(
@@ -102,6 +106,7 @@ def evaluation_of(
     space: Any,
     trial_timeout: float | None,
     max_attempts: int,
+    ship_modules: bool | Sequence[str],
 ) -> EvaluationSpec:
     """Check what is to be evaluated.
 
@@ -111,9 +116,17 @@ def evaluation_of(
     check_objective(fn, space is not None and getattr(fn, "fmin_pass_expr_memo_ctrl", False))
     trial_timeout = check_limit("trial_timeout", trial_timeout)
     max_attempts = check_whole("max_attempts", max_attempts, WHOLE, least=1)
-    argument = codec.dumps if space is None else _argument_in(_space(fn, space))
+    modules = check_ship_modules(ship_modules)
+    checked = None if space is None else _space(fn, space)
+    argument = codec.dumps if checked is None else _argument_in(checked)
     # The workers are running already: Spark brings them nothing any more.
-    pickled = pickle_objective(OutsideObjective(fn, CONVENTION), session, embed_broadcasts=True)
+    pickled = pickle_objective(
+        OutsideObjective(fn, CONVENTION),
+        session,
+        embed_broadcasts=True,
+        ship_modules=modules,
+        beside=() if checked is None else checked.sources(),
+    )
     return EvaluationSpec(ObjectiveSpec(pickled.data, max_attempts, trial_timeout), argument)
 
 

@@ -39,6 +39,7 @@ from sparkopt.study.file_arguments import file_path
 from sparkopt.study.timings import Timings
 from sparkopt.study.trial_record import Status
 from sparkopt.wire.arguments import WHOLE, check_flag, check_limit, check_whole, hinting, refuse_type
+from sparkopt.wire.modules.own_modules import check_ship_modules
 
 
 class SparkTrials(base.Trials):  # type: ignore[misc]
@@ -76,6 +77,8 @@ class SparkTrials(base.Trials):  # type: ignore[misc]
         control: opens each search to control over gRPC, as of :class:`~sparkopt.WorkerPool`: where to listen,
             or True for a free port of this host alone. `sparkopt watch` then follows it from a shell of the
             same user. :attr:`control_address` and :attr:`control_token` say how it is reached while it runs.
+        ship_modules: whether your own modules that an objective imports, those outside of ``site-packages``,
+            go to workers that lack them, as whole top-level packages. A list names more of them.
 
     Attributes:
         parallelism: how many trials may run at once.
@@ -110,6 +113,7 @@ class SparkTrials(base.Trials):  # type: ignore[misc]
         tracking: bool | None = None,
         start_timeout: float | None = None,
         control: bool | str | Control | None = None,
+        ship_modules: bool | Sequence[str] = True,
     ) -> None:
         super().__init__(exp_key=None, refresh=False)
         parallelism = check_parallelism(parallelism)
@@ -145,6 +149,7 @@ class SparkTrials(base.Trials):  # type: ignore[misc]
         self.journal = journal
         self.tracking = tracking
         self.control = Control.of(control)
+        self.ship_modules = check_ship_modules(ship_modules)
         # Shared with the views of these trials that callbacks get.
         self._running: list[WorkerPool] = []
         self.timings = Timings()
@@ -181,6 +186,7 @@ class SparkTrials(base.Trials):  # type: ignore[misc]
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.start_timeout = check_start_timeout(None)  # those of version 0.1 have none
+        self.ship_modules = True
         self.__dict__.update(state)
         self._spark = None
         self._session_is_given = False

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, Final
 
 import psutil
@@ -45,11 +44,6 @@ def is_stopped(session: SparkSession) -> bool:
         return java is None or bool(java.sc().isStopped())
     except (Py4JError, OSError):  # nobody answers any more
         return True
-
-
-def ship_module(session: SparkSession, path: Path) -> None:
-    """Bring a Python module, or an archive of packages, to executors."""
-    session.sparkContext.addPyFile(str(path))
 
 
 def default_parallelism(session: SparkSession) -> int:

@@ -12,7 +12,6 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, Final
 
 from pyspark.resource import ResourceProfile
@@ -153,11 +152,6 @@ def _address_towards(host: str) -> str:
             f"there is no IPv4 route to the Spark Connect server at {host!r} ({error}), so it is not known by"
             f" which address executors reach this process: say so with the Spark setting {HOST_SETTING}"
         ) from error
-
-
-def ship_module(session: SparkSession, path: Path) -> None:
-    """Bring a Python module, or an archive of packages, to executors, by way of the server."""
-    session.addArtifacts(str(path), pyfile=True)
 
 
 @contextmanager

@@ -16,7 +16,6 @@ import time
 import warnings
 from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from pathlib import Path
 from typing import Any, Final, TypeAlias
 from uuid import uuid4
 
@@ -159,14 +158,6 @@ def check_running(session: Session) -> None:
             " that were made for a stopped session go on in the active one once they were pickled:"
             " trials = pickle.loads(pickle.dumps(trials))."
         )
-
-
-def ship_module(session: Session, path: Path) -> None:
-    """Bring a Python module, or a zip archive of packages, to the executors that run tasks from now on."""
-    if is_connect(session):
-        connect.ship_module(session, path)
-    else:
-        classic.ship_module(session, path)
 
 
 def default_parallelism(session: Session) -> int:

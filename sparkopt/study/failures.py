@@ -9,6 +9,9 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
+from sparkopt.errors import MissingModuleError
+from sparkopt.wire.modules.missing_modules import missing
+
 _GROUPS: Final = 100
 """So many kinds of failures are told apart; the rest is counted together."""
 
@@ -41,10 +44,14 @@ class Failures:
     Attributes:
         count: how many trials have failed.
         errors: how many of these have raised something, or have no result for another reason.
+        has_results: whether a trial has had a result.
+        fatal: error to end the search with, as every other trial would fail alike; None if there is none.
     """
 
     def __init__(self) -> None:
         self.count = self.errors = 0
+        self.has_results = False
+        self.fatal: MissingModuleError | None = None
         self._latest = (-1, "", "")
         self._groups: dict[str, _Group] = {}
         self._others = 0
@@ -59,6 +66,7 @@ class Failures:
         """
         self.errors += 1
         self._note(tid, gist(kind, text), text)
+        self.fatal = self.fatal or missing(kind, text, self.has_results)
 
     def returned(self, tid: int, fault: str) -> None:
         """The objective returned what says of itself that the trial has failed.

@@ -79,7 +79,7 @@ class ProgressListener(Listener):
                 self._starting = False
                 self._show_best()
             self._bar.update(1)
-        if not self._warned and self._failures.count > self._before:
+        if not self._warned and self._failures.count > self._before and self._failures.fatal is None:
             self._warned = True
             warn(f"{self._failures.latest}. The search goes on.", FailedTrialsWarning)
 

@@ -120,6 +120,7 @@ class Study:
             record.settle_again(entry)
             self._finish(record, entry.result)
             self._heed(self._proposer.settled(record, True))
+        self.failures.fatal = None  # the workers that come now may have the module
         if self._journal is not None and (saved := self._journal.state()) is not None:
             self._proposer.resume(saved)
         self.enqueue((record.proposal for entry, record in pairs if entry.outcome is None), known=True)
@@ -175,6 +176,7 @@ class Study:
 
         Raises:
             PoolError: if the pool is lost or cancelled.
+            MissingModuleError: if a worker lacks a module that the objective needs.
             SparkoptError: if the proposer waits, and nothing runs that it could wait for.
             RefusedError: if the proposer gives two trials one number, or returns too many.
             Exception: whatever the proposer or a listener raises.
@@ -236,6 +238,8 @@ class Study:
             stop = self._proposer.settled(self._take(settled), False)
             if stop is not None:
                 self._heed(stop)
+            if self.failures.fatal is not None:
+                raise self.failures.fatal
 
     @property
     def _wants_more(self) -> bool:
@@ -377,6 +381,8 @@ class Study:
             self.failures.raised(record.proposal.tid, error.kind, error.text)
         elif record.fault:
             self.failures.returned(record.proposal.tid, record.fault)
+        else:
+            self.failures.has_results = True
 
     # Stopping.
 

@@ -7,4 +7,5 @@ convert.py     messages to the core's words and back
 statuses.py    exceptions to gRPC status codes
 status_details.py  details of a status
 tokens.py      the token that every call carries
+modules/       the user's own modules, which go along with an objective
 """

@@ -26,6 +26,7 @@
     broadcasts.py what stands for a broadcast variable
     reports.py    what an objective says in the middle of a trial; asking.py has it taken and answered
     shipped.py    an objective with its front end's word on what it returns
+    shipped_modules.py the user's own modules that come with an objective
     outside.py    objectives whose results are told outside of Python, as JSON
     thread_pools.py how many threads its libraries compute with
     spec.py       what a worker is told at its birth

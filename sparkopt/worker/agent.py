@@ -17,7 +17,7 @@ import errno
 import logging
 import os
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -31,6 +31,7 @@ from sparkopt.wire import owner_only
 from sparkopt.wire.actor_log import values_of
 from sparkopt.wire.codes import FINAL_CODES
 from sparkopt.wire.convert import to_lease
+from sparkopt.wire.modules.objective_archive import digests_in
 from sparkopt.wire.v1 import trial_pb2, worker_pb2
 from sparkopt.worker import verdicts, worker_log
 from sparkopt.worker.frames import Frame, Kind
@@ -102,6 +103,7 @@ class Agent:
         self._attempt: _Attempt | None = None
         self._notice: asyncio.TimerHandle | None = None
         self._loaded: tuple[int | None, str] = (None, "")
+        self._modules: Mapping[str, str] = {}
         self._files: dict[str, Path] = {}
         self._fetched_files = 0
         self.trials = 0
@@ -301,7 +303,10 @@ class Agent:
         try:
             if loads:
                 self._forget_what_is_gone()
-            header["objective_file"] = str(await self._fetched(assignment.objective))
+            objective = await self._fetched(assignment.objective)
+            header["objective_file"] = str(objective)
+            if loads:
+                self._modules = digests_in(objective)
             if argument.HasField("blob"):
                 header["argument_file"] = str(await self._fetched(argument.blob))
         except grpc.aio.AioRpcError as error:
@@ -319,7 +324,7 @@ class Agent:
                 self._begin(attempt)
             if loads and assignment.timeout > 0:
                 attempt.timer = self._loop.call_later(loading, self._overrun, attempt)
-            answer = await self._supervisor.run(frame, _label(attempt.lease), hear)
+            answer = await self._supervisor.run(frame, _label(attempt.lease), hear, self._modules)
         except RunCancelled:
             if attempt.overdue and not attempt.cancelled:
                 return verdicts.overdue(assignment.timeout, loading, loaded=attempt.began > 0)

@@ -33,11 +33,13 @@ from typing import Any, Final
 from sparkopt.errors import StorageError
 from sparkopt.wire import codec
 from sparkopt.wire.limits import INLINE_BYTES, TEXT_CHARACTERS
+from sparkopt.wire.modules.missing_modules import NOT_LOADED, lacking
 from sparkopt.worker import children
 from sparkopt.worker.evaluator_socket import UNHEARD, EvaluatorSocket
 from sparkopt.worker.frames import Frame, Kind
 from sparkopt.worker.reports import Reporter, ReportingObjective
 from sparkopt.worker.shipped import NUMBERS, ShippedObjective
+from sparkopt.worker.shipped_modules import ShippedModules
 from sparkopt.worker.streams import Streams
 from sparkopt.worker.surroundings import Surroundings, renew_randomness
 from sparkopt.worker.thread_pools import ThreadPools
@@ -70,6 +72,7 @@ class Evaluator:
         self._surroundings = Surroundings()
         self._objective: ShippedObjective | None = None
         self._objective_id = ""
+        self._modules = ShippedModules(directory)
         self._thread_pools = ThreadPools()
         self._reporter: Reporter | None = None
         self._started = 0.0
@@ -172,9 +175,10 @@ class Evaluator:
             self._objective = None
             try:
                 with Path(file).open("rb") as stream:
+                    self._modules.take(stream)
                     loaded = codec.load(stream)
             except BaseException as error:
-                self._advice = _not_loaded(error)
+                self._advice = self._not_loaded(error)
                 raise
             self._objective = (
                 loaded if isinstance(loaded, ShippedObjective) else ShippedObjective(loaded, NUMBERS)
@@ -191,7 +195,7 @@ class Evaluator:
 
     def _failure(self, error: BaseException, seconds: float) -> Frame:
         text = _traceback(error)
-        if advice := self._advice or (self._spark_advice() if _USES_SPARK in text else ""):
+        if advice := self._advice or self._advice_on(error, text):
             text = f"{advice}\n\n{text}"
         header = {
             "type": _sendable(_type_name(error)),
@@ -209,6 +213,20 @@ class Evaluator:
             return self._framed(Kind.FAILURE, header, payload)
         except StorageError:
             return Frame(Kind.FAILURE, header, run=self._sock.run)
+
+    def _not_loaded(self, error: BaseException) -> str:
+        said = _text(error)[:_ADVICE_CHARACTERS]
+        if isinstance(error, ModuleNotFoundError):
+            return lacking(error.name, self._modules.withheld, said)
+        return (
+            f"{NOT_LOADED}: {said}. What it is made of, such as the modules that it comes from, must be there"
+            " as on the driver"
+        )
+
+    def _advice_on(self, error: BaseException, text: str) -> str:
+        if type(error) is ModuleNotFoundError and type(error.name) is str:
+            return lacking(error.name, self._modules.withheld)
+        return self._spark_advice() if _USES_SPARK in text else ""
 
     def _spark_advice(self) -> str:
         instead = "" if self._objective is None else self._objective.convention.on_driver
@@ -242,13 +260,6 @@ class Evaluator:
                 Path(file).unlink()
             raise StorageError.of(error, f"a {kind.name.lower()}", self._directory) from error
         return Frame(kind, {**header, "file": file}, run=self._sock.run)
-
-
-def _not_loaded(error: BaseException) -> str:
-    return (
-        f"the objective cannot be loaded on this worker: {_text(error)[:_ADVICE_CHARACTERS]}. What it is made"
-        " of, such as the modules that it comes from, must be there as on the driver"
-    )
 
 
 def _type_name(error: BaseException) -> str:

@@ -13,7 +13,7 @@ trusted with another trial, whoever wrote it: the supervisor kills it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import cast
 
@@ -52,6 +52,8 @@ class EvaluatorConnection(asyncio.Protocol):
         self._unread = False
         self.closed: asyncio.Future[None] = loop.create_future()
         self.fault: str | None = None
+        self._modules: dict[str, str] = {}
+        self._latest: Mapping[str, str] | None = None
 
     @property
     def began(self) -> bool:
@@ -60,6 +62,20 @@ class EvaluatorConnection(asyncio.Protocol):
         The kernel resets a socket that is closed before all of it was read, and takes nothing for it then.
         """
         return not self._unread
+
+    def takes_modules(self, digests: Mapping[str, str]) -> bool:
+        """Note that the evaluator loads modules, and return True, unless it has other versions of them.
+
+        Args:
+            digests: of the modules, by name.
+        """
+        if digests is self._latest:
+            return True
+        if any(self._modules.get(name, digest) != digest for name, digest in digests.items()):
+            return False
+        self._modules.update(digests)
+        self._latest = digests
+        return True
 
     async def ask(self, frame: Frame, hear: Callable[[Frame], None]) -> Frame:
         """Send a RUN and wait for its answer.

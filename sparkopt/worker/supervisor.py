@@ -20,7 +20,8 @@ import os
 import select
 import signal
 import socket
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
+from types import MappingProxyType
 from typing import Any, Final
 
 from sparkopt.worker import nursery, processes
@@ -31,6 +32,8 @@ from sparkopt.worker.nursery_handle import NurseryEndedError, NurseryHandle
 
 _NURSERY_SECONDS: Final = 5.0
 """Seconds that a nursery gets to carry out an order, or to notice that its evaluator has ended."""
+
+_NO_MODULES: Final[Mapping[str, str]] = MappingProxyType({})
 
 _TRIES: Final = 3
 """Number of evaluators in a row that may die before they have read what they are to run."""
@@ -113,13 +116,20 @@ class Supervisor:
             self._evaluator.abort()
         self._ready.cancel()
 
-    async def run(self, frame: Frame, label: str, hear: Callable[[Frame], None]) -> Frame:
-        """Have the evaluator answer a frame.
+    async def run(
+        self,
+        frame: Frame,
+        label: str,
+        hear: Callable[[Frame], None],
+        modules: Mapping[str, str] = _NO_MODULES,
+    ) -> Frame:
+        """Have the evaluator answer a frame; a fresh one, if this one has loaded other versions of modules.
 
         Args:
             frame: to be answered.
             label: the trial's name in the log, in front of each line that it writes.
             hear: takes what else the evaluator says before it answers.
+            modules: digests of those that it is about to load, by name.
 
         Raises:
             EvaluatorEnded: if its process ended without an answer.
@@ -131,6 +141,10 @@ class Supervisor:
         try:
             for tries_left in reversed(range(_TRIES)):
                 connection = await asyncio.shield(self._ready)
+                if modules and not connection.takes_modules(modules):
+                    self._retire()
+                    connection = await asyncio.shield(self._ready)
+                    connection.takes_modules(modules)
                 if self._cancelled:
                     raise RunCancelled
                 self._running = connection

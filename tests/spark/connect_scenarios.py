@@ -24,6 +24,7 @@ from sparkopt.errors import SparkoptError
 from sparkopt.spark.gang import Gang
 from sparkopt.spark.session import default_parallelism, driver_host, get_session, slots
 from tests.support import leftovers, study_tools
+from tests.support.beside import objective_beside
 from tests.support.connect_session import OFF
 from tests.support.study_tools import CASE, in_order, make_fifos, signal_at, take_ticket, wait_at
 
@@ -67,6 +68,13 @@ def searches(session, place):
         for each in shared:
             QUICK(square, max_evals=4, trials=each)
     return {"journal": sorted(again.losses()), "shared": [sorted(each.losses()) for each in shared]}
+
+
+def own_modules(session, place):
+    """An objective in a package beside the script."""
+    trials = SparkTrials(2)
+    QUICK(objective_beside(place), max_evals=3, trials=trials)
+    return {"losses": sorted(trials.losses())}
 
 
 def in_another_thread(session, place):
@@ -254,6 +262,7 @@ def failure(use):
 SCENARIOS = (
     told,
     searches,
+    own_modules,
     in_another_thread,
     a_trial_that_takes_too_long,
     uses_the_session,

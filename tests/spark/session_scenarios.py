@@ -11,6 +11,7 @@ import signal
 import sys
 import threading
 import warnings
+from pathlib import Path
 
 from hyperopt import hp, rand
 from pyspark.resource import ResourceProfileBuilder, TaskResourceRequests
@@ -21,6 +22,7 @@ from sparkopt.errors import ParallelismWarning, SparkoptError
 from sparkopt.pool.worker_pool import WorkerPool
 from sparkopt.spark.gang import Gang
 from sparkopt.spark.session import get_session
+from tests.support.beside import objective_beside
 
 
 def square(x):
@@ -52,6 +54,14 @@ def profiled(session):
     return {"workers": workers, "losses": losses, "profile": profile.id, "used": used}
 
 
+def own_modules(session):
+    """An objective in a package beside the script, and executors that work in directories of their own."""
+    trials = SparkTrials(2, spark_session=session)
+    objective = objective_beside(Path("beside").absolute())
+    fmin(objective, hp.uniform("x", -1, 1), rand.suggest, 4, trials=trials, verbose=False)
+    return {"results": trials.results, "here": str(Path.cwd())}
+
+
 def loses_an_executor(session):
     gangs, relaunched, launch = [], threading.Event(), Gang.launch
 
@@ -75,7 +85,7 @@ def loses_an_executor(session):
     return {"trials": len(trials), "failed": trials.count_failed_trials(), "sizes": sizes}
 
 
-USES = {use.__name__: use for use in (search, pool, profiled, loses_an_executor)}
+USES = {use.__name__: use for use in (search, pool, profiled, own_modules, loses_an_executor)}
 
 
 def said_of(use, session):

@@ -41,6 +41,10 @@ def test_searches_with_a_journal_and_on_a_pool(said):
     assert searches["shared"] == [[0, 1, 4, 9]] * 2
 
 
+def test_an_objective_beside_the_script_runs(said):
+    assert said["own_modules"]["losses"] == [0, 1, 4]
+
+
 def test_the_start_says_what_it_assumed(said):
     starts = said["searches"]["warnings"]
     assert len(starts) == 3

@@ -39,7 +39,7 @@ def said(tmp_path_factory):
             tmp_path_factory.mktemp("sessions"),
             # What the first session is given, the next ones have as well: it is given least.
             (empty.settings(), "pool"),
-            (cluster.settings(), "profiled", "loses_an_executor"),
+            (cluster.settings(), "profiled", "own_modules", "loses_an_executor"),
             (dynamic, "search"),
             # Its executor does not outlive it, and nobody starts another.
             VICTIM=str(cluster.daemons[1].pid),
@@ -71,6 +71,12 @@ def test_a_gang_that_loses_an_executor_goes_on_with_what_is_left(said):
     assert lost["trials"] == 30
     assert lost["failed"] == 0
     assert lost["sizes"] == [4, 2]
+
+
+def test_an_objective_beside_the_script_runs_on_executors_that_work_elsewhere(said):
+    own = said["own_modules"]
+    assert [(result["status"], result["table"]) for result in own["results"]] == [("ok", "7")] * 4
+    assert own["here"] not in {result["place"] for result in own["results"]}
 
 
 def test_a_cluster_whose_executors_never_come(said):

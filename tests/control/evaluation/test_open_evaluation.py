@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 import threading
 
 import grpc
@@ -13,6 +14,7 @@ from hyperopt.pyll import scope
 
 from sparkopt import WorkerPool, fmin
 from sparkopt.errors import (
+    MissingModuleError,
     NotPicklableError,
     PoolClosedError,
     RefusedError,
@@ -22,6 +24,7 @@ from sparkopt.errors import (
 from sparkopt.wire.limits import channel_options
 from sparkopt.wire.tokens import bearer
 from sparkopt.wire.v1 import control_pb2, control_pb2_grpc
+from tests.support.beside import objective_beside
 from tests.support.post import SECONDS
 
 
@@ -154,3 +157,29 @@ def test_a_name_is_taken_once(pool):
     number = int(pool.open_evaluation(lambda point: 1.0).name.removeprefix("study"))
     pool.open_evaluation(lambda point: 1.0, name=f"study{number + 1}").close()
     assert pool.open_evaluation(lambda point: 1.0).name == f"study{number + 2}"
+
+
+@pytest.fixture
+def beside(tmp_path, monkeypatch):
+    """An objective in a package that workers have not."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+    yield objective_beside(tmp_path)
+    for name in [*sys.modules]:
+        if name.startswith("beside_the_script"):
+            monkeypatch.delitem(sys.modules, name)
+
+
+def test_an_objective_brings_the_modules_that_it_imports(pool, beside):
+    with pool.open_evaluation(beside, hp.uniform("x", 0, 10)) as evaluation:
+        (answer,) = asked(pool, evaluation, {"x": 3})
+        assert json.loads(answer.evaluation.result)["loss"] == 9
+
+
+def test_an_evaluation_ends_with_the_first_trial_that_lacks_a_module(pool, beside):
+    with pool.open_evaluation(beside, hp.uniform("x", 0, 10), ship_modules=False) as evaluation:
+        (answer,) = asked(pool, evaluation, {"x": 3})
+        assert "No module named 'beside_the_script'" in answer.evaluation.failure.message
+        with pytest.raises(MissingModuleError, match="beside_the_script"):
+            evaluation.wait(SECONDS)
+        with pytest.raises(grpc.RpcError, match="beside_the_script"):
+            asked(pool, evaluation, {"x": 4})

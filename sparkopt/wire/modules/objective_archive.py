@@ -1,0 +1,102 @@
+"""Format of an objective that comes with modules.
+
+    magic, length of the header, header (JSON), archive (zip), pickle
+
+The header has the modules' digests by name, reasons why others did not come, and the archive's size and
+digest. An objective without either is its pickle alone. One of the archive's members has the driver's name of
+each source file, for tracebacks.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import struct
+import zipfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, Final
+
+if TYPE_CHECKING:
+    from sparkopt.wire.modules.own_modules import OwnModules
+
+_MAGIC: Final = b"sparkopt objective with modules 1\n"
+_LENGTH: Final = struct.Struct("!I")
+SOURCES: Final = "sparkopt-sources.json"
+"""Member of the archive: the driver's paths of source files by their names in it."""
+
+
+@dataclass(frozen=True, slots=True)
+class ArchiveHeader:
+    """What is said of an archive before it comes.
+
+    Attributes:
+        digests: of the modules, by name.
+        withheld: why others did not come, by name.
+        digest: of the archive; empty if there is none.
+        size: of the archive in bytes.
+    """
+
+    digests: Mapping[str, str] = field(default_factory=dict)
+    withheld: Mapping[str, str] = field(default_factory=dict)
+    digest: str = ""
+    size: int = 0
+
+
+def packed(pickle: bytes, modules: OwnModules) -> bytes:
+    """An objective's pickle, and what it imports."""
+    if not modules.contents and not modules.withheld:
+        return pickle
+    archive = _archive(modules) if modules.contents else b""
+    digests = {name: content.digest for name, content in modules.contents.items()}
+    # Not of the archive itself, which has the time in it.
+    whole = hashlib.sha256(json.dumps(digests, sort_keys=True).encode()).hexdigest() if digests else ""
+    said = json.dumps(asdict(ArchiveHeader(digests, modules.withheld, whole, len(archive)))).encode()
+    return b"".join((_MAGIC, _LENGTH.pack(len(said)), said, archive, pickle))
+
+
+def read_header(stream: BinaryIO) -> ArchiveHeader:
+    """Read what comes before an objective's archive, and leave the stream there.
+
+    Returns:
+        The header; one that says nothing, if the stream holds a pickle alone, which it is left at.
+    """
+    if stream.read(len(_MAGIC)) != _MAGIC:
+        stream.seek(0)
+        return ArchiveHeader()
+    (length,) = _LENGTH.unpack(stream.read(_LENGTH.size))
+    return ArchiveHeader(**json.loads(stream.read(length)))
+
+
+def digests_in(file: Path) -> Mapping[str, str]:
+    """Digests of the modules that come with the objective in a file; none if the file is gone."""
+    try:
+        with file.open("rb") as stream:
+            return read_header(stream).digests
+    except OSError:  # the evaluator fails the trial for it
+        return {}
+
+
+def extract(stream: BinaryIO, header: ArchiveHeader, directory: Path) -> None:
+    """Write the files of an archive, at which the stream is, below a directory.
+
+    Raises:
+        OSError: if the disk does not take them.
+    """
+    with zipfile.ZipFile(io.BytesIO(stream.read(header.size))) as archive:
+        archive.extractall(directory)
+
+
+def _archive(modules: OwnModules) -> bytes:
+    sources: dict[str, str] = {}
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        for content in modules.contents.values():
+            for file, data in content.files:
+                archive.writestr(file.name, data)
+                if file.is_source:
+                    sources[file.name] = str(file.path)
+        archive.writestr(SOURCES, json.dumps(sources))
+    return buffer.getvalue()

@@ -1,0 +1,141 @@
+"""Files of a module or package, as they go to workers."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.machinery import EXTENSION_SUFFIXES
+from pathlib import Path
+from typing import Final
+
+_COMPILED: Final = (*EXTENSION_SUFFIXES, ".so", ".pyd", ".dll", ".dylib")
+_BYTECODE: Final = (".pyc", ".pyo")
+_ENVIRONMENTS: Final = ("pyvenv.cfg", "conda-meta")
+"""Names by which a virtual environment's directory is known."""
+
+_FILES: Final = 20_000
+"""A package of more files than this is none that is meant to be sent."""
+
+_SHOWN: Final = 3
+
+
+class NotSentError(Exception):
+    """A package does not go to workers; the text goes on from its name: ``it holds compiled code: ...``."""
+
+
+@dataclass(frozen=True, slots=True)
+class PackageFile:
+    """A file of a package.
+
+    Attributes:
+        name: its path in the archive, the package's name first.
+        path: where it is.
+        size: in bytes.
+    """
+
+    name: str
+    path: Path
+    size: int
+
+    @property
+    def is_source(self) -> bool:
+        """Whether it is Python's."""
+        return self.name.endswith(".py")
+
+
+@dataclass(frozen=True, slots=True)
+class PackageContent:
+    """What a package consists of.
+
+    Attributes:
+        digest: of everything, its places included.
+        files: each with its bytes.
+    """
+
+    digest: str
+    files: tuple[tuple[PackageFile, bytes], ...]
+
+    @property
+    def size(self) -> int:
+        """Bytes in all."""
+        return sum(len(data) for _, data in self.files)
+
+
+def files_of(name: str, places: list[Path]) -> list[PackageFile]:
+    """Return what goes to workers of a package or module.
+
+    Hidden files, bytecode, and virtual environments stay.
+
+    Args:
+        name: of the top-level package or module.
+        places: its directories, or its file.
+
+    Raises:
+        NotSentError: if it holds compiled code, or too many files.
+        OSError: if it cannot be read.
+    """
+    found: dict[str, PackageFile] = {}
+    for place in places:
+        if place.is_file():
+            entries = [PackageFile(f"{name}{place.suffix}", place, place.stat().st_size)]
+        else:
+            entries = list(_walk(place, name, frozenset()))
+        for entry in entries:
+            if entry.name.endswith(_COMPILED):
+                raise NotSentError(
+                    f"it holds compiled code ({entry.path}), which fits machines that are like this one only."
+                    " Install it on the workers, or let `sparkopt pack` make an archive of this environment"
+                )
+            found.setdefault(entry.name, entry)
+            if len(found) > _FILES:
+                raise NotSentError(f"it has more than {_FILES:,} files")
+    return [found[each] for each in sorted(found)]
+
+
+def read(files: list[PackageFile]) -> PackageContent:
+    """Read a package.
+
+    Raises:
+        OSError: if it cannot be read.
+    """
+    digest = hashlib.sha256()
+    contents = []
+    for file in files:
+        data = file.path.read_bytes()
+        digest.update(f"{file.name}\0{file.path}\0{len(data)}\0".encode(errors="surrogateescape"))
+        digest.update(data)
+        contents.append((file, data))
+    return PackageContent(digest.hexdigest(), tuple(contents))
+
+
+def biggest(files: list[PackageFile]) -> str:
+    """Name the biggest files."""
+    largest = sorted(files, key=lambda file: -file.size)[:_SHOWN]
+    return ", ".join(f"{file.path} ({in_mebibytes(file.size)})" for file in largest)
+
+
+def in_mebibytes(size: int) -> str:
+    """A number of bytes as a message has it."""
+    return f"{size / 2**20:,.1f} MiB"
+
+
+def _walk(directory: Path, name: str, around: frozenset[str]) -> Iterator[PackageFile]:
+    """Yield the files below a directory.
+
+    Args:
+        directory: which.
+        name: its path in the archive.
+        around: the directories that it is in, as a link may lead back to one of them.
+    """
+    real = os.path.realpath(directory)
+    if real in around or any((directory / mark).exists() for mark in _ENVIRONMENTS):
+        return
+    for entry in sorted(os.scandir(directory), key=lambda entry: entry.name):
+        if entry.name.startswith(".") or entry.name == "__pycache__" or entry.name.endswith(_BYTECODE):
+            continue
+        if entry.is_dir():
+            yield from _walk(directory / entry.name, f"{name}/{entry.name}", around | {real})
+        elif entry.is_file():
+            yield PackageFile(f"{name}/{entry.name}", directory / entry.name, entry.stat().st_size)
