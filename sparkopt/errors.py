@@ -17,7 +17,7 @@ SparkoptError
 ├── MissingModuleError           workers lack a module that the objective needs
 ├── JournalError                 the journal cannot be read or written, or is too damaged to be gone on with
 ├── SaveFileError                the trials could not be saved at the end of a search (OSError)
-├── TrackingError                the tracking store cannot be used
+├── TrackingError                MLflow or its store cannot be used
 ├── JavaNotFoundError            no Java that Spark can run on
 ├── TrialError                   what is recorded for a trial whose objective did not end it
 │   ├── EvaluatorDiedError       the process that ran the objective ended
@@ -52,7 +52,7 @@ SparkoptWarning (UserWarning)
 ├── SaveFileWarning              the trials could not be saved in mid-search
 ├── JournalWarning               the journal was damaged; what was recovered and what was not
 ├── ControlWarning               the pool is open to control, and commands do not find it by themselves
-└── TrackingWarning              the tracking store does not have everything; where the rest is
+└── TrackingWarning              the tracking store does not have everything, or nothing; why
 """
 
 from __future__ import annotations
@@ -137,7 +137,7 @@ class SaveFileError(SparkoptError, OSError):
 
 
 class TrackingError(SparkoptError):
-    """The tracking store cannot be used: found before anything was started, or where the study's run ends."""
+    """MLflow or its store cannot be used: found before anything starts, or where the study's run ends."""
 
 
 class JavaNotFoundError(SparkoptError):
@@ -329,7 +329,7 @@ class ControlWarning(SparkoptWarning):
 
 
 class TrackingWarning(SparkoptWarning):
-    """The tracking store does not have everything that was to be written; the message says where it is."""
+    """The tracking store does not have everything, or nothing, of the search; the message says why."""
 
 
 def warn(message: str, category: type[SparkoptWarning]) -> None:

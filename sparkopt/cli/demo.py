@@ -60,6 +60,8 @@ def demo(
     from sparkopt.cli import model_search as room
 
     _need("sklearn", "scikit-learn", "demo")
+    if tracking:
+        _need("mlflow", "MLflow, or --no-tracking", "mlflow")
     if remote is not None or "SPARK_REMOTE" in os.environ:
         _need("grpc_status", "grpcio-status", "connect")
     options = room.Options(trials, parallelism, master, remote, seed, timeout, tracking)

@@ -20,6 +20,10 @@ def replay(file: Path, tracking_uri: str | None) -> None:
     (sparkopt-mlflow-RUN.jsonl). It is removed once everything in it is written; if the store fails again it
     keeps the rest.
     """
+    from sparkopt.tracking.installed import is_installed
+
+    if not is_installed():
+        raise click.ClickException("this needs MLflow: pip install 'sparkopt[mlflow]'")
     from sparkopt.tracking.file import replay as write
 
     try:

@@ -17,6 +17,7 @@ from hyperopt import base
 from hyperopt.exceptions import AllTrialsFailed
 from tqdm import tqdm
 
+from sparkopt.errors import TrackingWarning, warn
 from sparkopt.hyperopt.documents import DrawnValues, status_of
 from sparkopt.hyperopt.readable import ReadableSpace
 from sparkopt.spark.session import Session
@@ -36,12 +37,26 @@ _LOG: Final = ActorLog("tracking")
 SETTING: Final = "spark.databricks.mlflow.trackHyperopt.enabled"
 """The Spark setting that turns tracking off, when it is ``false``."""
 
-_PACKAGES: Final = ("sparkopt", "hyperopt", "pyspark", "mlflow")
+_PACKAGES: Final = ("sparkopt", "hyperopt", "pyspark")
 
 
 def wants_tracking(session: Session, asked: bool | None) -> bool:
-    """Whether to track: as asked, or else as the Spark setting says, or else yes."""
-    return asked if asked is not None else setting(session, SETTING, "true").strip().lower() != "false"
+    """Whether to track: as asked, or else as the Spark setting says, or else if there is an MLflow.
+
+    Raises:
+        TrackingError: if somebody asks for it and there is no MLflow.
+    """
+    said = "" if asked is not None else setting(session, SETTING, "").strip()
+    if asked is False or said.lower() == "false":
+        return False
+    from sparkopt.tracking import installed
+
+    if installed.is_installed():
+        return True
+    if asked or said:
+        raise installed.missing("tracking=True" if asked else f"{SETTING}={said}")
+    warn(installed.untracked(), TrackingWarning)
+    return False
 
 
 @contextmanager
@@ -60,9 +75,14 @@ def tracked(
         The listener that tracks the study's trials.
 
     Raises:
-        TrackingError: at the start, if the tracking store cannot be used.
+        TrackingError: at the start, if MLflow or the tracking store cannot be used.
     """
-    from sparkopt.tracking.tracker import Facts, Tracker
+    try:
+        from sparkopt.tracking.tracker import Facts, Tracker
+    except ImportError as error:
+        from sparkopt.tracking import installed
+
+        raise installed.unusable(error) from error
 
     name = f"fmin {_short_name(domain.fn)} {_short_name(options.algo)}"
     tracker = Tracker(Facts(name, _params(trials, options, rstate), _tags(), ReadableSpace(domain.expr)))

@@ -17,6 +17,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -26,6 +27,7 @@ from mlflow.environment_variables import MLFLOW_RUN_ID
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 from sparkopt.study.listener import Listener
+from sparkopt.tracking import versions
 from sparkopt.tracking.attempts import Attempts
 from sparkopt.tracking.masking import MaskedStream, is_secret, mask, shown_cause
 from sparkopt.tracking.names import Names, fitted, storable
@@ -136,6 +138,7 @@ class Tracker(Listener):
     def _begin(self, facts: Facts) -> None:
         tags = {
             **facts.tags,
+            "version.mlflow": versions.VERSION,
             "runSource": _SOURCE,
             "fmin_uuid": self._uuid,
             "space": storable(facts.space.text),
@@ -313,6 +316,8 @@ class Tracker(Listener):
             self._draw(summary)
 
     def _draw(self, summary: SearchSummary) -> None:
+        if find_spec("matplotlib") is None:
+            return  # MLflow brings it, mlflow-skinny does not
         if points := _points(summary.finished):
             from sparkopt.tracking.pictures import loss_by_parameter, loss_over_trials
 
