@@ -162,7 +162,7 @@ class Search:
         entries = [] if journal is None else journal.take_entries()
         points, budget = self._take_stock(entries)
         spec = StudySpec(
-            ObjectiveSpec(self._objective.data, trials.max_attempts, trials.trial_timeout),
+            ObjectiveSpec(self._objective.shipped, trials.max_attempts, trials.trial_timeout),
             trials=budget,
             deadline=deadline,
             ahead=options.max_queue_len,

@@ -127,7 +127,7 @@ def evaluation_of(
         ship_modules=modules,
         beside=() if checked is None else checked.sources(),
     )
-    return EvaluationSpec(ObjectiveSpec(pickled.data, max_attempts, trial_timeout), argument)
+    return EvaluationSpec(ObjectiveSpec(pickled.shipped, max_attempts, trial_timeout), argument)
 
 
 def _space(fn: Callable[[Any], Any], space: Any) -> Space:

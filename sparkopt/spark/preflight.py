@@ -36,12 +36,14 @@ class PickledObjective:
     """An objective, ready to be shipped.
 
     Attributes:
-        data: its pickle, with the modules that go along.
+        data: its pickle.
+        shipped: what workers get: the pickle, and the user's own modules that go along.
         broadcasts: the broadcast variables that it captured. Spark brings their values to the executors,
             if they are made known to it in the thread that launches the workers.
     """
 
     data: bytes
+    shipped: bytes
     broadcasts: tuple[Any, ...] = field(default=())
 
 
@@ -115,7 +117,7 @@ def pickle_objective(
         if len(data) > LARGE_BYTES:
             _warn_of_size(own, len(data))
         captured = tuple(broadcasts())
-    return PickledObjective(_with_modules(data, names, ship_modules, beside), captured)
+    return PickledObjective(data, _with_modules(data, names, ship_modules, beside), captured)
 
 
 def _with_modules(

@@ -127,7 +127,7 @@ def test_what_is_installed_goes_only_if_it_is_named(project, monkeypatch, place)
     assert [*OwnModules([], ["mo_installed"]).contents] == ["mo_installed"]
 
 
-@pytest.mark.parametrize("suffix", {".so", EXTENSION_SUFFIXES[0]})
+@pytest.mark.parametrize("suffix", [".so", EXTENSION_SUFFIXES[0]])
 def test_compiled_code_is_refused_by_name(project, suffix):
     place = project({"mo_fast/__init__.py": "", f"mo_fast/inner/core{suffix}": ""})
     why = OwnModules(["mo_fast"]).withheld["mo_fast"]
