@@ -11,6 +11,7 @@ from sparkopt.cli.demo import demo
 from sparkopt.cli.evaluate import evaluate
 from sparkopt.cli.exits import EXIT_CODES, Commands
 from sparkopt.cli.lists import status, workers
+from sparkopt.cli.pack import pack
 from sparkopt.cli.pools import pools
 from sparkopt.cli.replay import replay
 from sparkopt.cli.serve import serve
@@ -43,6 +44,7 @@ def main() -> None:
 main.add_command(demo)
 main.add_command(replay)
 main.add_command(serve)
+main.add_command(pack)
 main.add_command(pools)
 for _command in (status, workers, trials, story, watch):
     main.add_command(_command)

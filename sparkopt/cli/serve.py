@@ -16,7 +16,8 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 
 @click.command(
     epilog="Exit codes: 0 ended as asked for, by a signal or a client; 1 it could not begin, has lost its"
-    " workers, or they lack a module; 2 the command line makes no sense; 130 or 143 a signal ended it before it was ready."
+    " workers, or they lack a module; 2 the command line makes no sense; 130 or 143 a signal ended it"
+    " before it was ready."
 )
 @click.argument("objective", metavar="MODULE:FUNCTION")
 @click.option("--master", default="local[*]", show_default=True, help="The Spark master to run on.")

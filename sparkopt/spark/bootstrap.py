@@ -119,8 +119,8 @@ def check_needs() -> None:
         install = " ".join(wanted for _, wanted in lacks)
         raise UnfitExecutorError(
             f"{_this_python()} cannot run workers: {', '.join(said for said, _ in lacks)}. Install what it"
-            f" lacks (`{sys.executable} -m pip install {install}`), or send the executors an environment"
-            " that has it (spark.archives)"
+            f" lacks (`{sys.executable} -m pip install {install}`), or send the driver's environment to the"
+            " executors: `sparkopt pack` makes an archive of it, and prints the settings that use it"
         )
 
 

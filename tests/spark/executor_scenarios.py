@@ -41,7 +41,7 @@ OTHER = {
     "sparkopt/__init__.py": "raise RuntimeError('not that of the driver')",
     **metadata("sparkopt", "0.0.1"),
 }
-OLD = {"cloudpickle/__init__.py": "", **metadata("cloudpickle", "2.2.1")}
+OLD = {"cloudpickle/__init__.py": "", **metadata("cloudpickle", "1.6.0")}
 
 
 def search(session):
