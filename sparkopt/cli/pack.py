@@ -137,8 +137,9 @@ def _settings(archive: Path, kind: Kind, python_prefix: str | None) -> str:
         "A classic session, before it is made:\n\n"
         f'    os.environ["PYSPARK_PYTHON"] = "{python}"\n'
         f'    spark = SparkSession.builder.config("spark.archives", "{where}").getOrCreate()\n\n'
-        "The same by spark-submit:\n\n"
-        f"    PYSPARK_PYTHON={python} spark-submit --archives {where} ...\n\n"
+        "The same by spark-submit, with the driver on this machine:\n\n"
+        f"    PYSPARK_DRIVER_PYTHON={sys.executable} PYSPARK_PYTHON={python}"
+        f" spark-submit --archives {where} ...\n\n"
         "A session of Spark Connect, once it is made:\n\n"
         f'    spark.addArtifacts("{where}", archive=True)\n'
         f'    spark.conf.set("spark.sql.execution.pyspark.python", "{python}")'

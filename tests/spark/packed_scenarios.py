@@ -52,9 +52,17 @@ def connect_session(settings, output):
     return spark
 
 
+def submitted_session(settings, output):
+    """That of spark-submit, which has been given all settings."""
+    return SparkSession.builder.getOrCreate()
+
+
+_SESSIONS = {"classic": classic_session, "connect": connect_session, "submitted": submitted_session}
+
+
 def main(kind, settings, output):
     """Search."""
-    session = {"classic": classic_session, "connect": connect_session}[kind](settings, output)
+    session = _SESSIONS[kind](settings, output)
     trials = SparkTrials(1, spark_session=session)
     fmin(objective, CASE, in_order, 3, trials=trials, verbose=False)
     result = trials.results[-1]

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import shlex
 import subprocess
+import sys
 import tarfile
 from pathlib import Path
 
@@ -46,6 +49,50 @@ def test_the_archive_has_the_environment_and_its_python_is_named(packed):
     assert "bin/python" in names
     assert any(re.fullmatch(r"lib/python3\.\d+/site-packages/grpc", name) for name in names)
     assert "to which the archive has links" in packed
+
+
+def submit_command(packed):
+    """What is printed for spark-submit, by its words."""
+    return shlex.split(packed_scenarios.printed(packed, "The same by spark-submit"))
+
+
+def test_spark_submit_has_a_python_for_the_driver_which_the_archive_has_not(packed):
+    driver, executors, *_ = submit_command(packed)
+    name, _, python = driver.partition("=")
+    assert name == "PYSPARK_DRIVER_PYTHON"
+    assert Path(python).samefile(sys.executable)
+    assert executors == "PYSPARK_PYTHON=./environment/bin/python"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_spark_submit_uses_it_by_the_line_that_is_printed(packed, tmp_path):
+    _, *words, dots = submit_command(packed)
+    assert dots == "..."
+    # What was packed is enough for workers, not for a driver.
+    words.insert(0, f"PYSPARK_DRIVER_PYTHON={sys.executable}")
+    with Cluster(daemons=1, cores=2) as cluster:
+        settings = {**cluster.settings(), **OFF}
+        options = [word for key, value in settings.items() for word in ("--conf", f"{key}={value}")]
+        script = [packed_scenarios.__file__, "submitted", "{}", packed]
+        done = subprocess.run(
+            ["/usr/bin/env", *words, *options, *script],
+            env={
+                **os.environ,
+                "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
+                "PYTHONPATH": python_path(),
+                "SPARK_LOCAL_IP": "127.0.0.1",
+            },
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=280,
+            check=False,
+        )
+    assert done.returncode == 0, done.stderr
+    said = json.loads(done.stdout.splitlines()[-1])
+    assert said["failed"] == 0
+    assert said["python"].endswith("/environment/bin/python")
 
 
 @pytest.mark.slow
