@@ -13,7 +13,11 @@ from pyspark.sql import SparkSession
 import sparkopt
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [
+    ROOT / "README.md",
+    *sorted((ROOT / "docs").glob("*.md")),
+    *sorted((ROOT / "docs" / "platforms").glob("*.md")),
+]
 EXAMPLE = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 MIGRATING = ROOT / "docs" / "migrating-from-sparktrials.md"
 
