@@ -19,17 +19,20 @@ if TYPE_CHECKING:
     from sparkopt.hyperopt.fmin import fmin
     from sparkopt.hyperopt.space_evaluation import WorkerPool
     from sparkopt.hyperopt.spark_trials import SparkTrials
+    from sparkopt.worker.trial_info import TrialInfo, trial_info
 
 __version__ = "0.1.0"
 
-__all__ = ["Control", "ControlClient", "SparkTrials", "WorkerPool", "fmin"]
+__all__ = ["Control", "ControlClient", "SparkTrials", "TrialInfo", "WorkerPool", "fmin", "trial_info"]
 
 _HOMES = {
     "Control": "sparkopt.control.options",
     "ControlClient": "sparkopt.client",
     "SparkTrials": "sparkopt.hyperopt.spark_trials",
+    "TrialInfo": "sparkopt.worker.trial_info",
     "WorkerPool": "sparkopt.hyperopt.space_evaluation",
     "fmin": "sparkopt.hyperopt.fmin",
+    "trial_info": "sparkopt.worker.trial_info",
 }
 
 

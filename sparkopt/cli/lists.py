@@ -78,9 +78,14 @@ def workers(client: ControlClient, as_json: bool) -> None:
         for worker in found:
             print_json(worker)
         return
-    table = workers_table()
-    for worker in found:
-        table.add_row(*worker_row(worker))
+    if any(worker.gpus for worker in found):
+        table = workers_table("GPUs")
+        for worker in found:
+            table.add_row(*worker_row(worker, printable(", ".join(worker.gpus))))
+    else:
+        table = workers_table()
+        for worker in found:
+            table.add_row(*worker_row(worker))
     print_table(table)
 
 

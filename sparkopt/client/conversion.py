@@ -99,6 +99,7 @@ def to_worker(message: control_pb2.Worker) -> WorkerInfo:
         tid=message.tid if message.HasField("tid") else None,
         trials=message.trials,
         busy_seconds=message.busy_seconds,
+        gpus=tuple(message.gpus),
     )
 
 

@@ -207,6 +207,7 @@ class WorkerInfo:
         tid: that trial's number.
         trials: how many of its trials have settled.
         busy_seconds: in which a trial was leased to it.
+        gpus: addresses of the GPUs that its trials see; empty if Spark gave it none.
     """
 
     name: str
@@ -220,6 +221,7 @@ class WorkerInfo:
     tid: int | None
     trials: int
     busy_seconds: float
+    gpus: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

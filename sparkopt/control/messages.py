@@ -110,6 +110,7 @@ def worker_of(book: Book, worker: WorkerRecord) -> control_pb2.Worker:
         generation=hello.generation,
         trials=worker.trials,
         busy_seconds=worker.busy_by(time.monotonic()),
+        gpus=hello.gpus,
     )
     set_timestamp(message.joined, worker.joined)
     if worker.lease is not None:

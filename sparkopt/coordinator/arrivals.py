@@ -26,12 +26,14 @@ class ArrivedOutcome:
         attempt: the number of the attempt that has ended.
         message: what the worker says of it.
         host: where the worker runs.
+        gpus: addresses of those that its trials see.
         oversubscription: that the worker's host is too small, if that has turned out.
     """
 
     attempt: int
     message: trial_pb2.Outcome
     host: str
+    gpus: tuple[str, ...]
     oversubscription: CpuOversubscription | None
 
 

@@ -434,7 +434,7 @@ class Coordinator:
         oversubscription = self._oversubscription(stream, message.threads)
         trial = event.lease.trial
         self._arrivals.outcomes[trial] = ArrivedOutcome(
-            event.lease.attempt, message, stream.host, oversubscription
+            event.lease.attempt, message, stream.host, stream.gpus, oversubscription
         )
         try:
             self.step(event)

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 _NAME_CHARACTERS: Final = 200
 _HOST_CHARACTERS: Final = 1000
+_GPUS: Final = 64
 
 _UNSENT: Final = 1000
 """Most unread messages for a worker. While more are waiting, the service reads nothing from that worker."""
@@ -72,6 +73,7 @@ class WorkerStream:
         self.worker = hello.worker
         self.host = hello.host
         self.cores = hello.cores
+        self.gpus = tuple(hello.gpus)
         self.acknowledged = 0
         self.idle_since = time.monotonic()
         self._outgoing = _Outgoing()
@@ -204,6 +206,8 @@ class WorkerService(worker_pb2_grpc.WorkerServiceServicer):
             raise ProtocolError(f"a worker's name and key have at most {_NAME_CHARACTERS} characters")
         if len(hello.host) > _HOST_CHARACTERS:
             raise ProtocolError(f"the name of a worker's host has at most {_HOST_CHARACTERS} characters")
+        if len(hello.gpus) > _GPUS or any(len(each) > _NAME_CHARACTERS for each in hello.gpus):
+            raise ProtocolError(f"a worker has at most {_GPUS} GPUs, each of {_NAME_CHARACTERS} characters")
         return first
 
     async def _read(self, stream: WorkerStream, requests: AsyncIterator[worker_pb2.WorkerMessage]) -> None:

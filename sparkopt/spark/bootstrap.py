@@ -81,7 +81,7 @@ def digest_of(files: list[tuple[str, bytes]]) -> str:
     return digest.hexdigest()
 
 
-def run(archive: bytes, digest: str, spec: bytes, slot: int) -> int:
+def run(archive: bytes, digest: str, spec: bytes, slot: int, resources: dict[str, list[str]]) -> int:
     """Be a worker until the coordinator expels it.
 
     Args:
@@ -89,6 +89,7 @@ def run(archive: bytes, digest: str, spec: bytes, slot: int) -> int:
         digest: of its files.
         spec: the pickled :class:`~sparkopt.worker.spec.WorkerSpec`.
         slot: which of the gang's workers this is.
+        resources: addresses of what Spark gave the task, by the resource's name, such as ``gpu``.
 
     Returns:
         How many trials it ran.
@@ -103,7 +104,7 @@ def run(archive: bytes, digest: str, spec: bytes, slot: int) -> int:
     with driver_package(archive, digest, kept):
         from sparkopt.worker import task
 
-        return task.run(pickle.loads(spec), slot)
+        return task.run(pickle.loads(spec), slot, resources)
 
 
 def check_needs() -> None:

@@ -20,6 +20,7 @@ from pyspark.sql import SparkSession
 from sparkopt.errors import RefusedError
 from sparkopt.spark import versions
 from sparkopt.spark.settings import is_local, setting
+from sparkopt.worker.gpus import RESOURCE as GPU
 
 HOST_SETTING: Final = "spark.sparkopt.driver.host"
 """The Spark setting that names the address by which executors reach this process."""
@@ -72,9 +73,27 @@ def slots(session: SparkSession, profile: ResourceProfile | None) -> int | None:
     if cores is None:
         return None
     cpus = float(setting(session, "spark.task.cpus", "1"))
-    if profile is not None and "cpus" in profile.taskResources:
-        cpus = profile.taskResources["cpus"].amount
-    return int(cores / cpus)
+    gpus = float(setting(session, f"spark.task.resource.{GPU}.amount", "0"))
+    if profile is not None:
+        needs = profile.taskResources
+        cpus = needs["cpus"].amount if "cpus" in needs else cpus
+        gpus = needs[GPU].amount if GPU in needs else gpus
+    return min(int(cores / cpus), _gpu_slots(session, cores, gpus))
+
+
+def _gpu_slots(session: SparkSession, cores: int, gpus: float) -> int:
+    """Number of tasks that Spark has GPUs for, each of which needs so many; at most that of cores.
+
+    How many executors there are, and so how many GPUs, is known where the settings say how many cores each
+    has.
+    """
+    each = int(setting(session, f"spark.executor.resource.{GPU}.amount", "0"))
+    executor_cores = int(setting(session, "spark.executor.cores", "0"))
+    if not (gpus and each and executor_cores):
+        return cores
+    # A part of a GPU is for a task alone; of more than one GPU a task gets all that it needs.
+    for_each = each * int(1 / gpus) if gpus <= 1 else int(each / gpus)
+    return for_each * (cores // executor_cores)
 
 
 def _cores(session: SparkSession) -> int | None:

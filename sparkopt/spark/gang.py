@@ -201,7 +201,9 @@ def _task_of(spec: WorkerSpec) -> Callable[[versions.Batches], versions.Batches]
         exec(compile(source, "sparkopt/spark/bootstrap.py", "exec"), bootstrap)  # noqa: S102 - our own file
         context = TaskContext.get()
         slot = context.partitionId() if context is not None else 0
-        trials = bootstrap["run"](archive, digest, told, slot)
+        given = context.resources() if context is not None else {}
+        resources = {name: list(each.addresses) for name, each in given.items()}
+        trials = bootstrap["run"](archive, digest, told, slot, resources)
         yield pa.RecordBatch.from_pydict({"slot": [slot], "trials": [trials]})
 
     return task

@@ -49,7 +49,6 @@ class ProgressListener(Listener):
         # Those that the journal had are told of at the end only.
         self._before = failures.count
         self._warned = False
-        self._shown: tuple[float | None, int] = None, 0
 
     def opened(self, channel: StudyChannel) -> None:
         """Show that workers start."""
@@ -75,7 +74,7 @@ class ProgressListener(Listener):
     def settled(self, record: TrialRecord) -> None:
         """Show a trial, unless it was cancelled, and warn of the first failure."""
         if record.outcome is not Outcome.CANCELLED:
-            if self._starting or (self._best_loss(), self._failures.count) != self._shown:
+            if self._starting or self._best_loss() is not None or self._failures.count:
                 self._starting = False
                 self._show_best()
             self._bar.update(1)
@@ -84,6 +83,6 @@ class ProgressListener(Listener):
             warn(f"{self._failures.latest}. The search goes on.", FailedTrialsWarning)
 
     def _show_best(self) -> None:
-        best, failed = self._shown = self._best_loss(), self._failures.count
+        best, failed = self._best_loss(), self._failures.count
         failures = f", {failed} failed" if failed else ""
         self._bar.postfix = f"best loss: {'?' if best is None else best}{failures}"

@@ -87,6 +87,7 @@ class TrialRecord:
         attempt: number of the attempt that runs or has settled the trial; 0 if it has not run.
         worker: which worker settled it, if any.
         host: where that worker runs, if it is connected.
+        gpus: addresses of the GPUs that the trial saw there, if Spark gave the worker any.
         started: when the attempt was sent to a worker, in seconds since the epoch; None if none was.
         settled: when the trial settled, in seconds since the epoch; None if it has not, or was cancelled
             before the pool had it.
@@ -104,6 +105,7 @@ class TrialRecord:
     attempt: int = 0
     worker: str | None = None
     host: str = ""
+    gpus: tuple[str, ...] = ()
     started: float | None = None
     settled: float | None = None
     seconds: float = 0.0
@@ -136,7 +138,8 @@ class TrialRecord:
     def settle(self, settled: Settled) -> None:
         """Note what the pool says of the trial."""
         self.outcome = settled.outcome
-        self.attempt, self.worker, self.host = settled.attempt, settled.worker, settled.host
+        self.attempt, self.worker = settled.attempt, settled.worker
+        self.host, self.gpus = settled.host, settled.gpus
         self.settled, self.seconds = settled.time, settled.seconds
         if settled.outcome is Outcome.CANCELLED:
             self.error = TrialError(str(TrialCancelledError), settled.reason)

@@ -396,6 +396,8 @@ def _tags_of(record: TrialRecord) -> dict[str, str]:
         tags["worker"] = record.worker
     if record.host:
         tags["worker_host"] = record.host
+    if record.gpus:
+        tags["worker_gpus"] = ",".join(record.gpus)
     return tags
 
 

@@ -17,7 +17,7 @@ import errno
 import logging
 import os
 import socket
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -82,10 +82,18 @@ class Agent:
         directory: for payloads too large for a message; somebody else removes it.
         nursery: forked before grpc was loaded.
         report: a pipe that takes signs of life.
+        gpus: addresses of those that Spark gave the task.
     """
 
     def __init__(
-        self, spec: WorkerSpec, slot: int, birth: Birth, directory: Path, nursery: NurseryHandle, report: int
+        self,
+        spec: WorkerSpec,
+        slot: int,
+        birth: Birth,
+        directory: Path,
+        nursery: NurseryHandle,
+        report: int,
+        gpus: Sequence[str] = (),
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._spec = spec
@@ -95,6 +103,7 @@ class Agent:
         self._name = spec.name(slot, birth.life)
         self._key = birth.key
         self._report_pipe = report
+        self._gpus = gpus
         self._sign: asyncio.TimerHandle | None = None
         self._directory = directory
         self._supervisor = Supervisor(nursery)
@@ -151,6 +160,7 @@ class Agent:
             cores=_cores(),
             formerly=self._spec.name(self._slot, self._life - 1) if self._life > 1 else "",
             key=self._key,
+            gpus=self._gpus,
         )
         if self._attempt is not None:
             hello.holding.CopyFrom(self._attempt.assignment.attempt)
@@ -299,7 +309,12 @@ class Agent:
         # Loading an objective may take long, and an evaluator keeps the one that it has run.
         loads = self._supervisor.evaluator is None or self._loaded != (self._supervisor.evaluator, name)
         timed, loading = assignment.timeout > 0 or loads, max(assignment.timeout, self._spec.loading)
-        header: dict[str, Any] = {"objective": name, "timed": timed}
+        lease = attempt.lease
+        header: dict[str, Any] = {
+            "objective": name,
+            "timed": timed,
+            "trial": [lease.trial.tid, lease.attempt, self._name],
+        }
         try:
             if loads:
                 self._forget_what_is_gone()
@@ -482,12 +497,13 @@ def main(
     nursery: NurseryHandle,
     leash: int,
     report: int,
+    gpus: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Run process A to its end and say what it did."""
     worker_log.write_to(nursery.output, spec.log_level)
 
     async def run() -> int:
-        agent = Agent(spec, slot, birth, directory, nursery, report)
+        agent = Agent(spec, slot, birth, directory, nursery, report, gpus)
         await agent.run(leash)
         return agent.trials
 

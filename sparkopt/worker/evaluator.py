@@ -34,7 +34,7 @@ from sparkopt.errors import StorageError
 from sparkopt.wire import codec
 from sparkopt.wire.limits import INLINE_BYTES, TEXT_CHARACTERS
 from sparkopt.wire.modules.missing_modules import NOT_LOADED, lacking
-from sparkopt.worker import children
+from sparkopt.worker import children, trial_info
 from sparkopt.worker.evaluator_socket import UNHEARD, EvaluatorSocket
 from sparkopt.worker.frames import Frame, Kind
 from sparkopt.worker.reports import Reporter, ReportingObjective
@@ -139,6 +139,7 @@ class Evaluator:
             call = partial(fn.run, argument, self._reporter)
         else:
             call = partial(fn, argument)
+        trial_info.begin(frame.header.get("trial"))
         if frame.header["timed"]:
             self._sock.send(Frame(Kind.STARTED, run=frame.run))
         self._started = monotonic()
@@ -159,6 +160,7 @@ class Evaluator:
         if self._sock.in_child:
             children.leave(error)
         self._surroundings.calm()
+        trial_info.begin(None)
         if self._reporter is not None:
             self._reporter.close()
             self._reporter = None

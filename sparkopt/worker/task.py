@@ -23,14 +23,16 @@ import select
 import shutil
 import signal
 import tempfile
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 
 from sparkopt.core import states  # noqa: F401
 from sparkopt.errors import SparkoptError
 from sparkopt.wire import actor_log, owner_only, protobuf_runtime  # noqa: F401
-from sparkopt.worker import descriptors, processes
+from sparkopt.worker import descriptors, gpus, processes, trial_info
 from sparkopt.worker.nursery_handle import NurseryEndedError, NurseryHandle
 from sparkopt.worker.spec import Birth, WorkerSpec
 
@@ -43,6 +45,8 @@ _LOOK_SECONDS: Final = 0.5
 _FAREWELL_SECONDS: Final = 30.0
 """Seconds that A gets to clean up after its task ends, before it is killed."""
 
+
+NO_RESOURCES: Final[Mapping[str, Sequence[str]]] = MappingProxyType({})
 
 _STILLBORN: Final = 3
 """Number of processes A in a row that end without reaching the coordinator at which a worker fails, if an
@@ -83,12 +87,13 @@ class _Said:
                 self.trials = said.get("trials", self.trials)
 
 
-def run(spec: WorkerSpec, slot: int) -> int:
+def run(spec: WorkerSpec, slot: int, resources: Mapping[str, Sequence[str]] = NO_RESOURCES) -> int:
     """Be a worker until the coordinator expels it.
 
     Args:
         spec: the gang's description.
         slot: which of the gang's workers this is.
+        resources: addresses of what Spark gave the task, by the resource's name.
 
     Returns:
         How many trials it ran.
@@ -96,13 +101,16 @@ def run(spec: WorkerSpec, slot: int) -> int:
     Raises:
         WorkerFailedError: if the worker could not go on; the message says why. Never for what an objective
             did.
+        GpuAddressError: if nothing can be told to use the task's GPUs.
     """
+    task_gpus = gpus.of_task(resources)
+    gpus.variables_for(task_gpus)  # refused before a process is forked
     birth, trials, stillborn = Birth(secrets.token_hex(16)), 0, 0
     before = processes.children()
     processes.adopt_orphans()
     try:
         while True:
-            said, why = _live(spec, slot, birth)
+            said, why = _live(spec, slot, birth, task_gpus)
             trials += said.trials
             if why is None:
                 return trials
@@ -117,7 +125,7 @@ def run(spec: WorkerSpec, slot: int) -> int:
         processes.adopt_orphans(False)
 
 
-def _live(spec: WorkerSpec, slot: int, birth: Birth) -> tuple[_Said, str | None]:
+def _live(spec: WorkerSpec, slot: int, birth: Birth, task_gpus: tuple[str, ...]) -> tuple[_Said, str | None]:
     """Fork process A and wait for its end. Return its messages, and why it ended if nobody asked for that."""
     leash, leash_holder = os.pipe()
     report, report_writer = os.pipe()
@@ -128,7 +136,9 @@ def _live(spec: WorkerSpec, slot: int, birth: Birth) -> tuple[_Said, str | None]
         os.close(report)
         # Spark's sockets to the JVM among them.
         descriptors.let_go_of_all_but({*descriptors.STANDARD, leash, report_writer})
-        answer = _work(spec, slot, birth, directory, leash, report_writer)
+        gpus.show(task_gpus)
+        trial_info.has_gpus(task_gpus)
+        answer = _work(spec, slot, birth, directory, leash, report_writer, task_gpus)
         with contextlib.suppress(BrokenPipeError):  # the barrier task may be gone
             os.set_blocking(report_writer, True)
             os.write(report_writer, json.dumps(answer).encode() + b"\n")
@@ -171,7 +181,13 @@ def _heard(report: int, said: _Said, seconds: float) -> bool:
 
 
 def _work(
-    spec: WorkerSpec, slot: int, birth: Birth, directory: Path, leash: int, report: int
+    spec: WorkerSpec,
+    slot: int,
+    birth: Birth,
+    directory: Path,
+    leash: int,
+    report: int,
+    task_gpus: tuple[str, ...],
 ) -> dict[str, Any]:
     # Out of the group that Spark's daemon hangs up on when the session is stopped: this process learns of the
     # end of its task by the leash, and cleans up, even if somebody has stopped it.
@@ -184,7 +200,7 @@ def _work(
         # Only now: grpc must not be loaded when the nursery is forked.
         from sparkopt.worker import agent
 
-        return agent.main(spec, slot, birth, directory, nursery, leash, report)
+        return agent.main(spec, slot, birth, directory, nursery, leash, report, task_gpus)
     except Exception as error:  # noqa: BLE001 - told to the driver, which raises it
         if ended := _nursery_end(error):
             return {"again": str(ended)}

@@ -303,7 +303,7 @@ def test_a_worker_that_does_not_read_is_not_heard(attacked, monkeypatch):
     def noted(stream, message):
         send(stream, message)
         if stream.worker == ATTACKER:
-            unsent.append(stream._outgoing.qsize())
+            unsent.append(len(stream._outgoing))
             if unsent[-1] > most:
                 stalled.set()
 

@@ -20,7 +20,8 @@ PACKAGE = ROOT / "sparkopt"
 WRITTEN = sorted(path for path in PACKAGE.rglob("*.py") if not path.is_relative_to(PACKAGE / "wire" / "v1"))
 
 # Names that rooms share by design: each room has its docstring there.
-PARALLEL = {"__init__.py"}
+PARALLEL = {"__init__.py", "versions.py"}
+"""Names that each room may have a file of: differences of versions live in one file a room."""
 
 # Told apart from one another so that this file does not contain what it looks for.
 INDEX_ADDRESS = re.compile(

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import json
 import os
 import re
 import signal
@@ -18,7 +19,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
@@ -119,14 +120,15 @@ class Cluster:
     Args:
         daemons: how many worker daemons.
         cores: slots that each of them has.
+        gpus: addresses that each of them takes for GPUs. Spark believes a script that prints them.
 
     Attributes:
         address: the master's, ``spark://host:port``.
         daemons: the worker daemons' processes.
     """
 
-    def __init__(self, daemons: int = 2, cores: int = 1) -> None:
-        self._number, self.cores = daemons, cores
+    def __init__(self, daemons: int = 2, cores: int = 1, gpus: Sequence[str] = ()) -> None:
+        self._number, self.cores, self._gpus = daemons, cores, gpus
         self._ends = contextlib.ExitStack()
         self.address = ""
         self.daemons: list[psutil.Process] = []
@@ -140,7 +142,11 @@ class Cluster:
             for number in range(self._number):
                 place = self._directory / f"daemon-{number}"
                 options = ["--cores", str(self.cores), "--memory", "1g", "--work-dir", str(place)]
-                daemon = _daemon("worker.Worker", *options, self.address, stderr=subprocess.DEVNULL)
+                daemon = _daemon(
+                    *("worker.Worker", *options, self.address),
+                    environment={"SPARK_WORKER_OPTS": self._discovery()} if self._gpus else None,
+                    stderr=subprocess.DEVNULL,
+                )
                 self.daemons.append(psutil.Process(ends.enter_context(daemon).pid))
             self._ends = ends.pop_all()
         return self
@@ -152,6 +158,14 @@ class Cluster:
         traceback: TracebackType | None,
     ) -> None:
         self._ends.close()
+
+    def _discovery(self) -> str:
+        """Java's options that tell a daemon of its GPUs."""
+        script = self._directory / "gpus"
+        script.write_text(f"#!/bin/sh\necho '{json.dumps({'name': 'gpu', 'addresses': [*self._gpus]})}'\n")
+        script.chmod(0o755)
+        resource = "-Dspark.worker.resource.gpu"
+        return f"{resource}.amount={len(self._gpus)} {resource}.discoveryScript={script}"
 
     def settings(self) -> dict[str, str]:
         """Spark's settings for a session that has an executor on each daemon, and is there once they are."""
@@ -207,7 +221,9 @@ class LinedPool(WorkerPool):
 
 
 @contextlib.contextmanager
-def _daemon(kind: str, *options: str, **streams: Any) -> Iterator[subprocess.Popen[bytes]]:
+def _daemon(
+    kind: str, *options: str, environment: Mapping[str, str] | None = None, **streams: Any
+) -> Iterator[subprocess.Popen[bytes]]:
     """One of Spark's standalone daemons."""
     launcher = Path(pyspark.__file__).parent / "bin" / "spark-class"
     common = ["--host", "127.0.0.1", "--webui-port", "0"]
@@ -218,6 +234,7 @@ def _daemon(kind: str, *options: str, **streams: Any) -> Iterator[subprocess.Pop
             "SPARK_LOCAL_IP": "127.0.0.1",
             "PYSPARK_PYTHON": sys.executable,
             "SPARK_DAEMON_JAVA_OPTS": _QUICK_START,
+            **(environment or {}),
         },
         **streams,
     ) as process:

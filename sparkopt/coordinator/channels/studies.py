@@ -157,6 +157,7 @@ class Studies:
             outcome=command.outcome,
             worker=command.worker,
             host=arrived.host if arrived is not None else "",
+            gpus=arrived.gpus if arrived is not None else (),
             reason=command.reason,
             result=self.claimed(outcome.result) if ok and subscriber is not None else None,
             failure=failure,

@@ -95,6 +95,7 @@ class Settled:
         outcome: its final state.
         worker: which worker decided it, if any.
         host: where that worker runs, if it is connected.
+        gpus: addresses of the GPUs that the trial saw there.
         reason: why, if it was cancelled or lost.
         result: the pickled result, if the outcome is OK.
         failure: what the worker says of it, if the outcome is FAILED.
@@ -120,3 +121,4 @@ class Settled:
     loss: float | None = None
     fault: str = ""
     oversubscription: CpuOversubscription | None = None
+    gpus: tuple[str, ...] = ()

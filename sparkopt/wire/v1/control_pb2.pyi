@@ -414,6 +414,7 @@ class Worker(google.protobuf.message.Message):
     TID_FIELD_NUMBER: builtins.int
     TRIALS_FIELD_NUMBER: builtins.int
     BUSY_SECONDS_FIELD_NUMBER: builtins.int
+    GPUS_FIELD_NUMBER: builtins.int
     name: builtins.str
     state: global___WorkerState.ValueType
     host: builtins.str
@@ -429,6 +430,10 @@ class Worker(google.protobuf.message.Message):
     """Seconds in which a trial was leased to it."""
     @property
     def joined(self) -> google.protobuf.timestamp_pb2.Timestamp: ...
+    @property
+    def gpus(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Addresses of the GPUs that its trials see, as Spark's discovery script names them; empty if Spark gave it none."""
+
     def __init__(
         self,
         *,
@@ -443,9 +448,10 @@ class Worker(google.protobuf.message.Message):
         tid: builtins.int | None = ...,
         trials: builtins.int = ...,
         busy_seconds: builtins.float = ...,
+        gpus: collections.abc.Iterable[builtins.str] | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["_tid", b"_tid", "joined", b"joined", "tid", b"tid"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["_tid", b"_tid", "busy_seconds", b"busy_seconds", "gang", b"gang", "generation", b"generation", "host", b"host", "joined", b"joined", "name", b"name", "pid", b"pid", "state", b"state", "study", b"study", "tid", b"tid", "trials", b"trials"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["_tid", b"_tid", "busy_seconds", b"busy_seconds", "gang", b"gang", "generation", b"generation", "gpus", b"gpus", "host", b"host", "joined", b"joined", "name", b"name", "pid", b"pid", "state", b"state", "study", b"study", "tid", b"tid", "trials", b"trials"]) -> None: ...
     def WhichOneof(self, oneof_group: typing.Literal["_tid", b"_tid"]) -> typing.Literal["tid"] | None: ...
 
 global___Worker = Worker

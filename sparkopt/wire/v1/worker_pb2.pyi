@@ -120,6 +120,7 @@ class Hello(google.protobuf.message.Message):
     CORES_FIELD_NUMBER: builtins.int
     FORMERLY_FIELD_NUMBER: builtins.int
     KEY_FIELD_NUMBER: builtins.int
+    GPUS_FIELD_NUMBER: builtins.int
     worker: builtins.str
     """Unique: gang, generation and slot, and another one each time that it comes again."""
     gang: builtins.int
@@ -138,6 +139,10 @@ class Hello(google.protobuf.message.Message):
     def holding(self) -> sparkopt.wire.v1.trial_pb2.Attempt:
         """The attempt that the worker runs or has an unacknowledged outcome of."""
 
+    @property
+    def gpus(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Addresses of the GPUs that Spark gave the worker's task: the GPUs that its trials see."""
+
     def __init__(
         self,
         *,
@@ -150,9 +155,10 @@ class Hello(google.protobuf.message.Message):
         cores: builtins.int = ...,
         formerly: builtins.str = ...,
         key: builtins.str = ...,
+        gpus: collections.abc.Iterable[builtins.str] | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["holding", b"holding"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["cores", b"cores", "formerly", b"formerly", "gang", b"gang", "generation", b"generation", "holding", b"holding", "host", b"host", "key", b"key", "pid", b"pid", "worker", b"worker"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["cores", b"cores", "formerly", b"formerly", "gang", b"gang", "generation", b"generation", "gpus", b"gpus", "holding", b"holding", "host", b"host", "key", b"key", "pid", b"pid", "worker", b"worker"]) -> None: ...
 
 global___Hello = Hello
 

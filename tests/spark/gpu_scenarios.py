@@ -1,0 +1,90 @@
+"""Searches on a cluster whose daemons say that they have GPUs. A script; says what trials saw.
+
+Its arguments are JSON, one for each session: Spark's settings, how many trials run at once, and how many GPUs
+a profile asks for, 0 for no profile.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import warnings
+
+from hyperopt import hp, rand
+from pyspark.resource import ResourceProfileBuilder, TaskResourceRequests
+
+import sparkopt
+from sparkopt import Control, ControlClient, SparkTrials, WorkerPool, fmin
+from sparkopt.client import EventKind
+from sparkopt.errors import ParallelismWarning, SparkoptError
+from sparkopt.spark.session import get_session
+
+
+def objective(x):
+    import os
+    import threading
+
+    import sparkopt
+
+    names = ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ZE_AFFINITY_MASK", "CUDA_DEVICE_ORDER")
+    told = []
+    thread = threading.Thread(target=lambda: told.append(sparkopt.trial_info()))
+    thread.start()
+    thread.join()
+    (info,) = told
+    seen = {name: os.environ.get(name) for name in names}
+    os.environ["CUDA_VISIBLE_DEVICES"] = "7"  # the next trial must not see this
+    trial = [info.tid, info.attempt, info.worker, list(info.gpus)]
+    return {"loss": x, "status": "ok", "seen": seen, "trial": trial}
+
+
+def left_in_sparks_python(batches):
+    """Spark's own Python processes, which workers were in before."""
+    import os
+
+    import pyarrow
+
+    seen = os.environ.get("CUDA_VISIBLE_DEVICES", "")
+    for batch in batches:
+        yield pyarrow.RecordBatch.from_pydict({"seen": [seen] * len(batch)})
+
+
+def search(settings, parallelism, gpus):
+    """What a search on a session of its own says."""
+    session = get_session(settings=settings)
+    profile = None
+    if gpus:
+        profile = ResourceProfileBuilder().require(TaskResourceRequests().resource("gpu", gpus)).build
+    warnings.simplefilter("ignore", ParallelismWarning)
+    try:
+        with WorkerPool(
+            parallelism, spark_session=session, resource_profile=profile, control=Control()
+        ) as pool:
+            with ControlClient(pool.control_address, token=pool.control_token) as client:
+                joined = (event for event in client.watch(after=0) if event.kind is EventKind.WORKER_JOINED)
+                for _ in range(pool.parallelism):
+                    next(joined)
+                workers = {worker.name: list(worker.gpus) for worker in client.workers()}
+            trials = SparkTrials(pool=pool, tracking=False)
+            fmin(objective, hp.uniform("x", -1, 1), rand.suggest, 8, trials=trials, verbose=False)
+        frame = session.range(0, 8, 1, 2).mapInArrow(left_in_sparks_python, "seen string")
+        said = {
+            "results": [dict(result) for result in trials.results],
+            "workers": workers,
+            "left": sorted({row.seen for row in frame.collect()}),
+        }
+    except SparkoptError as error:
+        said = {"error": type(error).__name__, "text": str(error)}
+    finally:
+        session.stop()
+    return said
+
+
+def main(*sessions):
+    """Have all of them."""
+    assert sparkopt.trial_info() is None  # outside of a trial
+    sys.stdout.write(f"{json.dumps([search(*json.loads(each)) for each in sessions])}\n")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,104 @@
+"""GPUs: a trial sees those that Spark gave its worker's task, and no others."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from sparkopt.worker import gpus
+from sparkopt.worker.gpus import GpuAddressError
+from tests.spark import gpu_scenarios
+from tests.support.cluster import Cluster
+from tests.support.connect_session import OFF
+from tests.support.scripts import run_script
+
+pytestmark = pytest.mark.timeout(300)
+
+TASK = "spark.task.resource.gpu.amount"
+
+
+def searches(cluster, directory, *sessions):
+    """What searches saw, each for the GPUs that a task needs, its parallelism, and a profile's GPUs."""
+    gpus = {"spark.executor.resource.gpu.amount": "2", "spark.executor.cores": "4"}
+    arguments = [
+        json.dumps([{**cluster.settings(), **OFF, **gpus, TASK: amount}, parallelism, profile])
+        for amount, parallelism, profile in sessions
+    ]
+    return run_script(Path(gpu_scenarios.__file__), directory, *arguments)
+
+
+@pytest.fixture(scope="module")
+def said(tmp_path_factory):
+    """What the searches of a process say: whole GPUs, halves, and a profile that asks for two each."""
+    with Cluster(daemons=1, cores=4, gpus=["0", "1"]) as cluster:
+        sessions = ("1", 2, 0), ("0.5", 4, 0), ("1", 2, 2)
+        return searches(cluster, tmp_path_factory.mktemp("gpus"), *sessions)
+
+
+def seen(search):
+    """The GPUs that each worker's trials saw, by the worker's name."""
+    found = {}
+    for result in search["results"]:
+        _, attempt, worker, addresses = result["trial"]
+        assert attempt == 1
+        variables = dict.fromkeys(
+            ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ZE_AFFINITY_MASK"), ",".join(addresses)
+        )
+        # Each trial sets one of them to something else at its end.
+        assert result["seen"] == {**variables, "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
+        assert found.setdefault(worker, addresses) == addresses
+    assert sorted(result["trial"][0] for result in search["results"]) == list(range(8))
+    return found
+
+
+def test_each_worker_has_a_gpu_of_its_own(said):
+    whole = said[0]
+    assert sorted(whole["workers"].values()) == [["0"], ["1"]]
+    assert seen(whole).items() <= whole["workers"].items()
+
+
+def test_two_workers_share_a_gpu_of_which_each_needs_half(said):
+    halves = said[1]
+    assert sorted(halves["workers"].values()) == [["0"], ["0"], ["1"], ["1"]]
+    assert seen(halves).items() <= halves["workers"].items()
+
+
+def test_a_profile_gives_a_worker_two(said):
+    both = said[2]
+    assert list(map(sorted, both["workers"].values())) == [["0", "1"]]
+    assert seen(both).items() <= both["workers"].items()
+
+
+def test_sparks_own_processes_see_what_they_saw(said):
+    assert [search["left"] for search in said] == [[""]] * 3
+
+
+@pytest.mark.slow
+def test_the_same_on_spark_connect(tmp_path, monkeypatch):
+    monkeypatch.setenv("SPARK_API_MODE", "connect")
+    with Cluster(daemons=1, cores=4, gpus=["0", "1"]) as cluster:
+        # Four are asked for; the settings say that there are GPUs for two.
+        (whole,) = searches(cluster, tmp_path, ("1", 4, 0))
+    assert sorted(whole["workers"].values()) == [["0"], ["1"]]
+    assert seen(whole).items() <= whole["workers"].items()
+
+
+@pytest.mark.parametrize(
+    ("addresses", "variables"),
+    [
+        ([], {}),
+        (["GPU-5ebe9f43"], {"CUDA_VISIBLE_DEVICES": "GPU-5ebe9f43", "HIP_VISIBLE_DEVICES": "GPU-5ebe9f43"}),
+        (["MIG-1", "MIG-2"], {"CUDA_VISIBLE_DEVICES": "MIG-1,MIG-2"}),
+        (["0.0", "0.1"], {"ZE_AFFINITY_MASK": "0.0,0.1"}),
+    ],
+)
+def test_addresses_that_are_no_numbers_are_for_the_libraries_that_know_them(addresses, variables):
+    assert gpus.variables_for(addresses) == variables
+
+
+@pytest.mark.parametrize("addresses", [["nvidia0"], ["0", "GPU-5ebe9f43"], [""]])
+def test_other_addresses_are_refused(addresses):
+    with pytest.raises(GpuAddressError, match=r"have the discovery script .* print numbers"):
+        gpus.variables_for(addresses)
