@@ -128,9 +128,8 @@ def _settings(archive: Path, kind: Kind, python_prefix: str | None) -> str:
     where = f"{archive}#{_DIRECTORY}"
     python = f"./{_DIRECTORY}/bin/python"
     base = python_prefix or sys.base_prefix
-    needs = (
-        f"Executors need Python {platform.python_version()} in {base}, to which the archive has links.\n\n"
-    )
+    version = ".".join(platform.python_version_tuple()[:2])
+    needs = f"Executors need Python {version} in {base}, to which the archive has links.\n\n"
     return (
         f"{archive}: Python {platform.python_version()}, {archive.stat().st_size / 2**20:,.0f} MiB\n\n"
         f"{needs if kind is Kind.VENV else ''}"
