@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import dis
 import re
+import threading
 import types
 from collections.abc import Callable, Iterator
 from typing import Any, Final
@@ -17,6 +18,9 @@ _LOOSELY: Final = re.compile(
     r"|\bimport[ \t]+([^\n#;(]+)"
     r"""|(?:import_module|__import__)\(\s*["'](\w+)"""
 )
+
+_PARSING: Final = threading.Lock()
+"""Held by the search that parses: in Python 3.11 threads that parse at the same time disturb one another."""
 
 
 class ModuleNames:
@@ -76,9 +80,12 @@ def imports_of_source(source: str, is_wanted: Callable[[str], bool]) -> set[str]
     if not candidates:
         return candidates
     try:
-        tree = ast.parse(source)
+        with _PARSING:
+            tree = ast.parse(source)
     except (SyntaxError, ValueError):  # a template, or of another Python: nothing imports it
         return set()
+    except SystemError:  # somebody else has parsed at the same time; a module too many does no harm
+        return candidates
     return candidates & {name for node in ast.walk(tree) for name in _imports_of_node(node)}
 
 
