@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import dis
+import functools
 import re
 import threading
 import types
@@ -18,6 +19,9 @@ _LOOSELY: Final = re.compile(
     r"|\bimport[ \t]+([^\n#;(]+)"
     r"""|(?:import_module|__import__)\(\s*["'](\w+)"""
 )
+
+_KEPT: Final = 4096
+"""So many files' imports are kept for the next search, which mostly sends the same files."""
 
 _PARSING: Final = threading.Lock()
 """Held by the search that parses: in Python 3.11 threads that parse at the same time disturb one another."""
@@ -80,21 +84,28 @@ def imports_of_source(source: str, is_wanted: Callable[[str], bool]) -> set[str]
     if not candidates:
         return candidates
     try:
+        return candidates & _parsed_imports(source)
+    except SystemError:  # somebody else has parsed at the same time; a module too many does no harm
+        return candidates
+
+
+@functools.lru_cache(maxsize=_KEPT)
+def _parsed_imports(source: str) -> frozenset[str]:
+    try:
         with _PARSING:
             tree = ast.parse(source)
     except (SyntaxError, ValueError):  # a template, or of another Python: nothing imports it
-        return set()
-    except SystemError:  # somebody else has parsed at the same time; a module too many does no harm
-        return candidates
-    return candidates & {name for node in ast.walk(tree) for name in _imports_of_node(node)}
+        return frozenset()
+    return frozenset(name for node in ast.walk(tree) for name in _imports_of_node(node))
 
 
-def _loose_imports(source: str) -> set[str]:
+@functools.lru_cache(maxsize=_KEPT)
+def _loose_imports(source: str) -> frozenset[str]:
     found: set[str] = set()
     for dots, start, names, called in _LOOSELY.findall(source.replace("\\\n", " ")):
         found.add(called or ("" if dots else start))
         found.update(each.strip().partition(" ")[0].partition(".")[0] for each in names.split(","))
-    return {name for name in found if name.isidentifier()}
+    return frozenset(name for name in found if name.isidentifier())
 
 
 def _imports_of_node(node: ast.AST) -> Iterator[str]:

@@ -9,6 +9,7 @@ each source file, for tracebacks.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import io
 import json
@@ -21,6 +22,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final
 
 if TYPE_CHECKING:
     from sparkopt.wire.modules.own_modules import OwnModules
+    from sparkopt.wire.modules.package_files import PackageContent
 
 _MAGIC: Final = b"sparkopt objective with modules 1\n"
 _LENGTH: Final = struct.Struct("!I")
@@ -49,7 +51,7 @@ def packed(pickle: bytes, modules: OwnModules) -> bytes:
     """An objective's pickle, and what it imports."""
     if not modules.contents and not modules.withheld:
         return pickle
-    archive = _archive(modules) if modules.contents else b""
+    archive = _archive(tuple(modules.contents.values())) if modules.contents else b""
     digests = {name: content.digest for name, content in modules.contents.items()}
     # Not of the archive itself, which has the time in it.
     whole = hashlib.sha256(json.dumps(digests, sort_keys=True).encode()).hexdigest() if digests else ""
@@ -89,11 +91,13 @@ def extract(stream: BinaryIO, header: ArchiveHeader, directory: Path) -> None:
         archive.extractall(directory)
 
 
-def _archive(modules: OwnModules) -> bytes:
+@functools.lru_cache(maxsize=1)
+def _archive(contents: tuple[PackageContent, ...]) -> bytes:
+    """Pack packages; the last archive is kept, as the next search mostly sends the same."""
     sources: dict[str, str] = {}
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
-        for content in modules.contents.values():
+        for content in contents:
             for file, data in content.files:
                 archive.writestr(file.name, data)
                 if file.is_source:

@@ -121,7 +121,7 @@ class OwnModules:
                 f" {in_mebibytes(LIMIT_BYTES)} in all. Its biggest files are {biggest(files)}: have the"
                 " objective read them from elsewhere, or install the package on the workers"
             )
-        content = read(files)
+        content = read(tuple(files))
         self._left -= content.size
         return content
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 from typing import Final
@@ -33,11 +34,13 @@ class PackageFile:
         name: its path in the archive, the package's name first.
         path: where it is.
         size: in bytes.
+        changed: when it was changed last, in nanoseconds since the epoch.
     """
 
     name: str
     path: Path
     size: int
+    changed: int
 
     @property
     def is_source(self) -> bool:
@@ -55,7 +58,7 @@ class PackageContent:
     """
 
     digest: str
-    files: tuple[tuple[PackageFile, bytes], ...]
+    files: tuple[tuple[PackageFile, bytes], ...] = field(compare=False)
 
     @property
     def size(self) -> int:
@@ -79,7 +82,7 @@ def files_of(name: str, places: list[Path]) -> list[PackageFile]:
     found: dict[str, PackageFile] = {}
     for place in places:
         if place.is_file():
-            entries = [PackageFile(f"{name}{place.suffix}", place, place.stat().st_size)]
+            entries = [_file(f"{name}{place.suffix}", place, place.stat())]
         else:
             entries = list(_walk(place, name, frozenset()))
         for entry in entries:
@@ -94,8 +97,9 @@ def files_of(name: str, places: list[Path]) -> list[PackageFile]:
     return [found[each] for each in sorted(found)]
 
 
-def read(files: list[PackageFile]) -> PackageContent:
-    """Read a package.
+@functools.lru_cache(maxsize=16)
+def read(files: tuple[PackageFile, ...]) -> PackageContent:
+    """Read a package. What was read is kept, for the next search: it is read again once a file has changed.
 
     Raises:
         OSError: if it cannot be read.
@@ -138,4 +142,8 @@ def _walk(directory: Path, name: str, around: frozenset[str]) -> Iterator[Packag
         if entry.is_dir():
             yield from _walk(directory / entry.name, f"{name}/{entry.name}", around | {real})
         elif entry.is_file():
-            yield PackageFile(f"{name}/{entry.name}", directory / entry.name, entry.stat().st_size)
+            yield _file(f"{name}/{entry.name}", directory / entry.name, entry.stat())
+
+
+def _file(name: str, path: Path, status: os.stat_result) -> PackageFile:
+    return PackageFile(name, path, status.st_size, status.st_mtime_ns)
