@@ -7,7 +7,6 @@ import hashlib
 import hmac
 import secrets
 from collections.abc import Iterator, Sequence
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Final
 
 from sparkopt.control import messages
@@ -16,6 +15,7 @@ from sparkopt.control.book_records import StudyRecord, TrialRecord
 from sparkopt.control.feed import Feed, Watcher, too_slow
 from sparkopt.coordinator.transport.pieces import Pieces
 from sparkopt.errors import BadRequestError, EventsForgottenError, NotFoundError, WrongStateError
+from sparkopt.wire.installed_versions import version_of
 from sparkopt.wire.limits import PAGE_BYTES
 from sparkopt.wire.statuses import Context
 from sparkopt.wire.v1 import control_pb2
@@ -51,7 +51,7 @@ class ReadOnlyCalls:
         self._feed = feed
         self._machine = machine
         self._pieces = pieces
-        self._version = version("sparkopt")
+        self._version = version_of("sparkopt")
         self._secret = secrets.token_bytes(16)
 
     def status(self) -> control_pb2.PoolStatus:

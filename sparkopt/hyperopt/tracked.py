@@ -9,7 +9,6 @@ import functools
 import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -25,6 +24,7 @@ from sparkopt.spark.settings import setting
 from sparkopt.study.journal import name_of
 from sparkopt.study.search_summary import FinishedTrial, SearchSummary
 from sparkopt.wire.actor_log import ActorLog
+from sparkopt.wire.installed_versions import version_of
 
 if TYPE_CHECKING:
     from sparkopt.hyperopt.documents import Document
@@ -123,7 +123,7 @@ def _params(trials: SparkTrials, options: Options, rstate: np.random.Generator) 
 
 
 def _tags() -> dict[str, str]:
-    versions = {f"version.{package}": version(package) for package in _PACKAGES}
+    versions = {f"version.{package}": version_of(package) for package in _PACKAGES}
     return {**versions, "version.python": platform.python_version()}
 
 

@@ -20,7 +20,7 @@ from pyspark.sql import SparkSession
 from pyspark.sql.types import LongType, StructField, StructType
 
 from sparkopt.errors import NoSlotsError
-from sparkopt.spark import versions
+from sparkopt.spark import interpreters, versions
 from sparkopt.spark.job_ends import JobEnd, describe, job_end_of
 from sparkopt.spark.own_package import own_package
 from sparkopt.spark.session import (
@@ -170,7 +170,8 @@ class Gang:
         session, size = self._session, self._size
         tag_jobs(session, self.tag, f"sparkopt workers of gang {self._spec.gang}")
         need_broadcasts(session, self._broadcasts)
-        run_job = versions.barrier_job(session, size, _task_of(self._spec), _SCHEMA, self._profile)
+        with interpreters.drivers_on_local_master(session):
+            run_job = versions.barrier_job(session, size, _task_of(self._spec), _SCHEMA, self._profile)
         with counting_tasks(session, self._hear_of_tasks):
             run_job()
 

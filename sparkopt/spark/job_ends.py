@@ -8,7 +8,7 @@ from typing import Final
 
 from pyspark.sql import SparkSession
 
-from sparkopt.spark import connect, versions
+from sparkopt.spark import connect, interpreters, versions
 from sparkopt.spark.bootstrap import UnfitExecutorError
 from sparkopt.spark.session import is_connect, is_stopped, name
 
@@ -60,7 +60,9 @@ def _told_by_spark(session: SparkSession, error: Exception) -> JobEnd:
     elif cancelled := versions.cancelled_job(error):
         number, reason = cancelled
         return JobEnd(f"Spark job {number} was cancelled{reason and f' ({reason})'}", wanted=True)
-    return JobEnd(explain(text) or describe(error), slots=failed_slots(text))
+    # A worker has told of its Python itself, if it could.
+    unfit = "" if _UNFIT.search(text) else interpreters.explain(session, text)
+    return JobEnd(unfit or explain(text) or describe(error), slots=failed_slots(text))
 
 
 def _stopped(session: SparkSession) -> JobEnd:

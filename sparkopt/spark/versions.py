@@ -74,7 +74,9 @@ def barrier_job(
     if profile is not None and "profile" not in inspect.signature(DataFrame.mapInArrow).parameters:
         of_each: Callable[[Any], Any] = task
         rows = session.sparkContext.parallelize(range(size), size).barrier()
-        return rows.mapPartitions(of_each).withResources(profile).collect
+        job = rows.mapPartitions(of_each).withResources(profile)
+        _ = job._jrdd  # its interpreter is that of this moment, as it is of a data frame
+        return job.collect
     wanted: dict[str, Any] = {} if profile is None else {"profile": profile}
     return session.range(0, size, 1, size).mapInArrow(task, schema, barrier=True, **wanted).collect
 
