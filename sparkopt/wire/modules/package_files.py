@@ -97,7 +97,7 @@ def files_of(name: str, places: list[Path]) -> list[PackageFile]:
     return [found[each] for each in sorted(found)]
 
 
-@functools.lru_cache(maxsize=16)
+@functools.lru_cache(maxsize=4)
 def read(files: tuple[PackageFile, ...]) -> PackageContent:
     """Read a package. What was read is kept, for the next search: it is read again once a file has changed.
 
