@@ -13,7 +13,7 @@ _PACKAGES: Final = {"grpc_health": "grpcio-health-checking", "grpc_reflection": 
 
 
 class StandardServices:
-    """What gRPC's tools look for in a server.
+    """Services that gRPC's tools look for in a server.
 
     Their packages are optional, as their releases are tied to those of grpcio and protobuf: the newest would
     replace the ones that a cluster has.

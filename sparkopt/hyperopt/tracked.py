@@ -41,7 +41,7 @@ _PACKAGES: Final = ("sparkopt", "hyperopt", "pyspark")
 
 
 def wants_tracking(session: Session, asked: bool | None) -> bool:
-    """Whether to track: as asked, or else as the Spark setting says, or else if there is an MLflow.
+    """Tell if a search is tracked: as asked, or as the Spark setting says, or else if there is an MLflow.
 
     Raises:
         TrackingError: if somebody asks for it and there is no MLflow.

@@ -11,7 +11,7 @@ import hyperopt
 import numpy as np
 
 _TAKES_WHOLE_FLOATS: Final = hyperopt.__version__.startswith("0.2.")
-"""Whether a ``switch`` takes any number that is whole. Since 0.3 it takes integers only."""
+"""True if a ``switch`` takes any number that is whole. Since 0.3 it takes integers only."""
 
 
 def switch_position(chosen: Any) -> int:

@@ -73,7 +73,7 @@ def files_of(package: Any) -> list[tuple[str, bytes]]:
 
 
 def digest_of(files: list[tuple[str, bytes]]) -> str:
-    """What tells files from others."""
+    """Digest that tells these files from others."""
     digest = hashlib.sha256()
     for name, data in files:
         digest.update(b"%s\0%d\0" % (name.encode(), len(data)))

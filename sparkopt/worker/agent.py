@@ -33,7 +33,7 @@ from sparkopt.wire.codes import FINAL_CODES
 from sparkopt.wire.convert import to_lease
 from sparkopt.wire.modules.objective_archive import digests_in
 from sparkopt.wire.v1 import trial_pb2, worker_pb2
-from sparkopt.worker import verdicts, worker_log
+from sparkopt.worker import processes, verdicts, worker_log
 from sparkopt.worker.frames import Frame, Kind
 from sparkopt.worker.link import Link
 from sparkopt.worker.nursery_handle import NurseryEndedError, NurseryHandle
@@ -157,7 +157,7 @@ class Agent:
             generation=self._spec.generation,
             host=socket.gethostname(),
             pid=os.getpid(),
-            cores=_cores(),
+            cores=processes.cores(),
             formerly=self._spec.name(self._slot, self._life - 1) if self._life > 1 else "",
             key=self._key,
             gpus=self._gpus,
@@ -479,14 +479,6 @@ def _label(lease: Lease) -> str:
     """An attempt's name in the executor's log."""
     again = f", attempt {lease.attempt}" if lease.attempt > 1 else ""
     return f"trial {lease.trial.tid}{again}"
-
-
-def _cores() -> int:
-    """How many CPUs this process may use."""
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # only Linux has it
-        return os.cpu_count() or 1
 
 
 def main(

@@ -24,8 +24,8 @@ DIGESTS: Final = frozenset(
         "f1812a7e4e8a963deba5bb377a722c187be427e8478985b669d3dc8c38a1a3b2",  # 0.3.0
     )
 )
-"""Of the sources of the versions that are known. Their draws are the same; but 0.2.7's own TPE raises with
-NumPy 2.4 and newer, where what is in this package goes on."""
+"""Digests of the sources of the versions that are known. Their draws are the same; but 0.2.7's own TPE raises
+with NumPy 2.4 and newer, where what is in this package goes on."""
 
 
 @functools.cache
