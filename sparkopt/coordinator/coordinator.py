@@ -46,7 +46,7 @@ from sparkopt.worker.spec import Endpoint
 _CUT_SECONDS: Final = 0.5
 """Seconds that streams may take to end when the server stops."""
 
-_LOSSES: Final = (events.GangEnded, events.WorkerGone)
+_LOSSES: Final = (events.GangEnded, events.WorkerGone, events.LossExplained)
 """Events after which what lost workers have pushed is dropped."""
 
 _LATE_SECONDS: Final = 10.0
@@ -264,7 +264,7 @@ class Coordinator:
                 if stream is not None:
                     stream.expel(reason, again)
                 self._observer.workers_changed(worker, reason)
-            case commands.RelaunchGang(gang, generation, size):
+            case commands.LaunchGang(gang, generation, size):
                 self._relaunch(gang, generation, size)
             case commands.ShutDown(reason, failed):
                 if failed:

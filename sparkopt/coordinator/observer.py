@@ -28,6 +28,7 @@ _WORKER_CHANGES: Final = (
 _WORKERS_CHANGE: Final = (
     events.GangEnded,
     events.WorkerGone,
+    events.LossExplained,
     events.WorkerJoined,
     events.DrainRequested,
     events.Tick,

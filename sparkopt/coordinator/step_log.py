@@ -46,10 +46,19 @@ def _log_event(event: events.Event) -> None:
             LOG.info("worker's stream ended", worker=worker)
         case events.WorkerGone(worker, reason):
             LOG.info("worker lost", worker=worker, reason=reason)
+        case events.LossExplained(worker, preempted, reason):
+            LOG.info("worker's loss explained", worker=worker, preempted=preempted, reason=reason)
         case events.GangLaunched(gang, size):
             LOG.info("gang is launched", gang=gang, size=size)
-        case events.GangEnded(gang, generation, reason, lost):
-            LOG.info("gang ended", gang=gang, generation=generation, reason=reason, lost=",".join(lost))
+        case events.GangEnded(gang, generation, reason, lost, preempted):
+            LOG.info(
+                "gang ended",
+                gang=gang,
+                generation=generation,
+                reason=reason,
+                lost=",".join(lost),
+                preempted=preempted,
+            )
         case events.LimitChanged(limit):
             LOG.info("parallelism changed", parallelism=limit)
         case events.Paused():
@@ -66,8 +75,11 @@ def _log_command(command: commands.Command) -> None:
     match command:
         case commands.Expel(worker, reason, again):
             LOG.info("worker expelled", worker=worker, reason=reason, again=again)
-        case commands.RelaunchGang(gang, generation, size):
-            LOG.info("gang is launched again", gang=gang, generation=generation, size=size)
+        case commands.LaunchGang(gang, generation, size):
+            again = " again" if generation > 1 else ""
+            LOG.info(f"gang is launched{again}", gang=gang, generation=generation, size=size)
+        case commands.WithdrawGang(gang, generation):
+            LOG.info("gang's launch is withdrawn", gang=gang, generation=generation)
         case commands.ShutDown(reason, failed):
             LOG.info("pool shuts down", reason=reason, failed=failed)
 

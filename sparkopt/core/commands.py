@@ -69,12 +69,20 @@ class Expel:
 
 
 @dataclass(frozen=True, slots=True)
-class RelaunchGang:
-    """Launch this gang's barrier job again, as this generation."""
+class LaunchGang:
+    """Launch this gang as this generation: again, or in an elastic pool for the first time too."""
 
     gang: int
     generation: int
     size: int
+
+
+@dataclass(frozen=True, slots=True)
+class WithdrawGang:
+    """Cancel the job of this launch, which is not needed any more. Its end is told by a GangEnded as ever."""
+
+    gang: int
+    generation: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,4 +93,14 @@ class ShutDown:
     failed: bool
 
 
-Command = Assign | CancelAttempt | Settle | DeliverReport | DeliverRequest | Expel | RelaunchGang | ShutDown
+Command = (
+    Assign
+    | CancelAttempt
+    | Settle
+    | DeliverReport
+    | DeliverRequest
+    | Expel
+    | LaunchGang
+    | WithdrawGang
+    | ShutDown
+)

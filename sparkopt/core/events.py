@@ -29,16 +29,19 @@ class GangProgressed:
 
 @dataclass(frozen=True, slots=True)
 class GangEnded:
-    """A gang's barrier job ended: all its workers are gone at once.
+    """A gang's job ended: all its workers are gone at once.
 
     ``lost`` names those whose loss has ended it, as far as that is known. Otherwise those count as lost that
-    could not be reached when it ended.
+    could not be reached when it ended. With ``preempted`` the job has ended for no fault of its tasks: their
+    executor was taken away, or the launch was withdrawn. That is charged to no trial, and counts toward no
+    limit on relaunches.
     """
 
     gang: int
     generation: int
     reason: str
     lost: tuple[str, ...] = ()
+    preempted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +50,8 @@ class WorkerJoined:
 
     ``holding`` is the attempt that it runs or whose outcome it has not seen acknowledged. ``formerly`` is the
     name that it had before it was given up, gave itself up because nobody could be reached, or lost its
-    process.
+    process; or that of the worker that its task was before Spark started the task again. ``task_attempt`` is
+    the number that Spark gives to this start of the task, from 0.
     """
 
     worker: str
@@ -55,6 +59,7 @@ class WorkerJoined:
     generation: int
     holding: Lease | None = None
     formerly: str | None = None
+    task_attempt: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +74,19 @@ class WorkerGone:
     """A worker is known to be gone: its task ended."""
 
     worker: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class LossExplained:
+    """Spark says why a worker was lost; it is gone, if that was not known before.
+
+    With ``preempted`` its executor was taken away, for no fault of the task, and the trial that it ran is not
+    charged for it.
+    """
+
+    worker: str
+    preempted: bool
     reason: str
 
 
@@ -170,6 +188,7 @@ Event = (
     | WorkerJoined
     | StreamLost
     | WorkerGone
+    | LossExplained
     | Heartbeat
     | TrialsSubmitted
     | SubmissionsEnded

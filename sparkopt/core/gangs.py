@@ -6,7 +6,7 @@
     that ends when it is not needed for what is left      asleep: launched again at once when it is needed
     whose first launch ends without a worker              given up
     that ends with a worker that ran a trial,             launched again after a wait
-      which is charged for it
+      which is charged for it, or was preempted
     that ends otherwise, and has done so                  given up
       ``max_relaunches`` times, and no trial has
       settled meanwhile
@@ -29,7 +29,7 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from sparkopt.core.commands import Command, RelaunchGang
+from sparkopt.core.commands import Command, LaunchGang
 from sparkopt.core.records import Gang, Policy
 from sparkopt.core.states import GangInput, GangState
 from sparkopt.core.transitions import GANG, move
@@ -146,7 +146,8 @@ class Gangs(Mapping[int, Gang]):
             ending: whether the pool drains or has shut down.
             left: how many trials are left.
             sent_away: whether all of its workers had been told to leave.
-            explained: whether a trial is charged with the loss of the worker that has ended it.
+            explained: whether it was preempted, or a trial is charged with the loss of the worker that has
+                ended it.
             out: takes the relaunches.
 
         Returns:
@@ -157,7 +158,7 @@ class Gangs(Mapping[int, Gang]):
             gang.state = move(GANG, gang.state, GangInput.CLOSE)
         elif left is not None and not (left and self._is_needed(number, sent_away)):
             gang.state = move(GANG, gang.state, GangInput.END)  # and no relaunch is due
-        elif gang.state is GangState.LAUNCHING and gang.generation == 1:
+        elif gang.state is GangState.LAUNCHING and gang.generation == 1 and not explained:
             # What has never worked is a mistake to be told at once, not a fault to be sat out.
             return self._give_up(gang, reason, now, left, out)
         elif not explained and gang.unexplained >= self._policy.max_relaunches:
@@ -227,7 +228,7 @@ class Gangs(Mapping[int, Gang]):
         self._wake_at(now + self._policy.start)
         # When nothing more is to come, as many as there are trials are enough.
         size = gang.size if left is None else min(gang.size, max(1, left))
-        out.append(RelaunchGang(number, gang.generation, size))
+        out.append(LaunchGang(number, gang.generation, size))
 
     def _wake_at(self, deadline: float) -> None:
         self.deadline = min(self.deadline, deadline)

@@ -66,6 +66,7 @@ class Machine:
             e.WorkerJoined: self._worker_joined,
             e.StreamLost: self._stream_lost,
             e.WorkerGone: self._worker_gone,
+            e.LossExplained: self._worker_gone,
             e.Heartbeat: self._heartbeat,
             e.TrialsSubmitted: self._trials_submitted,
             e.SubmissionsEnded: self._submissions_ended,
@@ -109,7 +110,7 @@ class Machine:
         )
 
     def present(self) -> set[str]:
-        """The names of the workers that are not gone."""
+        """Names of the workers that are not gone."""
         return {name for name, worker in self.workers.items() if worker.state is not WorkerState.GONE}
 
     def story(self, about: TrialKey | str | None = None) -> list[str]:
@@ -381,10 +382,11 @@ class Machine:
         self.idle.pop(name, None)
         self._wake_at(since + self.policy.grace)
 
-    def _worker_gone(self, event: e.WorkerGone, now: float, out: list[c.Command]) -> None:
+    def _worker_gone(self, event: e.WorkerGone | e.LossExplained, now: float, out: list[c.Command]) -> None:
         worker = self.workers.get(event.worker)
         if worker is not None and worker.state is not WorkerState.GONE:
-            self._leave(event.worker, worker, event.reason, out)
+            lost = isinstance(event, e.WorkerGone) or not event.preempted
+            self._leave(event.worker, worker, event.reason, out, lost=lost)
 
     def _leave(
         self, name: str, worker: Worker, reason: str, out: list[c.Command], *, lost: bool = True
@@ -423,12 +425,11 @@ class Machine:
         members = [(name, worker) for name, worker in self.workers.items() if worker.gang == event.gang]
         sent_away = bool(members) and all(worker.draining is not None for _, worker in members)
         # One that is lost takes the others along, and only its own trial may be to blame.
-        named = set(event.lost)
-        lost = named or {name for name, worker in members if worker.state is not WorkerState.READY}
+        lost = set(event.lost) or {name for name, worker in members if worker.state is not WorkerState.READY}
         for name, worker in members:
             if worker.state is not WorkerState.GONE:
-                self._leave(name, worker, event.reason, out, lost=name in lost)
-        explained = any(worker.charged for name, worker in members if name in lost)
+                self._leave(name, worker, event.reason, out, lost=name in lost and not event.preempted)
+        explained = event.preempted or any(worker.charged for name, worker in members if name in lost)
         # The names of those that are gone are refused by their generation from now on.
         self.workers = {name: worker for name, worker in self.workers.items() if worker.gang != event.gang}
         ending, left = self._is_ending(), self._left()

@@ -17,6 +17,7 @@ from sparkopt.core.events import (
     Event,
     GangEnded,
     Heartbeat,
+    LossExplained,
     StreamLost,
     Tick,
     TrialsSubmitted,
@@ -27,7 +28,9 @@ from sparkopt.core.states import Lease, Outcome, TrialKey
 
 _SILENT = (Heartbeat, Tick)
 
-_FATES: Final = frozenset({WorkerJoined, StreamLost, Heartbeat, WorkerGone, GangEnded, DrainRequested, Expel})
+_FATES: Final = frozenset(
+    {WorkerJoined, StreamLost, Heartbeat, WorkerGone, LossExplained, GangEnded, DrainRequested, Expel}
+)
 """Events and commands that change where a worker stands, whatever it runs."""
 
 _CHARACTERS: Final = 1000

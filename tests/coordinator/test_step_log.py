@@ -20,7 +20,8 @@ OF_THE_POOL = [
     *(e.GangLaunched(0, 2), e.GangEnded(0, 1, "it ended", ("w1",)), e.WorkerJoined("w1", 0, 1, LEASE, "w0")),
     *(e.StreamLost("w1"), e.WorkerGone("w1", "its task ended"), e.LimitChanged(3), e.Paused(), e.Resumed()),
     *(e.DrainRequested(None, "enough"), e.DrainRequested("w1", "enough")),
-    *(c.Expel("w1", "enough"), c.RelaunchGang(0, 2, 2), c.ShutDown("enough", False)),
+    *(e.LossExplained("w1", True, "its executor was decommissioned"), c.Expel("w1", "enough")),
+    *(c.LaunchGang(0, 2, 2), c.WithdrawGang(0, 2), c.ShutDown("enough", False)),
 ]
 OF_TRIALS = [
     *(e.TrialsSubmitted("study1", (17, 18)), e.CancelRequested("study1", 17, "enough")),

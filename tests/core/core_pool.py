@@ -112,9 +112,14 @@ class Pool:
         return self.step(e.GangLaunched(gang, size))
 
     def end_gang(
-        self, gang: int = 1, generation: int = 1, reason: str = "stage failed", lost: Collection[str] = ()
+        self,
+        gang: int = 1,
+        generation: int = 1,
+        reason: str = "stage failed",
+        lost: Collection[str] = (),
+        preempted: bool = False,
     ) -> list[c.Command]:
-        return self.step(e.GangEnded(gang, generation, reason, tuple(sorted(lost))))
+        return self.step(e.GangEnded(gang, generation, reason, tuple(sorted(lost)), preempted))
 
     def join(
         self,
@@ -135,6 +140,9 @@ class Pool:
 
     def lose(self, worker: str, reason: str = "its task ended") -> list[c.Command]:
         return self.step(e.WorkerGone(worker, reason))
+
+    def explain(self, worker: str, *, preempted: bool, reason: str = "executor lost") -> list[c.Command]:
+        return self.step(e.LossExplained(worker, preempted, reason))
 
     def drain(self, worker: str | None = None, reason: str = "maintenance") -> list[c.Command]:
         return self.step(e.DrainRequested(worker, reason))

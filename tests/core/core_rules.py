@@ -22,7 +22,7 @@ from sparkopt.core.commands import (
     DeliverReport,
     DeliverRequest,
     Expel,
-    RelaunchGang,
+    LaunchGang,
     Settle,
     ShutDown,
 )
@@ -73,7 +73,7 @@ class RuleChecker:
                     self._hold(live, 3, f"a message of {lease}, which is not live on {worker}")
                 case Expel(worker, reason, _) if reason == RELEASED:
                     self._check_released(worker)
-                case RelaunchGang(gang, generation, _):
+                case LaunchGang(gang, generation, _):
                     what = f"generation {generation} of gang {gang} launched by a pool that has shut down"
                     self._hold(not self._shut_down, 5, what)
                 case ShutDown():

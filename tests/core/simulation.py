@@ -201,7 +201,7 @@ class Simulation:
                 self.after(0, self._studies[command.trial.study].settled, 1)
                 if len(self._settled) == self.setup.trials:
                     self.after(5, self.step, e.DrainRequested(None, "all is done"))
-            case c.RelaunchGang(gang, generation, size):
+            case c.LaunchGang(gang, generation, size):
                 self._generations[gang] = generation
                 self.seen["small relaunches"] += size < self.setup.gang_size
                 self.after(self.random.uniform(0.5, 3), self._come_up, gang, generation, size)

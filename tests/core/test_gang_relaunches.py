@@ -15,7 +15,7 @@ def gang_state(pool, gang=1):
 def relaunch(pool, worker, generation):
     """Wait for the backoff to end and have a worker of the new generation join."""
     launched = pool.wait_for_deadline()
-    assert kinds(launched) == [c.RelaunchGang]
+    assert kinds(launched) == [c.LaunchGang]
     return pool.join(worker, generation=generation)
 
 
@@ -28,7 +28,7 @@ def test_a_gang_that_ended_is_relaunched_after_a_backoff():
     pool.end_gang()
     assert gang_state(pool) is GangState.DOWN
     assert pool.wait(0.9) == []
-    assert pool.wait(0.1) == [c.RelaunchGang(gang=1, generation=2, size=2)]
+    assert pool.wait(0.1) == [c.LaunchGang(gang=1, generation=2, size=2)]
     assert pool.wait(0) == []
     assert gang_state(pool) is GangState.LAUNCHING
     assert pool.join("v1", generation=2) == [assign("v1", 0, attempt=2)]
@@ -58,6 +58,23 @@ def test_a_gang_that_is_relaunched_too_often_in_a_row_is_given_up_and_the_pool_w
     assert "it ended 4 times in a row, for no fault of a trial" in shut.reason
     assert gang_state(pool) is GangState.CLOSED
     assert pool.wait(1000) == []
+
+
+def test_a_gang_that_is_preempted_is_launched_again_however_often():
+    pool = Pool("w1", policy=Policy(max_relaunches=1))
+    for generation in range(1, 6):
+        assert pool.end_gang(generation=generation, preempted=True) == []
+        assert kinds(pool.wait(60)) == [c.LaunchGang]
+        pool.join(f"g{generation}", generation=generation + 1)
+    assert pool.end_gang(generation=6) == []
+    assert kinds(pool.wait(60)) == [c.LaunchGang]
+    assert kinds(pool.end_gang(generation=7)) == [c.ShutDown]
+
+
+def test_a_gang_that_is_preempted_before_its_first_worker_is_launched_again():
+    pool = Pool()
+    assert pool.end_gang(preempted=True) == []
+    assert pool.wait_for_deadline() == [c.LaunchGang(1, generation=2, size=1)]
 
 
 def test_a_trial_that_settles_starts_the_count_of_relaunches_anew():
@@ -95,7 +112,7 @@ def test_a_relaunched_gang_that_ended_before_any_worker_joined_is_launched_again
     pool.end_gang()
     pool.wait_for_deadline()
     assert pool.end_gang(generation=2) == []
-    assert pool.wait(2) == [c.RelaunchGang(gang=1, generation=3, size=1)]
+    assert pool.wait(2) == [c.LaunchGang(gang=1, generation=3, size=1)]
 
 
 def test_a_gang_without_a_worker_is_given_up_after_the_start_time():
@@ -136,7 +153,7 @@ def test_a_gang_is_launched_again_with_as_many_workers_as_there_are_trials():
     pool.submit(0, 1)
     pool.end_submissions()
     pool.end_gang()
-    assert pool.wait_for_deadline() == [c.RelaunchGang(1, generation=2, size=2)]
+    assert pool.wait_for_deadline() == [c.LaunchGang(1, generation=2, size=2)]
     assert pool.join("v1", generation=2) == [assign("v1", 1, attempt=2)]
     assert pool.join("v2", generation=2) == [assign("v2", 0, attempt=2)]
 
@@ -148,7 +165,7 @@ def test_a_gang_that_was_lost_is_launched_again_though_there_is_another():
     pool.submit(0, 1)
     pool.end_submissions()
     assert pool.end_gang() == []
-    assert pool.wait_for_deadline() == [c.RelaunchGang(1, generation=2, size=1)]
+    assert pool.wait_for_deadline() == [c.LaunchGang(1, generation=2, size=1)]
 
 
 def test_a_gang_whose_work_is_done_is_not_launched_again():
@@ -180,7 +197,7 @@ def test_a_gang_whose_workers_were_all_released_is_not_launched_again():
     assert pool.wait(9) == []
     assert gang_state(pool, 2) is GangState.DOWN
     pool.end_gang(1)
-    assert pool.wait_for_deadline() == [c.RelaunchGang(1, generation=2, size=1)]
+    assert pool.wait_for_deadline() == [c.LaunchGang(1, generation=2, size=1)]
 
 
 def test_it_is_when_the_other_gang_is_given_up():
@@ -190,7 +207,7 @@ def test_it_is_when_the_other_gang_is_given_up():
     pool.submit(0)
     pool.end_submissions()
     pool.end_gang(2)
-    assert pool.end_gang(1) == [c.RelaunchGang(2, generation=2, size=1)]
+    assert pool.end_gang(1) == [c.LaunchGang(2, generation=2, size=1)]
     assert pool.join("x2", gang=2, generation=2) == [assign("x2", 0, attempt=2)]
 
 
@@ -204,7 +221,7 @@ def test_it_is_not_as_long_as_a_third_one_goes_on():
     assert pool.end_submissions() == released("y1")
     assert pool.end_gang(3) == []
     assert pool.end_gang(2) == []
-    assert pool.end_gang(1) == [c.RelaunchGang(3, generation=2, size=2)]
+    assert pool.end_gang(1) == [c.LaunchGang(3, generation=2, size=2)]
 
 
 def test_a_gang_whose_workers_were_sent_away_is_launched_again_if_there_is_no_other():
@@ -213,14 +230,14 @@ def test_a_gang_whose_workers_were_sent_away_is_launched_again_if_there_is_no_ot
     pool.end_submissions()
     pool.drain("w1")
     assert pool.end_gang() == []
-    assert pool.wait_for_deadline() == [c.RelaunchGang(1, generation=2, size=1)]
+    assert pool.wait_for_deadline() == [c.LaunchGang(1, generation=2, size=1)]
 
 
 def test_a_submission_launches_a_gang_again_that_was_not_needed_any_more():
     pool = Pool("w1", "w2")
     pool.end_submissions()
     pool.end_gang()
-    assert pool.submit(0, 1) == [c.RelaunchGang(1, generation=2, size=2)]
+    assert pool.submit(0, 1) == [c.LaunchGang(1, generation=2, size=2)]
     assert pool.join("v1", generation=2) == [assign("v1", 0)]
 
 
@@ -228,7 +245,7 @@ def test_a_submission_does_not_hurry_a_gang_that_waits_for_its_relaunch():
     pool = Pool("w1")
     pool.end_gang()
     assert pool.submit(0) == []
-    assert kinds(pool.wait(1)) == [c.RelaunchGang]
+    assert kinds(pool.wait(1)) == [c.LaunchGang]
 
 
 def test_nothing_is_launched_by_a_pool_that_has_shut_down():

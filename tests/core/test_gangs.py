@@ -10,7 +10,7 @@ from sparkopt.core import commands as c
 from sparkopt.core.gangs import Gangs
 from sparkopt.core.records import Policy
 from sparkopt.core.states import GangState, Outcome
-from tests.core.core_pool import Pool, assign, kinds, lease, settle
+from tests.core.core_pool import Pool, assign, key, kinds, lease, settle
 
 
 def gang_state(pool, gang=1):
@@ -20,7 +20,7 @@ def gang_state(pool, gang=1):
 def relaunch(pool, worker, generation):
     """Wait for the backoff to end and have a worker of the new generation join."""
     launched = pool.wait_for_deadline()
-    assert kinds(launched) == [c.RelaunchGang]
+    assert kinds(launched) == [c.LaunchGang]
     return pool.join(worker, generation=generation)
 
 
@@ -122,6 +122,23 @@ def test_no_trial_is_charged_if_no_loss_is_known():
     assert pool.machine.counts().pending == 2
 
 
+def test_no_trial_is_charged_if_the_gang_was_preempted():
+    pool = Pool("w1", "w2")
+    pool.submit(0, 1, max_attempts=1)
+    pool.cut("w2")
+    assert pool.end_gang(lost={"w1"}, preempted=True) == []
+    assert pool.machine.counts().pending == 2
+
+
+@pytest.mark.parametrize("preempted", [True, False])
+def test_a_worker_whose_loss_spark_explains_is_gone_and_its_trial_charged_unless_it_was_preempted(preempted):
+    pool = Pool("w1", "w2")
+    pool.submit(0, max_attempts=2)
+    assert pool.explain("w1", preempted=preempted) == [assign("w2", 0, attempt=2)]
+    assert pool.machine.trials[key(0)].charged == (not preempted)
+    assert pool.explain("w1", preempted=preempted) == pool.explain("nobody", preempted=True) == []
+
+
 def test_the_loss_of_a_worker_that_ran_nothing_charges_nobody():
     pool = Pool("w1", "w2")
     pool.submit(0, max_attempts=1)
@@ -215,7 +232,7 @@ def test_a_pool_that_waits_for_a_relaunch_is_not_lost():
     pool.launch(2)
     pool.end_gang(1)
     assert pool.end_gang(2) == []
-    assert kinds(pool.wait(1)) == [c.RelaunchGang]
+    assert kinds(pool.wait(1)) == [c.LaunchGang]
 
 
 # Drain and shutdown.
@@ -288,7 +305,7 @@ def test_the_deadline_is_that_of_the_gang_that_is_the_next_to_wait_for_time():
     assert alone.gangs.deadline == 35
     assert alone.tick(34) == ([], 35)
     alone.gangs.joined(2, now=35)
-    assert alone.tick(35) == ([c.RelaunchGang(1, 2, 1)], 95)
+    assert alone.tick(35) == ([c.LaunchGang(1, 2, 1)], 95)
     alone.gangs.joined(1, now=36)
     assert alone.tick(36) == ([], math.inf)
 
@@ -300,7 +317,7 @@ def test_a_gang_that_sleeps_does_not_wait_for_time_until_it_is_launched_again():
     alone.end(1, now=10, left=0)
     assert alone.tick(20) == ([], math.inf)
     alone.gangs.wake(30, None, alone.out)
-    assert (alone.out, alone.gangs.deadline) == ([c.RelaunchGang(1, 2, 1)], 90)
+    assert (alone.out, alone.gangs.deadline) == ([c.LaunchGang(1, 2, 1)], 90)
 
 
 @pytest.mark.parametrize(("left", "size"), [(None, 4), (9, 4), (3, 3), (0, 1)])
@@ -309,7 +326,7 @@ def test_a_gang_is_launched_again_with_a_worker_for_each_trial_that_is_left_and_
     alone.gangs.launched(1, 4, now=0)
     alone.gangs.joined(1, now=5)
     alone.end(1, now=10)
-    assert alone.tick(15, left) == ([c.RelaunchGang(1, 2, size)], 75)
+    assert alone.tick(15, left) == ([c.LaunchGang(1, 2, size)], 75)
 
 
 def test_a_gang_that_progresses_has_more_time_to_start_but_not_for_ever():
@@ -350,6 +367,6 @@ def test_a_gang_that_is_launched_again_has_all_its_time_again():
     alone.gangs.progressed(1, 1, now=40)
     alone.gangs.joined(1, now=90)
     alone.end(1, now=1000)
-    assert alone.tick(1005) == ([c.RelaunchGang(1, 2, 1)], 1065)
+    assert alone.tick(1005) == ([c.LaunchGang(1, 2, 1)], 1065)
     alone.gangs.progressed(1, 2, now=1060)
     assert alone.tick(1065) == ([], 1120)

@@ -206,7 +206,7 @@ def test_a_lease_after_the_pool_has_shut_down(pool):
     breaks(pool, 5, shut, settle(0, "w1"), hand_over(pool, 2, "w1"))
 
 
-@pytest.mark.parametrize("command", [c.ShutDown("again", failed=True), c.RelaunchGang(1, 2, 1)])
+@pytest.mark.parametrize("command", [c.ShutDown("again", failed=True), c.LaunchGang(1, 2, 1)])
 def test_nothing_comes_after_the_shutdown(pool, command):
     pool._watch.after([c.ShutDown("lost", failed=True)])
     breaks(pool, 5, command)

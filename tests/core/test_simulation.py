@@ -95,7 +95,7 @@ def test_ten_thousand_trials_on_128_workers_settle_once_each():
     assert result.most_leased == LARGE.limit
     assert {fault for fault in FAULTS if result.seen[fault] >= 2} == FAULTS
     assert set(result.settled) == set(Outcome)
-    assert result.commands["RelaunchGang"] >= 5
+    assert result.commands["LaunchGang"] >= 5
     assert result.counts.lost_attempts >= 50
 
 

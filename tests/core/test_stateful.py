@@ -79,7 +79,7 @@ class Events(RuleBasedStateMachine):
     def carry_out(self, command: c.Command) -> None:
         if isinstance(command, c.Settle):
             self.settled[command.trial] = command.outcome
-        elif isinstance(command, c.RelaunchGang):
+        elif isinstance(command, c.LaunchGang):
             self.generations[command.gang] += 1
             assert command.generation == self.generations[command.gang]
         elif isinstance(command, c.Assign):
