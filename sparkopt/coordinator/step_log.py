@@ -76,8 +76,8 @@ def _log_command(command: commands.Command) -> None:
         case commands.Expel(worker, reason, again):
             LOG.info("worker expelled", worker=worker, reason=reason, again=again)
         case commands.LaunchGang(gang, generation, size):
-            again = " again" if generation > 1 else ""
-            LOG.info(f"gang is launched{again}", gang=gang, generation=generation, size=size)
+            what = "gang is launched again" if generation > 1 else "gang is launched"
+            LOG.info(what, gang=gang, generation=generation, size=size)
         case commands.WithdrawGang(gang, generation):
             LOG.info("gang's launch is withdrawn", gang=gang, generation=generation)
         case commands.ShutDown(reason, failed):
