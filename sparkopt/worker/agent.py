@@ -313,7 +313,7 @@ class Agent:
         header: dict[str, Any] = {
             "objective": name,
             "timed": timed,
-            "trial": [lease.trial.tid, lease.attempt, self._name],
+            "trial": (lease.trial.tid, lease.attempt, self._name),
         }
         try:
             if loads:

@@ -139,9 +139,9 @@ class Evaluator:
             call = partial(fn.run, argument, self._reporter)
         else:
             call = partial(fn, argument)
-        trial_info.begin(frame.header.get("trial"))
+        trial_info.begin(frame.header["trial"])
         if frame.header["timed"]:
-            self._sock.send(Frame(Kind.STARTED, run=frame.run))
+            self._sock.send(Frame(Kind.STARTED, {}, run=frame.run))
         self._started = monotonic()
         result = copy_context().run(call)
         seconds = monotonic() - self._started

@@ -1,9 +1,9 @@
 """Messages between A and B over their socket: a kind, a run, a header of plain values, and bytes for B alone.
 
-    ┌───────┬──────┬─────┬───────────────┬────────────────┬──────────────┬─────────┐
-    │ magic │ kind │ run │ header length │ payload length │ header, JSON │ payload │
-    │ 3 B   │ 1 B  │ 8 B │ 4 B           │ 8 B            │              │         │
-    └───────┴──────┴─────┴───────────────┴────────────────┴──────────────┴─────────┘
+    ┌───────┬──────┬─────┬───────────────┬────────────────┬────────┬─────────┐
+    │ magic │ kind │ run │ header length │ payload length │ header │ payload │
+    │ 3 B   │ 1 B  │ 8 B │ 4 B           │ 8 B            │        │         │
+    └───────┴──────┴─────┴───────────────┴────────────────┴────────┴─────────┘
 
 A numbers each RUN that it sends; whatever either side says about it afterwards carries that number. Questions
 within a run have an ``id`` in their headers, and so have the replies. A never unpickles what B sends, and B
@@ -15,13 +15,20 @@ The functions that this needs are bound here, so that an objective that replaces
 from __future__ import annotations
 
 import enum
-import json
 import struct
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from sparkopt.wire.limits import INLINE_BYTES
+from sparkopt.worker.headers import (
+    Header,
+    json_bytes,
+    json_header,
+    result_bytes,
+    result_header,
+    run_bytes,
+    run_header,
+)
 
 HEADER_BYTES: Final = 4 * 1024 * 1024
 """The largest header that A takes: three texts of a failure, in JSON's longest spelling."""
@@ -31,8 +38,6 @@ _PREFIX: Final = struct.Struct("!3sBQIQ")
 _PREFIX_BYTES: Final = _PREFIX.size
 _pack: Final = _PREFIX.pack
 _unpack_from: Final = _PREFIX.unpack_from
-_encode: Final = json.JSONEncoder().encode
-_decode: Final = json.JSONDecoder().raw_decode
 _CHUNK: Final = 1 << 16
 
 
@@ -61,28 +66,33 @@ class Kind(enum.IntEnum):
     """A to B: the answer."""
 
 
-_KINDS: Final = {int(kind): kind for kind in Kind}
+_Codec: TypeAlias = "tuple[Kind, Callable[[Header], bytes], Callable[[bytes], Header]]"
+
+_PACKED: Final = {Kind.RUN: (run_bytes, run_header), Kind.RESULT: (result_bytes, result_header)}
+_CODECS: Final[dict[int, _Codec]] = {
+    kind.value: (kind, *_PACKED.get(kind, (json_bytes, json_header))) for kind in Kind
+}
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
+class Frame(NamedTuple):
     """One message.
 
     Attributes:
         kind: what it is about.
-        header: values that JSON can carry.
+        header: plain values, as :mod:`~sparkopt.worker.headers` has them for the kind.
         payload: pickled bytes; empty if the header names a ``file`` that holds them.
         run: the number of the run that it begins, answers or belongs to.
     """
 
     kind: Kind
-    header: dict[str, Any] = field(default_factory=dict)
+    header: dict[str, Any]
     payload: bytes = b""
     run: int = 0
 
     def encode(self) -> bytes:
         """The bytes of the frame."""
-        header = _encode(self.header).encode()
+        _, to_bytes, _ = _CODECS[self.kind]
+        header = to_bytes(self.header)
         return b"".join(
             (_pack(_MAGIC, self.kind, self.run, len(header), len(self.payload)), header, self.payload)
         )
@@ -130,7 +140,15 @@ class FrameBuffer:
         end = body + payload_size
         if len(self._data) < end:
             return None
-        frame = Frame(_kind(kind), _header(self._data[_PREFIX_BYTES:body]), bytes(self._data[body:end]), run)
+        codec = _CODECS.get(kind)
+        if codec is None:
+            raise FrameError(f"there is no frame of the kind {kind}")
+        known, _, to_header = codec
+        try:
+            header = to_header(bytes(self._data[_PREFIX_BYTES:body]))
+        except ValueError as error:
+            raise FrameError(str(error)) from None
+        frame = Frame(known, header, bytes(self._data[body:end]), run)
         del self._data[:end]
         return frame
 
@@ -158,24 +176,6 @@ class FrameReader:
                 return None
             self._buffer.add(data)
         return frame
-
-
-def _kind(number: int) -> Kind:
-    kind = _KINDS.get(number)
-    if kind is None:
-        raise FrameError(f"there is no frame of the kind {number}")
-    return kind
-
-
-def _header(data: bytes | bytearray) -> dict[str, Any]:
-    try:
-        text = data.decode()
-        header, end = _decode(text)
-    except (ValueError, RecursionError) as error:
-        raise FrameError(f"the header is not JSON: {error}") from None
-    if not isinstance(header, dict) or end != len(text):
-        raise FrameError(f"the header is not one object of JSON: {text[:60]!r}")
-    return header
 
 
 def _no_frame(data: bytes | bytearray) -> FrameError:

@@ -56,6 +56,7 @@ async def evaluate(supervisor: Supervisor, directory: Path, request: Request) ->
         "objective": request.objective,
         "objective_file": request.objective,
         "timed": request.timed,
+        "trial": (0, 1, "a worker"),
     }
     payload = codec.dumps(request.argument)
     if request.in_file:

@@ -48,6 +48,11 @@ def frame(kind, header, run=None, payload=b""):
     return Frame(kind, header, payload, RUN[0] if run is None else run).encode()
 
 
+def frame_of(kind, header):
+    """The bytes of a frame whose header is these bytes."""
+    return struct.pack("!3sBQIQ", b"\xffB\xfe", kind, RUN[0], len(header), 0) + header
+
+
 RUN = [1]
 """The number of the run of the moment: a request carries it, as an objective cannot know it."""
 
@@ -57,21 +62,23 @@ WRITTEN = {
     "nothing of ours": lambda: b"hello",
     "one byte": lambda: b"x",
     "the frame of an older version": lambda: b"\x02\0\0\0\x02\0\0\0\0\0\0\0\0[]",
-    "a header that is a list": lambda: struct.pack("!3sBQIQ", b"\xffB\xfe", 2, RUN[0], 2, 0) + b"[]",
-    "a header that is not JSON": lambda: struct.pack("!3sBQIQ", b"\xffB\xfe", 2, RUN[0], 2, 0) + b"\xff{",
-    "a header nested too deeply": lambda: (
-        struct.pack("!3sBQIQ", b"\xffB\xfe", 2, RUN[0], 200_000, 0) + b"[" * 200_000
-    ),
+    "a header that is a list": lambda: frame_of(Kind.FAILURE, b"[]"),
+    "a header that is not JSON": lambda: frame_of(Kind.FAILURE, b"\xff{"),
+    "a header nested too deeply": lambda: frame_of(Kind.FAILURE, b"[" * 200_000),
     "a header of 4 GiB": lambda: struct.pack("!3sBQIQ", b"\xffB\xfe", 2, RUN[0], 2**32 - 1, 0),
     "a payload of 2 EiB": lambda: struct.pack("!3sBQIQ", b"\xffB\xfe", 2, RUN[0], 2, 2**61) + b"{}",
     "an unknown kind": lambda: struct.pack("!3sBQIQ", b"\xffB\xfe", 99, RUN[0], 2, 0) + b"{}",
     "what only process A sends": lambda: frame(Kind.REPORTED, {}),
-    "an empty result": lambda: frame(Kind.RESULT, {}),
-    "seconds in words": lambda: frame(Kind.RESULT, {**GOOD, "seconds": "long"}),
+    "an empty result": lambda: frame_of(Kind.RESULT, b""),
+    "a result in JSON": lambda: frame_of(Kind.RESULT, json.dumps(GOOD).encode()),
     "seconds that are no number": lambda: frame(Kind.RESULT, {**GOOD, "seconds": float("nan")}),
-    "negative threads": lambda: frame(Kind.RESULT, {**GOOD, "threads": -1}),
-    "a loss in words": lambda: frame(Kind.RESULT, {**GOOD, "loss": "low"}),
-    "a fault that is no text": lambda: frame(Kind.RESULT, {**GOOD, "fault": None}),
+    "negative seconds": lambda: frame(Kind.RESULT, {**GOOD, "seconds": -1}),
+    "too many threads": lambda: frame(Kind.RESULT, {**GOOD, "threads": 2**31}),
+    "a fault that ends too late": lambda: frame_of(Kind.RESULT, bytes(20) + b"\0\0\0\7fault"),
+    "a fault that is no text": lambda: frame_of(Kind.RESULT, bytes(20) + b"\0\0\0\1\xff"),
+    "a failure with seconds in words": lambda: frame(
+        Kind.FAILURE, {"seconds": "long", "type": "a", "message": "b", "traceback": ""}
+    ),
     "a file of somebody else": lambda: frame(Kind.RESULT, {**GOOD, "file": "/etc/hostname"}),
     "a file out of the directory": lambda: frame(Kind.RESULT, {**GOOD, "file": "../../etc/hostname"}),
     "a failure that is no text": lambda: frame(

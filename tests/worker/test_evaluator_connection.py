@@ -10,6 +10,8 @@ import pytest
 from sparkopt.worker.evaluator_connection import EvaluatorConnection
 from sparkopt.worker.frames import Frame, FrameReader, Kind
 
+RUN = Frame(Kind.RUN, {"timed": False, "trial": (0, 1, "w"), "objective": "o", "objective_file": "/o"}, run=1)
+
 
 def report(number):
     return Frame(Kind.REPORT, {"id": number, "report": "checkpoint", "name": ""}, run=1)
@@ -42,7 +44,7 @@ def converse(tmp_path):
             lambda: EvaluatorConnection(tmp_path, done.set), sock=ours
         )
         with theirs:
-            running = loop.create_task(connection.ask(Frame(Kind.RUN, {"timed": False}, run=1), hear))
+            running = loop.create_task(connection.ask(RUN, hear))
             await asyncio.sleep(0)
             theirs.sendall(b"".join(frame.encode() for frame in said))
             await done.wait()

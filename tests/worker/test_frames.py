@@ -17,8 +17,37 @@ from sparkopt.wire.limits import INLINE_BYTES
 from sparkopt.worker.answers import check
 from sparkopt.worker.frames import HEADER_BYTES, Frame, FrameBuffer, FrameError, FrameReader, Kind
 
-headers = st.dictionaries(st.text(), st.text() | st.floats(allow_nan=False) | st.integers(), max_size=4)
-frames = st.builds(Frame, st.sampled_from(Kind), headers, st.binary(max_size=200), st.integers(0, 2**64 - 1))
+texts = st.text("a/é\u2028😀\n ")
+paths = st.text("a/é😀\udcff", min_size=1)
+sizes = st.integers(0, 2**32 - 1)
+values = st.dictionaries(st.text(), st.text() | st.floats(allow_nan=False) | st.integers(), max_size=4)
+HEADERS = {
+    Kind.RUN: st.fixed_dictionaries(
+        {
+            "timed": st.booleans(),
+            "trial": st.tuples(st.integers(-(2**63), 2**63 - 1), sizes, texts),
+            "objective": texts,
+            "objective_file": paths,
+        },
+        optional={"argument_file": paths},
+    ),
+    Kind.RESULT: st.fixed_dictionaries(
+        {
+            "seconds": st.floats(allow_nan=False),
+            "threads": sizes,
+            "loss": st.none() | st.floats(allow_nan=False),
+            "fault": texts | st.text("\0a"),
+        },
+        optional={"file": paths},
+    ),
+}
+
+
+@st.composite
+def frames(draw):
+    kind = draw(st.sampled_from(Kind))
+    header = draw(HEADERS.get(kind, values))
+    return Frame(kind, header, draw(st.binary(max_size=200)), draw(st.integers(0, 2**64 - 1)))
 
 
 @pytest.fixture
@@ -35,7 +64,7 @@ def pieces_of(data: bytes, cuts: list[int]) -> list[bytes]:
     return [data[start:end] for start, end in itertools.pairwise(edges)]
 
 
-@given(st.lists(frames, max_size=4), st.lists(st.integers(0, 10_000), max_size=12))
+@given(st.lists(frames(), max_size=4), st.lists(st.integers(0, 10_000), max_size=12))
 def test_a_buffer_finds_the_frames_again(sent, cuts):
     buffer = FrameBuffer()
     data = b"".join(frame.encode() for frame in sent)
@@ -43,7 +72,7 @@ def test_a_buffer_finds_the_frames_again(sent, cuts):
     assert received == sent
 
 
-@given(frames)
+@given(frames())
 def test_a_buffer_gives_a_frame_with_its_last_byte(frame):
     buffer = FrameBuffer()
     *most, last = [bytes([byte]) for byte in frame.encode()]
@@ -54,8 +83,8 @@ def test_a_buffer_gives_a_frame_with_its_last_byte(frame):
 def test_a_socket_finds_the_frames_again(pair):
     ours, theirs = pair
     sent = [
-        Frame(Kind.RUN, {"a": "ü"}, b"\0"),
-        Frame(Kind.RESULT),
+        Frame(Kind.REPORT, {"a": "ü"}, b"\0"),
+        Frame(Kind.STARTED, {}),
         Frame(Kind.FAILURE, {}, b"x" * INLINE_BYTES),
     ]
     with ThreadPoolExecutor() as pool:
@@ -74,12 +103,12 @@ def test_a_closed_socket_has_no_frame(pair):
 @pytest.mark.parametrize("size", [1, 23, 24, 26, -1])
 def test_half_a_frame_is_none(pair, size):
     ours, theirs = pair
-    theirs.sendall(Frame(Kind.RESULT, {"seconds": 1.5}, b"payload").encode()[:size])
+    theirs.sendall(Frame(Kind.FAILURE, {"seconds": 1.5}, b"payload").encode()[:size])
     theirs.close()
     assert FrameReader(ours.recv).next_frame() is None
 
 
-def prefix(kind=Kind.RESULT, header=2, payload=0, magic=b"\xffB\xfe"):
+def prefix(kind=Kind.FAILURE, header=2, payload=0, magic=b"\xffB\xfe"):
     return struct.pack("!3sBQIQ", magic, kind, 7, header, payload)
 
 
@@ -95,6 +124,9 @@ def prefix(kind=Kind.RESULT, header=2, payload=0, magic=b"\xffB\xfe"):
         (prefix() + b"{,", "not JSON"),
         (prefix() + b"\xff\xff", "not JSON"),
         (prefix(header=100_000) + b"[" * 100_000, "not JSON"),
+        (prefix(Kind.RESULT, header=23) + bytes(23), "has 24 bytes at least, not 23"),
+        (prefix(Kind.RESULT, header=25) + bytes(23) + b"\x02!", "ends within its fault, which has 2 bytes"),
+        (prefix(Kind.RESULT, header=25) + bytes(23) + b"\x01\xff", "can't decode byte 0xff"),
         (prefix(header=HEADER_BYTES + 1), "they have 4,194,304 and 1,048,576 at most"),
         (prefix(payload=INLINE_BYTES + 1), "they have 4,194,304 and 1,048,576 at most"),
     ],
@@ -105,8 +137,8 @@ def test_what_is_no_frame_is_refused_as_soon_as_that_is_seen(data, said):
 
 
 def test_frames_before_what_is_none_are_given():
-    buffer = FrameBuffer().feed(Frame(Kind.RESULT, {"a": 1}).encode() + b"garbage")
-    assert next(buffer) == Frame(Kind.RESULT, {"a": 1})
+    buffer = FrameBuffer().feed(Frame(Kind.FAILURE, {"a": 1}).encode() + b"garbage")
+    assert next(buffer) == Frame(Kind.FAILURE, {"a": 1})
     with pytest.raises(FrameError):
         next(buffer)
 
@@ -117,6 +149,12 @@ def test_a_socket_that_brings_no_frame_is_refused(pair, data):
     theirs.sendall(data)
     with pytest.raises(FrameError):
         FrameReader(ours.recv).next_frame()
+
+
+def test_a_fault_with_what_is_no_text_arrives_as_text():
+    header = {"seconds": 0.1, "threads": 0, "loss": None, "fault": "half \ud800"}
+    (arrived,) = FrameBuffer().feed(Frame(Kind.RESULT, header).encode())
+    assert arrived.header == {**header, "fault": r"half \ud800"}
 
 
 @given(st.binary(max_size=100))
