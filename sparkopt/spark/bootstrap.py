@@ -81,7 +81,14 @@ def digest_of(files: list[tuple[str, bytes]]) -> str:
     return digest.hexdigest()
 
 
-def run(archive: bytes, digest: str, spec: bytes, slot: int, resources: dict[str, list[str]]) -> int:
+def run(
+    archive: bytes,
+    digest: str,
+    spec: bytes,
+    slot: int,
+    resources: dict[str, list[str]],
+    attempt: tuple[int, int | None],
+) -> int:
     """Be a worker until the coordinator expels it.
 
     Args:
@@ -90,6 +97,7 @@ def run(archive: bytes, digest: str, spec: bytes, slot: int, resources: dict[str
         spec: the pickled :class:`~sparkopt.worker.spec.WorkerSpec`.
         slot: which of the gang's workers this is.
         resources: addresses of what Spark gave the task, by the resource's name, such as ``gpu``.
+        attempt: Spark's number of this attempt of the task, and its id within the application.
 
     Returns:
         How many trials it ran.
@@ -102,9 +110,10 @@ def run(archive: bytes, digest: str, spec: bytes, slot: int, resources: dict[str
         check_needs()
         kept["fit"] = True
     with driver_package(archive, digest, kept):
+        from sparkopt.worker import spec as worker_spec
         from sparkopt.worker import task
 
-        return task.run(pickle.loads(spec), slot, resources)
+        return task.run(pickle.loads(spec), slot, resources, worker_spec.TaskAttempt(*attempt))
 
 
 def check_needs() -> None:

@@ -204,7 +204,8 @@ def _task_of(spec: WorkerSpec) -> Callable[[versions.Batches], versions.Batches]
         slot = context.partitionId() if context is not None else 0
         given = context.resources() if context is not None else {}
         resources = {name: list(each.addresses) for name, each in given.items()}
-        trials = bootstrap["run"](archive, digest, told, slot, resources)
+        attempt = (0, None) if context is None else (context.attemptNumber(), context.taskAttemptId())
+        trials = bootstrap["run"](archive, digest, told, slot, resources, attempt)
         yield pa.RecordBatch.from_pydict({"slot": [slot], "trials": [trials]})
 
     return task

@@ -16,7 +16,6 @@ import contextlib
 import errno
 import logging
 import os
-import socket
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -33,8 +32,9 @@ from sparkopt.wire.codes import FINAL_CODES
 from sparkopt.wire.convert import to_lease
 from sparkopt.wire.modules.objective_archive import digests_in
 from sparkopt.wire.v1 import trial_pb2, worker_pb2
-from sparkopt.worker import processes, verdicts, worker_log
+from sparkopt.worker import verdicts, worker_log
 from sparkopt.worker.frames import Frame, Kind
+from sparkopt.worker.greeting import Greeting
 from sparkopt.worker.link import Link
 from sparkopt.worker.nursery_handle import NurseryEndedError, NurseryHandle
 from sparkopt.worker.outbox import Outbox
@@ -97,13 +97,10 @@ class Agent:
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._spec = spec
-        self._slot = slot
-        self._life = birth.life
+        self._greeting = Greeting(spec, slot, birth, gpus)
         self._greeted = False
-        self._name = spec.name(slot, birth.life)
         self._key = birth.key
         self._report_pipe = report
-        self._gpus = gpus
         self._sign: asyncio.TimerHandle | None = None
         self._directory = directory
         self._supervisor = Supervisor(nursery)
@@ -140,28 +137,22 @@ class Agent:
                 self._attempt.task.cancel()
                 await asyncio.wait([self._attempt.task])
 
+    @property
+    def _name(self) -> str:
+        return self._greeting.name
+
     def _give_sign(self) -> None:
         """Tell the task, again and again, that this process lives, and in which of the worker's lives."""
         # A task that reads nothing has signs enough in its pipe; one that has gone says so by the leash.
         with contextlib.suppress(BlockingIOError, BrokenPipeError):
-            os.write(self._report_pipe, b"[%d, %d]\n" % (self._life, self.trials))
+            os.write(self._report_pipe, b"[%d, %d]\n" % (self._greeting.life, self.trials))
         self._sign = self._loop.call_later(self._spec.heartbeat, self._give_sign)
 
     # Messages.
 
     def _greet(self) -> list[worker_pb2.WorkerMessage]:
         self._greeted = True
-        hello = worker_pb2.Hello(
-            worker=self._name,
-            gang=self._spec.gang,
-            generation=self._spec.generation,
-            host=socket.gethostname(),
-            pid=os.getpid(),
-            cores=processes.cores(),
-            formerly=self._spec.name(self._slot, self._life - 1) if self._life > 1 else "",
-            key=self._key,
-            gpus=self._gpus,
-        )
+        hello = self._greeting.hello()
         if self._attempt is not None:
             hello.holding.CopyFrom(self._attempt.assignment.attempt)
         elif self._outbox.outcome is not None:
@@ -208,8 +199,7 @@ class Agent:
             self._end(self._attempt)
         if self._greeted:  # else it is starting over already: it saw the clock first, and then an expulsion
             self._greeted = False
-            self._life += 1
-            self._name = self._spec.name(self._slot, self._life)
+            self._greeting.begin_next_life()
         self._link.renew()
 
     def _end(self, attempt: _Attempt) -> None:

@@ -9,7 +9,7 @@ from typing import Final
 
 from sparkopt.wire.limits import GRACE_SECONDS, HEARTBEAT_SECONDS
 
-_NAME: Final = re.compile(r"gang\d+\.\d+/worker(\d+)(?:\.\d+)?", re.ASCII)
+_NAME: Final = re.compile(r"gang\d+\.\d+/worker(\d+)(?:-retry\d+)?(?:\.\d+)?", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +49,15 @@ class WorkerSpec:
     loading: float = 300.0
     log_level: int = logging.WARNING
 
-    def name(self, slot: int, life: int = 1) -> str:
-        """The worker's name. A worker that was given up has another one in its next life."""
+    def name(self, slot: int, life: int = 1, task_attempt: int = 0) -> str:
+        """The worker's name.
+
+        A worker that was given up has another one in its next life, and so has one whose task Spark has
+        started again.
+        """
         name = f"gang{self.gang}.{self.generation}/worker{slot}"
+        if task_attempt:
+            name = f"{name}-retry{task_attempt}"
         return name if life == 1 else f"{name}.{life}"
 
 
@@ -62,13 +68,31 @@ def slot_of(name: str) -> int | None:
 
 
 @dataclass(frozen=True, slots=True)
+class TaskAttempt:
+    """Spark's attempt of a worker's task.
+
+    Attributes:
+        number: 0, or more if Spark has started the task again or a second time.
+        id: unique within the application; None if nothing tells.
+    """
+
+    number: int = 0
+    id: int | None = None
+
+
+FIRST_ATTEMPT: Final = TaskAttempt()
+
+
+@dataclass(frozen=True, slots=True)
 class Birth:
     """Identity of one life of a worker.
 
     Attributes:
         key: secret of the worker, by which the coordinator recognizes it.
         life: number of the worker's lives so far, this one included.
+        task: Spark's attempt of its task.
     """
 
     key: str = field(repr=False)
     life: int = 1
+    task: TaskAttempt = FIRST_ATTEMPT

@@ -34,7 +34,7 @@ from sparkopt.errors import SparkoptError
 from sparkopt.wire import actor_log, owner_only, protobuf_runtime  # noqa: F401
 from sparkopt.worker import descriptors, gpus, processes, trial_info
 from sparkopt.worker.nursery_handle import NurseryEndedError, NurseryHandle
-from sparkopt.worker.spec import Birth, WorkerSpec
+from sparkopt.worker.spec import FIRST_ATTEMPT, Birth, TaskAttempt, WorkerSpec
 
 _PATIENCE: Final = 10.0
 """Seconds beyond the grace that A may be silent. By then its trial is given to another worker."""
@@ -87,13 +87,19 @@ class _Said:
                 self.trials = said.get("trials", self.trials)
 
 
-def run(spec: WorkerSpec, slot: int, resources: Mapping[str, Sequence[str]] = NO_RESOURCES) -> int:
+def run(
+    spec: WorkerSpec,
+    slot: int,
+    resources: Mapping[str, Sequence[str]] = NO_RESOURCES,
+    attempt: TaskAttempt = FIRST_ATTEMPT,
+) -> int:
     """Be a worker until the coordinator expels it.
 
     Args:
         spec: the gang's description.
         slot: which of the gang's workers this is.
         resources: addresses of what Spark gave the task, by the resource's name.
+        attempt: Spark's of the task.
 
     Returns:
         How many trials it ran.
@@ -105,7 +111,7 @@ def run(spec: WorkerSpec, slot: int, resources: Mapping[str, Sequence[str]] = NO
     """
     task_gpus = gpus.of_task(resources)
     gpus.variables_for(task_gpus)  # refused before a process is forked
-    birth, trials, stillborn = Birth(secrets.token_hex(16)), 0, 0
+    birth, trials, stillborn = Birth(secrets.token_hex(16), task=attempt), 0, 0
     before = processes.children()
     processes.adopt_orphans()
     try:
@@ -118,9 +124,10 @@ def run(spec: WorkerSpec, slot: int, resources: Mapping[str, Sequence[str]] = NO
             processes.bury_children(keep=before)
             stillborn = 0 if said.life else stillborn + 1
             if "error" in said.answer or stillborn >= (_STILLBORN if birth.life > 1 else 1):
-                raise WorkerFailedError(f"{spec.name(slot, birth.life)} could not go on: {why}")
+                name = spec.name(slot, birth.life, attempt.number)
+                raise WorkerFailedError(f"{name} could not go on: {why}")
             if said.life:
-                birth = Birth(birth.key, said.life + 1)
+                birth = Birth(birth.key, said.life + 1, attempt)
     finally:
         processes.adopt_orphans(False)
 

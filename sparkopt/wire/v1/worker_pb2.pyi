@@ -121,8 +121,10 @@ class Hello(google.protobuf.message.Message):
     FORMERLY_FIELD_NUMBER: builtins.int
     KEY_FIELD_NUMBER: builtins.int
     GPUS_FIELD_NUMBER: builtins.int
+    TASK_ATTEMPT_FIELD_NUMBER: builtins.int
+    TASK_ATTEMPT_ID_FIELD_NUMBER: builtins.int
     worker: builtins.str
-    """Unique: gang, generation and slot, and another one each time that it comes again."""
+    """Unique: gang, generation and slot, and another one each time that it comes again, or that Spark starts its task again."""
     gang: builtins.int
     generation: builtins.int
     """How many times that gang has been launched, counted from 1."""
@@ -135,6 +137,10 @@ class Hello(google.protobuf.message.Message):
     """Its name until it was given up, or gave itself up, because it could not be reached; empty if it never was."""
     key: builtins.str
     """Made at random by the worker, for its whole life. The first hello under a name binds the name to it."""
+    task_attempt: builtins.int
+    """Spark's number of the attempt of the worker's task: 0, or more if Spark has started the task again or a second time."""
+    task_attempt_id: builtins.int
+    """Spark's id of that attempt, unique within the application."""
     @property
     def holding(self) -> sparkopt.wire.v1.trial_pb2.Attempt:
         """The attempt that the worker runs or has an unacknowledged outcome of."""
@@ -156,9 +162,12 @@ class Hello(google.protobuf.message.Message):
         formerly: builtins.str = ...,
         key: builtins.str = ...,
         gpus: collections.abc.Iterable[builtins.str] | None = ...,
+        task_attempt: builtins.int = ...,
+        task_attempt_id: builtins.int | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["holding", b"holding"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["cores", b"cores", "formerly", b"formerly", "gang", b"gang", "generation", b"generation", "gpus", b"gpus", "holding", b"holding", "host", b"host", "key", b"key", "pid", b"pid", "worker", b"worker"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["_task_attempt_id", b"_task_attempt_id", "holding", b"holding", "task_attempt_id", b"task_attempt_id"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["_task_attempt_id", b"_task_attempt_id", "cores", b"cores", "formerly", b"formerly", "gang", b"gang", "generation", b"generation", "gpus", b"gpus", "holding", b"holding", "host", b"host", "key", b"key", "pid", b"pid", "task_attempt", b"task_attempt", "task_attempt_id", b"task_attempt_id", "worker", b"worker"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["_task_attempt_id", b"_task_attempt_id"]) -> typing.Literal["task_attempt_id"] | None: ...
 
 global___Hello = Hello
 
