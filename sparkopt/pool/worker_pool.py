@@ -16,6 +16,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from types import TracebackType
 from typing import Any, Final, TypeVar
 
@@ -35,10 +36,11 @@ from sparkopt.errors import (
 from sparkopt.pool.patience import patience
 from sparkopt.spark import parallelism as slots
 from sparkopt.spark import session as spark
-from sparkopt.spark import unstarted
 from sparkopt.spark.background import BackgroundWork
+from sparkopt.spark.barrier import BarrierLauncher
 from sparkopt.spark.gang import Gang
 from sparkopt.spark.job_ends import JobEnd
+from sparkopt.spark.launcher import Launcher
 from sparkopt.spark.preflight import check_settings
 from sparkopt.wire import forks
 from sparkopt.wire.actor_log import ActorLog
@@ -115,7 +117,7 @@ class WorkerPool:
         check_settings(self.session)
         self._profile = spark.supported_profile(self.session, resource_profile)
         self.parallelism = slots.decide_parallelism(parallelism, self.session, self._profile)
-        self._gang_size = gang_size
+        self._launcher: Launcher = BarrierLauncher(self.session, self._profile, gang_size)
         self._alone = False
         self._before_launch: Callable[[], None] | None = None
         self._broadcasts: tuple[Any, ...] = ()
@@ -164,9 +166,7 @@ class WorkerPool:
             )
         spark.check_running(self.session)
         self._inherit = spark.inheriting(self.session)
-        self.parallelism = slots.check_slots(
-            self.parallelism, self.session, self._policy.start, self._profile
-        )
+        self.parallelism = self._launcher.workers(self.parallelism, self._policy.start)
         self._host = spark.driver_host(self.session)
         slots.warn_of_assumptions(
             self.parallelism, self._host, self._policy.start, self.session, self._profile
@@ -183,7 +183,7 @@ class WorkerPool:
         )
         try:
             self._endpoint = coordinator.start()
-            for number, size in enumerate(gang_sizes(self.parallelism, self._gang_size)):
+            for number, size in enumerate(self._launcher.first_gangs(self.parallelism)):
                 coordinator.post_event(events.GangLaunched(number, size))
                 self._launch(number, 1, size)
             if self._control is not None:
@@ -427,8 +427,8 @@ class WorkerPool:
             coordinator.post(tell)
 
         def room() -> int | None:
-            # At first the slots have just been counted; when a gang is launched again, some may have gone.
-            found = size if generation == 1 else self._room(number)
+            taken = partial(self._slots_taken_beside, number)
+            found = self._launcher.room(size, generation, taken, self._policy.start, self._leaving)
             if self._before_launch is not None:
                 self._before_launch()
             return found
@@ -440,10 +440,10 @@ class WorkerPool:
         gang = Gang(
             self.session,
             spec,
+            self._launcher,
             size,
             room,
             self._broadcasts,
-            self._profile,
             self._inherit,
             min(_LOOK_SECONDS, self._policy.start / 4),
             progressed,
@@ -457,19 +457,10 @@ class WorkerPool:
             self._gangs[number] = gang
             gang.launch()
 
-    def _room(self, number: int) -> int | None:
-        """How many slots there are for a gang beside the others; waits a while if there are none.
-
-        None if nothing tells.
-        """
+    def _slots_taken_beside(self, number: int) -> int:
+        """Number of slots that the gangs but this one take."""
         with self._lock:
-            taken = sum(gang.slots for other, gang in self._gangs.items() if other != number)
-        room = spark.slots(self.session, self._profile)
-        if room is not None and room <= taken:
-            if not spark.wait_for_slot(self.session, self._policy.start, self._leaving):
-                return 0
-            room = spark.slots(self.session, self._profile)
-        return None if room is None else room - taken
+            return sum(gang.slots for other, gang in self._gangs.items() if other != number)
 
     def _explain(self, reason: str, joined: bool) -> PoolError:
         self._hurries = True  # its workers have been waited for long enough
@@ -477,13 +468,4 @@ class WorkerPool:
             return PoolLostError(f"the pool has lost its workers: {reason}. Finished trials are kept.")
         with self._lock:
             gangs = list(self._gangs.values())
-        address = self._endpoint.address
-        return PoolStartError(
-            unstarted.explain(reason, self.parallelism, address, gangs, self.session, self._profile)
-        )
-
-
-def gang_sizes(workers: int, gang_size: int | None) -> list[int]:
-    """How many workers each gang has: as many as it may, and the last one the rest."""
-    size = min(workers, gang_size or workers)
-    return [min(size, workers - start) for start in range(0, workers, size)]
+        return PoolStartError(self._launcher.explain(reason, self.parallelism, self._endpoint.address, gangs))

@@ -1,4 +1,4 @@
-"""A barrier job that runs workers.
+"""A Spark job that runs workers.
 
 One thread launches the job and waits for it, under a tag of its own, so that it can be cancelled without
 touching anything else in the session. The job ends when its workers leave, which the coordinator asks them
@@ -10,12 +10,11 @@ from __future__ import annotations
 import pickle
 import threading
 from collections.abc import Callable, Iterable
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
 import pyarrow as pa
 from pyspark import TaskContext
-from pyspark.resource import ResourceProfile
 from pyspark.sql import SparkSession
 from pyspark.sql.types import LongType, StructField, StructType
 
@@ -34,12 +33,16 @@ from sparkopt.spark.session import (
 )
 from sparkopt.worker.spec import WorkerSpec
 
+if TYPE_CHECKING:
+    from sparkopt.spark.launcher import Launcher
+
 # Not as text, which Spark would have to parse.
-_SCHEMA: Final = StructType([StructField("slot", LongType()), StructField("trials", LongType())])
+SCHEMA: Final = StructType([StructField("slot", LongType()), StructField("trials", LongType())])
+"""Columns of what a worker's task yields."""
 
 
 class Gang:
-    """One launch of one barrier job.
+    """One launch of one gang.
 
     Attributes:
         number: the gang's.
@@ -50,11 +53,11 @@ class Gang:
     Args:
         session: where it runs.
         spec: what its workers are told.
+        launcher: makes its job.
         size: how many workers, if there is room for them.
         room: asked from the gang's thread, right before the job is submitted: how many slots it may take;
             None if nothing tells.
         broadcasts: the variables whose values the workers will need.
-        profile: the resources that each worker needs; None for the session's own.
         inherit: lets the job have what the user's thread has set for its Spark jobs.
         look_seconds: how often to look whether Spark has started more of its tasks, until it has started all.
             Spark Connect says so by itself.
@@ -67,10 +70,10 @@ class Gang:
         self,
         session: SparkSession,
         spec: WorkerSpec,
+        launcher: Launcher,
         size: int,
         room: Callable[[], int | None],
         broadcasts: Iterable[Any],
-        profile: ResourceProfile | None,
         inherit: versions.Inherit,
         look_seconds: float,
         on_progress: Callable[[], None],
@@ -80,10 +83,10 @@ class Gang:
         self.generation = spec.generation
         self._session = session
         self._spec = spec
+        self._launcher = launcher
         self._size = size
         self._room = room
         self._broadcasts = tuple(broadcasts)
-        self._profile = profile
         self._inherit = inherit
         self._look_seconds = look_seconds
         self._on_progress = on_progress
@@ -122,7 +125,7 @@ class Gang:
             self._thread.start()
         except RuntimeError as error:
             self._ended.set()
-            self._on_end(JobEnd(f"its barrier job was not launched: {describe(error)}"))
+            self._on_end(JobEnd(f"its job was not launched: {describe(error)}"))
 
     def wait(self, seconds: float) -> bool:
         """Wait for the job to end and say whether it has."""
@@ -160,7 +163,7 @@ class Gang:
             self._inherit(self._collect)()
         except Exception as error:  # noqa: BLE001 - told to whoever waits for the workers
             return job_end_of(self._session, error)
-        return JobEnd("its barrier job ended")
+        return JobEnd("its job ended" if self._launcher.elastic else "its barrier job ended")
 
     def _collect(self) -> None:
         # What is inherited is one object for all gangs of a pool: each needs a copy to add its own tag to.
@@ -171,7 +174,7 @@ class Gang:
         tag_jobs(session, self.tag, f"sparkopt workers of gang {self._spec.gang}")
         need_broadcasts(session, self._broadcasts)
         with interpreters.drivers_on_local_master(session):
-            run_job = versions.barrier_job(session, size, _task_of(self._spec), _SCHEMA, self._profile)
+            run_job = self._launcher.job(size, _task_of(self._spec))
         with counting_tasks(session, self._hear_of_tasks):
             run_job()
 
@@ -187,7 +190,7 @@ class Gang:
 
 
 def _task_of(spec: WorkerSpec) -> Callable[[versions.Batches], versions.Batches]:
-    """Makes the function of a barrier task: be a worker, then say how many trials that one ran.
+    """Makes the function of a worker's task: be a worker, then say how many trials that one ran.
 
     An executor may not have this package. So the function refers to nothing of it: it brings along the
     package, and the source of a bootstrap.

@@ -15,7 +15,7 @@ from sparkopt import SparkTrials, WorkerPool, fmin
 from sparkopt.coordinator import Coordinator
 from sparkopt.core.records import Policy
 from sparkopt.errors import PoolClosedError, RefusedError
-from sparkopt.pool.worker_pool import gang_sizes
+from sparkopt.spark.barrier import gang_sizes
 from tests.support.study_tools import (
     CASE,
     DEADLINE_SECONDS,
