@@ -7,7 +7,8 @@ parallelism.py how many trials may run at once, and the warnings that go with it
 preflight.py   what is refused before anything is launched
 references.py  what a function refers to, and which part of an objective cannot be shipped
 driver_only.py where an objective uses Spark itself
-gang.py        a barrier job that runs workers: launched, watched, cancelled
+launcher.py    how a gang becomes a Spark job; barrier.py, as a barrier job
+gang.py        a job that runs workers: launched, watched, cancelled
 own_package.py the driver's sparkopt, packed for executors without it; bootstrap.py, what unpacks it there
 
 A process has sessions of one kind. A client of Spark Connect cannot ask for slots: it reads Spark's

@@ -30,6 +30,7 @@
     outside.py    objectives whose results are told outside of Python, as JSON
     thread_pools.py how many threads its libraries compute with
     spec.py       what a worker is told at its birth
+    greeting.py   its name, and the hello that its streams begin with
     frames.py     how A and B talk over their socket
     processes.py  what forked processes owe each other
     descriptors.py file descriptors that a forked process keeps, and those that it lets go of
