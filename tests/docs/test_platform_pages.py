@@ -57,6 +57,12 @@ def test_extras_exist(page):
     assert named <= extras
 
 
+@pytest.mark.parametrize("page", LINKING, ids=lambda page: str(page.relative_to(ROOT)))
+def test_sparkopt_is_not_installed_by_name(page):
+    # It is on no index. Where it is installed, its name with an extra is fine: pip looks for nothing then.
+    assert not re.search(r"install (?:[^\n`]* )?'?sparkopt(?![\w\[-])", page.read_text(encoding="utf-8"))
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_settings_of_ours_exist(page):
     named = re.findall(r"spark\.(?:sparkopt|databricks)\.[\w.]*\w", page.read_text(encoding="utf-8"))
@@ -68,3 +74,8 @@ def test_environments_of_the_matrix_exist(page):
     text = page.read_text(encoding="utf-8")
     for name in re.findall(r"scripts/matrix (?!--)([\w.-]+)", text):
         assert (ROOT / "matrix" / f"{name}.txt").is_file()
+
+
+def test_readme_has_every_environment_of_the_matrix():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert {file.stem for file in (ROOT / "matrix").glob("*.txt")} <= set(re.findall(r"`([\w.-]+)`", text))
