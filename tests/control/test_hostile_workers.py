@@ -233,6 +233,26 @@ def test_a_blob_that_its_worker_has_not_pushed_is_refused_and_the_trial_runs_aga
     assert len(files(attacked)) == (whose == "another's")
 
 
+@pytest.mark.parametrize(
+    ("field", "long"),
+    [
+        ("formerly", "w" * 201),
+        ("key", "k" * 201),
+        ("host", "h" * 1001),
+        ("gpus", ["0"] * 65),
+        ("gpus", ["g" * 201]),
+    ],
+    ids=["former name", "key", "host", "65 GPUs", "a GPU"],
+)
+def test_a_hello_says_only_so_much(attacked, field, long):
+    attacker = Attacker(attacked, **{field: long})
+    assert refusal(attacker.call)[0] is INVALID
+
+
+def test_a_worker_has_up_to_64_gpus(attacked):
+    assert Attacker(attacked, gpus=["g" * 200] * 64).hear("welcome")
+
+
 def test_nobody_pushes_for_a_stranger_or_for_another_worker(attacked):
     for worker in ("", "gang0.1/worker7", "w" * 5000):
         refused = refusal(pushing(attacked, b"x", worker=worker))

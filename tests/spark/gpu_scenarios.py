@@ -1,20 +1,24 @@
 """Searches on a cluster whose daemons say that they have GPUs. A script; says what trials saw.
 
 Its arguments are JSON, one for each session: Spark's settings, how many trials run at once, and how many GPUs
-a profile asks for, 0 for no profile.
+a profile asks for, 0 for no profile. The searches are tracked if the environment names a store of MLflow's.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import sys
 import warnings
+from pathlib import Path
 
+from click.testing import CliRunner
 from hyperopt import hp, rand
 from pyspark.resource import ResourceProfileBuilder, TaskResourceRequests
 
 import sparkopt
 from sparkopt import Control, ControlClient, SparkTrials, WorkerPool, fmin
+from sparkopt.cli import main as commands
 from sparkopt.client import EventKind
 from sparkopt.errors import ParallelismWarning, SparkoptError
 from sparkopt.spark.session import get_session
@@ -49,6 +53,15 @@ def left_in_sparks_python(batches):
         yield pyarrow.RecordBatch.from_pydict({"seen": [seen] * len(batch)})
 
 
+def table(pool):
+    """What ``sparkopt workers`` prints, a line each."""
+    token = Path(f"{pool.control_address}.token")
+    token.touch(0o600)
+    token.write_text(pool.control_token)
+    where = ["--address", pool.control_address, "--token-file", str(token)]
+    return CliRunner().invoke(commands, ["workers", *where]).output.splitlines()
+
+
 def search(settings, parallelism, gpus):
     """What a search on a session of its own says."""
     session = get_session(settings=settings)
@@ -65,12 +78,14 @@ def search(settings, parallelism, gpus):
                 for _ in range(pool.parallelism):
                     next(joined)
                 workers = {worker.name: list(worker.gpus) for worker in client.workers()}
-            trials = SparkTrials(pool=pool, tracking=False)
+            listed = table(pool)
+            trials = SparkTrials(pool=pool, tracking="MLFLOW_TRACKING_URI" in os.environ)
             fmin(objective, hp.uniform("x", -1, 1), rand.suggest, 8, trials=trials, verbose=False)
         frame = session.range(0, 8, 1, 2).mapInArrow(left_in_sparks_python, "seen string")
         said = {
             "results": [dict(result) for result in trials.results],
             "workers": workers,
+            "listed": listed,
             "left": sorted({row.seen for row in frame.collect()}),
         }
     except SparkoptError as error:

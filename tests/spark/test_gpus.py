@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -19,22 +22,32 @@ pytestmark = pytest.mark.timeout(300)
 TASK = "spark.task.resource.gpu.amount"
 
 
-def searches(cluster, directory, *sessions):
+def searches(cluster, directory, *sessions, **environment):
     """What searches saw, each for the GPUs that a task needs, its parallelism, and a profile's GPUs."""
     gpus = {"spark.executor.resource.gpu.amount": "2", "spark.executor.cores": "4"}
     arguments = [
         json.dumps([{**cluster.settings(), **OFF, **gpus, TASK: amount}, parallelism, profile])
         for amount, parallelism, profile in sessions
     ]
-    return run_script(Path(gpu_scenarios.__file__), directory, *arguments)
+    return run_script(Path(gpu_scenarios.__file__), directory, *arguments, environment=environment)
 
 
 @pytest.fixture(scope="module")
-def said(tmp_path_factory):
+def store(request, tmp_path_factory):
+    """The settings that name a store of MLflow's own; none where there is no MLflow with a database."""
+    if not (find_spec("mlflow") and find_spec("sqlalchemy")):
+        return {}
+    path = tmp_path_factory.mktemp("store") / "mlflow.db"
+    shutil.copy(request.getfixturevalue("empty_store"), path)
+    return {"MLFLOW_TRACKING_URI": f"sqlite:///{path}"}
+
+
+@pytest.fixture(scope="module")
+def said(store, tmp_path_factory):
     """What the searches of a process say: whole GPUs, halves, and a profile that asks for two each."""
     with Cluster(daemons=1, cores=4, gpus=["0", "1"]) as cluster:
         sessions = ("1", 2, 0), ("0.5", 4, 0), ("1", 2, 2)
-        return searches(cluster, tmp_path_factory.mktemp("gpus"), *sessions)
+        return searches(cluster, tmp_path_factory.mktemp("gpus"), *sessions, **store)
 
 
 def seen(search):
@@ -69,6 +82,26 @@ def test_a_profile_gives_a_worker_two(said):
     both = said[2]
     assert list(map(sorted, both["workers"].values())) == [["0", "1"]]
     assert seen(both).items() <= both["workers"].items()
+
+
+def test_the_command_line_lists_them(said):
+    for search in said:
+        heading, *rows = (re.split(" *[┃│] *", line)[1:-1] for line in search["listed"] if line[0] in "┃│")
+        listed = {row[0]: row[heading.index("GPUs")].split(", ") for row in rows}
+        assert listed == search["workers"]
+
+
+def test_mlflow_has_them_as_a_tag(said, store):
+    if not store:
+        pytest.skip("there is no MLflow with a database")
+    from mlflow import MlflowClient
+
+    runs = MlflowClient(store["MLFLOW_TRACKING_URI"]).search_runs(["0"])
+    tags = [run.data.tags for run in runs if "tid" in run.data.tags]
+    trials = [result["trial"] for search in said for result in search["results"]]
+    assert sorted((each["worker"], each["worker_gpus"]) for each in tags) == sorted(
+        (worker, ",".join(addresses)) for *_, worker, addresses in trials
+    )
 
 
 def test_sparks_own_processes_see_what_they_saw(said):
