@@ -111,22 +111,23 @@ def fmin(
     check_trials(trials)
     if rstate is None:
         check_seed_setting()
-    options = Options.of(
-        algo=algo,
-        max_evals=max_evals,
-        timeout=timeout,
-        loss_threshold=loss_threshold,
-        max_queue_len=max_queue_len,
-        rstate=rstate,
-        verbose=verbose,
-        pass_expr_memo_ctrl=pass_expr_memo_ctrl,
-        catch_eval_exceptions=catch_eval_exceptions,
-        return_argmin=return_argmin,
-        show_progressbar=show_progressbar,
-        early_stop_fn=early_stop_fn,
-        trials_save_file=trials_save_file,
-        points_to_evaluate=points_to_evaluate,
-    )
+    given: dict[str, Any] = {
+        "algo": algo,
+        "max_evals": max_evals,
+        "timeout": timeout,
+        "loss_threshold": loss_threshold,
+        "max_queue_len": max_queue_len,
+        "rstate": rstate,
+        "verbose": verbose,
+        "pass_expr_memo_ctrl": pass_expr_memo_ctrl,
+        "catch_eval_exceptions": catch_eval_exceptions,
+        "return_argmin": return_argmin,
+        "show_progressbar": show_progressbar,
+        "early_stop_fn": early_stop_fn,
+        "trials_save_file": trials_save_file,
+        "points_to_evaluate": points_to_evaluate,
+    }
+    options = Options.of(**given)
     if isinstance(space, str) and space == "annotated":
         check_annotated(fn)
     else:
@@ -136,29 +137,11 @@ def fmin(
             domain_of(fn, space, options.pass_expr_memo_ctrl)  # before a session is made, or hyperopt begins
     if trials is None and file is not None and file.exists():
         # As with hyperopt, the points are among what was saved.
-        trials, points_to_evaluate = SparkTrials.of(savefile.load(file)), None
+        trials, given["points_to_evaluate"] = SparkTrials.of(savefile.load(file)), None
     if trials is None:
         trials = SparkTrials()
     target = trials
     if isinstance(trials, SparkTrials):
         # hyperopt.fmin prepares the other arguments, and knows of no trials that take points.
-        target = SimpleNamespace(fmin=partial(trials.fmin, points_to_evaluate=points_to_evaluate))
-    return hyperopt.fmin(
-        fn,
-        space,
-        algo=algo,
-        max_evals=options.max_evals,
-        timeout=timeout,
-        loss_threshold=loss_threshold,
-        trials=target,
-        rstate=rstate,
-        pass_expr_memo_ctrl=pass_expr_memo_ctrl,
-        catch_eval_exceptions=catch_eval_exceptions,
-        verbose=verbose,
-        return_argmin=return_argmin,
-        points_to_evaluate=points_to_evaluate,
-        max_queue_len=max_queue_len,
-        show_progressbar=show_progressbar,
-        early_stop_fn=early_stop_fn,
-        trials_save_file=trials_save_file,
-    )
+        target = SimpleNamespace(fmin=partial(trials.fmin, points_to_evaluate=given["points_to_evaluate"]))
+    return hyperopt.fmin(fn, space, trials=target, **{**given, "max_evals": options.max_evals})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 
@@ -20,7 +21,7 @@ def main():
         trials = sparkopt.SparkTrials(1, spark_session=session)
         best = sparkopt.fmin(lambda case: -case, CASE, in_order, 2, trials=trials, verbose=False)
         session.stop()
-        sys.stdout.write(f"{best}\n")
+        sys.stdout.write(f"{json.dumps(best)}\n")
         sys.stdout.flush()
         os._exit(0)
     sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))

@@ -8,9 +8,8 @@ import os
 import pickle
 import select
 import signal
-import subprocess
-import sys
 from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -18,7 +17,7 @@ from sparkopt import ControlClient, SparkTrials, WorkerPool, fmin
 from sparkopt.coordinator import ObjectiveSpec
 from sparkopt.spark.session import get_session
 from tests.hyperopt import forked
-from tests.support.paths import python_path
+from tests.support.scripts import run_script
 from tests.support.study_tools import CASE, DEADLINE_SECONDS, in_order
 
 # The driver has threads, which is what is wrong with forking it.
@@ -142,21 +141,4 @@ def test_processes_of_the_standard_library(spark):
 
 @pytest.mark.timeout(180)
 def test_a_child_that_was_forked_before_there_was_a_session_searches(tmp_path):
-    environment = {
-        **os.environ,
-        "PYTHONPATH": python_path(),
-        "PYSPARK_PYTHON": sys.executable,
-        "SPARK_LOCAL_IP": "127.0.0.1",
-        "TMPDIR": str(tmp_path),
-    }
-    done = subprocess.run(
-        [sys.executable, forked.__file__],
-        env=environment,
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=150,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout == "{'case': 1}\n"
+    assert run_script(Path(forked.__file__), tmp_path, seconds=150) == {"case": 1}

@@ -11,6 +11,7 @@ from hyperopt import hp, rand
 
 from sparkopt import SparkTrials, WorkerPool, fmin
 from sparkopt.errors import ArgumentValueError, FailedTrialsWarning, MissingModuleError
+from tests.support.projects import write_project
 from tests.support.study_tools import CASE, in_order
 
 PACKAGE = {
@@ -54,13 +55,8 @@ def project(spark, tmp_path, monkeypatch):
                 del sys.modules[name]
 
     def write(files):
-        for name, text in files.items():
-            path = tmp_path / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text)
-        importlib.invalidate_caches()
         forget()
-        return tmp_path
+        return write_project(tmp_path, files)
 
     yield write
     forget()

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from tests.support.projects import write_project
+
 _FILES = {
     "__init__.py": "",
     "table.csv": "7",
@@ -26,10 +28,7 @@ def objective(x):
 
 def objective_beside(directory: Path) -> Callable[[Any], dict[str, Any]]:
     """Write the package to a directory, which this process finds it in, and import the objective."""
-    package = directory / "beside_the_script"
-    package.mkdir(parents=True)
-    for name, text in _FILES.items():
-        (package / name).write_text(text)
+    package = write_project(directory / "beside_the_script", _FILES)
     sys.path.insert(0, str(directory))
     objective: Callable[[Any], dict[str, Any]] = importlib.import_module(f"{package.name}.train").objective
     return objective

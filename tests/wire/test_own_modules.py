@@ -7,6 +7,7 @@ import io
 import os
 import sys
 import venv
+from functools import partial
 from importlib.machinery import EXTENSION_SUFFIXES
 
 import cloudpickle
@@ -17,6 +18,7 @@ from sparkopt.wire.modules import own_modules
 from sparkopt.wire.modules.imported_names import ModuleNames, imports_of_code, imports_of_source
 from sparkopt.wire.modules.objective_archive import digests_in, extract, packed, read_header
 from sparkopt.wire.modules.own_modules import OwnModules, check_ship_modules
+from tests.support.projects import write_project
 
 
 @pytest.fixture
@@ -24,16 +26,7 @@ def project(tmp_path, monkeypatch):
     """A directory on sys.path; called with the texts of files, by their paths."""
     before = {*sys.modules}
     monkeypatch.syspath_prepend(str(tmp_path))
-
-    def write(files):
-        for name, text in files.items():
-            path = tmp_path / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text)
-        importlib.invalidate_caches()
-        return tmp_path
-
-    yield write
+    yield partial(write_project, tmp_path)
     for name in {*sys.modules} - before:
         file = getattr(sys.modules[name], "__file__", None) or ""
         if file.startswith(str(tmp_path)):
