@@ -16,10 +16,6 @@ sees no payload: an event and the time go in, commands come out, and the shell a
     gangs.py         those over the lives of gangs
     surplus.py       which workers may leave when nothing more is to come
     story.py         what happened, for whoever has to find out why
+
+It exports nothing by itself: workers need states.py alone, and are not to load the rest.
 """
-
-from sparkopt.core.machine import Machine
-from sparkopt.core.records import Policy
-from sparkopt.core.states import Lease, Outcome, TrialKey
-
-__all__ = ["Lease", "Machine", "Outcome", "Policy", "TrialKey"]

@@ -47,7 +47,8 @@ def loaded_by(module: str, suspects: list[str]) -> list[str]:
 
 def test_the_workers_entry_loads_nothing_heavy_and_no_grpc():
     # It runs in Spark's own process, which forks, and which every launch waits for.
-    assert loaded_by("sparkopt.worker.task", ["hyperopt", "pyspark", "mlflow", "grpc", "scipy"]) == []
+    heavy = ["hyperopt", "pyspark", "mlflow", "grpc", "scipy", "numpy", "pyarrow", "sparkopt.core.machine"]
+    assert loaded_by("sparkopt.worker.task", heavy) == []
 
 
 def test_the_package_alone_loads_nothing_heavy():
