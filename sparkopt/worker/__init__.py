@@ -1,4 +1,4 @@
-"""What runs on an executor.
+"""Processes of a worker, which run on an executor.
 
     Spark's Python worker                                       one of many, reused by Spark for other jobs
       │ forks, waits
@@ -6,6 +6,7 @@
     process A   agent.py         holds at most one attempt; sees its outcome home
       │         link.py          the stream to the coordinator: heartbeats, cuts, coming back
       │         questions.py     reports and requests of its attempt, and what they are answered
+      │         blob_files.py    payloads that are too large for a message, fetched and pushed (pushing.py)
       │         supervisor.py    starts, feeds and kills evaluators
       │         evaluator_connection.py  A's end of the socket to one; what comes is checked by answers.py
       │         output.py        what evaluators write, line by line to the executor's log
@@ -31,7 +32,7 @@
     thread_pools.py how many threads its libraries compute with
     spec.py       what a worker is told at its birth
     greeting.py   its name, and the hello that its streams begin with
-    frames.py     how A and B talk over their socket
+    frames.py     how A and B talk over their socket; headers.py has the frames' headers
     processes.py  what forked processes owe each other
     descriptors.py file descriptors that a forked process keeps, and those that it lets go of
 

@@ -13,32 +13,29 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import logging
 import os
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import grpc
 
 from sparkopt.core.states import Lease
 from sparkopt.errors import StorageError
-from sparkopt.wire import owner_only
 from sparkopt.wire.actor_log import values_of
-from sparkopt.wire.codes import FINAL_CODES
 from sparkopt.wire.convert import to_lease
 from sparkopt.wire.modules.objective_archive import digests_in
 from sparkopt.wire.v1 import trial_pb2, worker_pb2
 from sparkopt.worker import verdicts, worker_log
+from sparkopt.worker.blob_files import BlobFiles
 from sparkopt.worker.frames import Frame, Kind
 from sparkopt.worker.greeting import Greeting
 from sparkopt.worker.link import Link
-from sparkopt.worker.nursery_handle import NurseryEndedError, NurseryHandle
+from sparkopt.worker.nursery_handle import NurseryHandle
 from sparkopt.worker.outbox import Outbox
-from sparkopt.worker.pushing import push
 from sparkopt.worker.questions import Questions
 from sparkopt.worker.spec import Birth, WorkerSpec
 from sparkopt.worker.supervisor import EvaluatorEnded, RunCancelled, Supervisor
@@ -49,12 +46,8 @@ try:
 except ImportError:  # asyncio's own loop does the same, and takes longer
     from asyncio import run as run_loop  # type: ignore[assignment]  # its other arguments are not ours
 
-_RETRY_SECONDS: Final = 0.5
-
 _TOLD_AFTER_SECONDS: Final = 0.1
 """Seconds that an objective must have run before the driver is told. A shorter run is not worth a message."""
-
-T = TypeVar("T")
 
 
 @dataclass(slots=True)
@@ -99,19 +92,16 @@ class Agent:
         self._spec = spec
         self._greeting = Greeting(spec, slot, birth, gpus)
         self._greeted = False
-        self._key = birth.key
         self._report_pipe = report
         self._sign: asyncio.TimerHandle | None = None
-        self._directory = directory
         self._supervisor = Supervisor(nursery)
         self._link = Link(spec, self._greet, self._receive, self._start_over)
+        self._blobs = BlobFiles(self._link, directory, self._greeting)
         self._outbox = Outbox(self._link.send)
         self._attempt: _Attempt | None = None
         self._notice: asyncio.TimerHandle | None = None
         self._loaded: tuple[int | None, str] = (None, "")
         self._modules: Mapping[str, str] = {}
-        self._files: dict[str, Path] = {}
-        self._fetched_files = 0
         self.trials = 0
 
     async def run(self, leash: int) -> None:
@@ -260,7 +250,7 @@ class Agent:
             if attempt.questions is None:
                 attempt.questions = Questions(
                     *(attempt.assignment.attempt, self._outbox, self._supervisor.say),
-                    *(self._payload, self._fetch_reply, self._attempt_ended),
+                    *(self._blobs.payload, self._blobs.fetch_reply, self._attempt_ended),
                 )
             attempt.questions.take(frame)
 
@@ -307,13 +297,13 @@ class Agent:
         }
         try:
             if loads:
-                self._forget_what_is_gone()
-            objective = await self._fetched(assignment.objective)
+                self._blobs.forget_what_is_gone()
+            objective = await self._blobs.fetched(assignment.objective)
             header["objective_file"] = str(objective)
             if loads:
                 self._modules = digests_in(objective)
             if argument.HasField("blob"):
-                header["argument_file"] = str(await self._fetched(argument.blob))
+                header["argument_file"] = str(await self._blobs.fetched(argument.blob))
         except grpc.aio.AioRpcError as error:
             if error.code() is not grpc.StatusCode.NOT_FOUND:
                 raise
@@ -338,11 +328,11 @@ class Agent:
             return verdicts.failed(verdicts.death(ended))
         finally:
             if argument.HasField("blob"):
-                self._files.pop(argument.blob.id).unlink(missing_ok=True)
+                self._blobs.remove(argument.blob)
         self._loaded = (self._supervisor.evaluator, name)
         seconds = answer.header["seconds"]
         try:
-            payload = await self._payload(answer)
+            payload = await self._blobs.payload(answer)
         except StorageError as error:
             if answer.kind is Kind.RESULT:
                 return verdicts.failed(verdicts.failure(StorageError, str(error)), seconds)
@@ -363,106 +353,6 @@ class Agent:
             exception=payload,
         )
         return verdicts.failed(failure, seconds)
-
-    # Payloads.
-
-    def _forget_what_is_gone(self) -> None:
-        """Forget files that an objective has removed, so that they are fetched again.
-
-        Some objectives clean up their temporary directory.
-
-        Raises:
-            StorageError: if there can be no directory.
-        """
-        try:
-            if not self._directory.is_dir():
-                self._directory.mkdir(mode=0o700)
-        except OSError as error:
-            raise StorageError.of(error, "an objective", self._directory) from error
-        self._files = {name: path for name, path in self._files.items() if path.exists()}
-
-    async def _fetched(self, blob: trial_pb2.Blob) -> Path:
-        """The file that holds a blob, fetched at the first call.
-
-        Raises:
-            StorageError: if the disk does not take it.
-        """
-        path = self._files.get(blob.id)
-        if path is None:
-            path = self._directory / f"blob-{self._fetched_files}"
-            self._fetched_files += 1
-            await self._retrying(lambda: self._fetch(blob, path))
-            self._files[blob.id] = path
-        return path
-
-    async def _fetch_reply(self, blob: trial_pb2.Blob) -> Path:
-        """Fetch the body of a reply into a file.
-
-        Raises:
-            StorageError: if the disk does not take it, or the body was withdrawn.
-        """
-        path = self._directory / f"reply-{blob.id}"
-        try:
-            await self._retrying(lambda: self._fetch(blob, path))
-        except grpc.aio.AioRpcError as error:
-            if error.code() is not grpc.StatusCode.NOT_FOUND:
-                raise
-            raise StorageError("the answer was withdrawn, as the trial had ended for the driver") from None
-        except asyncio.CancelledError:
-            path.unlink(missing_ok=True)
-            raise
-        return path
-
-    async def _fetch(self, blob: trial_pb2.Blob, path: Path) -> None:
-        request = worker_pb2.FetchRequest(blob=blob.id)
-        try:
-            with owner_only.create(path) as file:
-                async for chunk in self._link.stub.Fetch(request, metadata=self._link.metadata):
-                    file.write(chunk.data)
-        except OSError as error:
-            path.unlink(missing_ok=True)
-            if error.errno == errno.EMFILE:  # the next trial would fail as well
-                raise NurseryEndedError("it can open no more files") from error
-            raise StorageError.of(error, "an objective, argument or reply", self._directory) from error
-
-    async def _payload(self, answer: Frame) -> trial_pb2.Payload:
-        """What a frame carries, pushed to the coordinator if it is in a file.
-
-        Raises:
-            StorageError: if it cannot be read, or the coordinator's disk does not take it.
-        """
-        file = answer.header.get("file")
-        if file is None:
-            return trial_pb2.Payload(inline=answer.payload)
-        path = Path(file)
-        if not path.is_file():
-            raise StorageError(f"{path}, which held what the objective has returned or said, is gone")
-        try:
-            blob = await self._retrying(lambda: self._push(path))
-        finally:
-            path.unlink(missing_ok=True)
-        return trial_pb2.Payload(blob=blob)
-
-    async def _push(self, path: Path) -> trial_pb2.Blob:
-        # The name may have changed since the last try.
-        metadata = (
-            *self._link.metadata,
-            ("sparkopt-worker", self._name),
-            ("sparkopt-key", self._key),
-        )
-        return await push(self._link.stub, path, metadata)
-
-    async def _retrying(self, call: Callable[[], Awaitable[T]]) -> T:
-        """Make a call until it gets through: a cut must not cost what was computed."""
-        while True:
-            try:
-                return await call()
-            except grpc.aio.AioRpcError as error:
-                if error.code() in FINAL_CODES or error.code() is grpc.StatusCode.NOT_FOUND:
-                    raise
-                if error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED:
-                    raise StorageError(error.details()) from None
-            await self._link.pause(_RETRY_SECONDS)
 
 
 def _label(lease: Lease) -> str:

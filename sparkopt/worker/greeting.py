@@ -23,12 +23,14 @@ class Greeting:
     Attributes:
         life: number of the worker's lives so far.
         name: the worker's.
+        key: which it proves with that the name is its own.
     """
 
     def __init__(self, spec: WorkerSpec, slot: int, birth: Birth, gpus: Sequence[str]) -> None:
         self._spec = spec
         self._slot = slot
         self._birth = birth
+        self.key = birth.key
         self._gpus = gpus
         self.life = birth.life
         self.name = self._name_in(birth.life)
@@ -48,7 +50,7 @@ class Greeting:
             pid=os.getpid(),
             cores=processes.cores(),
             formerly=self._name_in(self.life - 1) if self.life > 1 else "",
-            key=self._birth.key,
+            key=self.key,
             gpus=self._gpus,
             task_attempt=self._birth.task.number,
             task_attempt_id=self._birth.task.id,
