@@ -373,7 +373,7 @@ class EvaluatedStudy:
         else:
             for tid in list(self._trials):
                 trial = self._coordinator.machine.trials.get(TrialKey(self.name, tid))
-                if trial is not None and trial.state is TrialState.PENDING:
+                if trial is not None and trial.state in (TrialState.PENDING, TrialState.HELD):
                     self._coordinator.step(events.CancelRequested(self.name, tid, reason))
             if grace is not None:
                 self._patience = self._loop.call_later(grace, self.stop)

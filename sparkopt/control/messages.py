@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 STATES: Final = {
     TrialState.PENDING: control_pb2.TRIAL_STATE_PENDING,
+    TrialState.HELD: control_pb2.TRIAL_STATE_PENDING,
     TrialState.LEASED: control_pb2.TRIAL_STATE_LEASED,
     TrialState.CANCELLING: control_pb2.TRIAL_STATE_CANCELLING,
     Outcome.OK: control_pb2.TRIAL_STATE_OK,

@@ -367,8 +367,9 @@ class Coordinator:
         self.step(event)
 
     def cancel_waiting(self, name: str, reason: str) -> None:
-        """Cancel those trials of a study that wait for a worker."""
-        for key in list(self.machine.queues.get(name, ())):
+        """Cancel those trials of a study that wait for a worker, or for what has become of their last one."""
+        held = [key for key in self.machine.losses.held if key.study == name]
+        for key in [*self.machine.queues.get(name, ()), *held]:
             self.step(events.CancelRequested(name, key.tid, reason))
 
     def close_study(self, name: str) -> None:

@@ -6,14 +6,19 @@ sees no payload: an event and the time go in, commands come out, and the shell a
 
     event, now ──▶ Machine.step ──▶ [command, ...]
 
-    states.py        what a trial, a worker and a gang can be
+    states.py        what a trial, a worker, a gang and a seat can be
     transitions.py   how they change, as tables
     events.py        what can happen
     commands.py      what there is to do about it
-    records.py       what it keeps of each trial, worker and gang
+    records.py       what it keeps of each trial, worker, gang and seat
+    pool_state.py    what is known of a pool, and what others may ask of it
+    trial_ends.py    what ends attempts and trials, and what a loss costs
     machine.py       the decisions: who runs what
     queues.py        trials that wait for a worker; studies take turns
-    gangs.py         those over the lives of gangs
+    staffing.py      interface to the two ways to staff a pool, gangs and fleet
+    gangs.py         those over the lives of gangs: barrier jobs
+    fleet.py         those over the lives of seats: a job for each worker of an elastic pool
+    losses.py        losses that Spark may yet explain, and trials that wait for that
     surplus.py       which workers may leave when nothing more is to come
     story.py         what happened, for whoever has to find out why
 

@@ -34,14 +34,14 @@ class GangEnded:
     ``lost`` names those whose loss has ended it, as far as that is known. Otherwise those count as lost that
     could not be reached when it ended. With ``preempted`` the job has ended for no fault of its tasks: their
     executor was taken away, or the launch was withdrawn. That is charged to no trial, and counts toward no
-    limit on relaunches.
+    limit on relaunches. It is None if that is not known yet, and a :class:`LossExplained` may follow.
     """
 
     gang: int
     generation: int
     reason: str
     lost: tuple[str, ...] = ()
-    preempted: bool = False
+    preempted: bool | None = False
 
 
 @dataclass(frozen=True, slots=True)

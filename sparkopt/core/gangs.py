@@ -1,4 +1,4 @@
-"""The lives of gangs: how one is launched, ends, and is launched again or not.
+"""Lives of the gangs of a barrier pool: how one is launched, ends, and is launched again or not.
 
     a gang                                                is then
     ───────────────────────────────────────────────────   ──────────────────────────────────────────────────
@@ -26,11 +26,12 @@ matters of them and does what follows for them.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Final
 
 from sparkopt.core.commands import Command, LaunchGang
 from sparkopt.core.records import Gang, Policy
+from sparkopt.core.staffing import Staffing
 from sparkopt.core.states import GangInput, GangState
 from sparkopt.core.transitions import GANG, move
 
@@ -38,24 +39,18 @@ _DOUBLINGS: Final = 30
 """Most doublings of the wait before a relaunch. Every limit on that wait is reached with fewer."""
 
 
-class Gangs(Mapping[int, Gang]):
-    """The gangs of a pool: a mapping of their numbers to records, which is to be looked at only.
-
-    Methods are told how many trials are ``left``, that is, have not settled; None as long as more may be
-    submitted. They append relaunches to ``out``.
+class Gangs(Staffing[Gang]):
+    """The gangs of a pool of barrier jobs.
 
     Args:
         policy: how long a gang may take to start, and how often and after which wait it is launched again.
-
-    Attributes:
-        deadline: when the next :meth:`tick` is due, infinite if no gang waits for time. Never later than the
-            earliest deadline; it may be earlier.
     """
 
     def __init__(self, policy: Policy) -> None:
-        self.deadline = math.inf
+        super().__init__()
         self._policy = policy
         self._records: dict[int, Gang] = {}
+        self._asleep: dict[int, None] = {}
 
     def __getitem__(self, number: int) -> Gang:
         return self._records[number]
@@ -66,30 +61,27 @@ class Gangs(Mapping[int, Gang]):
     def __len__(self) -> int:
         return len(self._records)
 
-    def launched(self, number: int, size: int, now: float) -> None:
-        """The barrier job of a gang of so many workers was asked for.
+    @property
+    def waiting(self) -> int:
+        """See :attr:`Staffing.waiting`."""
+        return sum(gang.state is GangState.LAUNCHING for gang in self._records.values())
 
-        Raises:
-            ValueError: if it was before.
-        """
+    def launched(self, number: int, size: int, now: float) -> None:
+        """See :meth:`Staffing.launched`. A gang may be added at any time."""
         if number in self._records:
             raise ValueError(f"gang {number} was launched before")
         self._records[number] = Gang(GangState.LAUNCHING, size, launched=now, progressed=now)
         self._wake_at(now + self._policy.start)
 
     def is_current(self, number: int, generation: int) -> bool:
-        """Tell if this generation of a gang was launched last and has not ended.
-
-        Raises:
-            ValueError: if the gang was never launched.
-        """
+        """See :meth:`Staffing.is_current`."""
         gang = self._records.get(number)
         if gang is None:
             raise ValueError(f"gang {number} was never launched")
         return generation == gang.generation and gang.state not in (GangState.DOWN, GangState.CLOSED)
 
     def refusal(self, number: int, generation: int) -> str | None:
-        """Reason for which a worker of this gang and generation may not join; None if it may."""
+        """See :meth:`Staffing.refusal`."""
         gang = self._records.get(number)
         if gang is None or gang.state is GangState.CLOSED:
             return "the pool is closed"
@@ -98,16 +90,12 @@ class Gangs(Mapping[int, Gang]):
         return None
 
     def progressed(self, number: int, generation: int, now: float) -> None:
-        """Spark has started more of a gang's tasks.
-
-        Raises:
-            ValueError: if the gang was never launched.
-        """
+        """See :meth:`Staffing.progressed`."""
         if self.is_current(number, generation):
             self._records[number].progressed = now
 
-    def joined(self, number: int, now: float) -> None:
-        """A worker that was not refused has joined. Where one can start others can: they get more time."""
+    def joined(self, number: int, worker: str, now: float) -> None:
+        """See :meth:`Staffing.joined`. Where one can start others can: they get more time."""
         gang = self._records[number]
         if gang.state is GangState.LAUNCHING:
             for each in self._records.values():
@@ -115,11 +103,9 @@ class Gangs(Mapping[int, Gang]):
         gang.state = move(GANG, gang.state, GangInput.JOIN)
 
     def settled(self, number: int, lost: bool) -> None:
-        """A worker has settled a trial: the next relaunch of its gang is the first in a row.
+        """See :meth:`Staffing.settled`. The next relaunch of the gang is the first in a row.
 
-        Args:
-            number: the gang's.
-            lost: whether the trial has settled as lost, with which only the wait begins anew.
+        With a trial that has settled as lost only the wait begins anew.
         """
         gang = self._records[number]
         gang.relaunches = 0
@@ -137,27 +123,13 @@ class Gangs(Mapping[int, Gang]):
         explained: bool,
         out: list[Command],
     ) -> str | None:
-        """The current generation of a gang ended.
-
-        Args:
-            number: the gang's.
-            reason: why it ended.
-            now: when.
-            ending: whether the pool drains or has shut down.
-            left: how many trials are left.
-            sent_away: whether all of its workers had been told to leave.
-            explained: whether it was preempted, or a trial is charged with the loss of the worker that has
-                ended it.
-            out: takes the relaunches.
-
-        Returns:
-            Why the pool is lost, if it is.
-        """
+        """See :meth:`Staffing.ended`."""
         gang = self._records[number]
         if ending:
             gang.state = move(GANG, gang.state, GangInput.CLOSE)
         elif left is not None and not (left and self._is_needed(number, sent_away)):
             gang.state = move(GANG, gang.state, GangInput.END)  # and no relaunch is due
+            self._asleep[number] = None
         elif gang.state is GangState.LAUNCHING and gang.generation == 1 and not explained:
             # What has never worked is a mistake to be told at once, not a fault to be sat out.
             return self._give_up(gang, reason, now, left, out)
@@ -174,17 +146,12 @@ class Gangs(Mapping[int, Gang]):
         return None
 
     def wake(self, now: float, left: int | None, out: list[Command]) -> None:
-        """Launch those again that sleep."""
-        for number, gang in self._records.items():
-            if gang.sleeps:
-                self._relaunch(number, gang, now, left, out)
+        """See :meth:`Staffing.wake`."""
+        for number in list(self._asleep):
+            self._relaunch(number, self._records[number], now, left, out)
 
     def tick(self, now: float, ending: bool, left: int | None, out: list[Command]) -> str | None:
-        """Launch those again whose wait is over, and give those up that have not started in time.
-
-        Returns:
-            Why the pool is lost, if it is.
-        """
+        """See :meth:`Staffing.tick`. Relaunches gangs after their wait, gives up those that are late."""
         self.deadline = math.inf
         if ending:
             return None  # Nothing more is leased, so no gang is waited for or launched.
@@ -221,6 +188,7 @@ class Gangs(Mapping[int, Gang]):
 
     def _relaunch(self, number: int, gang: Gang, now: float, left: int | None, out: list[Command]) -> None:
         gang.state = move(GANG, gang.state, GangInput.RELAUNCH)
+        self._asleep.pop(number, None)
         gang.generation += 1
         gang.relaunches += 1
         gang.launched = gang.progressed = now
@@ -229,6 +197,3 @@ class Gangs(Mapping[int, Gang]):
         # When nothing more is to come, as many as there are trials are enough.
         size = gang.size if left is None else min(gang.size, max(1, left))
         out.append(LaunchGang(number, gang.generation, size))
-
-    def _wake_at(self, deadline: float) -> None:
-        self.deadline = min(self.deadline, deadline)

@@ -18,47 +18,28 @@ which look at each worker or trial that they concern once.
 from __future__ import annotations
 
 import math
-from collections import Counter
 
 from sparkopt.core import commands as c
 from sparkopt.core import events as e
-from sparkopt.core.gangs import Gangs
-from sparkopt.core.queues import TrialQueues
-from sparkopt.core.records import Counts, Policy, Trial, Worker
+from sparkopt.core.records import Elastic, Policy, Trial, Worker
 from sparkopt.core.states import Lease, Outcome, TrialInput, TrialKey, TrialState, WorkerInput, WorkerState
-from sparkopt.core.story import Followed, Story
-from sparkopt.core.surplus import RELEASED, surplus
+from sparkopt.core.surplus import IDLE, RELEASED, surplus
 from sparkopt.core.transitions import TRIAL, WORKER, InvalidTransition, move
+from sparkopt.core.trial_ends import TrialEnds
 
 
-class Machine:
+class Machine(TrialEnds):
     """State machine of a pool.
 
     Args:
         limit: how many trials may run at once; :attr:`Policy.cap` bounds it.
         policy: the other limits.
+        elastic: what the workers are allowed of a pool that launches each by itself, as it needs them; None
+            for a pool of barrier jobs.
     """
 
-    def __init__(self, limit: int, policy: Policy | None = None) -> None:
-        if limit < 1:
-            raise ValueError(f"limit must be at least 1, got {limit}")
-        self.policy = policy or Policy()
-        self.trials: dict[TrialKey, Trial] = {}
-        self.workers: dict[str, Worker] = {}
-        self.gangs = Gangs(self.policy)
-        self.queues = TrialQueues()
-        self.idle: dict[str, None] = {}
-        self.leased = 0
-        self.submitted = 0
-        self.settled: Counter[Outcome] = Counter()
-        self.lost_attempts = 0
-        self.paused = False
-        self.all_submitted = False
-        self.draining: str | None = None
-        self.shut_down = False
-        self._limit = limit
-        self._deadline = math.inf
-        self._story = Story()
+    def __init__(self, limit: int, policy: Policy | None = None, elastic: Elastic | None = None) -> None:
+        super().__init__(limit, policy or Policy(), elastic)
         self._handlers = {
             e.GangLaunched: self._gang_launched,
             e.GangProgressed: self._gang_progressed,
@@ -66,7 +47,7 @@ class Machine:
             e.WorkerJoined: self._worker_joined,
             e.StreamLost: self._stream_lost,
             e.WorkerGone: self._worker_gone,
-            e.LossExplained: self._worker_gone,
+            e.LossExplained: self._loss_explained,
             e.Heartbeat: self._heartbeat,
             e.TrialsSubmitted: self._trials_submitted,
             e.SubmissionsEnded: self._submissions_ended,
@@ -80,46 +61,6 @@ class Machine:
             e.DrainRequested: self._drain_requested,
             e.Tick: self._tick,
         }
-
-    # What others may ask.
-
-    @property
-    def limit(self) -> int:
-        """Most trials that may run at once, as far as limits go; there may be fewer workers."""
-        return min(self._limit, self.policy.cap)
-
-    @property
-    def next_deadline(self) -> float | None:
-        """When the next :class:`~sparkopt.core.events.Tick` is due; None if nothing waits for time.
-
-        Never later than the earliest deadline; it may be earlier, and that tick then does nothing.
-        """
-        workers, gangs = self._deadline, self.gangs.deadline
-        deadline = workers if workers < gangs else gangs  # Not min(): the shell asks after every event.
-        return deadline if deadline < math.inf else None
-
-    def counts(self) -> Counts:
-        """Counts of trials by their states."""
-        settled = sum(self.settled.values())
-        return Counts(
-            submitted=self.submitted,
-            pending=self.submitted - settled - self.leased,
-            leased=self.leased,
-            settled=settled,
-            lost_attempts=self.lost_attempts,
-        )
-
-    def present(self) -> set[str]:
-        """Names of the workers that are not gone."""
-        return {name for name, worker in self.workers.items() if worker.state is not WorkerState.GONE}
-
-    def story(self, about: TrialKey | str | None = None) -> list[str]:
-        """Record of the last events and commands, a line each: all, or those of a trial or a worker."""
-        return self._story.lines(about)
-
-    def follow(self, about: TrialKey | str) -> Followed:
-        """The part of the story that explains what became of a trial or a worker, for a person who asks."""
-        return self._story.follow(about)
 
     # The one way in.
 
@@ -142,9 +83,11 @@ class Machine:
             self._handlers[type(event)](event, now, out)  # type: ignore[operator]
             self._lease(out)
             if self.all_submitted and self.idle:
-                self._release_surplus(out)
+                self._release_surplus(now, out)
+            if self.elastic is not None:
+                self._staff(now, out)
             if self.draining is not None and not self.leased and not self.shut_down:
-                self._shut_down(self.draining, failed=False, out=out)
+                self._shut_down(self.draining, now, failed=False, out=out)
         except InvalidTransition as error:
             self._story.add(now, event, out)
             story = "\n".join(self.story()[-40:])
@@ -171,55 +114,29 @@ class Machine:
             self.leased += 1
             out.append(c.Assign(name, lease))
 
-    def _release_surplus(self, out: list[c.Command]) -> None:
+    def _release_surplus(self, now: float, out: list[c.Command]) -> None:
         for name in surplus(self.workers, self.idle, len(self.trials)):
-            worker = self.workers[name]
-            worker.draining = RELEASED  # under whatever name it may come again
-            self._expel(name, worker, RELEASED, out)
+            self._send_away(name, RELEASED, now, out)
 
-    def _release(self, name: str, worker: Worker) -> TrialKey:
-        """Take the worker's lease away; the caller says what becomes of the trial."""
-        assert worker.lease is not None
-        key = worker.lease.trial
-        worker.lease = None
-        self.trials[key].worker = None
-        self.leased -= 1
-        return key
+    def _send_away(self, name: str, reason: str, now: float, out: list[c.Command]) -> None:
+        """Expel a worker that is free, under whatever name it may come again."""
+        worker = self.workers[name]
+        worker.draining = reason
+        self._expel(name, worker, reason, now, out)
 
-    def _make_idle(self, name: str, worker: Worker, out: list[c.Command]) -> None:
+    def _staff(self, now: float, out: list[c.Command]) -> None:
+        """Have as many workers launched as can be used."""
+        at_once = self.all_submitted or self._is_ending()
+        self.gangs.staff(self.wanted, now, not self.paused, at_once, out)
+
+    def _make_idle(self, name: str, worker: Worker, now: float, out: list[c.Command]) -> None:
         """The worker is free: it leaves if it is draining, else it waits for its next lease."""
         if worker.draining is not None:
-            self._expel(name, worker, worker.draining, out)
+            self._expel(name, worker, worker.draining, now, out)
         elif worker.state is WorkerState.READY:
-            self.idle[name] = None
-
-    def _settle(
-        self, key: TrialKey, outcome: Outcome, worker: str | None, reason: str, out: list[c.Command]
-    ) -> None:
-        trial = self.trials.pop(key)
-        move(TRIAL, trial.state, TrialInput.SETTLE)
-        self.settled[outcome] += 1
-        out.append(c.Settle(key, trial.attempts, outcome, worker, reason))
-
-    def _attempt_lost(
-        self, key: TrialKey, worker: str, reason: str, out: list[c.Command], *, charged: bool = True
-    ) -> None:
-        """An attempt ended without an outcome of its own: again elsewhere, unless it was to end anyway.
-
-        Its trial is charged if its own worker was lost; what else ends an attempt costs the trial nothing.
-        """
-        trial = self.trials[key]
-        self.lost_attempts += 1
-        if trial.state is TrialState.CANCELLING:
-            self._settle(key, Outcome.CANCELLED, worker, trial.cancel_reason, out)
-            return
-        trial.charged += charged
-        if trial.charged >= trial.max_attempts:
-            self.gangs.settled(self.workers[worker].gang, lost=True)
-            self._settle(key, Outcome.LOST, worker, trial.loss(reason), out)
-        else:
-            trial.state = move(TRIAL, trial.state, TrialInput.REQUEUE)
-            self.queues.put_back(key)
+            self.idle[name] = now
+            if self.elastic is not None:
+                self._wake_at(now + self.elastic.idle)
 
     # Trials.
 
@@ -263,8 +180,8 @@ class Machine:
         elif trial.state is TrialState.CANCELLING and event.outcome is Outcome.CANCELLED:
             self._settle(key, Outcome.CANCELLED, event.worker, trial.cancel_reason, out)
         else:
-            self._attempt_lost(key, event.worker, f"{event.worker} gave it up", out)
-        self._make_idle(event.worker, worker, out)
+            self._attempt_lost(key, event.worker, f"{event.worker} gave it up", now, out)
+        self._make_idle(event.worker, worker, now, out)
 
     def _report_arrived(self, event: e.ReportArrived, now: float, out: list[c.Command]) -> None:
         if self._note_message(event, now, out) is not None:
@@ -284,12 +201,13 @@ class Machine:
             if keys and self.trials[key].state is TrialState.PENDING:
                 self.queues.remove(key)
         for key in keys:
-            self._cancel(key, event.reason, out)
+            self._cancel(key, event.reason, now, out)
 
-    def _cancel(self, key: TrialKey, reason: str, out: list[c.Command]) -> None:
+    def _cancel(self, key: TrialKey, reason: str, now: float, out: list[c.Command]) -> None:
         """End a trial that is out of its queue, or running."""
         trial = self.trials[key]
-        if trial.state is TrialState.PENDING:
+        if trial.state in (TrialState.PENDING, TrialState.HELD):
+            self.losses.held.pop(key, None)
             self._settle(key, Outcome.CANCELLED, None, reason, out)
         elif trial.state is TrialState.LEASED:
             assert trial.worker is not None
@@ -306,7 +224,7 @@ class Machine:
                 # when it comes back with an attempt that is no longer its own.
                 self._release(name, worker)
                 self._settle(key, Outcome.CANCELLED, name, reason, out)
-                self._make_idle(name, worker, out)
+                self._make_idle(name, worker, now, out)
 
     # Workers.
 
@@ -320,28 +238,43 @@ class Machine:
             why = "it was given up after it could not be reached"
             out.append(c.Expel(event.worker, why, again=known.draining is None))
             return
-        former = None if event.formerly is None else self.workers.get(event.formerly)
-        if former is not None and event.formerly is not None:
-            if former.state is not WorkerState.GONE:
-                why = f"{event.formerly} came again as {event.worker}, without what it ran"
-                self._leave(event.formerly, former, why, out)
-            if former.draining is not None:
-                out.append(c.Expel(event.worker, former.draining))
-                return
-        self.gangs.joined(event.gang, now)
+        refusal = self._replace_former(event, now, out)
+        if refusal is None:
+            refusal = self.gangs.objection(event.gang, event.worker)
+        if refusal is not None:
+            out.append(c.Expel(event.worker, refusal))
+            return
+        self.gangs.joined(event.gang, event.worker, now)
         if known is None:
-            known = self.workers[event.worker] = Worker(WorkerState.READY, event.gang, now)
+            known = Worker(WorkerState.READY, event.gang, now, task_attempt=event.task_attempt)
+            self.workers[event.worker] = known
             self._wake_at(now + self.policy.silence)
         else:
             self._seen(event.worker, now, out)
-        self._reconcile(event.worker, known, event.holding, out)
+        self._reconcile(event.worker, known, event.holding, now, out)
 
-    def _reconcile(self, name: str, worker: Worker, holding: Lease | None, out: list[c.Command]) -> None:
+    def _replace_former(self, event: e.WorkerJoined, now: float, out: list[c.Command]) -> str | None:
+        """Mark the worker as gone that another one was formerly; returns why that may not join, if so."""
+        former = None if event.formerly is None else self.workers.get(event.formerly)
+        if former is None or event.formerly is None:
+            return None
+        restarted = event.task_attempt != former.task_attempt
+        if restarted and former.state is WorkerState.READY:
+            return f"its task runs as {event.formerly} already"
+        if former.state is not WorkerState.GONE:
+            again = "its task was started again as" if restarted else "it came again as"
+            why = f"{again} {event.worker}, without what it ran"
+            self._leave(event.formerly, former, why, now, out, known=not restarted)
+        return None if restarted else former.draining
+
+    def _reconcile(
+        self, name: str, worker: Worker, holding: Lease | None, now: float, out: list[c.Command]
+    ) -> None:
         """Bring what a worker holds and what it should hold together again."""
         if holding is not None and holding != worker.lease:
             out.append(c.CancelAttempt(name, holding, "it is no longer this worker's"))
         if worker.lease is None:
-            self._make_idle(name, worker, out)
+            self._make_idle(name, worker, now, out)
             return
         trial = self.trials[worker.lease.trial]
         if trial.state is not TrialState.CANCELLING:
@@ -352,7 +285,7 @@ class Machine:
         else:
             key = self._release(name, worker)
             self._settle(key, Outcome.CANCELLED, name, trial.cancel_reason, out)
-            self._make_idle(name, worker, out)
+            self._make_idle(name, worker, now, out)
 
     def _seen(self, name: str, now: float, out: list[c.Command]) -> Worker | None:
         """The worker that was just heard of, reachable again; None if it is gone or was never here."""
@@ -365,7 +298,7 @@ class Machine:
             worker.unreachable_since = math.inf
             self._wake_at(now + self.policy.silence)
             if worker.lease is None:
-                self._make_idle(name, worker, out)
+                self._make_idle(name, worker, now, out)
         return worker
 
     def _heartbeat(self, event: e.Heartbeat, now: float, out: list[c.Command]) -> None:
@@ -382,33 +315,53 @@ class Machine:
         self.idle.pop(name, None)
         self._wake_at(since + self.policy.grace)
 
-    def _worker_gone(self, event: e.WorkerGone | e.LossExplained, now: float, out: list[c.Command]) -> None:
+    def _worker_gone(self, event: e.WorkerGone, now: float, out: list[c.Command]) -> None:
         worker = self.workers.get(event.worker)
         if worker is not None and worker.state is not WorkerState.GONE:
-            lost = isinstance(event, e.WorkerGone) or not event.preempted
-            self._leave(event.worker, worker, event.reason, out, lost=lost)
+            self._leave(event.worker, worker, event.reason, now, out, known=False)
+
+    def _loss_explained(self, event: e.LossExplained, now: float, out: list[c.Command]) -> None:
+        worker = self.workers.get(event.worker)
+        if worker is not None:
+            if worker.state is not WorkerState.GONE:
+                self._leave(event.worker, worker, event.reason, now, out, lost=not event.preempted)
+            worker.explained |= event.preempted
+        self._explain(event.worker, event.preempted, out)
 
     def _leave(
-        self, name: str, worker: Worker, reason: str, out: list[c.Command], *, lost: bool = True
+        self,
+        name: str,
+        worker: Worker,
+        reason: str,
+        now: float,
+        out: list[c.Command],
+        *,
+        lost: bool = True,
+        known: bool = True,
     ) -> None:
         """Mark a worker as gone, and release its attempt; ``lost`` charges the attempt to its trial."""
         worker.state = move(WORKER, worker.state, WorkerInput.LEAVE)
         self.idle.pop(name, None)
+        self.gangs.left(worker.gang, name, worker.draining is not None, now)
         if worker.lease is not None:
-            worker.charged = lost
-            self._attempt_lost(self._release(name, worker), name, reason, out, charged=lost)
+            worker.explained = lost
+            key = self._release(name, worker)
+            if lost and self.elastic is not None:
+                self.losses.charged(name, key)
+            self._attempt_lost(key, name, reason, now, out, charged=lost, known=known)
 
     def _expel(
         self,
         name: str,
         worker: Worker,
         reason: str,
+        now: float,
         out: list[c.Command],
         *,
         again: bool = False,
         lost: bool = True,
     ) -> None:
-        self._leave(name, worker, reason, out, lost=lost)
+        self._leave(name, worker, reason, now, out, lost=lost, known=False)
         out.append(c.Expel(name, reason, again))
 
     # Gangs.
@@ -424,26 +377,28 @@ class Machine:
             return
         members = [(name, worker) for name, worker in self.workers.items() if worker.gang == event.gang]
         sent_away = bool(members) and all(worker.draining is not None for _, worker in members)
+        if event.preempted and self.gangs.explains(event.gang):
+            for name, _ in members:
+                self._explain(name, True, out)
         # One that is lost takes the others along, and only its own trial may be to blame.
-        lost = set(event.lost) or {name for name, worker in members if worker.state is not WorkerState.READY}
+        lost = set(event.lost) or {
+            name
+            for name, worker in members
+            if self.elastic is not None or worker.state is not WorkerState.READY
+        }
         for name, worker in members:
             if worker.state is not WorkerState.GONE:
-                self._leave(name, worker, event.reason, out, lost=name in lost and not event.preempted)
-        explained = event.preempted or any(worker.charged for name, worker in members if name in lost)
+                charged = name in lost and not event.preempted
+                self._leave(
+                    name, worker, event.reason, now, out, lost=charged, known=event.preempted is not None
+                )
+        explained = bool(event.preempted) or any(worker.explained for name, worker in members if name in lost)
         # The names of those that are gone are refused by their generation from now on.
         self.workers = {name: worker for name, worker in self.workers.items() if worker.gang != event.gang}
         ending, left = self._is_ending(), self._left()
         why = self.gangs.ended(event.gang, event.reason, now, ending, left, sent_away, explained, out)
         if why is not None:
-            self._shut_down(why, failed=True, out=out)
-
-    def _is_ending(self) -> bool:
-        """Tell if nothing more will be leased."""
-        return self.shut_down or self.draining is not None
-
-    def _left(self) -> int | None:
-        """Number of trials that are left; None as long as more may be submitted."""
-        return len(self.trials) if self.all_submitted else None
+            self._shut_down(why, now, failed=True, out=out)
 
     # Limits.
 
@@ -466,20 +421,18 @@ class Machine:
         if worker is None or worker.state is WorkerState.GONE:
             return
         worker.draining = event.reason
+        self.gangs.drains(worker.gang, event.worker)
         if worker.lease is None:
-            self._expel(event.worker, worker, event.reason, out)
+            self._expel(event.worker, worker, event.reason, now, out)
 
-    def _shut_down(self, reason: str, *, failed: bool, out: list[c.Command]) -> None:
+    def _shut_down(self, reason: str, now: float, *, failed: bool, out: list[c.Command]) -> None:
         self.shut_down = True
         for name, worker in self.workers.items():
             if worker.state is not WorkerState.GONE:
-                self._expel(name, worker, reason, out, lost=False)
+                self._expel(name, worker, reason, now, out, lost=False)
         out.append(c.ShutDown(reason, failed))
 
     # Time.
-
-    def _wake_at(self, deadline: float) -> None:
-        self._deadline = min(self._deadline, deadline)
 
     def _tick(self, event: e.Tick, now: float, out: list[c.Command]) -> None:
         self._deadline = math.inf
@@ -493,9 +446,23 @@ class Machine:
                 if now >= worker.unreachable_since + self.policy.grace:
                     silent = now - worker.unreachable_since
                     reason = f"{name} could not be reached for {silent:.0f} s"
-                    self._expel(name, worker, reason, out, again=worker.draining is None)
+                    self._expel(name, worker, reason, now, out, again=worker.draining is None)
                 else:
                     self._wake_at(worker.unreachable_since + self.policy.grace)
+        if self.elastic is not None:
+            self._tick_elastic(self.elastic.idle, now, out)
         lost = self.gangs.tick(now, self._is_ending(), self._left(), out)
         if lost is not None:
-            self._shut_down(lost, failed=True, out=out)
+            self._shut_down(lost, now, failed=True, out=out)
+
+    def _tick_elastic(self, idle: float, now: float, out: list[c.Command]) -> None:
+        """Send workers away that have been idle for long enough, and give trials up that are held."""
+        while (due := self.losses.due(now)) is not None:
+            self._give_up(*due, out)
+        self._lease(out)  # Of what the losses before have brought back.
+        for name, since in list(self.idle.items()):
+            if now < since + idle:
+                self._wake_at(since + idle)
+                break
+            self._send_away(name, IDLE, now, out)
+        self._wake_at(self.losses.deadline)

@@ -1,11 +1,11 @@
-"""Records that the machine keeps: its limits, and one for each trial, worker and gang."""
+"""Records that the machine keeps: its limits, and one for each trial, worker, gang and seat."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
 
-from sparkopt.core.states import GangState, Lease, TrialState, WorkerState
+from sparkopt.core.states import GangState, Lease, SeatState, TrialState, WorkerState
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +34,22 @@ class Policy:
     relaunch_backoff_limit: float = 60.0
 
 
+@dataclass(frozen=True, slots=True)
+class Elastic:
+    """What an elastic pool allows its workers. Times are in seconds.
+
+    Attributes:
+        idle: a worker that had no trial for so long leaves.
+        cause_wait: for so long a trial that the loss of its worker would end waits for Spark to call that a
+            preemption, and a job that has lost its worker for the end of it or for another start of its task.
+        surplus: a launch that waits for a worker and was not needed for so long is withdrawn.
+    """
+
+    idle: float = 60.0
+    cause_wait: float = 10.0
+    surplus: float = 2.0
+
+
 @dataclass(slots=True)
 class Trial:
     """A trial that has not settled.
@@ -42,8 +58,8 @@ class Trial:
         state: where it is on its way.
         max_attempts: how many workers may be lost while they run it.
         attempts: how often it was leased; numbers its leases.
-        charged: how many workers were lost while they ran it. The rest of its attempts was interrupted for no
-            fault of its own.
+        charged: how many workers were lost while they ran it, and were not preempted as far as is known. The
+            rest of its attempts was interrupted for no fault of its own.
         worker: which one runs it.
         cancel_reason: why it was cancelled.
     """
@@ -84,7 +100,8 @@ class Worker:
         lease: what it runs.
         draining: why it is to leave, if it is.
         sequence: the number of its last message that counts.
-        charged: whether its loss was charged to the trial that it ran.
+        explained: whether its loss was charged to the trial that it ran, or was a preemption.
+        task_attempt: the number that Spark gives to this start of its task.
     """
 
     state: WorkerState
@@ -94,7 +111,8 @@ class Worker:
     lease: Lease | None = None
     draining: str | None = None
     sequence: int = 0
-    charged: bool = False
+    explained: bool = False
+    task_attempt: int = 0
 
 
 @dataclass(slots=True)
@@ -136,9 +154,33 @@ class Gang:
         return self.state is not GangState.CLOSED and not self.sleeps
 
 
+@dataclass(slots=True)
+class Seat:
+    """The place of one worker in an elastic pool, and the job that is to fill it.
+
+    Attributes:
+        state: what is of its job and its worker.
+        generation: how many times it was launched.
+        launched: when it was launched last.
+        worker: the name of the one that is here or was here last, since the last launch.
+        draining: whether that is to leave once it is free.
+        sent_away: whether it was told to leave.
+    """
+
+    state: SeatState = SeatState.ASLEEP
+    generation: int = 0
+    launched: float = 0.0
+    worker: str | None = None
+    draining: bool = False
+    sent_away: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Counts of trials by their states; ``lost_attempts`` counts attempts, and apart from the rest."""
+    """Counts of trials by their states; those that are held count as pending.
+
+    ``lost_attempts`` counts attempts, and apart from the rest.
+    """
 
     submitted: int
     pending: int

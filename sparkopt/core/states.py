@@ -60,6 +60,8 @@ class TrialState(_Member):
     """Promised to one worker, which runs it."""
     CANCELLING = "cancelling"
     """Still leased; its worker has been told to end it."""
+    HELD = "held"
+    """On no worker: the loss of its last one would end it, unless Spark soon calls that a preemption."""
     SETTLED = "settled"
     """Has its final state, exactly once."""
 
@@ -70,7 +72,9 @@ class TrialInput(_Member):
     LEASE = "lease"
     """A worker was free for it."""
     REQUEUE = "requeue"
-    """Its worker is gone and it may try again."""
+    """Its worker is gone and it may try again, be it because that worker was preempted."""
+    HOLD = "hold"
+    """Its worker was lost, it may not try again, and why the worker was lost is not known yet."""
     CANCEL = "cancel"
     """Somebody asked for it to end while it ran."""
     SETTLE = "settle"
@@ -123,3 +127,37 @@ class GangInput(_Member):
     """The backoff is over: the job is asked for again, as the next generation."""
     CLOSE = "close"
     """The pool ends, or it has given this gang up."""
+
+
+class SeatState(_Member):
+    """State of a seat, the place of one worker in an elastic pool: what is of its job and its worker."""
+
+    ASLEEP = "asleep"
+    """Has no job; is launched when one more worker is wanted."""
+    WAITING = "waiting"
+    """Its job was asked for; no worker has joined."""
+    UP = "up"
+    """Its worker is there, in reach or not."""
+    VACANT = "vacant"
+    """Its worker is gone and its job has not ended: Spark may start the task again."""
+    WITHDRAWN = "withdrawn"
+    """Its job is being cancelled; a worker that comes all the same is expelled."""
+    CLOSED = "closed"
+    """Ended for good, with the pool."""
+
+
+class SeatInput(_Member):
+    """Input that moves a seat from one state to the next."""
+
+    LAUNCH = "launch"
+    """One more worker is wanted: its job is asked for, as the next generation."""
+    JOIN = "join"
+    """Its worker joined, for the first time, again, or in the place of one that is gone."""
+    LEAVE = "leave"
+    """Its worker was lost, or left because it was told to."""
+    WITHDRAW = "withdraw"
+    """Its job has no worker and is not needed any more."""
+    END = "end"
+    """Its job ended."""
+    CLOSE = "close"
+    """Its job ended, and so does the pool."""

@@ -13,7 +13,10 @@ from sparkopt.core.records import Worker
 from sparkopt.core.states import WorkerState
 
 RELEASED: Final = "no trial is left for it"
-"""The reason that a worker is told."""
+"""The reason that such a worker is told."""
+
+IDLE: Final = "it had no trial for a while"
+"""The reason that a worker of an elastic pool is told that was idle for too long."""
 
 
 def surplus(workers: Mapping[str, Worker], idle: Iterable[str], trials: int) -> list[str]:

@@ -1,4 +1,4 @@
-"""The transitions of trials, workers and gangs, as tables that read like the documentation.
+"""Transitions of trials, workers, gangs and seats, as tables that read like the documentation.
 
 A pair that is not in its table cannot happen; :func:`move` raises then, which is a bug in the machine and
 never an answer to bad input. docs/states.md is drawn from these tables by ``scripts/diagrams``.
@@ -9,14 +9,26 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final, TypeVar
 
-from sparkopt.core.states import GangInput, GangState, TrialInput, TrialState, WorkerInput, WorkerState
+from sparkopt.core.states import (
+    GangInput,
+    GangState,
+    SeatInput,
+    SeatState,
+    TrialInput,
+    TrialState,
+    WorkerInput,
+    WorkerState,
+)
 
 TRIAL: Final[Mapping[tuple[TrialState, TrialInput], TrialState]] = {
     (TrialState.PENDING, TrialInput.LEASE): TrialState.LEASED,
     (TrialState.PENDING, TrialInput.SETTLE): TrialState.SETTLED,
     (TrialState.LEASED, TrialInput.REQUEUE): TrialState.PENDING,
+    (TrialState.LEASED, TrialInput.HOLD): TrialState.HELD,
     (TrialState.LEASED, TrialInput.CANCEL): TrialState.CANCELLING,
     (TrialState.LEASED, TrialInput.SETTLE): TrialState.SETTLED,
+    (TrialState.HELD, TrialInput.REQUEUE): TrialState.PENDING,
+    (TrialState.HELD, TrialInput.SETTLE): TrialState.SETTLED,
     (TrialState.CANCELLING, TrialInput.SETTLE): TrialState.SETTLED,
 }
 
@@ -38,13 +50,29 @@ GANG: Final[Mapping[tuple[GangState, GangInput], GangState]] = {
     (GangState.DOWN, GangInput.CLOSE): GangState.CLOSED,
 }
 
+SEAT: Final[Mapping[tuple[SeatState, SeatInput], SeatState]] = {
+    (SeatState.ASLEEP, SeatInput.LAUNCH): SeatState.WAITING,
+    (SeatState.WAITING, SeatInput.JOIN): SeatState.UP,
+    (SeatState.WAITING, SeatInput.WITHDRAW): SeatState.WITHDRAWN,
+    (SeatState.WAITING, SeatInput.END): SeatState.ASLEEP,
+    (SeatState.WAITING, SeatInput.CLOSE): SeatState.CLOSED,
+    (SeatState.UP, SeatInput.JOIN): SeatState.UP,
+    (SeatState.UP, SeatInput.LEAVE): SeatState.VACANT,
+    (SeatState.VACANT, SeatInput.JOIN): SeatState.UP,
+    (SeatState.VACANT, SeatInput.WITHDRAW): SeatState.WITHDRAWN,
+    (SeatState.VACANT, SeatInput.END): SeatState.ASLEEP,
+    (SeatState.VACANT, SeatInput.CLOSE): SeatState.CLOSED,
+    (SeatState.WITHDRAWN, SeatInput.END): SeatState.ASLEEP,
+    (SeatState.WITHDRAWN, SeatInput.CLOSE): SeatState.CLOSED,
+}
+
 
 class InvalidTransition(Exception):
     """A pair of state and input that no table has: a bug in the machine."""
 
 
-StateT = TypeVar("StateT", TrialState, WorkerState, GangState)
-InputT = TypeVar("InputT", TrialInput, WorkerInput, GangInput)
+StateT = TypeVar("StateT", TrialState, WorkerState, GangState, SeatState)
+InputT = TypeVar("InputT", TrialInput, WorkerInput, GangInput, SeatInput)
 
 
 def move(table: Mapping[tuple[StateT, InputT], StateT], state: StateT, given: InputT) -> StateT:

@@ -10,7 +10,7 @@ from typing import Any
 from sparkopt.core import commands as c
 from sparkopt.core import events as e
 from sparkopt.core.machine import Machine
-from sparkopt.core.records import Policy
+from sparkopt.core.records import Elastic, Policy
 from sparkopt.core.states import GangState, Lease, Outcome, TrialKey, WorkerState
 from sparkopt.core.surplus import RELEASED
 from tests.core.core_rules import RuleChecker
@@ -60,6 +60,7 @@ def picture(machine: Machine) -> dict[str, Any]:
             for name, worker in machine.workers.items()
         },
         "idle": list(machine.idle),
+        "held": dict(machine.losses.held),
         "gangs": {number: repr(gang) for number, gang in machine.gangs.items()},
         "counts": machine.counts(),
         "settled": dict(machine.settled),
@@ -68,27 +69,22 @@ def picture(machine: Machine) -> dict[str, Any]:
     }
 
 
-class Pool:
-    """A machine with one gang, whose workers have joined.
+class AnyPool:
+    """A machine, held to the rules, and its events in short.
 
     Args:
-        workers: their names.
-        limit: the parallelism.
-        policy: the machine's.
+        machine: it.
     """
 
-    def __init__(self, *workers: str, limit: int = 100, policy: Policy | None = None) -> None:
-        self.machine = Machine(limit, policy)
+    def __init__(self, machine: Machine) -> None:
+        self.machine = machine
         self.now = 0.0
         self._watch = RuleChecker(self.machine)
         self._sequences: Counter[str] = Counter()
-        self.launch(1, size=max(1, len(workers)))
-        for worker in workers:
-            self.join(worker)
 
     def step(self, event: e.Event) -> list[c.Command]:
         commands = self.machine.step(event, self.now)
-        self._watch.after(commands)
+        self._watch.after(commands, event, self.now)
         return commands
 
     def picture(self) -> dict[str, Any]:
@@ -117,7 +113,7 @@ class Pool:
         generation: int = 1,
         reason: str = "stage failed",
         lost: Collection[str] = (),
-        preempted: bool = False,
+        preempted: bool | None = False,
     ) -> list[c.Command]:
         return self.step(e.GangEnded(gang, generation, reason, tuple(sorted(lost)), preempted))
 
@@ -129,8 +125,9 @@ class Pool:
         gang: int = 1,
         generation: int = 1,
         formerly: str | None = None,
+        task_attempt: int = 0,
     ) -> list[c.Command]:
-        return self.step(e.WorkerJoined(worker, gang, generation, holding, formerly))
+        return self.step(e.WorkerJoined(worker, gang, generation, holding, formerly, task_attempt))
 
     def cut(self, worker: str) -> list[c.Command]:
         return self.step(e.StreamLost(worker))
@@ -189,6 +186,50 @@ class Pool:
         return self._sequences[worker]
 
 
+class Pool(AnyPool):
+    """A barrier pool with one gang, whose workers have joined.
+
+    Args:
+        workers: their names.
+        limit: the parallelism.
+        policy: the machine's.
+    """
+
+    def __init__(self, *workers: str, limit: int = 100, policy: Policy | None = None) -> None:
+        super().__init__(Machine(limit, policy))
+        self.launch(1, size=max(1, len(workers)))
+        for worker in workers:
+            self.join(worker)
+
+
+class ElasticPool(AnyPool):
+    """An elastic pool. Worker ``w2`` is that of the first launch of seat 2.
+
+    Args:
+        limit: the parallelism.
+        policy: the machine's.
+        elastic: what it allows its workers.
+    """
+
+    def __init__(
+        self, limit: int = 100, policy: Policy | None = None, elastic: Elastic | None = None
+    ) -> None:
+        super().__init__(Machine(limit, policy, elastic or Elastic()))
+
+    def up(self, trials: int, **arguments: Any) -> None:
+        """Submit so many trials, and have a worker come for each of them."""
+        first = self.machine.submitted
+        launches = self.submit(*range(first, first + trials), **arguments)
+        for command in launches:
+            if isinstance(command, c.LaunchGang):
+                self.come(command)
+
+    def come(self, launch: c.LaunchGang, worker: str | None = None) -> list[c.Command]:
+        """The worker of a launch joins."""
+        name = worker or f"w{launch.gang}" + ("" if launch.generation == 1 else f".{launch.generation}")
+        return self.join(name, gang=launch.gang, generation=launch.generation)
+
+
 def earliest_deadline(machine: Machine) -> float:
     """When time next changes something, found by looking at every record; infinite if it never does."""
     policy = machine.policy
@@ -198,7 +239,11 @@ def earliest_deadline(machine: Machine) -> float:
             deadlines.append(worker.last_seen + policy.silence)
         elif worker.state is WorkerState.UNREACHABLE:
             deadlines.append(worker.unreachable_since + policy.grace)
-    if machine.draining is None and not machine.shut_down:
+    if machine.elastic is not None:
+        deadlines += [since + machine.elastic.idle for since in machine.idle.values()]
+        deadlines += [held.due for held in machine.losses.held.values()]
+        deadlines.append(machine.gangs.deadline)
+    elif machine.draining is None and not machine.shut_down:
         for gang in machine.gangs.values():
             if gang.state is GangState.DOWN:
                 deadlines.append(gang.due)

@@ -1,4 +1,4 @@
-"""Checker of the seven rules of a pool, run against a machine after every event of a test.
+"""Checker of the rules of a pool, run against a machine after every event of a test.
 
 1. Leased trials ≤ min(parallelism, cap, workers that are connected or within their grace).
 2. A trial has at most one live lease, a worker at most one.
@@ -6,15 +6,20 @@
 4. Pending + leased + settled = submitted: no trial disappears.
 5. Paused or draining: no new lease.
 6. A trial settles as lost when ``max_attempts`` workers were lost while they ran it, never otherwise, and
-   does not come back.
+   does not come back. Preempted workers do not count; as long as the last one may be one, the trial is held.
 7. Once nothing more is to come, an idle worker stays only if a trial may need it; as many stay as there are
    trials.
+
+Those of elastic pools alone are in elastic_rules.py.
 
 Rules 3, 5, 6 and 7 speak of what a step did, so :class:`RuleChecker` looks at the commands too, and
 keeps its own record of what was assigned, so as not to take the machine's word for it.
 """
 
 from __future__ import annotations
+
+import math
+from typing import Final
 
 from sparkopt.core.commands import (
     Assign,
@@ -26,9 +31,13 @@ from sparkopt.core.commands import (
     Settle,
     ShutDown,
 )
+from sparkopt.core.events import Event, Tick
 from sparkopt.core.machine import Machine
 from sparkopt.core.states import Outcome, TrialKey, TrialState, WorkerState
 from sparkopt.core.surplus import RELEASED, reachable, surplus
+from tests.core.elastic_rules import StaffingChecker
+
+TICK: Final = Tick()
 
 
 class RuleBroken(AssertionError):
@@ -50,12 +59,17 @@ class RuleChecker:
         self._released: set[str] = set()
         self._leased = 0
         self._shut_down = False
+        self._staffing = None if machine.elastic is None else StaffingChecker(machine, self._hold)
 
-    def after(self, commands: list[Command], *, thorough: bool = True) -> None:
+    def after(
+        self, commands: list[Command], event: Event = TICK, now: float = math.inf, *, thorough: bool = True
+    ) -> None:
         """Check every rule after a step that answered with these commands.
 
         Args:
             commands: the answer.
+            event: the step's; only an elastic machine is judged by it,
+            now: and by its time.
             thorough: look at every record too, which takes time in proportion to trials and workers.
 
         Raises:
@@ -81,6 +95,8 @@ class RuleChecker:
                     self._shut_down = True
         self._check_limit(fresh)
         self._check_surplus()
+        if self._staffing is not None:
+            self._staffing.after(event, commands, now)
         if thorough:
             self._check_records()
 
@@ -154,25 +170,31 @@ class RuleChecker:
 
     def _check_records(self) -> None:
         machine = self._machine
-        held = {name: worker.lease for name, worker in machine.workers.items() if worker.lease is not None}
+        holding = {name: worker.lease for name, worker in machine.workers.items() if worker.lease is not None}
         leased = {
             key: trial.worker
             for key, trial in machine.trials.items()
             if trial.state in (TrialState.LEASED, TrialState.CANCELLING)
         }
-        for name in held:
+        for name in holding:
             self._hold(machine.workers[name].state is not WorkerState.GONE, 1, f"{name} is gone with a lease")
-        by_trial = {lease.trial: name for name, lease in held.items()}
-        self._hold(len(by_trial) == len(held), 2, "two workers hold the same trial")
+        by_trial = {lease.trial: name for name, lease in holding.items()}
+        self._hold(len(by_trial) == len(holding), 2, "two workers hold the same trial")
         self._hold(by_trial == leased, 2, "workers and trials disagree on who holds what")
         assigned = {key: self._assigned[key].worker for key in leased if key in self._assigned}
         self._hold(assigned == leased, 2, "a trial is leased to a worker that was not told")
-        self._hold(machine.leased == len(held), 4, "the count of leases is off")
+        self._hold(machine.leased == len(holding), 4, "the count of leases is off")
         queued = [key for queue in machine.queues.values() for key in queue]
         pending = {key for key, trial in machine.trials.items() if trial.state is TrialState.PENDING}
         self._hold(
             len(queued) == len(set(queued)) and set(queued) == pending, 4, "queues and trials disagree"
         )
+        held = {key for key, trial in machine.trials.items() if trial.state is TrialState.HELD}
+        self._hold(held == set(machine.losses.held), 6, "those that are held are others")
+        for key in held:
+            left = machine.trials[key].max_attempts - machine.trials[key].charged
+            self._hold(left == 0, 6, f"{key} is held, and might lose {left} more workers")
+        pending |= held
         counts = machine.counts()
         total = len(pending) + len(leased) + len(self._settled)
         self._hold(total == machine.submitted, 4, f"{machine.submitted} submitted, {total} to be found")

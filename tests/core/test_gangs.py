@@ -299,21 +299,21 @@ def test_the_deadline_is_that_of_the_gang_that_is_the_next_to_wait_for_time():
     alone.gangs.launched(1, 1, now=0)
     alone.gangs.launched(2, 1, now=10)
     assert alone.gangs.deadline == 60
-    alone.gangs.joined(1, now=10)
+    alone.gangs.joined(1, "w", now=10)
     assert alone.tick(20) == ([], 70)
     alone.end(1, now=30)
     assert alone.gangs.deadline == 35
     assert alone.tick(34) == ([], 35)
-    alone.gangs.joined(2, now=35)
+    alone.gangs.joined(2, "w", now=35)
     assert alone.tick(35) == ([c.LaunchGang(1, 2, 1)], 95)
-    alone.gangs.joined(1, now=36)
+    alone.gangs.joined(1, "w", now=36)
     assert alone.tick(36) == ([], math.inf)
 
 
 def test_a_gang_that_sleeps_does_not_wait_for_time_until_it_is_launched_again():
     alone = Alone()
     alone.gangs.launched(1, 1, now=0)
-    alone.gangs.joined(1, now=5)
+    alone.gangs.joined(1, "w", now=5)
     alone.end(1, now=10, left=0)
     assert alone.tick(20) == ([], math.inf)
     alone.gangs.wake(30, None, alone.out)
@@ -324,7 +324,7 @@ def test_a_gang_that_sleeps_does_not_wait_for_time_until_it_is_launched_again():
 def test_a_gang_is_launched_again_with_a_worker_for_each_trial_that_is_left_and_one_at_least(left, size):
     alone = Alone()
     alone.gangs.launched(1, 4, now=0)
-    alone.gangs.joined(1, now=5)
+    alone.gangs.joined(1, "w", now=5)
     alone.end(1, now=10)
     assert alone.tick(15, left) == ([c.LaunchGang(1, 2, size)], 75)
 
@@ -353,9 +353,9 @@ def test_the_first_worker_of_a_gang_gives_the_others_more_time():
     alone = Alone()
     for gang in (1, 2):
         alone.gangs.launched(gang, 2, now=0)
-    alone.gangs.joined(1, now=50)
+    alone.gangs.joined(1, "w", now=50)
     assert alone.tick(60) == ([], 110)
-    alone.gangs.joined(1, now=70)  # its second, or its first once more
+    alone.gangs.joined(1, "w", now=70)  # its second, or its first once more
     assert alone.tick(100) == ([], 110)
     assert alone.tick(110) == ([], math.inf)
     assert alone.gangs[2].state is GangState.CLOSED
@@ -365,7 +365,7 @@ def test_a_gang_that_is_launched_again_has_all_its_time_again():
     alone = Alone()
     alone.gangs.launched(1, 1, now=0)
     alone.gangs.progressed(1, 1, now=40)
-    alone.gangs.joined(1, now=90)
+    alone.gangs.joined(1, "w", now=90)
     alone.end(1, now=1000)
     assert alone.tick(1005) == ([c.LaunchGang(1, 2, 1)], 1065)
     alone.gangs.progressed(1, 2, now=1060)

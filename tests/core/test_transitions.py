@@ -10,13 +10,23 @@ import textwrap
 import pytest
 
 from sparkopt.core import states
-from sparkopt.core.states import GangInput, GangState, TrialInput, TrialState, WorkerInput, WorkerState
-from sparkopt.core.transitions import GANG, TRIAL, WORKER, InvalidTransition, move
+from sparkopt.core.states import (
+    GangInput,
+    GangState,
+    SeatInput,
+    SeatState,
+    TrialInput,
+    TrialState,
+    WorkerInput,
+    WorkerState,
+)
+from sparkopt.core.transitions import GANG, SEAT, TRIAL, WORKER, InvalidTransition, move
 
 TABLES = {
     "trial": (TRIAL, TrialState, TrialInput, TrialState.PENDING, {TrialState.SETTLED}),
     "worker": (WORKER, WorkerState, WorkerInput, WorkerState.READY, {WorkerState.GONE}),
     "gang": (GANG, GangState, GangInput, GangState.LAUNCHING, {GangState.CLOSED}),
+    "seat": (SEAT, SeatState, SeatInput, SeatState.ASLEEP, {SeatState.CLOSED}),
 }
 CLASSES = [kind for kind in vars(states).values() if inspect.isclass(kind)]
 ENUMS = [kind for kind in CLASSES if issubclass(kind, enum.Enum) and len(kind)]
