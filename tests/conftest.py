@@ -12,6 +12,7 @@ import pyspark
 import pytest
 
 from sparkopt.wire.listing import listed
+from tests.support import mlflow_parts
 from tests.support.leftovers import MARK, descendants_of_workers, is_worker, processes_of
 
 # Searches are tracked by default, which costs seconds; those tests that are about it ask for it.
@@ -22,21 +23,23 @@ os.environ["SPARK_SUBMIT_OPTS"] = os.environ["SPARK_LAUNCHER_OPTS"] = (
     "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 )
 
-WARNINGS_OF_SPARK_3_5 = (
-    "ignore:distutils Version classes are deprecated:DeprecationWarning",
-    # It leaves it to the garbage collector to close the socket of a collect.
-    "ignore:unclosed <socket:ResourceWarning",
-)
+WARNINGS_OF_SPARK = {
+    (3, 5): "ignore:distutils Version classes are deprecated:DeprecationWarning",
+    # Up to this version it leaves it to the garbage collector to close the socket of a collect.
+    (4, 1): "ignore:unclosed <socket:ResourceWarning",
+}
+"""Filters by the last version that needs them."""
 
 SLOTS = 2
 OUR_MARK = str(os.getpid())
 
 
 def pytest_configure(config):
-    """PySpark 3.5's own warnings are not ours."""
-    if pyspark.__version__.startswith("3."):
-        for line in WARNINGS_OF_SPARK_3_5:
-            config.addinivalue_line("filterwarnings", line)
+    """Warnings of older versions of PySpark and MLflow are not ours."""
+    spark = tuple(map(int, pyspark.__version__.split(".")[:2]))
+    theirs = [line for last, line in WARNINGS_OF_SPARK.items() if spark <= last]
+    for line in (*theirs, *mlflow_parts.WARNINGS):
+        config.addinivalue_line("filterwarnings", line)
 
 
 @pytest.fixture(scope="session")
@@ -86,6 +89,8 @@ def new_trials(spark):
 @pytest.fixture(scope="session")
 def empty_store(tmp_path_factory):
     """A database of MLflow's with nothing in it, to be copied: making one takes seconds."""
+    if not mlflow_parts.HAS_DATABASES:
+        pytest.skip(mlflow_parts.NO_DATABASES)
     from mlflow import MlflowClient
 
     path = tmp_path_factory.mktemp("store") / "mlflow.db"

@@ -6,13 +6,15 @@ import hashlib
 from collections.abc import Iterable
 from typing import Final
 
+from sparkopt.tracking import versions
+
 KEY_CHARACTERS: Final = 250
 """MLflow's limit for the names of metrics, parameters and tags."""
 
 VALUE_CHARACTERS: Final = 5000
 """Most characters of a value that are kept. MLflow's own limits are a little higher."""
 
-_SIGNS: Final = frozenset("_-. :")
+_SIGNS: Final = frozenset("_-. :" if versions.TAKES_COLONS else "_-. ")
 _PREFIX: Final = "result."
 _DIGITS: Final = 6
 _MOST: Final = 10_000

@@ -15,6 +15,7 @@ from mlflow.entities import RunStatus
 from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
+from sparkopt.tracking import versions
 from sparkopt.tracking.run_records import Create, End, Log, Put, Record, Run
 
 T = TypeVar("T")
@@ -154,7 +155,7 @@ class Store:
         with tempfile.TemporaryDirectory(prefix="sparkopt-") as directory:
             file = Path(directory, path.name)
             file.write_bytes(record.data)
-            self.client.log_artifact(self.run_id(record.run), str(file), folder)
+            versions.log_artifact(self.client, self.run_id(record.run), str(file), folder)
 
     def _end(self, record: End) -> None:
         end_run(self.client, self.run_id(record.run), record.status, record.time)

@@ -3,8 +3,10 @@
 The other modules of this room are written for the newest version. Whatever an older one lacks, or has in
 another place, is here, found by looking for it rather than by a number:
 
+    colons in names                                             not in 2.9 and 2.13
     logged models, outputs of runs                              3.0 and later
-    tracking URI of an artifact repository                      3.0 and later
+    metrics that are logged without a look at their run         not in 3.0 to 3.3
+    tracking URI of an artifact repository                      3.1 and later
     setting that keeps addresses of runs from being printed     3.0 and later
     stack of active runs for each thread                        a list for all threads in older versions
     tracing                                                     not in 2.9
@@ -19,8 +21,9 @@ from typing import Any, Final
 
 import mlflow
 import mlflow.entities
-from mlflow import environment_variables
+from mlflow import MlflowClient, environment_variables
 from mlflow.entities import Metric, Param, RunTag
+from mlflow.exceptions import MlflowException
 from mlflow.store.artifact.artifact_repo import ArtifactRepository
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 from mlflow.store.artifact.mlflow_artifacts_repo import MlflowArtifactsRepository
@@ -41,6 +44,18 @@ VERSION: Final = str(mlflow.__version__)
 
 HAS_LOGGED_MODELS: Final = hasattr(mlflow.entities, "LoggedModel")
 """Whether models are entities beside runs, and not only artifacts of a run."""
+
+
+def _takes(name: str) -> bool:
+    try:
+        validation._validate_metric(name, 0.0, 0, 0)
+    except MlflowException:
+        return False
+    return True
+
+
+TAKES_COLONS: Final = _takes(":")
+"""Whether the names of metrics, parameters and tags may have colons."""
 
 _REPOSITORIES_KNOW_STORES: Final = "tracking_uri" in inspect.signature(get_artifact_repository).parameters
 _THREADS_HAVE_STACKS: Final = hasattr(fluent._active_run_stack, "get")
@@ -70,6 +85,22 @@ def artifact_repository(uri: str, tracking_uri: str) -> ArtifactRepository:
         # Such a repository would ask the tracking URI of the moment for the server.
         uri = MlflowArtifactsRepository.resolve_uri(uri, tracking_uri)
     return get_artifact_repository(uri)
+
+
+def log_artifact(client: MlflowClient, run_id: str, file: str, folder: str | None) -> None:
+    """Log a file to a run of the client's store, whichever store is the current one.
+
+    Args:
+        client: of the store.
+        run_id: of the run.
+        file: the file's path.
+        folder: where it goes among the run's artifacts; None for their root.
+    """
+    if not _REPOSITORIES_KNOW_STORES and client.tracking_uri.startswith(("http://", "https://")):
+        uri = client.get_run(run_id).info.artifact_uri
+        artifact_repository(uri, client.tracking_uri).log_artifact(file, folder)
+    else:
+        client.log_artifact(run_id, file, folder)
 
 
 def metric_of(message: Any) -> Metric:
@@ -155,6 +186,32 @@ class ActiveRuns:
             elif variable is not None:
                 setattr(fluent, name, None)
         fluent._active_experiment_id = None
+
+
+def spare_reads(outputs_of: Callable[[str], Sequence[Any]], applies: Callable[[], bool]) -> None:
+    """Have MLflow log metrics without reading their run each time, to see which models it has.
+
+    Args:
+        outputs_of: returns the models that a run has made, by the run's id.
+        applies: tells if the current store is the one that ``outputs_of`` is about.
+    """
+    look: Any = getattr(fluent, "_get_model_ids_for_new_metric_if_exist", None)
+    if look is None or "run_id" not in inspect.signature(look).parameters:
+        return
+    log_inputs: Any = fluent._log_inputs_for_metrics_if_necessary
+
+    def models_at(run_id: str, metric_step: int) -> list[str]:
+        if not applies():
+            found: list[str] = look(run_id, metric_step)
+            return found
+        return [each.model_id for each in outputs_of(run_id) if each.step == metric_step]
+
+    def log_inputs_of(run_id: str, metrics: Sequence[Metric], datasets: Sequence[Any] | None = None) -> None:
+        if datasets or any(metric.model_id for metric in metrics) or not applies():
+            log_inputs(run_id, metrics, datasets)
+
+    fluent._get_model_ids_for_new_metric_if_exist = models_at
+    fluent._log_inputs_for_metrics_if_necessary = log_inputs_of
 
 
 def forget_repositories() -> None:

@@ -1,4 +1,4 @@
-"""Tracking stores of the tests' own."""
+"""Tracking stores of the tests' own, and a server; and no module that needs MLflow where there is none."""
 
 import shutil
 
@@ -6,24 +6,55 @@ import cloudpickle
 import pytest
 
 from sparkopt import SparkTrials
-from sparkopt.tracking.installed import is_installed
-from tests.support import study_tools
+from tests.support import mlflow_parts, study_tools
 from tests.tracking import logged
 
-if not is_installed():
-    collect_ignore_glob = ["*"]
+WITHOUT_MLFLOW = ("test_masking.py", "test_relay_protocol.py", "test_run_records.py")
+"""Modules with tests of what needs no MLflow."""
 
 cloudpickle.register_pickle_by_value(study_tools)
 cloudpickle.register_pickle_by_value(logged)
 
 
-def make_store(empty_store, directory, patch):
+class Skipped(pytest.Module):
+    """A module that cannot be imported without MLflow."""
+
+    def collect(self):
+        pytest.skip(mlflow_parts.NO_MLFLOW, allow_module_level=True)
+
+
+def pytest_pycollect_makemodule(module_path, parent):
+    """Skip what needs MLflow where there is none."""
+    if mlflow_parts.INSTALLED or module_path.name in WITHOUT_MLFLOW:
+        return None
+    return Skipped.from_parent(parent, path=module_path)
+
+
+@pytest.fixture(scope="session")
+def new_store(request):
+    """Returns a function that makes a new store in a directory, and returns its address.
+
+    It is a database, and without databases a directory of files.
+    """
+
+    def new(directory):
+        if mlflow_parts.HAS_DATABASES:
+            shutil.copy(request.getfixturevalue("empty_store"), directory / "mlflow.db")
+            return f"sqlite:///{directory}/mlflow.db"
+        return (directory / "mlruns").as_uri()
+
+    with pytest.MonkeyPatch.context() as patch:
+        if not mlflow_parts.HAS_DATABASES:
+            patch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
+        yield new
+
+
+def make_store(new_store, directory, patch):
     """A client of a new store that is MLflow's current one; artifacts go beside it."""
     from mlflow import MlflowClient
 
     patch.chdir(directory)
-    shutil.copy(empty_store, directory / "mlflow.db")
-    patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{directory}/mlflow.db")
+    patch.setenv("MLFLOW_TRACKING_URI", new_store(directory))
     client = MlflowClient()
     experiment = client.create_experiment("searches", str(directory / "artifacts"))
     patch.setenv("MLFLOW_EXPERIMENT_ID", experiment)
@@ -31,16 +62,32 @@ def make_store(empty_store, directory, patch):
 
 
 @pytest.fixture
-def store(empty_store, tmp_path, monkeypatch):
+def store(new_store, tmp_path, monkeypatch):
     """A store for one test."""
-    return make_store(empty_store, tmp_path, monkeypatch)
+    return make_store(new_store, tmp_path, monkeypatch)
 
 
 @pytest.fixture(scope="module")
-def shared_store(empty_store, tmp_path_factory):
+def shared_store(new_store, tmp_path_factory):
     """A store for all tests of a module; the current one only while the first of them is set up."""
     with pytest.MonkeyPatch.context() as patch:
-        yield make_store(empty_store, tmp_path_factory.mktemp("shared"), patch)
+        yield make_store(new_store, tmp_path_factory.mktemp("shared"), patch)
+
+
+@pytest.fixture(scope="module")
+def server(request, tmp_path_factory):
+    """A real server for all tests of a module."""
+    from tests.tracking.server import Server
+
+    if not mlflow_parts.HAS_SERVER:
+        pytest.skip(mlflow_parts.NO_SERVER)
+    directory = tmp_path_factory.mktemp("server")
+    if not mlflow_parts.SERVER_PYTHON:
+        shutil.copy(request.getfixturevalue("empty_store"), directory / "mlflow.db")
+    own = Server(directory)
+    own.start()
+    yield own
+    own.kill()
 
 
 @pytest.fixture

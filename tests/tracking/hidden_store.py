@@ -1,8 +1,8 @@
 """A tracked search whose workers cannot see the store's directory; a process of its own.
 
-    python hidden_store.py DIRECTORY
+    python hidden_store.py DIRECTORY URI
 
-Workers run in a mount namespace in which the directory is empty.
+The store is in the directory. Workers run in a mount namespace in which it is empty.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ exec unshare --map-root-user --mount sh -c 'mount -t tmpfs none "$0" && exec "$@
 """
 
 
-def main(directory: Path) -> None:
+def main(directory: Path, uri: str) -> None:
     """Search, with the store in the directory."""
     python = directory.with_name("python")
     python.write_text(HIDING.format(hidden=directory, python=sys.executable))
     python.chmod(0o755)
     os.environ["PYSPARK_PYTHON"] = str(python)
-    os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{directory}/mlflow.db"
+    os.environ["MLFLOW_TRACKING_URI"] = uri
     experiment = MlflowClient().create_experiment("hidden", str(directory / "artifacts"))
     os.environ["MLFLOW_EXPERIMENT_ID"] = experiment
     session = get_session(settings={"spark.master": "local[2]", "spark.ui.enabled": "false"})
@@ -54,4 +54,4 @@ def main(directory: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), sys.argv[2])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import http.client
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -12,14 +11,15 @@ import sys
 
 import psutil
 
+from tests.support.mlflow_parts import SERVER_PYTHON
+
 SECONDS = 120
 
 
 class Server:
     """A server on loopback with a database and artifacts in a directory; can be killed and started again."""
 
-    def __init__(self, empty_store, directory):
-        shutil.copy(empty_store, directory / "mlflow.db")
+    def __init__(self, directory):
         self.directory = directory
         with socket.socket() as finder:
             finder.bind(("127.0.0.1", 0))
@@ -27,7 +27,8 @@ class Server:
         self.uri = f"http://127.0.0.1:{self.port}"
 
     def start(self):
-        command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(self.port)]
+        command = [SERVER_PYTHON or sys.executable, "-m", "mlflow", "server"]
+        command += ["--host", "127.0.0.1", "--port", str(self.port)]
         command += ["--backend-store-uri", f"sqlite:///{self.directory}/mlflow.db", "--workers", "1"]
         command += ["--artifacts-destination", str(self.directory / "artifacts")]
         environment = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}

@@ -9,7 +9,6 @@ import pytest
 from sparkopt import SparkTrials, fmin
 from tests.support.study_tools import CASE, in_order
 from tests.tracking.runs import children, main_runs
-from tests.tracking.server import Server
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
 
@@ -17,24 +16,19 @@ SECONDS = 120
 
 
 @pytest.fixture(scope="module")
-def searched(spark, empty_store, tmp_path_factory):
-    """The server, the client, and the run of a search of seven trials, the last of which is the best."""
+def searched(spark, server):
+    """The server, and the run of a search of seven trials, the last of which is the best."""
     from mlflow import MlflowClient
 
-    server = Server(empty_store, tmp_path_factory.mktemp("server"))
-    server.start()
-    try:
-        with pytest.MonkeyPatch.context() as patch:
-            client = MlflowClient(server.uri)
-            patch.setenv("MLFLOW_TRACKING_URI", server.uri)
-            patch.setenv("MLFLOW_EXPERIMENT_ID", client.create_experiment("pages"))
-            trials = SparkTrials(2, spark_session=spark, tracking=True)
-            fmin(lambda case: 10.0 - case, CASE, in_order, 7, trials=trials, verbose=False)
-            (main,) = main_runs(client)
-            assert len(children(client, main)) == 7
-            yield server, main
-    finally:
-        server.kill()
+    with pytest.MonkeyPatch.context() as patch:
+        client = MlflowClient(server.uri)
+        patch.setenv("MLFLOW_TRACKING_URI", server.uri)
+        patch.setenv("MLFLOW_EXPERIMENT_ID", client.create_experiment("pages"))
+        trials = SparkTrials(2, spark_session=spark, tracking=True)
+        fmin(lambda case: 10.0 - case, CASE, in_order, 7, trials=trials, verbose=False)
+        (main,) = main_runs(client)
+        assert len(children(client, main)) == 7
+        yield server, main
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from mlflow.exceptions import MlflowException
 from mlflow.utils.validation import _validate_metric, _validate_param, _validate_tag
 
 from sparkopt.tracking.names import Names, cleaned, storable
@@ -40,7 +41,7 @@ def test_no_two_names_become_one_however_a_store_compares_them(names):
     ("name", "expected"),
     [
         ("loss", "loss"),
-        ("train/loss v1.0: µ-x", "train/loss v1.0: µ-x"),
+        ("train/loss v1.0 µ-x", "train/loss v1.0 µ-x"),
         ("odd @name", "odd _name"),
         ("a//b", "a/b"),
         ("/abs", "abs"),
@@ -59,6 +60,15 @@ def test_no_two_names_become_one_however_a_store_compares_them(names):
 )
 def test_a_name_stays_as_it_is_as_far_as_may_be(name, expected):
     assert cleaned(name) == expected
+
+
+def test_a_colon_stays_where_mlflow_takes_it():
+    try:
+        check_taken("a: b")
+    except MlflowException:
+        assert cleaned("a: b") == "a_ b"
+    else:
+        assert cleaned("a: b") == "a: b"
 
 
 def test_who_comes_second_gets_a_digest():

@@ -23,15 +23,15 @@ from sparkopt.coordinator import Request
 from sparkopt.errors import TrackingError, TrackingWarning
 from sparkopt.tracking import writer
 from sparkopt.tracking.file import RecordFile, replay
-from sparkopt.tracking.masking import MASK, mask, shown_cause
-from sparkopt.tracking.reach import unreachable
+from sparkopt.tracking.masking import MASK
 from sparkopt.tracking.relay import Relay
 from sparkopt.tracking.relay_protocol import RelayError, unpack_answer
 from sparkopt.tracking.run_records import End
 from sparkopt.tracking.store import Store
+from tests.support.mlflow_parts import needs_databases
 from tests.support.study_tools import CASE, in_order
 from tests.tracking.runs import artifacts, children, main_runs
-from tests.tracking.server import Server
+from tests.tracking.versions import PRINTS_ADDRESSES
 
 PASSWORD = "S3cretPW"
 ALLOWED = "Basic " + base64.b64encode(f"someone:{PASSWORD}".encode()).decode()
@@ -75,14 +75,6 @@ class Door(http.server.BaseHTTPRequestHandler):
 
     def log_message(self, *arguments):
         """Nothing."""
-
-
-@pytest.fixture(scope="module")
-def server(empty_store, tmp_path_factory):
-    own = Server(empty_store, tmp_path_factory.mktemp("server"))
-    own.start()
-    yield own
-    own.kill()
 
 
 @pytest.fixture
@@ -144,7 +136,8 @@ def test_a_search_is_tracked_and_nobody_sees_the_password(spark, client, tmp_pat
     assert found[0].data.metrics["own"] == 0
     assert artifacts(client, found[0], "folder") == ["folder/file.txt"]
     said = heard()
-    assert f"View run {main.info.run_name} at: http://someone:{MASK}@127.0.0.1" in said
+    shown = f"View run {main.info.run_name} at: http://someone:{MASK}@127.0.0.1" in said
+    assert shown is PRINTS_ADDRESSES
     assert PASSWORD not in said
     assert files_with(PASSWORD, tmp_path) == []
     runs = [main, *found]
@@ -216,6 +209,7 @@ def test_a_store_that_is_not_there(spark, tmp_path, monkeypatch, guard, heard, p
     assert PASSWORD not in heard()
 
 
+@needs_databases
 def test_a_databases_driver_that_quotes_its_address(spark, tmp_path, monkeypatch, heard):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"postgresql://someone:{PASSWORD}@127.0.0.1:1/db")
@@ -224,76 +218,11 @@ def test_a_databases_driver_that_quotes_its_address(spark, tmp_path, monkeypatch
     assert PASSWORD not in "".join(traceback.format_exception(caught.value)) + heard()
 
 
-@pytest.mark.parametrize(
-    ("uri", "shown"),
-    [
-        ("http://u:pw12@host:5000", "http://u:***@host:5000"),
-        ("http://u:pw12@host:5000/path?x=1", "http://u:***@host:5000/path?x=1"),
-        ("https://token123@host", "https://***@host"),
-        ("http://:pw12@host", "http://:***@host"),
-        ("http://u:p@ss@host", "http://u:***@host"),
-        ("http://u:1234@host/x", "http://u:***@host/x"),
-        ("http://u:p%40ss@host", "http://u:***@host"),
-        ("postgresql+psycopg2://u:p/w#x@[::1]:5432/db", "postgresql+psycopg2://u:***@[::1]:5432/db"),
-        ("postgresql://h/db?user=u&password=pw12", "postgresql://h/db?user=u&password=***"),
-        ("mysql://u:pw12@h/db?ssl_key=/k&sslpassword=pw34", "mysql://u:***@h/db?ssl_key=/k&sslpassword=***"),
-        ("mssql+pyodbc:///?odbc_connect=PWD%3Dpw12", "mssql+pyodbc:///?odbc_connect=***"),
-        ("http://host/?token=abcd&x=1", "http://host/?token=***&x=1"),
-        ("http://host/?X-Amz-Signature=abcd", "http://host/?X-Amz-Signature=***"),
-        ("wasbs://c@a.blob.core.windows.net/x?sig=abcd", "wasbs://c@a.blob.core.windows.net/x?sig=***"),
-        ("ftp://u:pw12@host/artifacts", "ftp://u:***@host/artifacts"),
-    ],
-)
-def test_an_address_without_its_secrets(uri, shown):
-    assert mask(uri) == shown
-    assert mask(f"before {uri} after") == f"before {shown} after"
-    assert mask(shown) == shown
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        *(
-            "http://localhost:5000",
-            "http://localhost:5000/a@b",
-            "http://[::1]:5000/a@b",
-            "https://host/x?a=b&c=d",
-        ),
-        *(
-            "sqlite:////data/mlflow.db",
-            "file:///data",
-            "s3://bucket/path",
-            "databricks://profile",
-            "databricks",
-        ),
-        *("abfss://container@account.dfs.core.windows.net/x", "uc:catalog", "write to someone@example.com"),
-        *("loss=0.5, tokens are 3", "see http://host:80/ and ask a@b.c", "", "./mlruns"),
-    ],
-)
-def test_what_is_not_secret_stays(text):
-    assert mask(text) == text
-
-
-def test_a_password_without_its_address():
-    uri = "http://u:S3cret%20PW@host:5000"
-    assert mask("nonnumeric port: 'S3cret%20PW@host:5000'", uri) == "nonnumeric port: '***@host:5000'"
-    assert mask("password 'S3cret PW' is wrong", uri) == "password '***' is wrong"
-    assert mask("Authorization: Basic dTpTM2NyZXQ=", uri) == "Authorization: Basic ***"
-
-
-def test_the_cause_is_kept_where_it_says_nothing():
-    error = ConnectionError("cable cut")
-    assert shown_cause(error, "http://u:pw12@host") is error
-    hidden = shown_cause(ValueError("at http://u:pw12@host"), "http://u:pw12@host")
-    assert "ValueError: at http://u:***@host" in str(hidden)
-    assert "pw12" not in str(unreachable("http://u:pw12@host", ValueError("pw12")))
-
-
-def test_a_file_that_was_there_is_its_owners_again(empty_store, tmp_path):
+def test_a_file_that_was_there_is_its_owners_again(new_store, tmp_path):
     path = tmp_path / "kept"
     path.write_text("before")
     path.chmod(0o644)
-    store = Store(f"sqlite:///{empty_store}", "0", "main")
+    store = Store(new_store(tmp_path), "0", "main")
     file = RecordFile.create(path, store)
     file.add(End(None, "FINISHED", 1))
     file.close()

@@ -14,13 +14,13 @@ import mlflow
 import numpy as np
 import pytest
 from hyperopt import hp, rand
-from matplotlib import image
 
 from sparkopt import SparkTrials, WorkerPool, fmin
 from sparkopt.core.records import Policy
 from sparkopt.errors import AllTrialsFailedError, TrackingError
 from sparkopt.hyperopt.tracked import SETTING, _left_to_write, wants_tracking
 from sparkopt.tracking.store import Store
+from tests.support.mlflow_parts import needs_pictures
 from tests.support.study_tools import (
     CASE,
     DEADLINE_SECONDS,
@@ -117,11 +117,22 @@ def test_the_best_trial_and_the_space_are_there_to_read(made, shared_store):
     assert b"depth = depth: " in content(shared_store, main, "fmin/space.txt").replace(b"int(", b"")
 
 
+@needs_pictures
 @pytest.mark.parametrize("name", ["loss_over_trials", "loss_by_parameter"])
 def test_there_are_pictures(made, shared_store, name):
+    from matplotlib import image
+
     picture = image.imread(io.BytesIO(content(shared_store, made[1], f"fmin/{name}.png")))
     assert picture.ndim == 3
     assert len(np.unique(picture.reshape(-1, picture.shape[2]), axis=0)) > 10
+
+
+def test_without_matplotlib_there_are_no_pictures(tracked_trials, store, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    fmin(lambda case: case, CASE, in_order, 2, trials=tracked_trials(), verbose=False)
+    (main,) = main_runs(store)
+    assert main.info.status == "FINISHED"
+    assert artifacts(store, main) == ["fmin/best_trial.json", "fmin/space.txt"]
 
 
 def test_each_trial_is_a_child(made):

@@ -11,7 +11,7 @@ from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE, TEMPORARILY_UN
 from sparkopt.errors import TrackingError, TrackingWarning
 from sparkopt.tracking import writer as room
 from sparkopt.tracking.file import replay
-from sparkopt.tracking.run_records import Create, End, Log, Put, from_line, to_line
+from sparkopt.tracking.run_records import Create, End, Log, Put
 from sparkopt.tracking.store import Store
 from sparkopt.tracking.writer import Writer
 from tests.tracking.runs import all_runs, content
@@ -379,11 +379,6 @@ def test_a_damaged_line_is_named(target, tmp_path, impatient, line):
     with pytest.raises(TrackingError, match=f"line {WRITES + 2}: no record"):
         replay(kept)
     assert kept.exists()
-
-
-@pytest.mark.parametrize("record", RECORDS)
-def test_a_record_is_the_same_after_its_way_through_a_file(record):
-    assert from_line(to_line(record)) == record
 
 
 def test_whoever_does_not_wait_loses_nothing(target, store, tmp_path):

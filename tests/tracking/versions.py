@@ -1,21 +1,35 @@
-"""Marks of tests that need what only some versions of MLflow have."""
+"""Marks of tests that need what only some versions of MLflow have, each with its reason."""
 
 from __future__ import annotations
 
+import inspect
+from typing import Any
+
 import mlflow
 import pytest
+from mlflow.tracking._tracking_service.client import TrackingServiceClient
 
 from sparkopt.tracking import versions
 
-LOGGED_MODELS = versions.HAS_LOGGED_MODELS
+_stack: Any = mlflow.tracking.fluent._active_run_stack
 
-needs_logged_models = pytest.mark.skipif(
-    not LOGGED_MODELS, reason=f"MLflow {versions.VERSION} has no logged models: a model is files of its run"
-)
-needs_no_logged_models = pytest.mark.skipif(
-    LOGGED_MODELS, reason=f"MLflow {versions.VERSION} has logged models, which are tested in their place"
-)
-needs_a_stack_for_each_thread = pytest.mark.skipif(
-    isinstance(mlflow.tracking.fluent._active_run_stack, list),
-    reason=f"MLflow {versions.VERSION} has one stack of active runs for all threads",
+HAS_LOGGED_MODELS = versions.HAS_LOGGED_MODELS
+HAS_STACKS_OF_THREADS = not isinstance(_stack, list)
+HAS_IMAGES_OF_STEPS = "key" in inspect.signature(mlflow.log_image).parameters
+HAS_ASYNCHRONOUS_SETTING = hasattr(mlflow, "config")
+
+PRINTS_ADDRESSES = hasattr(TrackingServiceClient, "_log_url")
+"""Whether the address of a run on a server is printed when the run ends."""
+
+
+def _needs(there: bool, lacking: str) -> pytest.MarkDecorator:
+    return pytest.mark.skipif(not there, reason=f"MLflow {versions.VERSION} has {lacking}")
+
+
+needs_logged_models = _needs(HAS_LOGGED_MODELS, "no logged models: a model is files of its run")
+needs_no_logged_models = _needs(not HAS_LOGGED_MODELS, "logged models, which are tested in their place")
+needs_stacks_of_threads = _needs(HAS_STACKS_OF_THREADS, "one stack of active runs for all threads")
+needs_images_of_steps = _needs(HAS_IMAGES_OF_STEPS, "no images that are logged by step")
+needs_asynchronous_setting = _needs(
+    HAS_ASYNCHRONOUS_SETTING, "no setting by which all logging is asynchronous"
 )

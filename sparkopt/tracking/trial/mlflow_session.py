@@ -80,6 +80,7 @@ class MlflowSession:
         self._active = versions.ActiveRuns()
         tracking_utils._tracking_store_registry.register(SCHEME, lambda **_: self._store)
         artifact_repository_registry._artifact_repository_registry.register(SCHEME, self._repository)
+        versions.spare_reads(self._store.outputs_of, self._is_inside)
         self._let_runs_be_entered_again()
         for name in _SPANS:
             self._refuse_span(name)
@@ -102,10 +103,12 @@ class MlflowSession:
 
         fluent.start_run = mlflow.start_run = start_run
 
+    def _is_inside(self) -> bool:
+        """Whether a trial runs, and its objective has not turned to a store of its own."""
+        return self._running and mlflow.get_tracking_uri() == TRACKING_URI
+
     def _enters_the_trials_run(self, asked: dict[str, Any]) -> bool:
-        if not self._running or asked.get("nested") or asked.get("parent_run_id"):
-            return False
-        if mlflow.get_tracking_uri() != TRACKING_URI:
+        if not self._is_inside() or asked.get("nested") or asked.get("parent_run_id"):
             return False
         ours = self._store.trial_run.info.run_id
         if asked.get("run_id") not in (None, ours):
@@ -121,7 +124,7 @@ class MlflowSession:
 
         @functools.wraps(original)
         def start(*args: Any, **kwargs: Any) -> Any:
-            if self._running and mlflow.get_tracking_uri() == TRACKING_URI:
+            if self._is_inside():
                 raise not_relayed("a trace")
             return original(*args, **kwargs)
 

@@ -107,6 +107,8 @@ class RelayStore(RestStore):
         self._unchanged = False
         self._given: dict[str, str] = {}
         self._params: dict[str, dict[str, str]] = {}
+        self._has_new_outputs = False
+        self._outputs: dict[str, Sequence[Any]] = {}
 
     def end(self) -> None:
         """The trial has ended; what is still buffered has been flushed."""
@@ -157,6 +159,14 @@ class RelayStore(RestStore):
             return self.trial_run
         run: Run = super().get_run(run_id)
         return run
+
+    def outputs_of(self, run_id: str) -> Sequence[Any]:
+        """The models that a run has made. The driver is asked only if they may have changed."""
+        if run_id not in self._outputs:
+            is_known = run_id == self.trial_run.info.run_id and not self._has_new_outputs
+            outputs = (self.trial_run if is_known else self.get_run(run_id)).outputs
+            self._outputs[run_id] = outputs.model_outputs if outputs else ()
+        return self._outputs[run_id]
 
     def update_run_info(self, run_id: str, run_status: Any, end_time: Any, run_name: str | None) -> RunInfo:
         """Rename a run, or set the status of a nested one. That of the trial's run is the driver's to set."""
@@ -288,6 +298,9 @@ class RelayStore(RestStore):
             self._unchanged = False
         response = response_proto or api.Response()
         response.ParseFromString(self.line.ask_for_bytes(name, message.SerializeToString()))
+        if name == "LogOutputs":
+            self._has_new_outputs = True
+            self._outputs.clear()
         return response
 
     @property

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
 
 import cloudpickle
 import pytest
@@ -12,22 +11,20 @@ from sparkopt.coordinator import ObjectiveSpec
 from sparkopt.pool.worker_pool import WorkerPool
 from sparkopt.tracking.trial.objective import TrackedObjective
 from tests.tracking.relay import deeds
-from tests.tracking.relay.desk import Desk, Logging
 
 cloudpickle.register_pickle_by_value(deeds)
 
 
 @pytest.fixture(scope="module")
-def make_desk(empty_store, tmp_path_factory):
-    """Makes a desk with a new sqlite store, or with the store of an address."""
+def make_desk(new_store, tmp_path_factory):
+    """Makes a desk with a new store."""
+    from tests.tracking.relay.desk import Desk
+
     desks = []
 
-    def make(uri=None):
+    def make():
         directory = tmp_path_factory.mktemp("tracked")
-        if uri is None:
-            shutil.copy(empty_store, directory / "mlflow.db")
-            uri = f"sqlite:///{directory}/mlflow.db"
-        desks.append(Desk(uri, directory / "artifacts"))
+        desks.append(Desk(new_store(directory), directory / "artifacts"))
         return desks[-1]
 
     yield make
@@ -39,14 +36,16 @@ def make_desk(empty_store, tmp_path_factory):
 def logging_pool(spark, make_desk):
     """Opens a pool with one worker, and makes studies in it whose desks stay when it is closed."""
 
+    from tests.tracking.relay.desk import Logging
+
     @contextlib.contextmanager
     def open_pool():
         studies = []
         with WorkerPool(1, spark_session=spark) as pool:
 
-            def make(uri=None, objective=deeds.do):
+            def make(objective=deeds.do):
                 channel = pool.open_study(ObjectiveSpec(cloudpickle.dumps(TrackedObjective(objective))))
-                studies.append(Logging(channel, make_desk(uri)))
+                studies.append(Logging(channel, make_desk()))
                 return studies[-1]
 
             try:

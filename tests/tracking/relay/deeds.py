@@ -50,10 +50,7 @@ def plain(_):
 
 
 def files(directory):
-    import matplotlib.figure
     import mlflow
-    import numpy
-    import PIL.Image
 
     top = Path(directory, "many")
     (top / "below").mkdir(parents=True)
@@ -63,11 +60,6 @@ def files(directory):
     large.write_bytes(PIECES)
     mlflow.log_text("some text", "texts/a.txt")
     mlflow.log_dict({"a": [1, 2]}, "d.json")
-    figure = matplotlib.figure.Figure()
-    figure.add_subplot().plot([1, 2])
-    mlflow.log_figure(figure, "f.png")
-    mlflow.log_image(numpy.zeros((4, 4, 3), dtype="uint8"), "i.png")
-    mlflow.log_image(PIL.Image.new("RGB", (4, 4)), key="steps", step=2)
     mlflow.log_table({"x": [1, 2], "y": ["a", "b"]}, "t.json")
     mlflow.log_table({"x": [3], "y": ["c"]}, "t.json")
     mlflow.log_artifact(large, "big")
@@ -79,9 +71,27 @@ def files(directory):
     return {
         "large": Path(back).read_bytes() == PIECES,
         "text": mlflow.artifacts.load_text(mlflow.get_artifact_uri("texts/a.txt")),
-        "listed": [each.path for each in mlflow.artifacts.list_artifacts(run_id=run_id, artifact_path="dir")],
+        "listed": [each.path for each in mlflow.MlflowClient().list_artifacts(run_id, "dir")],
         "whole": sorted(path.relative_to(whole).as_posix() for path in whole.rglob("*.txt")),
     }
+
+
+def pictures(_):
+    import matplotlib.figure
+    import mlflow
+    import numpy
+
+    figure = matplotlib.figure.Figure()
+    figure.add_subplot().plot([1, 2])
+    mlflow.log_figure(figure, "f.png")
+    mlflow.log_image(numpy.zeros((4, 4, 3), dtype="uint8"), "i.png")
+
+
+def images_of_steps(_):
+    import mlflow
+    import PIL.Image
+
+    mlflow.log_image(PIL.Image.new("RGB", (4, 4)), key="steps", step=2)
 
 
 def model(_):
@@ -93,6 +103,8 @@ def model(_):
     again = mlflow.sklearn.load_model(info.model_uri)
     by_run = mlflow.sklearn.load_model(f"runs:/{mlflow.active_run().info.run_id}/model")
     mlflow.log_metric("of the model", 1.0, model_id=info.model_id)
+    mlflow.log_metric("of its step", 2.0)
+    mlflow.log_metric("of another step", 3.0, step=1)
     mlflow.set_logged_model_tags(info.model_id, {"kind": "linear"})
     mlflow.log_model_params({"p": 1}, info.model_id)
     return {
@@ -167,9 +179,8 @@ def threads(_):
 
     def log(number):
         mlflow.log_metric(f"m{number}", number)
-        with mlflow.start_run() as run:
-            mlflow.log_param(f"p{number}", number)
-        return run.info.run_id
+        mlflow.log_param(f"p{number}", number)
+        return mlflow.active_run().info.run_id
 
     with ThreadPoolExecutor(4) as pool:
         found = set(pool.map(log, range(8)))
@@ -181,6 +192,18 @@ def threads(_):
     return found == {mlflow.active_run().info.run_id}
 
 
+def threads_that_start_runs(_):
+    import mlflow
+
+    def log(number):
+        with mlflow.start_run() as run:
+            mlflow.log_param(f"p{number}", number)
+        return run.info.run_id
+
+    with ThreadPoolExecutor(4) as pool:
+        return set(pool.map(log, range(8))) == {mlflow.active_run().info.run_id}
+
+
 def asynchronous(_):
     import mlflow
 
@@ -188,6 +211,11 @@ def asynchronous(_):
         mlflow.log_metric("m", step, step=step, synchronous=False)
     mlflow.log_params({"a": 1, "b": 2}, synchronous=False).wait()
     mlflow.set_tag("t", "v", synchronous=False)
+
+
+def asynchronous_by_setting(_):
+    import mlflow
+
     mlflow.config.enable_async_logging(True)
     mlflow.log_metric("later", 1)
     mlflow.config.enable_async_logging(False)
@@ -263,13 +291,13 @@ def refusals(other):
     client = mlflow.MlflowClient()
     mlflow.log_param("p", 1)
     run_id = mlflow.active_run().info.run_id
-    places = "locations" if mlflow.__version__ >= "3" else "experiment_ids"
     calls = {
         "registry": lambda: mlflow.register_model("models:/x", "name"),
         "registry client": lambda: client.search_registered_models(),
-        "traces": lambda: mlflow.search_traces(**{places: ["0"]}),
+        "traces": lambda: mlflow.search_traces(["0"]),
         "traced": lambda: mlflow.trace(lambda: 1)(),
         "span": lambda: mlflow.start_span("s").__enter__(),
+        "feedback": lambda: mlflow.log_feedback(trace_id="t", name="n", value=1),
         "runs": lambda: mlflow.search_runs(),
         "experiment": lambda: mlflow.set_experiment("another"),
         "new experiment": lambda: mlflow.create_experiment("another"),
@@ -283,9 +311,12 @@ def refusals(other):
         "no file": lambda: mlflow.artifacts.load_text(mlflow.get_artifact_uri("none.txt")),
         "server": lambda: client._tracking_client.store.get_host_creds(),
     }
-    if mlflow.__version__ >= "3":
-        calls["feedback"] = lambda: mlflow.log_feedback(trace_id="t", name="n", value=1)
-    lacking = {"traces": "search_traces", "traced": "trace", "span": "start_span"}
+    lacking = {
+        "traces": "search_traces",
+        "traced": "trace",
+        "span": "start_span",
+        "feedback": "log_feedback",
+    }
     return {
         name: saying(call)
         for name, call in calls.items()
@@ -332,13 +363,17 @@ DEEDS = {
         nothing,
         plain,
         files,
+        pictures,
+        images_of_steps,
         model,
         model_of_run,
         autolog,
         grid,
         nested,
         threads,
+        threads_that_start_runs,
         asynchronous,
+        asynchronous_by_setting,
         forked,
         thousand,
         inputs,

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mlflow import MlflowClient
+from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
 from sparkopt.coordinator import StudyChannel
 from sparkopt.core.states import Outcome
@@ -68,13 +69,17 @@ class Desk:
     def files(self, run_id: str, path: str | None = None) -> list[str]:
         """The files among a run's artifacts, with their paths."""
         found = []
-        for each in self.client.list_artifacts(run_id, path):
+        for each in self._artifacts(run_id).list_artifacts(path):
             found += self.files(run_id, each.path) if each.is_dir else [each.path]
         return sorted(found)
 
     def content(self, run_id: str, path: str, directory: Path) -> bytes:
         """What is in such a file."""
-        return Path(self.client.download_artifacts(run_id, path, str(directory))).read_bytes()
+        return Path(self._artifacts(run_id).download_artifacts(path, str(directory))).read_bytes()
+
+    def _artifacts(self, run_id: str):
+        # By their place: the client of MLflow 3.0 looks for some of them in the current store.
+        return get_artifact_repository(self.client.get_run(run_id).info.artifact_uri)
 
     def leave(self) -> None:
         """Answer nobody any more."""

@@ -17,7 +17,7 @@ from sparkopt.tracking import relay_protocol as protocol
 from sparkopt.tracking.relay import Relay
 from sparkopt.tracking.relay_protocol import Label, RelayError
 from sparkopt.tracking.run_records import Log, Put
-from tests.tracking.versions import LOGGED_MODELS, needs_logged_models
+from tests.tracking.versions import HAS_LOGGED_MODELS, needs_logged_models
 
 MIB = 2**20
 MINE, OTHER = 1, 2
@@ -91,7 +91,7 @@ def about(run_id):
         pb.LogModel(run_id=run_id, model_json="{}"),
         pb.CreateRun(tags=[RunTag("mlflow.parentRunId", run_id).to_proto()]),
     ]
-    if LOGGED_MODELS:
+    if HAS_LOGGED_MODELS:
         messages += [pb.LogOutputs(run_id=run_id), pb.CreateLoggedModel(source_run_id=run_id)]
     return messages
 
@@ -142,7 +142,7 @@ def test_no_message_reaches_another_model(desk, worker, other):
 def test_runs_and_models_are_made_in_the_searchs_experiment_only(desk, worker):
     for experiment in ("0", "77", ""):
         refused(worker.call, pb.CreateRun(experiment_id=experiment))
-        if LOGGED_MODELS:
+        if HAS_LOGGED_MODELS:
             refused(worker.call, pb.CreateLoggedModel(experiment_id=experiment))
 
 
@@ -236,7 +236,7 @@ OUT = [
 @pytest.mark.parametrize("path", OUT)
 def test_no_path_leads_out_of_the_artifacts(desk, worker, path, tmp_path):
     owners = [("runs", worker.run)]
-    if LOGGED_MODELS:
+    if HAS_LOGGED_MODELS:
         owners.append(("models", worker.model()))
     for kind, owner in owners:
         refused(worker.put, path, b"x", owner, kind, match="Invalid path")
@@ -262,7 +262,7 @@ def test_no_path_is_no_file(worker):
 
 def test_artifacts_of_others_are_not_there(desk, worker, other):
     other.put("secret.txt")
-    model = other.model() if LOGGED_MODELS else "m-" + NOTHING
+    model = other.model() if HAS_LOGGED_MODELS else "m-" + NOTHING
     for kind, owner in (("runs", other.run), ("runs", desk.main), ("models", model), ("experiments", "0")):
         refused(worker.put, "x", b"x", owner, kind)
         for method in (protocol.LIST, protocol.GET):
