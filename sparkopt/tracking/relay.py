@@ -38,7 +38,7 @@ from sparkopt.tracking.ownership import Possessions, refused
 from sparkopt.tracking.relay_protocol import Label, RelayError, artifact_uri
 from sparkopt.tracking.run_records import Log, Put
 from sparkopt.tracking.run_records import Metric as Logged
-from sparkopt.tracking.store import end_run, is_passing
+from sparkopt.tracking.store import end_run, is_passing, unwrapped
 from sparkopt.wire.actor_log import ActorLog
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ class Relay:
         except RelayError as error:
             return self._refusal(error.code, error.message)
         except MlflowException as error:
-            return self._refusal(error.error_code, error.message)
+            return self._refusal(unwrapped(error).error_code, error.message)
         except Exception as error:  # noqa: BLE001 - a worker waits, and the next request is another's
             said = f"the tracking store could not be reached or used: {type(error).__name__}: {error}"
             return self._refusal("INTERNAL_ERROR", said)

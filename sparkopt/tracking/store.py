@@ -13,6 +13,7 @@ import mlflow.entities
 from mlflow import MlflowClient
 from mlflow.entities import RunStatus
 from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import INTERNAL_ERROR, ErrorCode
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 from sparkopt.tracking import versions
@@ -33,6 +34,8 @@ _NAMES_PER_BATCH: Final = 100
 
 _METRICS_PER_BATCH: Final = 800
 """With as many parameters and tags beside them, as many as a batch may have."""
+
+_INTERNAL: Final = ErrorCode.Name(INTERNAL_ERROR)
 
 _PASSING: Final = frozenset({408, 429, 500, 502, 503, 504})
 """What a store answers that may do better later."""
@@ -179,10 +182,16 @@ def end_run(client: MlflowClient, run_id: str, status: str, time: int | None = N
         client.set_terminated(run_id, status, time)
 
 
+def unwrapped(error: MlflowException) -> MlflowException:
+    """The refusal of a store of files, out of the internal error that it raises in its place."""
+    inner = error.__context__
+    return inner if error.error_code == _INTERNAL and isinstance(inner, MlflowException) else error
+
+
 def is_passing(error: Exception) -> bool:
     """Whether what a store raised may be over in a while, and not the fault of what was written."""
     if isinstance(error, MlflowException):
-        return int(error.get_http_status_code()) in _PASSING
+        return int(unwrapped(error).get_http_status_code()) in _PASSING
     return not isinstance(error, (TypeError, ValueError, KeyError))
 
 

@@ -12,6 +12,7 @@ from hyperopt.base import JOB_STATE_DONE, JOB_STATE_ERROR
 from sparkopt import fmin
 from sparkopt.errors import TrackingWarning
 from sparkopt.hyperopt.readable import ReadableSpace
+from tests.support.mlflow_parts import needs_pictures
 from tests.support.study_tools import CASE, in_order
 from tests.tracking.runs import all_runs, children, content, main_runs
 
@@ -178,7 +179,9 @@ def test_labels_arrive_under_names_that_mlflow_takes(tracked_trials, store):
     assert len({key.casefold() for key in main.data.params if key.startswith("best.")}) == 7
 
 
-@pytest.mark.parametrize("place", ["the parameters", "the pictures", "the best trial"])
+@pytest.mark.parametrize(
+    "place", ["the parameters", pytest.param("the pictures", marks=needs_pictures), "the best trial"]
+)
 def test_what_raises_while_it_is_recorded_costs_itself(tracked_trials, store, monkeypatch, place):
     def broken(*_, **__):
         raise ZeroDivisionError("by chance")

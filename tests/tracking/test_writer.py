@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 
 import pytest
+from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE, TEMPORARILY_UNAVAILABLE
 
@@ -12,7 +13,7 @@ from sparkopt.errors import TrackingError, TrackingWarning
 from sparkopt.tracking import writer as room
 from sparkopt.tracking.file import replay
 from sparkopt.tracking.run_records import Create, End, Log, Put
-from sparkopt.tracking.store import Store
+from sparkopt.tracking.store import Store, is_passing
 from sparkopt.tracking.writer import Writer
 from tests.tracking.runs import all_runs, content
 
@@ -231,6 +232,19 @@ def test_what_a_store_refuses_is_told_and_costs_nothing_else(target, store, tmp_
     assert run.data.metrics == {"loss": 3.0}
     assert run.data.tags["kind"] == "late"
     assert run.info.status == "FAILED"
+
+
+@pytest.mark.filterwarnings("ignore:The filesystem tracking backend:FutureWarning")
+def test_what_a_store_of_files_refuses_is_no_reason_to_wait(tmp_path, monkeypatch):
+    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
+    client = MlflowClient((tmp_path / "mlruns").as_uri())
+    experiment = client.create_experiment("files")
+    main = client.create_run(experiment)
+    store = Store(client.tracking_uri, experiment, main.info.run_id)
+    store.write(Log(None, {"x": "1"}))
+    with pytest.raises(MlflowException, match="Changing param values is not allowed") as caught:
+        store.write(Log(None, {"x": "2"}))
+    assert not is_passing(caught.value)
 
 
 def test_a_refused_entry_costs_none_of_the_batches_after_it(target, store, tmp_path):
