@@ -210,8 +210,8 @@ def spare_reads(outputs_of: Callable[[str], Sequence[Any]], applies: Callable[[]
         if datasets or any(metric.model_id for metric in metrics) or not applies():
             log_inputs(run_id, metrics, datasets)
 
-    fluent._get_model_ids_for_new_metric_if_exist = models_at
-    fluent._log_inputs_for_metrics_if_necessary = log_inputs_of
+    fluent._get_model_ids_for_new_metric_if_exist = models_at  # type: ignore[assignment]
+    fluent._log_inputs_for_metrics_if_necessary = log_inputs_of  # type: ignore[assignment]
 
 
 def forget_repositories() -> None:
