@@ -170,9 +170,10 @@ class Fleet(Staffing[Seat]):
         if not lost:
             self._failures = 0
 
-    def explains(self, number: int) -> bool:
+    def explains(self, number: int) -> str | None:
         """See :meth:`Staffing.explains`. The end of a job that was withdrawn explains nothing."""
-        return self._seats[number].state is not SeatState.WITHDRAWN
+        seat = self._seats[number]
+        return None if seat.state is SeatState.WITHDRAWN else seat.worker
 
     def ended(
         self,

@@ -256,7 +256,7 @@ class Machine(TrialEnds):
     def _replace_former(self, event: e.WorkerJoined, now: float, out: list[c.Command]) -> str | None:
         """Mark the worker as gone that another one was formerly; returns why that may not join, if so."""
         former = None if event.formerly is None else self.workers.get(event.formerly)
-        if former is None or event.formerly is None:
+        if former is None or event.formerly is None or event.formerly == event.worker:
             return None
         restarted = event.task_attempt != former.task_attempt
         if restarted and former.state is WorkerState.READY:
@@ -377,9 +377,8 @@ class Machine(TrialEnds):
             return
         members = [(name, worker) for name, worker in self.workers.items() if worker.gang == event.gang]
         sent_away = bool(members) and all(worker.draining is not None for _, worker in members)
-        if event.preempted and self.gangs.explains(event.gang):
-            for name, _ in members:
-                self._explain(name, True, out)
+        if event.preempted and (last := self.gangs.explains(event.gang)) is not None:
+            self._explain(last, True, out)
         # One that is lost takes the others along, and only its own trial may be to blame.
         lost = set(event.lost) or {
             name

@@ -88,9 +88,9 @@ class Staffing(Mapping[int, RecordT_co]):
             lost: whether the trial has settled as lost.
         """
 
-    def explains(self, number: int) -> bool:
-        """Tell if the end of a job, when preempted, says why its last worker was lost before."""
-        return False
+    def explains(self, number: int) -> str | None:
+        """Return the last worker of a job if its end, when preempted, says why that one was lost before."""
+        return None
 
     @abc.abstractmethod
     def ended(

@@ -170,12 +170,15 @@ class RuleChecker:
 
     def _check_records(self) -> None:
         machine = self._machine
+        leased: dict[TrialKey, str | None] = {}
+        by_state: dict[TrialState, list[TrialKey]] = {TrialState.PENDING: [], TrialState.HELD: []}
+        for key, trial in machine.trials.items():  # Once for all: there are many, and this is done often.
+            if trial.state in by_state:
+                by_state[trial.state].append(key)
+            else:
+                leased[key] = trial.worker
+        pending, held = by_state.values()
         holding = {name: worker.lease for name, worker in machine.workers.items() if worker.lease is not None}
-        leased = {
-            key: trial.worker
-            for key, trial in machine.trials.items()
-            if trial.state in (TrialState.LEASED, TrialState.CANCELLING)
-        }
         for name in holding:
             self._hold(machine.workers[name].state is not WorkerState.GONE, 1, f"{name} is gone with a lease")
         by_trial = {lease.trial: name for name, lease in holding.items()}
@@ -185,20 +188,18 @@ class RuleChecker:
         self._hold(assigned == leased, 2, "a trial is leased to a worker that was not told")
         self._hold(machine.leased == len(holding), 4, "the count of leases is off")
         queued = [key for queue in machine.queues.values() for key in queue]
-        pending = {key for key, trial in machine.trials.items() if trial.state is TrialState.PENDING}
         self._hold(
-            len(queued) == len(set(queued)) and set(queued) == pending, 4, "queues and trials disagree"
+            len(queued) == len(pending) and set(queued) == set(pending), 4, "queues and trials disagree"
         )
-        held = {key for key, trial in machine.trials.items() if trial.state is TrialState.HELD}
-        self._hold(held == set(machine.losses.held), 6, "those that are held are others")
+        self._hold(set(held) == set(machine.losses.held), 6, "those that are held are others")
         for key in held:
             left = machine.trials[key].max_attempts - machine.trials[key].charged
             self._hold(left == 0, 6, f"{key} is held, and might lose {left} more workers")
-        pending |= held
         counts = machine.counts()
-        total = len(pending) + len(leased) + len(self._settled)
+        waiting = len(pending) + len(held)
+        total = waiting + len(leased) + len(self._settled)
         self._hold(total == machine.submitted, 4, f"{machine.submitted} submitted, {total} to be found")
-        self._hold(counts.pending == len(pending), 4, "the count of pending trials is off")
+        self._hold(counts.pending == waiting, 4, "the count of pending trials is off")
         self._hold(counts.settled == len(self._settled), 4, "the count of settled trials is off")
 
     def _hold(self, holds: bool, rule: int, what: str) -> None:

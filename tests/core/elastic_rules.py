@@ -72,14 +72,21 @@ class StaffingChecker:
         gang = command.gang
         self._hold(self._jobs.get(gang) == command.generation, 9, f"{command} of no job that there is")
         self._hold(gang not in self._withdrawn, 9, f"{command} was withdrawn before")
-        there = [name for name, worker in self._here() if worker.gang == gang]
+        there = [
+            name
+            for name, worker in self._machine.workers.items()
+            if worker.gang == gang and worker.state is not WorkerState.GONE
+        ]
         self._hold(not there, 9, f"{command} though {there} is here")
         self._withdrawn.add(gang)
         self._waiting.discard(gang)
 
     def _check_numbers(self, launches: bool, now: float) -> None:
         machine = self._machine
-        staying = sum(worker.draining is None for _, worker in self._here())
+        staying = 0
+        for worker in machine.workers.values():  # Once for all: this is done after every event.
+            if worker.draining is None and worker.state is not WorkerState.GONE:
+                staying += 1
         there = staying + len(self._waiting)
         what = f"{staying} workers stay and {len(self._waiting)} were asked for, {machine.wanted} are wanted"
         self._hold(machine.waiting == len(self._waiting), 8, f"{machine.waiting} wait by the fleet: {what}")
@@ -90,10 +97,3 @@ class StaffingChecker:
         if ending or machine.all_submitted:
             needless = max(0, there - machine.wanted)
             self._hold(not (needless and self._waiting), 10, f"a launch is kept: {what}")
-
-    def _here(self) -> list[tuple[str, object]]:
-        return [
-            (name, worker)
-            for name, worker in self._machine.workers.items()
-            if worker.state is not WorkerState.GONE
-        ]

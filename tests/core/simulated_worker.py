@@ -58,9 +58,18 @@ class Stream:
 class Worker:
     """A worker as the protocol wants it: holds on to its attempt, sends again, starts over in the end."""
 
-    def __init__(self, world: Simulation, name: str, gang: int, generation: int) -> None:
+    def __init__(
+        self,
+        world: Simulation,
+        name: str,
+        gang: int,
+        generation: int,
+        formerly: str | None = None,
+        task_attempt: int = 0,
+    ) -> None:
         self.name, self.gang, self.generation = name, gang, generation
-        self.formerly: str | None = None
+        self.formerly = formerly
+        self.task_attempt = task_attempt
         self.alive = True
         self.cut_off_until = 0.0
         self.stream: Stream | None = None

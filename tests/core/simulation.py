@@ -72,9 +72,15 @@ class Study:
         self._world, self.name, self._trials, self._depth = world, name, trials, depth
         self._submitted = self._outstanding = 0
 
+    def stops(self, batch: int) -> bool:
+        """Tell if nothing is to be submitted now; then :meth:`settled` is called later."""
+        return False
+
     def settled(self, number: int = 0) -> None:
         self._outstanding -= number
         batch = min(self._trials - self._submitted, self._depth - self._outstanding)
+        if self.stops(batch):
+            return
         if batch > 0 and batch >= min(5, self._trials - self._submitted):
             tids = tuple(range(self._submitted, self._submitted + batch))
             self._submitted += batch
@@ -99,7 +105,7 @@ class Simulation:
         self.setup = setup
         self.now = 0.0
         self.random = random.Random(seed)
-        self.machine = Machine(setup.limit)
+        self.machine = self._new_machine()
         self.seen: Counter[str] = Counter()
         self.ended: set[tuple[str, Lease, Outcome]] = set()
         self._limit = setup.limit
@@ -121,6 +127,12 @@ class Simulation:
         self._digest = hashlib.sha256()
         self._result = Result("", self.machine.counts(), Counter(), Counter(), self.seen, 0)
 
+    def _new_machine(self) -> Machine:
+        return Machine(self.setup.limit)
+
+    def _new_study(self, name: str, trials: int) -> Study:
+        return Study(self, name, trials, 2 * self.setup.limit)
+
     # The clock.
 
     def at(self, time: float, action: Callable[..., None], *args: object) -> None:
@@ -136,21 +148,12 @@ class Simulation:
     def run(self) -> Result:
         """Let everything happen, to the last trial and the last worker."""
         setup, machine = self.setup, self.machine
-        for gang in range(1, setup.gangs + 1):
-            self._generations[gang] = 1
-            self.step(e.GangLaunched(gang, setup.gang_size))
-            self._come_up(gang, 1, setup.gang_size)
+        self._begin()
         for number in range(setup.studies):
             share = len(range(number, setup.trials, setup.studies))
-            study = self._studies[f"s{number}"] = Study(self, f"s{number}", share, 2 * setup.limit)
+            study = self._studies[f"s{number}"] = self._new_study(f"s{number}", share)
             study.settled()
-        for fault, every in (
-            (self._cut, setup.cut_every),
-            (self._partition, setup.partition_every),
-            (self._death, setup.death_every),
-            (self._gang_fault, setup.gang_end_every),
-            (self._operator, setup.operator_every),
-        ):
+        for fault, every in self._faults():
             self._again(fault, every)
         while self._heap:
             self.now, _, action, args = heapq.heappop(self._heap)
@@ -161,13 +164,32 @@ class Simulation:
         result.counts, result.settled = machine.counts(), machine.settled
         return result
 
+    def _begin(self) -> None:
+        """Launch what is launched before there are trials."""
+        for gang in range(1, self.setup.gangs + 1):
+            self._generations[gang] = 1
+            self.step(e.GangLaunched(gang, self.setup.gang_size))
+            self._come_up(gang, 1, self.setup.gang_size)
+
+    def _faults(self) -> list[tuple[Callable[[], None], float]]:
+        """Return what goes wrong, and the mean time between two times that it does."""
+        setup = self.setup
+        return [
+            (self._cut, setup.cut_every),
+            (self._partition, setup.partition_every),
+            (self._death, setup.death_every),
+            (self._gang_fault, setup.gang_end_every),
+            (self._operator, setup.operator_every),
+        ]
+
     # The shell.
 
     def step(self, event: e.Event) -> list[c.Command]:
         machine = self.machine
         commands = machine.step(event, self.now)
         self._steps += 1
-        self._watch.after(commands, thorough=self._steps % self.setup.thorough_every == 0)
+        thorough = self._steps % self.setup.thorough_every == 0
+        self._watch.after(commands, event, self.now, thorough=thorough)
         if commands or not isinstance(event, (e.Heartbeat, e.Tick)):
             self._digest.update(repr((self.now, event, commands)).encode())
         for command in commands:
@@ -201,10 +223,10 @@ class Simulation:
                 self.after(0, self._studies[command.trial.study].settled, 1)
                 if len(self._settled) == self.setup.trials:
                     self.after(5, self.step, e.DrainRequested(None, "all is done"))
-            case c.LaunchGang(gang, generation, size):
-                self._generations[gang] = generation
-                self.seen["small relaunches"] += size < self.setup.gang_size
-                self.after(self.random.uniform(0.5, 3), self._come_up, gang, generation, size)
+            case c.LaunchGang():
+                self._launch(command)
+            case c.WithdrawGang():
+                self._withdraw(command)
             case c.ShutDown():
                 self._result.shutdowns.append(command)
 
@@ -239,7 +261,10 @@ class Simulation:
             stream.acknowledged = before.acknowledged
         self._streams[stream.name] = stream
         stream.to_worker(None)
-        self.step(e.WorkerJoined(stream.name, worker.gang, worker.generation, holding, stream.formerly))
+        joined = e.WorkerJoined(
+            stream.name, worker.gang, worker.generation, holding, stream.formerly, worker.task_attempt
+        )
+        self.step(joined)
 
     def heartbeat(self, stream: Stream) -> None:
         self.step(e.Heartbeat(stream.name))
@@ -277,6 +302,15 @@ class Simulation:
         self.step(e.CancelRequested(study, tid, "not wanted"))
 
     # Gangs.
+
+    def _launch(self, command: c.LaunchGang) -> None:
+        gang, generation, size = command.gang, command.generation, command.size
+        self._generations[gang] = generation
+        self.seen["small relaunches"] += size < self.setup.gang_size
+        self.after(self.random.uniform(0.5, 3), self._come_up, gang, generation, size)
+
+    def _withdraw(self, command: c.WithdrawGang) -> None:
+        raise AssertionError(f"{command} in a pool of barrier jobs")
 
     def _come_up(self, gang: int, generation: int, size: int) -> None:
         if generation > 1 and self.random.random() < self.setup.failed_launch:
@@ -317,8 +351,11 @@ class Simulation:
 
         self.after(self.random.expovariate(1 / every), strike)
 
+    def _workers(self) -> list[Worker]:
+        return [worker for gang in self._gangs.values() for worker in gang]
+
     def _victim(self) -> Worker | None:
-        alive = [worker for gang in self._gangs.values() for worker in gang if worker.alive]
+        alive = [worker for worker in self._workers() if worker.alive]
         return self.random.choice(alive) if alive else None
 
     def _cut(self) -> None:

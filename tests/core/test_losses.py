@@ -8,7 +8,7 @@ from sparkopt.core import commands as c
 from sparkopt.core.losses import Losses
 from sparkopt.core.records import Elastic, Policy, Trial
 from sparkopt.core.states import Outcome, TrialState
-from tests.core.core_pool import ElasticPool, Pool, assign, key, kinds, settle
+from tests.core.core_pool import ElasticPool, Pool, assign, key, kinds, lease, settle
 
 ONCE = "its worker was lost while it ran it: its task ended"
 
@@ -76,6 +76,16 @@ def test_the_end_of_its_job_explains_a_loss_if_it_was_preempted(pool):
     pool.lose("w0")
     pool.end_gang(0, preempted=True)
     assert charged(pool) == 0
+
+
+def test_it_explains_the_last_loss_alone(pool):
+    pool.cut("w0")
+    pool.submit(2, max_attempts=9)
+    pool.join("w0~1", gang=0, formerly="w0", task_attempt=1)
+    pool.cut("w0~1")
+    pool.end("w1", 2)
+    pool.end_gang(0, preempted=True)
+    assert charged(pool) == 1
 
 
 def test_the_end_of_a_job_that_was_withdrawn_does_not(pool):
@@ -261,6 +271,15 @@ def test_a_worker_that_comes_again_without_its_process_is_no_other_start_of_its_
             reason="its worker was lost while it ran it: it came again as w0.2, without what it ran",
         )
     ]
+
+
+@pytest.mark.parametrize("pool", [Pool("w0"), ElasticPool()], ids=["barrier", "elastic"])
+def test_a_worker_that_says_that_it_was_itself_before_is_itself(pool):
+    pool.submit(0)
+    gang = next(iter(pool.machine.gangs))
+    pool.join("w0", gang=gang)
+    assert pool.join("w0", lease(0), gang=gang, formerly="w0") == []
+    assert pool.end("w0", 0) == [settle(0, "w0")]
 
 
 # What is remembered.
