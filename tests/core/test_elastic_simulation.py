@@ -1,4 +1,4 @@
-"""Whole searches on elastic pools and a virtual clock: executors come and go, and no trial is lost or run twice.
+"""Whole searches on elastic pools and a virtual clock: executors come and go, and every trial settles once.
 
 A run checks all rules after every event, that each trial settles as what its worker really said, and that one
 is lost only if so many workers were lost while they ran it as it may lose, preempted ones apart.
@@ -103,9 +103,7 @@ def test_the_same_seed_tells_the_same_story():
     assert len({small(seed).digest for seed in SEEDS}) == len(SEEDS)
 
 
-@pytest.mark.parametrize(
-    "seed", [1, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(2, 12))]
-)
+@pytest.mark.parametrize("seed", [1, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(2, 12))])
 def test_ten_thousand_trials_on_128_workers_that_come_and_go_settle_once_each(seed):
     result = simulate_elastic(LARGE, seed)
     assert_all_settled(result, LARGE.trials)
