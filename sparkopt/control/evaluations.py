@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sparkopt.control.evaluate_responses import answer_of
 from sparkopt.control.kept_answers import KeptAnswers, Point
 from sparkopt.control.values import PointRead, read_point
-from sparkopt.coordinator.transport.pieces import Pieces
+from sparkopt.coordinator.transport.time_slices import TimeSlices
 from sparkopt.core import events
 from sparkopt.core.states import Outcome, TrialKey, TrialState
 from sparkopt.errors import (
@@ -68,12 +68,12 @@ class Evaluations:
 
     Args:
         coordinator: runs their trials.
-        pieces: for points that take long to read.
+        time_slices: for points that take long to read.
     """
 
-    def __init__(self, coordinator: Coordinator, pieces: Pieces) -> None:
+    def __init__(self, coordinator: Coordinator, time_slices: TimeSlices) -> None:
         self._coordinator = coordinator
-        self._pieces = pieces
+        self._time_slices = time_slices
         self.silence = SILENCE_SECONDS
         self.parallelism = coordinator.machine.limit
         self._studies: dict[str, EvaluatedStudy] = {}
@@ -93,7 +93,7 @@ class Evaluations:
             argument: makes its argument of a point.
             on_end: told of its end.
         """
-        study = EvaluatedStudy(self._coordinator, self._pieces, name, argument, self.parallelism, on_end)
+        study = EvaluatedStudy(self._coordinator, self._time_slices, name, argument, self.parallelism, on_end)
         self._studies[name] = study
         self._coordinator.add_study(name, study, objective)
         return study
@@ -146,7 +146,7 @@ class EvaluatedStudy:
 
     Args:
         coordinator: runs its trials.
-        pieces: for points that take long to read.
+        time_slices: for points that take long to read.
         name: of the study.
         argument: makes the objective's argument of a point.
         parallelism: how many of its trials may ever run at once.
@@ -156,7 +156,7 @@ class EvaluatedStudy:
     def __init__(
         self,
         coordinator: Coordinator,
-        pieces: Pieces,
+        time_slices: TimeSlices,
         name: str,
         argument: Argument,
         parallelism: int,
@@ -165,7 +165,7 @@ class EvaluatedStudy:
         self.name = name
         self.stopping = False
         self._coordinator = coordinator
-        self._pieces = pieces
+        self._time_slices = time_slices
         self._argument = argument
         # Behind each that runs there is one more, so that a worker that becomes free has its next at once.
         self._most = 2 * parallelism
@@ -208,7 +208,7 @@ class EvaluatedStudy:
             if request.ByteSize() <= _AT_ONCE:
                 point = self._point(request, read_point(request.point))
             else:
-                point = self._point(request, *await self._pieces.in_thread(self._prepare, request.point))
+                point = self._point(request, *await self._time_slices.in_thread(self._prepare, request.point))
         except BadRequestError as error:
             rejection = control_pb2.Rejection(reason=error.reason, message=str(error))
             asker.reject(control_pb2.EvaluateResponse(id=request.id, rejected=rejection))

@@ -13,7 +13,7 @@ from sparkopt.control import messages
 from sparkopt.control.book import Book
 from sparkopt.control.book_records import StudyRecord, TrialRecord
 from sparkopt.control.feed import Feed, Watcher, too_slow
-from sparkopt.coordinator.transport.pieces import Pieces
+from sparkopt.coordinator.transport.time_slices import TimeSlices
 from sparkopt.errors import BadRequestError, EventsForgottenError, NotFoundError, WrongStateError
 from sparkopt.wire.installed_versions import version_of
 from sparkopt.wire.limits import PAGE_BYTES
@@ -43,14 +43,14 @@ class ReadOnlyCalls:
         book: what there is.
         feed: what happens.
         machine: the limits.
-        pieces: for pages, which may be long.
+        time_slices: for pages, which may be long.
     """
 
-    def __init__(self, book: Book, feed: Feed, machine: Machine, pieces: Pieces) -> None:
+    def __init__(self, book: Book, feed: Feed, machine: Machine, time_slices: TimeSlices) -> None:
         self._book = book
         self._feed = feed
         self._machine = machine
-        self._pieces = pieces
+        self._time_slices = time_slices
         self._version = version_of("sparkopt")
         self._secret = secrets.token_bytes(16)
 
@@ -110,10 +110,10 @@ class ReadOnlyCalls:
         place = self._place(request)
         response = control_pb2.ListTrialsResponse()
         taken = 0
-        async with self._pieces.begin() as piece:
+        async with self._time_slices.begin() as time_slice:
             for looked_at, trial in enumerate(self._behind(place, study, wanted), 1):
                 if looked_at % _LOOKED_AT == 0:
-                    await piece.breathe()
+                    await time_slice.breathe()
                 if wanted and messages.STATES[self._book.state_of(trial)] not in wanted:
                     continue
                 if len(response.trials) == size or taken > PAGE_BYTES:
@@ -123,7 +123,7 @@ class ReadOnlyCalls:
                 taken += message.ByteSize()
                 response.trials.append(message)
                 place = trial.place
-                await piece.breathe()
+                await time_slice.breathe()
         return response
 
     def _behind(

@@ -114,11 +114,11 @@ class ControlServer(Observer):
         grants = [Grant(self.token), Grant(self.read_only_token, _READ_ONLY_CALLS)]
         options = server_options(connections=_LIMITS.connections, request_bytes=CONTROL_REQUEST_BYTES)
         server = GuardedServer(grants, _LIMITS, options)
-        self.evaluations = Evaluations(coordinator, server.pieces)
+        self.evaluations = Evaluations(coordinator, server.time_slices)
         self.book = Book(coordinator.machine, self.feed)
-        looking = ReadOnlyCalls(self.book, self.feed, coordinator.machine, server.pieces)
-        stories = StoryCall(coordinator, self.book, looking, server.pieces)
-        steering = SteeringCalls(coordinator, self.book, looking, self.evaluations, server.pieces)
+        looking = ReadOnlyCalls(self.book, self.feed, coordinator.machine, server.time_slices)
+        stories = StoryCall(coordinator, self.book, looking, server.time_slices)
+        steering = SteeringCalls(coordinator, self.book, looking, self.evaluations, server.time_slices)
         control_pb2_grpc.add_ControlServiceServicer_to_server(
             ControlService(looking, stories, steering, self.evaluations), server.grpc
         )

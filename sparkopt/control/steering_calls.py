@@ -17,7 +17,7 @@ from sparkopt.control.evaluations import Evaluations
 from sparkopt.control.read_only_calls import ReadOnlyCalls
 from sparkopt.control.submissions import Submission
 from sparkopt.coordinator import Points, StudyChannel
-from sparkopt.coordinator.transport.pieces import Pieces
+from sparkopt.coordinator.transport.time_slices import TimeSlices
 from sparkopt.core import events
 from sparkopt.errors import BadRequestError, NotFoundError, SparkoptError, WrongStateError
 from sparkopt.wire.v1 import control_pb2
@@ -36,7 +36,7 @@ class SteeringCalls:
         book: what there is in it.
         looking: finds what a request means.
         evaluations: the studies that are evaluated from outside.
-        pieces: for points, which may be many.
+        time_slices: for points, which may be many.
     """
 
     def __init__(
@@ -45,13 +45,13 @@ class SteeringCalls:
         book: Book,
         looking: ReadOnlyCalls,
         evaluations: Evaluations,
-        pieces: Pieces,
+        time_slices: TimeSlices,
     ) -> None:
         self._coordinator = coordinator
         self._book = book
         self._looking = looking
         self._evaluations = evaluations
-        self._pieces = pieces
+        self._time_slices = time_slices
 
     def pause(self) -> None:
         """Lease nothing more."""
@@ -147,14 +147,14 @@ class SteeringCalls:
             NotFoundError: if there is no such study.
             WrongStateError: if none is named and there are several, or it is no search, or ends.
         """
-        submission = await Submission.read(request, self._pieces)
+        submission = await Submission.read(request, self._time_slices)
         study = self._looking.study(submission.study)
         if not study.is_search:
             raise WrongStateError(
                 f"{study.name} is evaluated from outside: ask for points with Evaluate (`sparkopt evaluate`)",
                 "NOT_A_SEARCH",
             )
-        values = await submission.values(self._pieces)
+        values = await submission.values(self._time_slices)
         search = self._search(study)
         if search is None:
             raise WrongStateError(f"{study.name} has ended", "STUDY_ENDED")

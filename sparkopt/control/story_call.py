@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from sparkopt.control import messages
 from sparkopt.control.book import Book
 from sparkopt.control.read_only_calls import ReadOnlyCalls
-from sparkopt.coordinator.transport.pieces import Pieces
+from sparkopt.coordinator.transport.time_slices import TimeSlices
 from sparkopt.core.states import TrialKey
 from sparkopt.errors import BadRequestError, NotFoundError
 from sparkopt.wire.v1 import control_pb2
@@ -33,14 +33,16 @@ class StoryCall:
         coordinator: whose machine keeps the story, by whose clock.
         book: knows which trials and workers there are.
         looking: finds the study that a request means.
-        pieces: for putting it into words, which may take long.
+        time_slices: for putting it into words, which may take long.
     """
 
-    def __init__(self, coordinator: Coordinator, book: Book, looking: ReadOnlyCalls, pieces: Pieces) -> None:
+    def __init__(
+        self, coordinator: Coordinator, book: Book, looking: ReadOnlyCalls, time_slices: TimeSlices
+    ) -> None:
         self._coordinator = coordinator
         self._book = book
         self._looking = looking
-        self._pieces = pieces
+        self._time_slices = time_slices
         self._epoch = 0.0
 
     async def story(self, request: control_pb2.GetStoryRequest) -> control_pb2.Story:
@@ -52,8 +54,8 @@ class StoryCall:
             WrongStateError: if no study is named and there are several.
         """
         story, about = self._subject(request)
-        async with self._pieces.begin() as piece:
-            # One look at each of a few thousand lines, which takes less than a piece may.
+        async with self._time_slices.begin() as time_slice:
+            # One look at each of a few thousand lines, which takes less than a time slice may.
             followed = self._coordinator.machine.follow(about)
             if isinstance(about, str) and not followed.lines and about not in self._book.workers:
                 raise NotFoundError(
@@ -72,7 +74,7 @@ class StoryCall:
                 if len(newest_first) == _LINES or taken > _BYTES:
                     break
                 newest_first.append(message)
-                await piece.breathe()
+                await time_slice.breathe()
             story.lines.extend(reversed(newest_first))
             story.left_out = len(followed.lines) - len(newest_first)
         return story

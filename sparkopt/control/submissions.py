@@ -9,7 +9,7 @@ from typing import Any, Final
 from google.protobuf.message import DecodeError
 
 from sparkopt.control.values import values_of
-from sparkopt.coordinator.transport.pieces import Pieces
+from sparkopt.coordinator.transport.time_slices import TimeSlices
 from sparkopt.errors import BadRequestError
 from sparkopt.wire.fields import fields_of
 from sparkopt.wire.v1 import control_pb2
@@ -34,7 +34,7 @@ class Submission:
     points: Sequence[bytes]
 
     @classmethod
-    async def read(cls, request: bytes, pieces: Pieces) -> Submission:
+    async def read(cls, request: bytes, time_slices: TimeSlices) -> Submission:
         """Cut a request into its points, which nobody has looked at yet.
 
         Raises:
@@ -42,7 +42,7 @@ class Submission:
         """
         study, points = b"", []
         try:
-            async with pieces.begin() as piece:
+            async with time_slices.begin() as time_slice:
                 for number, content in fields_of(request):
                     if number == _STUDY:
                         study = content
@@ -50,7 +50,7 @@ class Submission:
                         points.append(content)
                         if len(points) > MOST_POINTS:
                             raise _bad_count("more")
-                    await piece.breathe()
+                    await time_slice.breathe()
             name = study.decode()
         except (DecodeError, UnicodeDecodeError) as error:
             raise BadRequestError(f"the message cannot be read: {error}", "BAD_MESSAGE") from None
@@ -58,17 +58,17 @@ class Submission:
             raise _bad_count("none")
         return cls(name, points)
 
-    async def values(self, pieces: Pieces) -> list[Mapping[str, Any]]:
+    async def values(self, time_slices: TimeSlices) -> list[Mapping[str, Any]]:
         """The values of its points.
 
         Raises:
             BadRequestError: if one says nothing that can be understood, or too much.
         """
         found = []
-        async with pieces.begin() as piece:
+        async with time_slices.begin() as time_slice:
             for index, point in enumerate(self.points):
                 found.append(_values(index, point))
-                await piece.breathe()
+                await time_slice.breathe()
         return found
 
 

@@ -4,7 +4,7 @@
       │ forks, waits
       ▼
     process A   agent.py         holds at most one attempt; sees its outcome home
-      │         link.py          the stream to the coordinator: heartbeats, cuts, coming back
+      │         coordinator_connection.py  the stream to the coordinator: heartbeats, cuts, coming back
       │         questions.py     reports and requests of its attempt, and what they are answered
       │         blob_files.py    payloads that are too large for a message, fetched and pushed (pushing.py)
       │         supervisor.py    starts, feeds and kills evaluators

@@ -31,9 +31,9 @@ from sparkopt.wire.modules.objective_archive import digests_in
 from sparkopt.wire.v1 import trial_pb2, worker_pb2
 from sparkopt.worker import verdicts, worker_log
 from sparkopt.worker.blob_files import BlobFiles
+from sparkopt.worker.coordinator_connection import CoordinatorConnection
 from sparkopt.worker.frames import Frame, Kind
 from sparkopt.worker.greeting import Greeting
-from sparkopt.worker.link import Link
 from sparkopt.worker.nursery_handle import NurseryHandle
 from sparkopt.worker.outbox import Outbox
 from sparkopt.worker.questions import Questions
@@ -95,9 +95,9 @@ class Agent:
         self._report_pipe = report
         self._sign: asyncio.TimerHandle | None = None
         self._supervisor = Supervisor(nursery)
-        self._link = Link(spec, self._greet, self._receive, self._start_over)
-        self._blobs = BlobFiles(self._link, directory, self._greeting)
-        self._outbox = Outbox(self._link.send)
+        self._connection = CoordinatorConnection(spec, self._greet, self._receive, self._start_over)
+        self._blobs = BlobFiles(self._connection, directory, self._greeting)
+        self._outbox = Outbox(self._connection.send)
         self._attempt: _Attempt | None = None
         self._notice: asyncio.TimerHandle | None = None
         self._loaded: tuple[int | None, str] = (None, "")
@@ -114,9 +114,9 @@ class Agent:
             CoordinatorUnreachableError: if the coordinator cannot be reached for too long.
             NurseryEndedError: if there can be no more evaluators.
         """
-        self._loop.add_reader(leash, self._link.close)
+        self._loop.add_reader(leash, self._connection.close)
         try:
-            await self._link.run()
+            await self._connection.run()
         finally:
             self._loop.remove_reader(leash)
             for timer in (self._sign, self._notice):
@@ -177,7 +177,7 @@ class Agent:
             if message.expulsion.again:
                 self._start_over()
             else:
-                self._link.close()
+                self._connection.close()
         if self._attempt is not None and self._attempt.questions is not None:
             self._attempt.questions.look_for_room()
 
@@ -190,7 +190,7 @@ class Agent:
         if self._greeted:  # else it is starting over already: it saw the clock first, and then an expulsion
             self._greeted = False
             self._greeting.begin_next_life()
-        self._link.renew()
+        self._connection.renew()
 
     def _end(self, attempt: _Attempt) -> None:
         attempt.cancelled = True
@@ -211,7 +211,7 @@ class Agent:
 
     def _attempt_ended(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None:
-            self._link.fail(error)
+            self._connection.fail(error)
 
     # The attempt.
 
@@ -276,7 +276,7 @@ class Agent:
 
     def _say_begun(self, attempt: _Attempt, seconds: float) -> None:
         begun = worker_pb2.Begun(attempt=attempt.assignment.attempt, seconds=seconds)
-        self._link.send(worker_pb2.WorkerMessage(begun=begun))
+        self._connection.send(worker_pb2.WorkerMessage(begun=begun))
 
     def _overrun(self, attempt: _Attempt) -> None:
         attempt.overdue = True

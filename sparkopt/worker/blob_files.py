@@ -20,9 +20,9 @@ from sparkopt.errors import StorageError
 from sparkopt.wire import owner_only
 from sparkopt.wire.codes import FINAL_CODES
 from sparkopt.wire.v1 import trial_pb2, worker_pb2
+from sparkopt.worker.coordinator_connection import CoordinatorConnection
 from sparkopt.worker.frames import Frame
 from sparkopt.worker.greeting import Greeting
-from sparkopt.worker.link import Link
 from sparkopt.worker.nursery_handle import NurseryEndedError
 from sparkopt.worker.pushing import push
 
@@ -35,13 +35,13 @@ class BlobFiles:
     """The files of a worker's large payloads.
 
     Args:
-        link: to the coordinator.
+        connection: to the coordinator.
         directory: where the files are; somebody else removes it.
         greeting: under whose name and key the worker pushes.
     """
 
-    def __init__(self, link: Link, directory: Path, greeting: Greeting) -> None:
-        self._link = link
+    def __init__(self, connection: CoordinatorConnection, directory: Path, greeting: Greeting) -> None:
+        self._connection = connection
         self._directory = directory
         self._greeting = greeting
         self._files: dict[str, Path] = {}
@@ -102,7 +102,7 @@ class BlobFiles:
         request = worker_pb2.FetchRequest(blob=blob.id)
         try:
             with owner_only.create(path) as file:
-                async for chunk in self._link.stub.Fetch(request, metadata=self._link.metadata):
+                async for chunk in self._connection.stub.Fetch(request, metadata=self._connection.metadata):
                     file.write(chunk.data)
         except OSError as error:
             path.unlink(missing_ok=True)
@@ -131,11 +131,11 @@ class BlobFiles:
     async def _push(self, path: Path) -> trial_pb2.Blob:
         # The name may have changed since the last try.
         metadata = (
-            *self._link.metadata,
+            *self._connection.metadata,
             ("sparkopt-worker", self._greeting.name),
             ("sparkopt-key", self._greeting.key),
         )
-        return await push(self._link.stub, path, metadata)
+        return await push(self._connection.stub, path, metadata)
 
     async def _retrying(self, call: Callable[[], Awaitable[T]]) -> T:
         """Make a call until it gets through: a cut must not cost what was computed."""
@@ -147,4 +147,4 @@ class BlobFiles:
                     raise
                 if error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED:
                     raise StorageError(error.details()) from None
-            await self._link.pause(_RETRY_SECONDS)
+            await self._connection.pause(_RETRY_SECONDS)

@@ -12,7 +12,7 @@ import pytest
 
 from sparkopt.control import evaluations, submissions
 from sparkopt.control.submissions import MOST_POINTS
-from sparkopt.coordinator.transport.pieces import Pieces
+from sparkopt.coordinator.transport.time_slices import TimeSlices
 from sparkopt.errors import BadRequestError, LimitExceededError
 from sparkopt.wire import addresses, limits
 from sparkopt.wire.v1 import control_pb2 as pb
@@ -108,11 +108,11 @@ def test_points_are_read_one_by_one(monkeypatch):
     monkeypatch.setattr(submissions, "values_of", read.append)
 
     async def submitted():
-        pieces = Pieces()
+        time_slices = TimeSlices()
         points = [pb.Point(json=json.dumps({"x": number})) for number in range(MOST_POINTS)]
         request = pb.SubmitTrialsRequest(study="s", points=points)
-        submission = await submissions.Submission.read(request.SerializeToString(), pieces)
-        await submission.values(pieces)
+        submission = await submissions.Submission.read(request.SerializeToString(), time_slices)
+        await submission.values(time_slices)
         return submission.study, [point.SerializeToString() for point in points]
 
     assert asyncio.run(submitted()) == ("s", read)

@@ -17,9 +17,9 @@ from sparkopt.coordinator.transport.calls import Calls
 from sparkopt.coordinator.transport.certificates import Certificate
 from sparkopt.coordinator.transport.connections import Connections
 from sparkopt.coordinator.transport.peers import Peers
-from sparkopt.coordinator.transport.pieces import Pieces
 from sparkopt.coordinator.transport.service_limits import ServiceLimits
 from sparkopt.coordinator.transport.sockets import AcceptedSockets
+from sparkopt.coordinator.transport.time_slices import TimeSlices
 from sparkopt.wire.limits import Options
 
 
@@ -34,11 +34,11 @@ class GuardedServer:
     Attributes:
         grpc: the server that services are added to, before it starts.
         peers: counts streams and calls.
-        pieces: for work that grows with a request.
+        time_slices: for work that grows with a request.
     """
 
     def __init__(self, grants: Sequence[Grant], limits: ServiceLimits, options: Options) -> None:
-        self.pieces = Pieces()
+        self.time_slices = TimeSlices()
         self._connections = Connections(limits)
         self.peers = Peers(limits.streams)
         calls = Calls(limits, self.peers, self._connections)

@@ -1,4 +1,4 @@
-"""The link opens its stream again, whichever way the last one ended."""
+"""The connection opens its stream again, whichever way the last one ended."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import uvloop
 
 from sparkopt.wire.limits import server_options
 from sparkopt.wire.v1 import worker_pb2, worker_pb2_grpc
-from sparkopt.worker.link import CoordinatorUnreachableError, Link
+from sparkopt.worker.coordinator_connection import CoordinatorConnection, CoordinatorUnreachableError
 from sparkopt.worker.spec import Endpoint, WorkerSpec
 
 SECONDS = 30
@@ -65,8 +65,8 @@ async def expel(requests, context):
 
 
 @asynccontextmanager
-async def link_to(service):
-    """A link that leaves when it is expelled."""
+async def connection_to(service):
+    """A connection that leaves when it is expelled."""
     server = grpc.aio.server(options=server_options())
     worker_pb2_grpc.add_WorkerServiceServicer_to_server(service, server)
     port = server.add_insecure_port("127.0.0.1:0")
@@ -75,7 +75,7 @@ async def link_to(service):
 
     def receive(message):
         if message.HasField("expulsion"):
-            link.close()
+            connection.close()
 
     names = ["me"]
 
@@ -84,19 +84,19 @@ async def link_to(service):
 
     def give_up():
         names.append(f"{names[-1]} again")
-        link.renew()
+        connection.renew()
 
-    link = Link(spec, greet, receive, give_up)
+    connection = CoordinatorConnection(spec, greet, receive, give_up)
     try:
-        yield link
+        yield connection
     finally:
         await server.stop(None)
 
 
 def run(service):
     async def main():
-        async with link_to(service) as link:
-            await asyncio.wait_for(link.run(), SECONDS)
+        async with connection_to(service) as connection:
+            await asyncio.wait_for(connection.run(), SECONDS)
 
     uvloop.run(main())
 
@@ -133,9 +133,9 @@ def test_it_does_not_come_back_when_it_is_refused():
 
 def test_what_it_is_told_to_fail_with_is_raised():
     async def main():
-        async with link_to(Service([fall_silent])) as link:
-            running = asyncio.ensure_future(link.run())
-            link.fail(KeyError("mine"))
+        async with connection_to(Service([fall_silent])) as connection:
+            running = asyncio.ensure_future(connection.run())
+            connection.fail(KeyError("mine"))
             await asyncio.wait_for(running, SECONDS)
 
     with pytest.raises(KeyError, match="mine"):

@@ -1,6 +1,6 @@
 """Work that grows with a request, done so that the loop it runs on stays free for others.
 
-Pieces of a few milliseconds, in turns with everything else on the loop; and one request after another, so
+Slices of a few milliseconds, in turns with everything else on the loop; and one request after another, so
 that many of them hold nobody up for longer than one does.
 """
 
@@ -15,44 +15,44 @@ from typing import Final, ParamSpec, TypeVar
 T = TypeVar("T")
 P = ParamSpec("P")
 
-PIECE_SECONDS: Final = 0.005
-"""Approximate length of a piece, in seconds."""
+SLICE_SECONDS: Final = 0.005
+"""Approximate length of a slice, in seconds."""
 
 
-class Piece:
-    """The piece that is under way."""
+class TimeSlice:
+    """The slice of the moment."""
 
     def __init__(self) -> None:
         self._began = time.monotonic()
 
     async def breathe(self) -> None:
-        """If the piece is long enough by now, let others have their turn. Never waits for anything."""
-        if time.monotonic() - self._began >= PIECE_SECONDS:
+        """If the slice is long enough by now, let others have their turn. Never waits for anything."""
+        if time.monotonic() - self._began >= SLICE_SECONDS:
             await asyncio.sleep(0)
             self._began = time.monotonic()
 
 
-class Pieces:
-    """Large pieces of work of one loop, one request's after another's."""
+class TimeSlices:
+    """Time of one loop for long work, which is done one request's after another's."""
 
     def __init__(self) -> None:
         self._lock = asyncio.Lock()
 
     @asynccontextmanager
-    async def begin(self) -> AsyncIterator[Piece]:
+    async def begin(self) -> AsyncIterator[TimeSlice]:
         """Wait for the others, and begin; the block says between its steps where it may be interrupted.
 
         Example:
-            >>> async with pieces.begin() as piece:
+            >>> async with time_slices.begin() as time_slice:
             ...     for point in points:
             ...         values.append(values_of(point))
-            ...         await piece.breathe()
+            ...         await time_slice.breathe()
         """
         async with self._lock:
-            yield Piece()
+            yield TimeSlice()
 
     async def in_thread(self, function: Callable[P, T], *arguments: P.args, **keywords: P.kwargs) -> T:
-        """Wait for other long work, then run a function that cannot be cut into pieces in another thread.
+        """Wait for other long work, then run a function that cannot be cut into slices in another thread.
 
         Args:
             function: the function, which uses nothing but its arguments.

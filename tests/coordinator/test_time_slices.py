@@ -1,4 +1,4 @@
-"""Long work in pieces lets other calls run in between, and other long work as well."""
+"""Long work in time slices lets other calls run in between, and other long work as well."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import threading
 
 import pytest
 
-from sparkopt.coordinator.transport import pieces
-from sparkopt.coordinator.transport.pieces import PIECE_SECONDS, Pieces
+from sparkopt.coordinator.transport import time_slices
+from sparkopt.coordinator.transport.time_slices import SLICE_SECONDS, TimeSlices
 
 
 class Clock:
@@ -22,9 +22,9 @@ class Clock:
         return self.now
 
 
-@pytest.mark.parametrize(("step", "turns"), [(2 * PIECE_SECONDS, 10), (PIECE_SECONDS / 100, 0)])
+@pytest.mark.parametrize(("step", "turns"), [(2 * SLICE_SECONDS, 10), (SLICE_SECONDS / 100, 0)])
 def test_others_have_their_turn_when_a_piece_is_long_enough(monkeypatch, step, turns):
-    monkeypatch.setattr(pieces, "time", Clock(step))
+    monkeypatch.setattr(time_slices, "time", Clock(step))
     had = 0
 
     async def other() -> None:
@@ -35,9 +35,9 @@ def test_others_have_their_turn_when_a_piece_is_long_enough(monkeypatch, step, t
 
     async def work() -> int:
         beside = asyncio.ensure_future(other())
-        async with Pieces().begin() as piece:
+        async with TimeSlices().begin() as time_slice:
             for _ in range(10):
-                await piece.breathe()
+                await time_slice.breathe()
         beside.cancel()
         return had
 
@@ -47,15 +47,15 @@ def test_others_have_their_turn_when_a_piece_is_long_enough(monkeypatch, step, t
 def test_one_request_after_another():
     order = []
 
-    async def work(all_pieces: Pieces, name: str) -> None:
-        async with all_pieces.begin():
+    async def work(slices: TimeSlices, name: str) -> None:
+        async with slices.begin():
             order.append(name)
             await asyncio.sleep(0)
             order.append(name)
 
     async def both() -> None:
-        all_pieces = Pieces()
-        await asyncio.gather(work(all_pieces, "a"), work(all_pieces, "b"))
+        slices = TimeSlices()
+        await asyncio.gather(work(slices, "a"), work(slices, "b"))
 
     asyncio.run(both())
     assert order == ["a", "a", "b", "b"]
@@ -70,7 +70,7 @@ def test_what_cannot_be_cut_is_done_by_one_other_thread_at_a_time():
         return number, threading.current_thread() is not threading.main_thread()
 
     async def all_of_them() -> list[tuple[int, bool]]:
-        all_pieces = Pieces()
-        return await asyncio.gather(*(all_pieces.in_thread(work, number) for number in range(20)))
+        slices = TimeSlices()
+        return await asyncio.gather(*(slices.in_thread(work, number) for number in range(20)))
 
     assert asyncio.run(all_of_them()) == [(number, True) for number in range(20)]

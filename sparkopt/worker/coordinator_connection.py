@@ -48,7 +48,7 @@ def open_channel(endpoint: Endpoint, grace: float) -> grpc.aio.Channel:
     return grpc.aio.secure_channel(endpoint.address, credentials, named)
 
 
-class Link:
+class CoordinatorConnection:
     """A worker's end of the conversation.
 
     Args:
@@ -112,7 +112,7 @@ class Link:
         self._closing.set()
 
     async def pause(self, seconds: float) -> None:
-        """Wait, but no longer than until the link is closed."""
+        """Wait, but no longer than until the connection is closed."""
         closing = self._loop.create_task(self._closing.wait())
         await asyncio.wait([closing], timeout=seconds)
         closing.cancel()
