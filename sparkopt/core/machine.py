@@ -342,7 +342,8 @@ class Machine(TrialEnds):
         """Mark a worker as gone, and release its attempt; ``lost`` charges the attempt to its trial."""
         worker.state = move(WORKER, worker.state, WorkerInput.LEAVE)
         self.idle.pop(name, None)
-        self.gangs.left(worker.gang, name, worker.draining is not None, now)
+        sent_away = worker.draining is not None or self.shut_down
+        self.gangs.left(worker.gang, name, sent_away, now)
         if worker.lease is not None:
             worker.explained = lost
             key = self._release(name, worker)

@@ -254,6 +254,16 @@ def test_a_pool_that_drains_withdraws_its_launches_at_once():
     assert pool.join("w1", gang=1) == [c.Expel("w1", "the pool is closed")]
 
 
+def test_a_pool_that_is_lost_lets_its_workers_leave_by_themselves():
+    pool = ElasticPool(limit=2, policy=Policy(grace=30))
+    pool.up(2)
+    pool.drain()
+    pool.end("w0", 0)
+    assert kinds(pool.end("w1", 1))[-1] is c.ShutDown
+    assert pool.wait(29) == []
+    assert pool.wait(1) == withdraw(0, 1)
+
+
 def test_a_worker_that_drains_is_replaced_before_it_leaves():
     pool = ElasticPool(limit=1)
     pool.up(1)
