@@ -12,6 +12,9 @@
     loop_thread.py      its thread and loop, and the way in for other threads
     arrivals.py         payloads of workers' messages while the machine decides on them
     clock.py            time as it passes for a driver that may be stopped
+    attendance.py       workers that have said hello, and those that wait for another attempt of their task
+    cpu_sharing.py      workers of a host that compute with more threads than it has cores
+    task_watch.py       interface of the watch over Spark's tasks
     blobs.py            blobs, which travel in chunks: objectives, large arguments, large results
     observer.py         interface of the control service, which hears of everything that happens
     step_log.py         log of the machine's events and commands

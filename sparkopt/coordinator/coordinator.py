@@ -9,31 +9,33 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import defaultdict
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
 from sparkopt.coordinator.arrivals import Arrivals, ArrivedOutcome, ArrivedReport, ArrivedRequest
+from sparkopt.coordinator.attendance import Attendance
 from sparkopt.coordinator.blobs import BlobStore
 from sparkopt.coordinator.channels.channel import Recorder, StudyChannel
 from sparkopt.coordinator.channels.objective_spec import ObjectiveSpec
 from sparkopt.coordinator.channels.posted_actions import PostedActions
 from sparkopt.coordinator.channels.requests import Requests, refusal
 from sparkopt.coordinator.channels.studies import Studies, StudySubscriber, Values
-from sparkopt.coordinator.channels.study_events import CpuOversubscription, Reported, Request, Started
+from sparkopt.coordinator.channels.study_events import Reported, Request, Started
 from sparkopt.coordinator.channels.untaken import UntakenReports
 from sparkopt.coordinator.clock import FairClock
+from sparkopt.coordinator.cpu_sharing import oversubscription_of
 from sparkopt.coordinator.loop_thread import LoopThread
 from sparkopt.coordinator.observer import Observer, look_at_limits, look_at_workers
 from sparkopt.coordinator.serving import serve_workers
 from sparkopt.coordinator.step_log import LOG, log_step
+from sparkopt.coordinator.task_watch import TaskWatch
 from sparkopt.coordinator.transport.guarded_server import GuardedServer
 from sparkopt.coordinator.transport.identities import Identities
 from sparkopt.coordinator.worker_service import WorkerStream
 from sparkopt.core import commands, events
 from sparkopt.core.machine import Machine
-from sparkopt.core.records import Policy
+from sparkopt.core.records import Elastic, Policy
 from sparkopt.core.states import Lease
 from sparkopt.errors import PoolClosedError, PoolError, PoolLostError
 from sparkopt.wire import forks
@@ -47,7 +49,7 @@ _CUT_SECONDS: Final = 0.5
 """Seconds that streams may take to end when the server stops."""
 
 _LOSSES: Final = (events.GangEnded, events.WorkerGone, events.LossExplained)
-"""Events after which what lost workers have pushed is dropped."""
+"""Events after which workers may be gone."""
 
 _LATE_SECONDS: Final = 10.0
 """Most seconds by which a worker's message that an attempt has begun may be late."""
@@ -59,18 +61,22 @@ class Coordinator:
     Args:
         limit: how many trials may run at once.
         host: the address that workers reach the driver by.
-        relaunch: called from the coordinator's thread to launch a gang again: gang, generation, size.
+        launch: called from the coordinator's thread to launch a gang: gang, generation, size.
         explain: called from there to word the failure of the pool: the machine's reason, and whether any
             worker ever joined.
         policy: the machine's other limits.
         heartbeat: seconds between the heartbeats of a worker.
         observer: looks at the pool from outside.
         listen: the address or name of this machine to listen at; by default the host.
+        elastic: for a pool whose workers come and go one by one.
+        withdraw: called from the coordinator's thread to end a launch that is not needed: gang, generation.
+        watch: hears of workers that come and go.
 
     Attributes:
         host: the address that workers reach the driver by.
         machine: who runs what. To be looked at from the coordinator's thread only.
         identities: which worker is which.
+        attendance: which of them have said hello, and which have to wait.
         blobs: what travels in chunks.
         studies: those that go on.
     """
@@ -79,31 +85,35 @@ class Coordinator:
         self,
         limit: int,
         host: str,
-        relaunch: Callable[[int, int, int], None],
+        launch: Callable[[int, int, int], None],
         explain: Callable[[str, bool], PoolError],
         policy: Policy | None = None,
         heartbeat: float = HEARTBEAT_SECONDS,
         observer: Observer | None = None,
         listen: str | None = None,
+        elastic: Elastic | None = None,
+        withdraw: Callable[[int, int], None] = lambda gang, generation: None,
+        watch: TaskWatch | None = None,
     ) -> None:
         self.blobs = BlobStore()
         self.studies = Studies(self.blobs)
         self._requests = Requests(self.blobs)
         self._arrivals = Arrivals()
-        self.machine = Machine(limit, policy)
+        self.machine = Machine(limit, policy, elastic)
         self.identities = Identities(self.machine)
+        self.attendance = Attendance(self.machine, self._join)
         self._observer = observer or Observer()
         self.host = host
         self._listen_at = listen or host
         self._server: GuardedServer | None = None
-        self._relaunch = relaunch
+        self._launch, self._withdraw = launch, withdraw
+        self._watch = watch or TaskWatch()
         self._explain = explain
         self._any_joined = False
         self._heartbeat = heartbeat
         self._thread = LoopThread("sparkopt-coordinator", self._main)
         self._clock = FairClock(self._thread.loop, heartbeat)
         self._streams: dict[str, WorkerStream] = {}
-        self._greeted: defaultdict[tuple[int, int], set[str]] = defaultdict(set)
         self._untaken = UntakenReports()
         self._timer: asyncio.TimerHandle | None = None
         self._listening = asyncio.Lock()
@@ -147,10 +157,6 @@ class Coordinator:
     def now(self) -> float:
         """Seconds on the machine's clock. On the loop only."""
         return self._clock.now()
-
-    def greeted(self, gang: int, generation: int) -> int:
-        """Number of workers that have said hello since this launch of a gang."""
-        return len(self._greeted[gang, generation])
 
     def post_event(self, event: events.Event) -> None:
         """Have the coordinator's thread :meth:`step` with an event."""
@@ -230,7 +236,10 @@ class Coordinator:
             self.studies.fail(PoolLostError(f"{why} Finished trials are kept."))
             raise
         if isinstance(event, _LOSSES):
-            self.blobs.drop_all_but(self.machine.present())
+            present = machine.present()
+            self.blobs.drop_all_but(present)
+            self.studies.put_workers(len(present))
+            self.attendance.admit_waiting()
         look_at_workers(self._observer, event)
         if machine.next_deadline is None:
             return
@@ -243,6 +252,7 @@ class Coordinator:
     def _tick(self) -> None:
         self._timer = None
         self.step(events.Tick())
+        self.attendance.admit_waiting()
 
     def _carry_out(self, command: commands.Command) -> None:
         match command:
@@ -264,8 +274,11 @@ class Coordinator:
                 if stream is not None:
                     stream.expel(reason, again)
                 self._observer.workers_changed(worker, reason)
+                self._watch.cut(worker)
             case commands.LaunchGang(gang, generation, size):
-                self._relaunch(gang, generation, size)
+                self._launch(gang, generation, size)
+            case commands.WithdrawGang(gang, generation):
+                self._withdraw(gang, generation)
             case commands.ShutDown(reason, failed):
                 if failed:
                     self.studies.fail(self._explain(reason, self._any_joined))
@@ -341,15 +354,6 @@ class Coordinator:
             if stream is not None:  # else it is sent when the worker is back
                 stream.reply(reply)
 
-    def _oversubscription(self, stream: WorkerStream, threads: int) -> CpuOversubscription | None:
-        """The host's oversubscription if each of its workers uses so many threads; None if there is none."""
-        if threads < 2:
-            return None
-        workers = sum(each.host == stream.host for each in self._streams.values())
-        if workers < 2 or workers * threads <= stream.cores:
-            return None
-        return CpuOversubscription(stream.host, workers, threads, stream.cores)
-
     # Studies; on the loop only.
 
     def add_study(self, name: str, subscriber: StudySubscriber, objective: ObjectiveSpec) -> None:
@@ -390,8 +394,7 @@ class Coordinator:
             before.end()
             stream.acknowledged = before.acknowledged
         self._streams[stream.worker] = stream
-        if joined.gang in self.machine.gangs and not stream.hello.formerly:
-            self._greeted[joined.gang, joined.generation].add(stream.worker)
+        self.attendance.note(joined)
         if self._closing:
             stream.expel("the pool is closing")
             return
@@ -399,6 +402,10 @@ class Coordinator:
         untaken = self._untaken.of_worker(stream.worker)
         stream.welcome(self._heartbeat, self.machine.policy.grace, untaken)
         self._observer.worker_joined(stream.hello)
+        self._watch.joined(stream.hello)
+        self.attendance.admit(stream, joined)
+
+    def _join(self, stream: WorkerStream, joined: events.WorkerJoined) -> None:
         self.step(joined)
         self.studies.put_workers(len(self.machine.present()))
         self.identities.bind(stream.hello)
@@ -411,7 +418,10 @@ class Coordinator:
         if self._streams.get(stream.worker) is not stream:
             return
         del self._streams[stream.worker]
+        self.attendance.forget(stream.worker)
+        self._watch.cut(stream.worker)
         self.step(events.StreamLost(stream.worker))
+        self.attendance.admit_waiting()
 
     def heartbeat_arrived(self, stream: WorkerStream) -> None:
         """A worker is alive."""
@@ -432,7 +442,7 @@ class Coordinator:
         """A worker says how an attempt ended."""
         stream.acknowledged = max(stream.acknowledged, event.sequence)
         stream.idle_since = time.monotonic()
-        oversubscription = self._oversubscription(stream, message.threads)
+        oversubscription = oversubscription_of(self._streams.values(), stream, message.threads)
         trial = event.lease.trial
         self._arrivals.outcomes[trial] = ArrivedOutcome(
             event.lease.attempt, message, stream.host, stream.gpus, oversubscription

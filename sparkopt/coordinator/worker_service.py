@@ -166,9 +166,10 @@ class WorkerService(worker_pb2_grpc.WorkerServiceServicer):
             ]
             hello = first.hello
             formerly = hello.formerly or None
-            self._coordinator.stream_opened(
-                stream, events.WorkerJoined(hello.worker, hello.gang, hello.generation, holding, formerly)
+            joined = events.WorkerJoined(
+                *(hello.worker, hello.gang, hello.generation, holding, formerly, hello.task_attempt)
             )
+            self._coordinator.stream_opened(stream, joined)
             try:
                 done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             finally:

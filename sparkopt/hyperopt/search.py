@@ -39,7 +39,7 @@ from sparkopt.hyperopt.suggest import accelerated
 from sparkopt.hyperopt.tracked import tracked, wants_tracking
 from sparkopt.pool.worker_pool import WorkerPool
 from sparkopt.spark.console import ConsoleProgress
-from sparkopt.spark.preflight import check_settings, pickle_objective
+from sparkopt.spark.preflight import pickle_objective
 from sparkopt.study.failures import Failures
 from sparkopt.study.journal import Identity, Journal
 from sparkopt.study.progress import ProgressListener
@@ -107,7 +107,6 @@ class Search:
             from sparkopt.tracking.trial.objective import TrackedObjective
 
             shipped = TrackedObjective(shipped)
-        check_settings(session)
         # Workers that are running already cannot have Spark bring them anything.
         self._objective = pickle_objective(
             ShippedObjective(shipped, CONVENTION),
@@ -211,7 +210,7 @@ class Search:
                 ):
                     spec = study.spec
                     channel = pool.open_study(spec.objective, self._journal, spec.name)
-                    shown = self._shown(study, documents, budget, pool.parallelism)
+                    shown = self._shown(study, documents, budget, pool)
                     study.run(channel, pool.parallelism, launched, listeners, shown)
         except BaseException:
             if self._own_pool is not None:
@@ -235,14 +234,18 @@ class Search:
 
     @contextmanager
     def _shown(
-        self, study: Study, documents: Documents, budget: int, workers: int
+        self, study: Study, documents: Documents, budget: int, pool: WorkerPool
     ) -> Iterator[Sequence[Listener]]:
         """The bar, and the file that the trials are saved to now and then, for as long as it proposes."""
         saving = () if self._file is None else (SavingListener(self._file),)
         done = len(documents.finished)
         factory = _progress_factory(self._options)
         with opened_bar(factory, initial=done, total=done + study.queued + budget) as bar:
-            yield *saving, ProgressListener(bar, study.failures, workers, lambda: documents.best_loss)
+            on_bar = ProgressListener(
+                *(bar, study.failures, pool.parallelism, lambda: documents.best_loss),
+                elastic=pool.elastic,
+            )
+            yield *saving, on_bar
 
     def _console(self) -> AbstractContextManager[ConsoleProgress | None]:
         """Spark's progress bar, if this search shows one of its own."""
@@ -262,6 +265,7 @@ class Search:
             resource_profile=trials.resource_profile,
             start_timeout=trials.start_timeout,
             control=trials.control,
+            elastic=trials.elastic,
         )
         before_launch = None if console is None else console.hide
         self._own_pool = pool.for_one_study(self._objective.broadcasts, before_launch)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class WorkerPool(worker_pool.WorkerPool):
-    """Workers inside the tasks of Spark barrier jobs, and the coordinator that they take trials from.
+    """Workers inside the tasks of Spark jobs, and the coordinator that they take trials from.
 
     Example:
         >>> with WorkerPool(parallelism=4) as pool:
@@ -34,7 +34,8 @@ class WorkerPool(worker_pool.WorkerPool):
 
     Args:
         parallelism: how many trials may run at once, over all searches, and how many workers there are; at
-            most 128, and at most the tasks that Spark can run at once. None or ≤ 0 means Spark's default.
+            most 128, and at most the tasks that Spark can run at once. None or ≤ 0 means Spark's default, or
+            with elastic workers as many tasks as Spark may ever run at once, if there is a limit.
         spark_session: the session to use; by default the active one, or a new one.
         resource_profile: what each worker needs; see :class:`~sparkopt.SparkTrials`.
         gang_size: how many workers share a barrier job. Spark ends a barrier job as a whole, so that with a
@@ -49,13 +50,18 @@ class WorkerPool(worker_pool.WorkerPool):
         control: opens the pool to control over gRPC: where to listen, as ``host:port`` or with all else in a
             :class:`~sparkopt.Control`; True for a free port of this host alone. None for no. Files that it
             names are read, or made, here.
+        elastic: whether each worker comes and goes by itself, in a Spark job of its own, as there are trials
+            and executors. None for yes under dynamic allocation and on a Databricks cluster that autoscales,
+            else no: barrier jobs.
+        idle_seconds: seconds after which an elastic worker without a trial leaves; None for 60.
 
     Attributes:
         parallelism: how many trials may run at once.
+        elastic: whether workers come and go.
 
     Raises:
-        RefusedError: if an argument makes no sense, a Spark setting rules barrier jobs out, or this is a
-            Spark task.
+        RefusedError: if an argument makes no sense, a Spark setting rules out what was asked for, or this is
+            a Spark task.
         JavaNotFoundError: if a session had to be made and there is no Java.
     """
 

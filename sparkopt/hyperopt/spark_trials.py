@@ -1,4 +1,4 @@
-"""SparkTrials: hyperopt's Trials, evaluated by workers inside a Spark barrier job."""
+"""SparkTrials: hyperopt's Trials, evaluated by workers inside Spark tasks."""
 
 from __future__ import annotations
 
@@ -21,10 +21,12 @@ from sparkopt.hyperopt.documents import Document, is_lost, status_of
 from sparkopt.hyperopt.fmin_options import Algorithm, EarlyStop, Options, check_loss_threshold, check_timeout
 from sparkopt.hyperopt.no_loss import no_loss
 from sparkopt.hyperopt.points_to_evaluate import Point
+from sparkopt.hyperopt.pool_arguments import check_pool
 from sparkopt.hyperopt.proposals import said_by_hyperopt
 from sparkopt.hyperopt.search import Search
 from sparkopt.pool.patience import check_start_timeout
 from sparkopt.pool.worker_pool import WorkerPool
+from sparkopt.spark.elasticity import check_elastic, decide_elastic
 from sparkopt.spark.parallelism import LIMIT, check_parallelism, decide_parallelism
 from sparkopt.spark.session import (
     Profile,
@@ -56,7 +58,8 @@ class SparkTrials(base.Trials):  # type: ignore[misc]
 
     Args:
         parallelism: how many trials may run at once: at most 128, and at most the tasks that Spark can run
-            at once. None or ≤ 0 means Spark's default parallelism.
+            at once. None or ≤ 0 means Spark's default parallelism; with elastic workers, as many tasks as
+            Spark may ever run at once, if there is a limit.
         timeout: seconds after which ``fmin`` ends what runs and returns what has finished.
         loss_threshold: a loss below this ends the search.
         spark_session: the session to use; by default the active one, or a new one, also for searches that go
@@ -77,6 +80,8 @@ class SparkTrials(base.Trials):  # type: ignore[misc]
         control: opens each search to control over gRPC, as of :class:`~sparkopt.WorkerPool`: where to listen,
             or True for a free port of this host alone. `sparkopt watch` then follows it from a shell of the
             same user. :attr:`control_address` and :attr:`control_token` say how it is reached while it runs.
+        elastic: whether workers come and go with Spark's executors, each by itself, rather than in barrier
+            jobs. None for yes under dynamic allocation and on a Databricks cluster that autoscales, else no.
         ship_modules: whether your own modules that an objective imports, those outside of ``site-packages``,
             go to workers that lack them, as whole top-level packages. A list names more of them.
 
@@ -114,6 +119,7 @@ class SparkTrials(base.Trials):  # type: ignore[misc]
         start_timeout: float | None = None,
         control: bool | str | Control | None = None,
         ship_modules: bool | Sequence[str] = True,
+        elastic: bool | None = None,
     ) -> None:
         super().__init__(exp_key=None, refresh=False)
         parallelism = check_parallelism(parallelism)
@@ -123,23 +129,10 @@ class SparkTrials(base.Trials):  # type: ignore[misc]
         max_attempts = check_whole("max_attempts", max_attempts, WHOLE, least=1)
         if tracking is not None:
             tracking = check_flag("tracking", tracking, "None, True or False")
-        if pool is not None and not isinstance(pool, WorkerPool):
-            refuse_type("pool", pool, "None or a WorkerPool")
         if journal is not None:
             file_path(journal, "journal")
-        given = (parallelism, spark_session, resource_profile)
-        if pool is not None and any(value is not None for value in given):
-            raise RefusedError(
-                "with pool=..., parallelism, spark_session and resource_profile are the pool's: give them to"
-                " WorkerPool instead"
-            )
-        if pool is not None and control:
-            raise RefusedError(
-                "with pool=..., control is the pool's: give it to WorkerPool instead, and ask the pool for"
-                " its control_address"
-            )
-        if pool is not None and start_timeout is not None:
-            raise RefusedError("with pool=..., start_timeout is the pool's: give it to WorkerPool instead")
+        elastic = check_elastic(elastic)
+        check_pool(pool, (parallelism, spark_session, resource_profile, elastic), control, start_timeout)
         self.user_specified_parallelism = parallelism
         self.start_timeout = check_start_timeout(start_timeout)
         self.timeout = timeout
@@ -150,6 +143,7 @@ class SparkTrials(base.Trials):  # type: ignore[misc]
         self.tracking = tracking
         self.control = Control.of(control)
         self.ship_modules = check_ship_modules(ship_modules)
+        self.elastic = elastic
         # Shared with the views of these trials that callbacks get.
         self._running: list[WorkerPool] = []
         self.timings = Timings()
@@ -171,7 +165,10 @@ class SparkTrials(base.Trials):  # type: ignore[misc]
     def _attach(self, session: Session, profile: Profile | None) -> None:
         self._spark = session
         self.resource_profile = supported_profile(session, profile)
-        self.parallelism = decide_parallelism(self.user_specified_parallelism, session, self.resource_profile)
+        self.parallelism = decide_parallelism(
+            *(self.user_specified_parallelism, session, self.resource_profile),
+            elastic=decide_elastic(self.elastic, session),
+        )
 
     def __str__(self) -> str:
         return f"SparkTrials(trials={self.trials})"
@@ -187,6 +184,7 @@ class SparkTrials(base.Trials):  # type: ignore[misc]
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.start_timeout = check_start_timeout(None)  # those of version 0.1 have none
         self.ship_modules = True
+        self.elastic = None
         self.__dict__.update(state)
         self._spark = None
         self._session_is_given = False

@@ -1,12 +1,12 @@
 """A pool of workers: a coordinator and the gangs that it steers, for as long as a ``with`` block lasts.
 
     WorkerPool ── starts ──▶ Coordinator   who runs what
-       │                        │ relaunch
-       └── launches ──▶ Gang ◀──┘          workers in one barrier job; one gang, or several
+       │                        │ launches, withdraws
+       └── launches ──▶ Gang ◀──┘          workers in one Spark job: a barrier job of several, or one alone
 
 Each search opens a study of its own in the pool; several may share it. A pool that serves one study alone
 lets its workers go one by one when that study comes to its end. Leaving the block expels the workers, ends
-their barrier jobs, and gives their slots back to Spark, whatever ended the block.
+their jobs, and gives their slots back to Spark, whatever ended the block.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from sparkopt.control import Control, ControlServer
 from sparkopt.control.evaluation import Evaluation, EvaluationSpec
 from sparkopt.coordinator import Coordinator, ObjectiveSpec, Recorder, StudyChannel
 from sparkopt.core import events
-from sparkopt.core.records import Policy
+from sparkopt.core.records import Elastic, Policy
 from sparkopt.errors import (
     PoolCancelledError,
     PoolClosedError,
@@ -33,19 +33,23 @@ from sparkopt.errors import (
     PoolStartError,
     RefusedError,
 )
+from sparkopt.pool.executor_watch import ExecutorWatch
+from sparkopt.pool.launches import Launches
 from sparkopt.pool.patience import patience
 from sparkopt.spark import parallelism as slots
 from sparkopt.spark import session as spark
 from sparkopt.spark.background import BackgroundWork
 from sparkopt.spark.barrier import BarrierLauncher
+from sparkopt.spark.elastic import ElasticLauncher
+from sparkopt.spark.elasticity import check_elastic, decide_elastic
 from sparkopt.spark.gang import Gang
 from sparkopt.spark.job_ends import JobEnd
 from sparkopt.spark.launcher import Launcher
-from sparkopt.spark.preflight import check_settings
 from sparkopt.wire import forks
 from sparkopt.wire.actor_log import ActorLog
 from sparkopt.wire.arguments import (
     WHOLE,
+    check_limit,
     check_whole,
     hinting,
     refuse_type,
@@ -77,17 +81,18 @@ _CANCEL_SECONDS: Final = 30.0
 
 
 class WorkerPool:
-    """Workers inside the tasks of Spark barrier jobs, and the coordinator that they take trials from.
+    """Workers inside the tasks of Spark jobs, and the coordinator that they take trials from.
 
     Users get :class:`sparkopt.WorkerPool`, which is one and says what its arguments are.
 
     Attributes:
         parallelism: how many trials may run at once.
         session: where the workers run.
+        elastic: whether each of them comes and goes by itself.
 
     Raises:
-        RefusedError: if an argument makes no sense, a Spark setting rules barrier jobs out, or this is a
-            Spark task.
+        RefusedError: if an argument makes no sense, a Spark setting rules out what was asked for, or this is
+            a Spark task.
         JavaNotFoundError: if a session had to be made and there is no Java.
     """
 
@@ -104,6 +109,8 @@ class WorkerPool:
         grace: float | None = None,
         start_timeout: float | None = None,
         control: bool | str | Control | None = None,
+        elastic: bool | None = None,
+        idle_seconds: float | None = None,
     ) -> None:
         parallelism = slots.check_parallelism(parallelism)
         if gang_size is not None:
@@ -111,18 +118,28 @@ class WorkerPool:
         if policy is not None and not isinstance(policy, Policy):
             refuse_type("policy", policy, "None or a Policy")
         self._policy = patience(policy or Policy(), heartbeat, grace, start_timeout)
+        self._look_seconds = min(_LOOK_SECONDS, self._policy.start / 4)
         self._heartbeat = heartbeat
         options = Control.of(control)
+        elastic, idle = check_elastic(elastic), check_limit("idle_seconds", idle_seconds)
         self.session = spark.get_session(spark_session)
-        check_settings(self.session)
+        self.elastic = decide_elastic(elastic, self.session, gang_size)
+        self._elastic = Elastic() if idle is None else Elastic(idle=idle)
         self._profile = spark.supported_profile(self.session, resource_profile)
-        self.parallelism = slots.decide_parallelism(parallelism, self.session, self._profile)
-        self._launcher: Launcher = BarrierLauncher(self.session, self._profile, gang_size)
+        self.parallelism = slots.decide_parallelism(
+            parallelism, self.session, self._profile, elastic=self.elastic
+        )
+        self._launcher: Launcher = (
+            ElasticLauncher(self.session, self._profile)
+            if self.elastic
+            else BarrierLauncher(self.session, self._profile, gang_size)
+        )
+        self._watch: ExecutorWatch | None = None
         self._alone = False
         self._before_launch: Callable[[], None] | None = None
         self._broadcasts: tuple[Any, ...] = ()
         self._coordinator: Coordinator | None = None
-        self._gangs: dict[int, Gang] = {}
+        self._launches = Launches()
         self._lock = threading.Lock()
         self._closing = False
         self._hurries = False
@@ -169,19 +186,27 @@ class WorkerPool:
         self.parallelism = self._launcher.workers(self.parallelism, self._policy.start)
         self._host = spark.driver_host(self.session)
         slots.warn_of_assumptions(
-            self.parallelism, self._host, self._policy.start, self.session, self._profile
+            *(self.parallelism, self._host, self._policy.start, self.session, self._profile),
+            elastic=self.elastic,
         )
+        if self.elastic and not spark.is_connect(self.session):
+            self._watch = ExecutorWatch(self.session, self._launches, self._tell, self._look_seconds)
         coordinator = self._coordinator = Coordinator(
             self.parallelism,
             self._host,
-            relaunch=self._launch,
+            launch=self._launch,
             explain=self._explain,
             policy=self._policy,
             heartbeat=self._heartbeat,
             observer=self._control,
             listen=spark.bind_address(self.session),
+            elastic=self._elastic if self.elastic else None,
+            withdraw=self._launches.withdraw,
+            watch=self._watch,
         )
         try:
+            if self._watch is not None:
+                self._watch.start()
             self._endpoint = coordinator.start()
             for number, size in enumerate(self._launcher.first_gangs(self.parallelism)):
                 coordinator.post_event(events.GangLaunched(number, size))
@@ -354,7 +379,7 @@ class WorkerPool:
         with self._lock:
             self._closing = True
             self._leaving.set()
-            gangs = list(self._gangs.values())
+        gangs = self._launches.all()
         coordinator = self._coordinator
         assert coordinator is not None
         try:
@@ -366,13 +391,13 @@ class WorkerPool:
         finally:
             if self._control is not None:
                 self._control.delist()
+            if self._watch is not None:
+                self._watch.stop()
             coordinator.close()
             _LOG.info("pool closed")
 
     def _cancel_jobs(self) -> None:
-        with self._lock:
-            gangs = list(self._gangs.values())
-        for gang in gangs:
+        for gang in self._launches.all():
             gang.cancel(_CANCEL_SECONDS)
 
     def _has_left(self, gang: Gang, coordinator: Coordinator) -> bool:
@@ -383,7 +408,7 @@ class WorkerPool:
         """
         deadline, before = time.monotonic() + _LAST_LEAVE_SECONDS, None
         while not gang.wait(_LEAVE_SECONDS):
-            there = gang.running(), coordinator.greeted(gang.number, gang.generation)
+            there = gang.running(), coordinator.attendance.greeted(gang.number, gang.generation)
             # One that has not reached Spark yet cannot be cancelled either.
             starting = there[0] is None or (there[0] > 0 and there[1] < gang.tasks)
             if self._hurries or time.monotonic() >= deadline or not (starting or there != before):
@@ -422,20 +447,19 @@ class WorkerPool:
 
             def tell() -> None:
                 lost = coordinator.identities.in_slots(number, end.slots)
-                coordinator.step(events.GangEnded(number, generation, end.reason, lost))
+                coordinator.step(events.GangEnded(number, generation, end.reason, lost, end.preempted))
 
             coordinator.post(tell)
 
         def room() -> int | None:
-            taken = partial(self._slots_taken_beside, number)
+            taken = partial(self._launches.slots_beside, number)
             found = self._launcher.room(size, generation, taken, self._policy.start, self._leaving)
             if self._before_launch is not None:
                 self._before_launch()
             return found
 
         def progressed() -> None:
-            if self._coordinator is not None:
-                self._coordinator.post_event(events.GangProgressed(number, generation))
+            self._tell(events.GangProgressed(number, generation))
 
         gang = Gang(
             self.session,
@@ -445,7 +469,7 @@ class WorkerPool:
             room,
             self._broadcasts,
             self._inherit,
-            min(_LOOK_SECONDS, self._policy.start / 4),
+            self._look_seconds,
             progressed,
             ended,
         )
@@ -453,19 +477,16 @@ class WorkerPool:
             if self._closing:
                 return
             _LOG.info("gang launched", gang=number, generation=generation, size=size, tag=gang.tag)
-            # The one of the generation before has ended.
-            self._gangs[number] = gang
+            self._launches.add(gang)
             gang.launch()
 
-    def _slots_taken_beside(self, number: int) -> int:
-        """Number of slots that the gangs but this one take."""
-        with self._lock:
-            return sum(gang.slots for other, gang in self._gangs.items() if other != number)
+    def _tell(self, event: events.Event) -> None:
+        if self._coordinator is not None:
+            self._coordinator.post_event(event)
 
     def _explain(self, reason: str, joined: bool) -> PoolError:
         self._hurries = True  # its workers have been waited for long enough
         if joined:
             return PoolLostError(f"the pool has lost its workers: {reason}. Finished trials are kept.")
-        with self._lock:
-            gangs = list(self._gangs.values())
-        return PoolStartError(self._launcher.explain(reason, self.parallelism, self._endpoint.address, gangs))
+        gangs, address = self._launches.all(), self._endpoint.address
+        return PoolStartError(self._launcher.explain(reason, self.parallelism, address, gangs))

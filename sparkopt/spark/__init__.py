@@ -7,7 +7,9 @@ parallelism.py how many trials may run at once, and the warnings that go with it
 preflight.py   what is refused before anything is launched
 references.py  what a function refers to, and which part of an objective cannot be shipped
 driver_only.py where an objective uses Spark itself
-launcher.py    how a gang becomes a Spark job; barrier.py, as a barrier job
+launcher.py    how a gang becomes a Spark job: barrier.py, as a barrier job; elastic.py, one of one task
+elasticity.py  whether a pool is elastic, and how many tasks Spark may ever run for it
+task_fates.py  what Spark says of a worker's task: its executor, and why it has ended
 gang.py        a job that runs workers: launched, watched, cancelled
 own_package.py the driver's sparkopt, packed for executors without it; bootstrap.py, what unpacks it there
 

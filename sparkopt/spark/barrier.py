@@ -11,9 +11,9 @@ from collections.abc import Callable, Sequence
 
 from sparkopt.spark import parallelism, unstarted, versions
 from sparkopt.spark import session as spark
-from sparkopt.spark.gang import SCHEMA, Gang
+from sparkopt.spark.gang import Gang
 from sparkopt.spark.session import Profile, Session
-from sparkopt.spark.versions import Batches
+from sparkopt.spark.versions import Work
 
 
 class BarrierLauncher:
@@ -57,9 +57,9 @@ class BarrierLauncher:
             room = spark.slots(self._session, self._profile)
         return None if room is None else room - held
 
-    def job(self, size: int, task: Callable[[Batches], Batches]) -> Callable[[], object]:
+    def job(self, size: int, work: Work) -> Callable[[], object]:
         """A barrier job."""
-        return versions.barrier_job(self._session, size, task, SCHEMA, self._profile)
+        return versions.barrier_job(self._session, size, work, self._profile)
 
     def explain(self, reason: str, workers: int, address: str, gangs: Sequence[Gang]) -> str:
         """The failure of a start in words."""

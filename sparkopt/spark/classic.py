@@ -59,6 +59,21 @@ def slots(session: SparkSession, profile: ResourceProfile | None) -> int:
     return int(context.maxNumConcurrentTasks(java))
 
 
+def slots_of_executor(session: SparkSession, profile: ResourceProfile | None) -> int | None:
+    """How many tasks one executor runs at once; None if that is not known before there is one."""
+    context: Any = session.sparkContext._jsc.sc()
+    manager = context.resourceProfileManager()
+    java = manager.defaultResourceProfile() if profile is None else profile._java_resource_profile
+    each = int(java.maxTasksPerExecutor(context.conf()))
+    if java.isCoresLimitKnown():
+        return each
+    # An executor of a standalone cluster has all the cores of its machine.
+    active = context.statusStore().executorList(True)
+    found = [active.apply(index) for index in range(active.size())]
+    tasks = [int(executor.maxTasks()) for executor in found if executor.id() != "driver"]
+    return max(tasks, default=0) or None
+
+
 def known_profile(session: SparkSession, profile: ResourceProfile) -> ResourceProfile:
     """The profile, made known to Spark.
 
@@ -114,6 +129,33 @@ def tasks_of(session: SparkSession, tag: str) -> tuple[int, int] | None:
         states = [tasks.apply(index).status() for index in range(tasks.size())]
         running, started = running + states.count("RUNNING"), started + len(states)
     return running, started
+
+
+def task_of(session: SparkSession, tag: str, task_attempt_id: int) -> tuple[str, str, str] | None:
+    """An attempt of a task: its executor's id, its state, and Spark's error if it has ended with one.
+
+    Returns None if there is no such attempt yet, or any more.
+    """
+    java: Any = session.sparkContext._jsc.sc()
+    tracker, store = session.sparkContext.statusTracker(), java.statusStore()
+    for job in java.statusTracker().getJobIdsForTag(tag):
+        info = tracker.getJobInfo(job)
+        for stage in () if info is None else info.stageIds:
+            attempt = store.lastStageAttempt(stage).attemptId()
+            count = int(store.taskCount(stage, attempt))
+            tasks = store.taskList(stage, attempt, max(1, count))
+            for task in (tasks.apply(index) for index in range(tasks.size())):
+                if task.taskId() == task_attempt_id:
+                    error = task.errorMessage()
+                    said = str(error.get()) if error.isDefined() else ""
+                    return str(task.executorId()), str(task.status()), said
+    return None
+
+
+def is_decommissioned(session: SparkSession, executor: str) -> bool:
+    """Whether Spark has been told that an executor, by its id, is to go."""
+    context: Any = session.sparkContext._jsc.sc()
+    return bool(context.taskScheduler().getExecutorDecommissionState(executor).isDefined())
 
 
 def other_jobs(session: SparkSession, tags: Collection[str]) -> list[tuple[str, int]]:

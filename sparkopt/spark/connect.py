@@ -72,13 +72,30 @@ def slots(session: SparkSession, profile: ResourceProfile | None) -> int | None:
     cores = _cores(session)
     if cores is None:
         return None
+    cpus, gpus = _needs(session, profile)
+    return min(int(cores / cpus), _gpu_slots(session, cores, gpus))
+
+
+def slots_of_executor(session: SparkSession, profile: ResourceProfile | None) -> int | None:
+    """How many tasks one executor runs at once; None if no setting says how many cores it has."""
+    cores = setting(session, "spark.executor.cores")
+    if profile is not None and "cores" in profile.executorResources:
+        cores = str(profile.executorResources["cores"].amount)
+    if not cores:
+        return None
+    cpus, gpus = _needs(session, profile)
+    return min(int(int(cores) / cpus), _gpu_slots(session, int(cores), gpus))
+
+
+def _needs(session: SparkSession, profile: ResourceProfile | None) -> tuple[float, float]:
+    """Number of CPUs and of GPUs that a task needs."""
     cpus = float(setting(session, "spark.task.cpus", "1"))
     gpus = float(setting(session, f"spark.task.resource.{GPU}.amount", "0"))
     if profile is not None:
         needs = profile.taskResources
         cpus = needs["cpus"].amount if "cpus" in needs else cpus
         gpus = needs[GPU].amount if GPU in needs else gpus
-    return min(int(cores / cpus), _gpu_slots(session, cores, gpus))
+    return cpus, gpus
 
 
 def _gpu_slots(session: SparkSession, cores: int, gpus: float) -> int:

@@ -13,10 +13,8 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
-import pyarrow as pa
 from pyspark import TaskContext
 from pyspark.sql import SparkSession
-from pyspark.sql.types import LongType, StructField, StructType
 
 from sparkopt.errors import NoSlotsError
 from sparkopt.spark import interpreters, versions
@@ -36,9 +34,11 @@ from sparkopt.worker.spec import WorkerSpec
 if TYPE_CHECKING:
     from sparkopt.spark.launcher import Launcher
 
-# Not as text, which Spark would have to parse.
-SCHEMA: Final = StructType([StructField("slot", LongType()), StructField("trials", LongType())])
-"""Columns of what a worker's task yields."""
+
+_WITHDRAWAL_SECONDS: Final = 60.0
+"""Seconds that Spark may take to cancel a job that was withdrawn."""
+
+_WITHDRAWN: Final = JobEnd("its launch was withdrawn", preempted=True)
 
 
 class Gang:
@@ -96,6 +96,8 @@ class Gang:
         name = f"sparkopt-gang{spec.gang}.{spec.generation}"
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._ended = threading.Event()
+        self._withdrawn = False
+        self._withdrawing = threading.Thread(target=self._cancel_withdrawn, name=f"{name}-withdrawn")
         self._looking = threading.Thread(target=self._look, name=f"{name}-start", daemon=True)
 
     @property
@@ -132,6 +134,8 @@ class Gang:
         if self._thread.ident is None:
             return True  # whoever was to launch it was interrupted
         self._thread.join(seconds)
+        if not self._thread.is_alive() and self._withdrawing.ident is not None:
+            self._withdrawing.join()
         return not self._thread.is_alive()
 
     def cancel(self, seconds: float) -> bool:
@@ -140,6 +144,15 @@ class Gang:
         Its tasks are only asked to stop: tell the workers first.
         """
         return cancel_job(self._session, self.tag, self._thread, seconds)
+
+    def withdraw(self) -> None:
+        """Have Spark end the job, in the background, because it is not wanted any more."""
+        self._withdrawn = True
+        if self._withdrawing.ident is None:
+            self._withdrawing.start()
+
+    def _cancel_withdrawn(self) -> None:
+        self.cancel(_WITHDRAWAL_SECONDS)
 
     def _run(self) -> None:
         try:
@@ -153,16 +166,17 @@ class Gang:
 
     def _end_of_job(self) -> JobEnd:
         try:
-            # More tasks than there are slots would wait for ten minutes inside Spark.
             room = self._room()
             self._size = self._size if room is None else min(self._size, room)
             if self._size < 1:
                 raise NoSlotsError("Spark has no slots for its workers any more")
-            if not is_connect(self._session):
+            if self._withdrawn:
+                return _WITHDRAWN
+            if not is_connect(self._session) and not self._launcher.elastic:
                 self._looking.start()
             self._inherit(self._collect)()
         except Exception as error:  # noqa: BLE001 - told to whoever waits for the workers
-            return job_end_of(self._session, error)
+            return _WITHDRAWN if self._withdrawn else job_end_of(self._session, error)
         return JobEnd("its job ended" if self._launcher.elastic else "its barrier job ended")
 
     def _collect(self) -> None:
@@ -174,14 +188,19 @@ class Gang:
         tag_jobs(session, self.tag, f"sparkopt workers of gang {self._spec.gang}")
         need_broadcasts(session, self._broadcasts)
         with interpreters.drivers_on_local_master(session):
-            run_job = self._launcher.job(size, _task_of(self._spec))
+            run_job = self._launcher.job(size, _work_of(self._spec))
         with counting_tasks(session, self._hear_of_tasks):
             run_job()
 
-    def _look(self) -> None:
-        while self.tasks < self._size and not self._ended.wait(self._look_seconds):
+    def look(self) -> None:
+        """Look whether Spark has started more of its tasks."""
+        if self.tasks < self._size and not self._ended.is_set():
             _, started = tasks_of(self._session, self.tag) or (0, 0)
             self._hear_of_tasks(started)
+
+    def _look(self) -> None:
+        while self.tasks < self._size and not self._ended.wait(self._look_seconds):
+            self.look()
 
     def _hear_of_tasks(self, started: int) -> None:
         if started > self.tasks:
@@ -189,8 +208,8 @@ class Gang:
             self._on_progress()
 
 
-def _task_of(spec: WorkerSpec) -> Callable[[versions.Batches], versions.Batches]:
-    """Makes the function of a worker's task: be a worker, then say how many trials that one ran.
+def _work_of(spec: WorkerSpec) -> versions.Work:
+    """Makes the function that a worker's task calls: be a worker, then say how many trials that one ran.
 
     An executor may not have this package. So the function refers to nothing of it: it brings along the
     package, and the source of a bootstrap.
@@ -198,9 +217,7 @@ def _task_of(spec: WorkerSpec) -> Callable[[versions.Batches], versions.Batches]
     source, archive, digest = own_package()
     told = pickle.dumps(spec)
 
-    def task(batches: versions.Batches) -> versions.Batches:
-        for _ in batches:
-            pass
+    def work() -> tuple[int, int]:
         bootstrap: dict[str, Any] = {"__name__": "sparkopt_bootstrap"}
         exec(compile(source, "sparkopt/spark/bootstrap.py", "exec"), bootstrap)  # noqa: S102 - our own file
         context = TaskContext.get()
@@ -208,7 +225,6 @@ def _task_of(spec: WorkerSpec) -> Callable[[versions.Batches], versions.Batches]
         given = context.resources() if context is not None else {}
         resources = {name: list(each.addresses) for name, each in given.items()}
         attempt = (0, None) if context is None else (context.attemptNumber(), context.taskAttemptId())
-        trials = bootstrap["run"](archive, digest, told, slot, resources, attempt)
-        yield pa.RecordBatch.from_pydict({"slot": [slot], "trials": [trials]})
+        return slot, bootstrap["run"](archive, digest, told, slot, resources, attempt)
 
-    return task
+    return work

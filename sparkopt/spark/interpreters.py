@@ -10,6 +10,7 @@ import os
 import platform
 import re
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
@@ -23,6 +24,9 @@ _VARIABLE: Final = "PYSPARK_PYTHON"
 
 _OTHER_VERSION: Final = re.compile(r"Python in worker has different version:? ([\d.]+)")
 _NOT_THERE: Final = re.compile(r'Cannot run program "([^"]+)"')
+_CHANGING: Final = threading.Lock()
+"""Held while functions are made for another interpreter."""
+
 _LACKS: Final = re.compile(
     r"(?:ModuleNotFoundError: No module named '(\w+)|(\w+) >= [\d.]+ must be installed)"
 )
@@ -38,12 +42,13 @@ def drivers_on_local_master(session: SparkSession) -> Iterator[None]:
         yield
         return
     context: Any = session.sparkContext
-    before = context.pythonExec
-    context.pythonExec = sys.executable
-    try:
-        yield
-    finally:
-        context.pythonExec = before
+    with _CHANGING:  # gangs are launched from threads of their own
+        before = context.pythonExec
+        context.pythonExec = sys.executable
+        try:
+            yield
+        finally:
+            context.pythonExec = before
 
 
 def explain(session: SparkSession, text: str) -> str:

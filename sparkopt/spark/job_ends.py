@@ -11,6 +11,7 @@ from pyspark.sql import SparkSession
 from sparkopt.spark import connect, interpreters, versions
 from sparkopt.spark.bootstrap import UnfitExecutorError
 from sparkopt.spark.session import is_connect, is_stopped, name
+from sparkopt.spark.task_fates import is_preemption
 
 _SESSION_GONE: Final = re.compile(r"\[INVALID_HANDLE\.SESSION_(CLOSED|NOT_FOUND|CHANGED)\]")
 """The error conditions of Spark Connect for a session that somebody has closed."""
@@ -30,11 +31,14 @@ class JobEnd:
         reason: in a line.
         wanted: whether somebody cancelled the job or stopped its session.
         slots: those whose tasks have failed and so ended the job, as far as Spark says so.
+        preempted: whether the job has ended for no fault of its tasks: Spark says that their executor was
+            taken away, or the job was withdrawn.
     """
 
     reason: str
     wanted: bool = False
     slots: tuple[int, ...] = ()
+    preempted: bool = False
 
 
 def job_end_of(session: SparkSession, error: Exception) -> JobEnd:
@@ -62,7 +66,11 @@ def _told_by_spark(session: SparkSession, error: Exception) -> JobEnd:
         return JobEnd(f"Spark job {number} was cancelled{reason and f' ({reason})'}", wanted=True)
     # A worker has told of its Python itself, if it could.
     unfit = "" if _UNFIT.search(text) else interpreters.explain(session, text)
-    return JobEnd(unfit or explain(text) or describe(error), slots=failed_slots(text))
+    return JobEnd(
+        unfit or explain(text) or describe(error),
+        slots=failed_slots(text),
+        preempted=is_preemption(text),
+    )
 
 
 def _stopped(session: SparkSession) -> JobEnd:

@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
-from sparkopt.spark.versions import Batches
+from sparkopt.spark.versions import Work
 
 if TYPE_CHECKING:
     from sparkopt.spark.gang import Gang
@@ -53,12 +53,12 @@ class Launcher(Protocol):
             over: ends that wait early.
         """
 
-    def job(self, size: int, task: Callable[[Batches], Batches]) -> Callable[[], object]:
+    def job(self, size: int, work: Work) -> Callable[[], object]:
         """A job, to be run by a call of what this returns.
 
         Args:
             size: number of its tasks.
-            task: runs in each of them.
+            work: called in each of them.
         """
 
     def explain(self, reason: str, workers: int, address: str, gangs: Sequence[Gang]) -> str:

@@ -10,6 +10,7 @@ from typing import Final
 from sparkopt.errors import NoSlotsError, ParallelismWarning, SparkoptWarning, warn
 from sparkopt.spark import session as spark
 from sparkopt.spark.connect import HOST_SETTING
+from sparkopt.spark.elasticity import most_tasks
 from sparkopt.spark.session import Profile, Session
 from sparkopt.spark.settings import is_local, setting
 from sparkopt.wire.arguments import check_whole
@@ -28,18 +29,23 @@ def check_parallelism(asked: object) -> int | None:
     return None if asked is None else check_whole("parallelism", asked, expected, floats=True)
 
 
-def decide(asked: int | None, default: int, slots: int | None) -> tuple[int, str]:
+def decide(asked: int | None, default: int, slots: int | None, *, elastic: bool = False) -> tuple[int, str]:
     """The parallelism to use, and why it is not the one asked for ("" if it is).
 
     Args:
-        asked: what the user said; None or ≤ 0 means Spark's default.
+        asked: what the user said; None or ≤ 0 means the default.
         default: Spark's default parallelism.
-        slots: how many tasks Spark can run at once; None or 0 if that is not known, or not yet.
+        slots: how many tasks Spark can run at once; None or 0 if that is not known, or not yet. For an
+            elastic pool, how many it may ever run; that is then the default too.
+        elastic: whether it is for an elastic pool.
     """
+    meaning, can = "Spark's default parallelism", "can run at once"
+    if elastic and slots:
+        default, meaning, can = slots, "as many tasks as Spark may ever run at once", "may ever run at once"
     reasons = []
     if asked is None or asked <= 0:
         given = "None" if asked is None else str(asked)
-        reasons.append(f"parallelism={given} means Spark's default parallelism, which is {default}")
+        reasons.append(f"parallelism={given} means {meaning}, which is {default}")
         wanted = default
     else:
         wanted = asked
@@ -47,20 +53,24 @@ def decide(asked: int | None, default: int, slots: int | None) -> tuple[int, str
         reasons.append(f"{wanted} is more than the limit of {LIMIT}")
         wanted = LIMIT
     if slots and slots < wanted:
-        reasons.append(f"{wanted} is more than the {slots} tasks that Spark can run at once")
+        reasons.append(f"{wanted} is more than the {slots} tasks that Spark {can}")
         wanted = slots
     return wanted, "; ".join(reasons)
 
 
-def decide_parallelism(asked: int | None, session: Session, profile: Profile | None = None) -> int:
+def decide_parallelism(
+    asked: int | None, session: Session, profile: Profile | None = None, *, elastic: bool = False
+) -> int:
     """The parallelism to use on this session; warns if it is not the one asked for.
 
     Args:
-        asked: what the user said; None or ≤ 0 means Spark's default.
+        asked: what the user said; None or ≤ 0 means the default.
         session: where the workers will run.
         profile: the resources that each of them needs.
+        elastic: whether they come and go with executors.
     """
-    used, why = decide(asked, spark.default_parallelism(session), spark.slots(session, profile))
+    slots = most_tasks(session, profile) if elastic else spark.slots(session, profile)
+    used, why = decide(asked, spark.default_parallelism(session), slots, elastic=elastic)
     if why:
         message = f"running at most {used} trials at once: {why}. Set parallelism to choose another number."
         warn(message, ParallelismWarning)
@@ -98,7 +108,13 @@ def check_slots(wanted: int, session: Session, seconds: float, profile: Profile 
 
 
 def warn_of_assumptions(
-    workers: int, host: str, seconds: float, session: Session, profile: Profile | None
+    workers: int,
+    host: str,
+    seconds: float,
+    session: Session,
+    profile: Profile | None,
+    *,
+    elastic: bool = False,
 ) -> None:
     """Say what the start of the workers rests on, where Spark does not tell: on Spark Connect.
 
@@ -108,15 +124,16 @@ def warn_of_assumptions(
         seconds: how long they may take to come up.
         session: where they will run.
         profile: the resources that each of them needs.
+        elastic: whether each of them waits for its slot by itself.
     """
     if not spark.is_connect(session):
         return
     slots = spark.slots(session, profile)
     have = f"{workers}, as many as are wanted" if slots is None else str(slots)
+    room = f"Spark can run {have} tasks at once, no other job holds these slots, and "
     warn(
-        f"Spark Connect does not tell what a search should know; assumed: Spark can run {have} tasks at once,"
-        f" no other job holds these slots, and executors reach this process at {host} (the Spark setting"
-        f" {HOST_SETTING} names another address). If no worker has come up after {seconds:.0f} s, they are"
-        " cancelled and the search ends with an error.",
+        f"Spark Connect does not tell what a search should know; assumed: {'' if elastic else room}executors"
+        f" reach this process at {host} (the Spark setting {HOST_SETTING} names another address). If no"
+        f" worker has come up after {seconds:.0f} s, they are cancelled and the search ends with an error.",
         SparkoptWarning,
     )

@@ -15,13 +15,11 @@ from sparkopt.errors import (
     LargeObjectiveWarning,
     NotPicklableError,
     SparkInObjectiveError,
-    SparkSettingError,
     warn,
 )
 from sparkopt.spark import session as spark
 from sparkopt.spark.driver_only import spark_use
 from sparkopt.spark.references import find_largest, find_offender
-from sparkopt.spark.settings import is_local, setting
 from sparkopt.wire import sources
 from sparkopt.wire.actor_log import ActorLog
 from sparkopt.wire.modules.imported_names import ModuleNames
@@ -51,27 +49,6 @@ _LOG: Final = ActorLog("study")
 
 LARGE_BYTES: Final = 100_000_000
 """An objective that pickles to more than this is warned of."""
-
-
-def check_settings(session: SparkSession) -> None:
-    """Refuse settings under which Spark runs no barrier job.
-
-    Raises:
-        SparkSettingError: if there is one; the message says what to set.
-    """
-    key = "spark.dynamicAllocation.enabled"
-    # Spark itself ignores dynamic allocation on a local master, but for its own tests.
-    applies = not is_local(session) or _is_true(session, "spark.dynamicAllocation.testing")
-    if _is_true(session, key) and applies:
-        raise SparkSettingError(
-            f"{key} is true, and Spark refuses barrier jobs then (SPARK-24942). Set it to false and"
-            " spark.executor.instances (or your platform's cluster size) to what the search may use, or use"
-            " hyperopt.SparkTrials."
-        )
-
-
-def _is_true(session: SparkSession, key: str) -> bool:
-    return setting(session, key, "false").lower() == "true"
 
 
 def pickle_objective(

@@ -180,6 +180,18 @@ def slots(session: Session, profile: Profile | None = None) -> int | None:
     return connect.slots(session, profile) if is_connect(session) else classic.slots(session, profile)
 
 
+def slots_of_executor(session: Session, profile: Profile | None = None) -> int | None:
+    """How many tasks one executor runs at once; None if that is not known, or not yet.
+
+    Args:
+        session: whose executors they are.
+        profile: the resources that each task needs; by default the session's own.
+    """
+    if is_connect(session):
+        return connect.slots_of_executor(session, profile)
+    return classic.slots_of_executor(session, profile)
+
+
 def supported_profile(session: Session, profile: Profile | None) -> Profile | None:
     """The profile, made known to Spark; None, with a warning, if this session cannot schedule by it.
 

@@ -14,7 +14,8 @@ from sparkopt.spark.settings import is_local, setting
 _JOBS_NAMED: Final = 3
 """Number of jobs that hold slots and that a message names."""
 
-_LOGS: Final = "The executors' logs say more."
+LOGS: Final = "The executors' logs say more."
+"""Advice where nothing better is known."""
 
 
 def explain(
@@ -32,14 +33,22 @@ def explain(
     """
     said = f"the workers did not come up: {reason}."
     if all(gang.has_ended for gang in gangs):
-        return f"{said} {_LOGS}"  # their jobs have ended, and the reason is how
+        return f"{said} {LOGS}"  # their jobs have ended, and the reason is how
     running = sum(gang.running() or 0 for gang in gangs)
     if running:
-        return f"{said} {_of_own_tasks(running, workers, address, session)}"
+        return f"{said} {of_own_tasks(running, workers, address, session)}"
     return f"{said} {workers} slots are needed at once. {_of_slots(workers, gangs, session, profile)}"
 
 
-def _of_own_tasks(running: int, workers: int, address: str, session: Session) -> str:
+def of_own_tasks(running: int, workers: int, address: str, session: Session) -> str:
+    """The failure of workers whose tasks Spark has started.
+
+    Args:
+        running: how many of them run.
+        workers: how many tasks there are to be.
+        address: ``host:port`` by which they were to reach this process.
+        session: where they run.
+    """
     said = (
         f"Spark runs {running} of the {workers} tasks, so they have slots, and none has reached this process."
     )
@@ -54,7 +63,7 @@ def _of_own_tasks(running: int, workers: int, address: str, session: Session) ->
         )
     return (
         f"{said} Executors connect to {address}: check that they can, past firewalls ({host}). Or {slow}."
-        f" {_LOGS}"
+        f" {LOGS}"
     )
 
 
@@ -73,14 +82,23 @@ def _of_slots(workers: int, gangs: Sequence[Gang], session: Session, profile: Pr
         )
     held = sum(tasks for _, tasks in others)
     if held:
-        most = sorted(others, key=lambda job: -job[1])
-        named = "; ".join(f"{name}: {tasks}" for name, tasks in most[:_JOBS_NAMED])
-        more = f"; and {len(others) - _JOBS_NAMED} more jobs" if len(others) > _JOBS_NAMED else ""
-        return (
-            f"Spark has {have}, of which other jobs of this application hold {held} ({named}{more}), and"
-            f" {max(0, have - held)} are free. {wait}"
-        )
+        return f"Spark has {have}, of which {held_by(others)}, and {max(0, have - held)} are free. {wait}"
     return (
         f"Spark has {have}, no other job of this application holds any, and none of the tasks has started. If"
-        f" executors are just being lost or replaced, a larger start_timeout waits for them. {_LOGS}"
+        f" executors are just being lost or replaced, a larger start_timeout waits for them. {LOGS}"
     )
+
+
+def held_by(others: Sequence[tuple[str, int]]) -> str:
+    """The slots that other jobs hold, and the names of those that hold most; empty if they hold none.
+
+    Args:
+        others: the jobs, each with the number of its slots.
+    """
+    held = sum(tasks for _, tasks in others)
+    if not held:
+        return ""
+    most = sorted(others, key=lambda job: -job[1])
+    named = "; ".join(f"{name}: {tasks}" for name, tasks in most[:_JOBS_NAMED])
+    more = f"; and {len(others) - _JOBS_NAMED} more jobs" if len(others) > _JOBS_NAMED else ""
+    return f"other jobs of this application hold {held} ({named}{more})"

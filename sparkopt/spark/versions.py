@@ -18,7 +18,7 @@ import functools
 import inspect
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final, TypeAlias
 
 import pyarrow as pa
@@ -29,7 +29,7 @@ from pyspark import SparkContext, inheritable_thread_target
 from pyspark.errors import PySparkException
 from pyspark.resource import ResourceProfile
 from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql.types import StructType
+from pyspark.sql.types import LongType, StructField, StructType
 
 from sparkopt.errors import RefusedError
 
@@ -41,7 +41,13 @@ JAVA: Final = range(8, 18) if _MAJOR < 4 else range(17, sys.maxsize)
 Inherit: TypeAlias = Callable[[Callable[[], None]], Callable[[], None]]
 """Makes a function run with a job group, tags and a scheduler pool that some thread has set."""
 
-Batches: TypeAlias = Iterator[pa.RecordBatch]
+Work: TypeAlias = Callable[[], tuple[int, int]]
+"""The work of a task: be a worker, and return its slot, and how many trials it ran."""
+
+_Batches: TypeAlias = Iterator[pa.RecordBatch]
+
+# Not as text, which Spark would have to parse.
+_SCHEMA: Final = StructType([StructField("slot", LongType()), StructField("trials", LongType())])
 
 _JOB_CANCELLED: Final = "SPARK_JOB_CANCELLED"
 """Spark's error condition for a job that somebody wanted to end: by the kill link of the job or its stage in
@@ -58,27 +64,76 @@ _CANCELLED_ON_CONNECT: Final = re.compile(
 def barrier_job(
     session: SparkSession,
     size: int,
-    task: Callable[[Batches], Batches],
-    schema: StructType,
+    work: Work,
     profile: ResourceProfile | None,
 ) -> Callable[[], object]:
     """A barrier job, to be run by a call of what this returns.
 
     Args:
         session: where it runs.
-        size: how many tasks it has. Each gets one row.
-        task: runs in each of them.
-        schema: of the batches that it yields.
+        size: how many tasks it has.
+        work: called in each of them.
         profile: what each task needs; None for the session's own.
     """
     if profile is not None and "profile" not in inspect.signature(DataFrame.mapInArrow).parameters:
-        of_each: Callable[[Any], Any] = task
         rows = session.sparkContext.parallelize(range(size), size).barrier()
-        job = rows.mapPartitions(of_each).withResources(profile)
+        job = rows.mapPartitions(_of_rows(work)).withResources(profile)
         _ = job._jrdd  # its interpreter is that of this moment, as it is of a data frame
         return job.collect
     wanted: dict[str, Any] = {} if profile is None else {"profile": profile}
-    return session.range(0, size, 1, size).mapInArrow(task, schema, barrier=True, **wanted).collect
+    return (
+        session.range(0, size, 1, size).mapInArrow(_of_batches(work), _SCHEMA, barrier=True, **wanted).collect
+    )
+
+
+def worker_job(
+    session: SparkSession,
+    on_connect: bool,
+    work: Work,
+    profile: ResourceProfile | None,
+) -> Callable[[], object]:
+    """A job of one task that is no barrier job, to be run by a call of what this returns.
+
+    On a classic session it is one of an RDD: 32 of them take half the time of 32 of a data frame, which Spark
+    has to plan. Such a task needs no PyArrow either. Spark Connect has no RDDs.
+
+    Args:
+        session: where it runs.
+        on_connect: whether that is a session of Spark Connect.
+        work: called in its task.
+        profile: what the task needs; None for the session's own.
+    """
+    if on_connect:
+        wanted: dict[str, Any] = {} if profile is None else {"profile": profile}
+        return session.range(0, 1, 1, 1).mapInArrow(_of_batches(work), _SCHEMA, **wanted).collect
+    job = session.sparkContext.parallelize([0], 1).mapPartitions(_of_rows(work))
+    if profile is not None:
+        job = job.withResources(profile)
+    _ = job._jrdd  # as above
+    return job.collect
+
+
+def _of_batches(work: Work) -> Callable[[_Batches], _Batches]:
+    """The function of a task of a data frame."""
+
+    def task(batches: _Batches) -> _Batches:
+        for _ in batches:
+            pass
+        slot, trials = work()
+        yield pa.RecordBatch.from_pydict({"slot": [slot], "trials": [trials]})
+
+    return task
+
+
+def _of_rows(work: Work) -> Callable[[Iterable[int]], Iterable[tuple[int, int]]]:
+    """The function of a task of an RDD."""
+
+    def task(rows: Iterable[int]) -> Iterable[tuple[int, int]]:
+        for _ in rows:
+            pass
+        yield work()
+
+    return task
 
 
 def check_profiles(session: SparkSession, on_connect: bool) -> None:

@@ -35,15 +35,24 @@ class ProgressListener(Listener):
         failures: of the study.
         workers: how many workers there are to be.
         best_loss: returns the best loss so far; None if there is none.
+        elastic: whether workers come and go with executors.
     """
 
     def __init__(
-        self, bar: Bar, failures: Failures, workers: int, best_loss: Callable[[], float | None]
+        self,
+        bar: Bar,
+        failures: Failures,
+        workers: int,
+        best_loss: Callable[[], float | None],
+        *,
+        elastic: bool = False,
     ) -> None:
         self._bar = bar
         self._failures = failures
         self._workers = workers
         self._best_loss = best_loss
+        self._elastic = elastic
+        self._present = 0
         self._refresh: Callable[[], object] | None = getattr(bar, "refresh", None)
         self._starting = self._refresh is not None
         # Those that the journal had are told of at the end only.
@@ -55,11 +64,19 @@ class ProgressListener(Listener):
         self.workers(0)
 
     def workers(self, present: int) -> None:
-        """Show the number of workers that have started, until all have or there is a result to show."""
-        if not self._starting or self._refresh is None:
+        """Show the number of workers that have started, until all have or there is a result to show.
+
+        That of workers which come and go is shown as long as it is not that of all.
+        """
+        self._present = present
+        if self._refresh is None or not (self._starting or self._elastic):
             return
-        if present < self._workers:
-            self._bar.postfix = f"starting workers: {present} of {self._workers}"
+        if not self._starting:
+            self._show_best()
+        elif present < self._workers:
+            count = f"{present} of {self._workers}"
+            waiting = f"{count} workers, waiting for executors"
+            self._bar.postfix = waiting if self._elastic else f"starting workers: {count}"
         else:
             self._starting = False
             self._show_best()
@@ -85,4 +102,6 @@ class ProgressListener(Listener):
     def _show_best(self) -> None:
         best, failed = self._best_loss(), self._failures.count
         failures = f", {failed} failed" if failed else ""
-        self._bar.postfix = f"best loss: {'?' if best is None else best}{failures}"
+        fewer = self._elastic and self._present < self._workers
+        workers = f", {self._present} of {self._workers} workers" if fewer else ""
+        self._bar.postfix = f"best loss: {'?' if best is None else best}{failures}{workers}"

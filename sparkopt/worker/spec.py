@@ -9,7 +9,7 @@ from typing import Final
 
 from sparkopt.wire.limits import GRACE_SECONDS, HEARTBEAT_SECONDS
 
-_NAME: Final = re.compile(r"gang\d+\.\d+/worker(\d+)(?:-retry\d+)?(?:\.\d+)?", re.ASCII)
+_NAME: Final = re.compile(r"gang\d+\.\d+/worker(\d+)(?:-retry(\d+))?(?:\.\d+)?", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +78,12 @@ class TaskAttempt:
 
     number: int = 0
     id: int | None = None
+
+
+def task_attempt_of(name: str) -> int:
+    """Spark's number of the attempt of the task of the worker that has this name; 0 if it is no such name."""
+    found = _NAME.fullmatch(name)
+    return 0 if found is None else int(found[2] or 0)
 
 
 FIRST_ATTEMPT: Final = TaskAttempt()

@@ -178,7 +178,7 @@ def killed(directory, daemons):
         elsewhere = made.executor_of(again)
         again.answer("again")
         visits["1"].answer("not disturbed")
-        launches = made.pool._gangs[0]._spec.generation + made.pool._gangs[1]._spec.generation
+        launches = sum(gang.generation for gang in made.pool._launches.all())
         replaced = elsewhere != executor
         return {**made.says(), "replaced": replaced, "word": again.word, "launches": launches}
 

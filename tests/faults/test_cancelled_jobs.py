@@ -97,7 +97,7 @@ def test_the_job_of_one_gang_ends_every_search_of_the_pool(spark, tmp_path):
                 wait_at(tmp_path / f"there-{side}")
                 evaluators.append(psutil.Process(int((tmp_path / f"pid-{side}").read_text())))
             first, _ = active_jobs(spark)
-            context, gangs = spark.sparkContext._jsc.sc(), list(pool._gangs.values())
+            context, gangs = spark.sparkContext._jsc.sc(), pool._launches.all()
             assert [len(context.statusTracker().getJobIdsForTag(gang.tag)) for gang in gangs] == [1, 1]
             context.cancelJob(first)
             for running in (one, other):

@@ -246,7 +246,7 @@ class TestPatience:
 
     def test_workers_are_told(self, spark):
         with WorkerPool(1, spark_session=spark, heartbeat=0.5, grace=4) as pool:
-            (gang,) = pool._gangs.values()
+            (gang,) = pool._launches.all()
             assert (gang._spec.heartbeat, gang._spec.grace) == (0.5, 4)
             trials = SparkTrials(pool=pool)
             fmin(lambda case: case, CASE, in_order, 2, trials=trials, verbose=False)

@@ -35,6 +35,16 @@ def search(session):
     return {"best": best, "losses": trials.losses()}
 
 
+def barrier_jobs(session):
+    return {"trials": len(SparkTrials(2, spark_session=session, elastic=False))}
+
+
+def elastic(session):
+    trials = SparkTrials(2, spark_session=session)
+    fmin(square, hp.uniform("x", -1, 1), rand.suggest, 3, trials=trials, verbose=False)
+    return {"trials": len(trials), "chosen": WorkerPool(2, spark_session=session).elastic}
+
+
 def pool(session):
     with WorkerPool(2, spark_session=session, policy=Policy(start=0.1)) as pool:
         return {"size": pool.parallelism}
@@ -85,7 +95,10 @@ def loses_an_executor(session):
     return {"trials": len(trials), "failed": trials.count_failed_trials(), "sizes": sizes}
 
 
-USES = {use.__name__: use for use in (search, pool, profiled, own_modules, loses_an_executor)}
+USES = {
+    use.__name__: use
+    for use in (search, barrier_jobs, elastic, pool, profiled, own_modules, loses_an_executor)
+}
 
 
 def said_of(use, session):

@@ -17,9 +17,9 @@ from pyspark.ml.classification import LogisticRegression
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from sparkopt.errors import NotPicklableError, SparkInObjectiveError, SparkSettingError
+from sparkopt.errors import NotPicklableError, SparkInObjectiveError
 from sparkopt.hyperopt.space import Space
-from sparkopt.spark.preflight import check_settings, pickle_objective
+from sparkopt.spark.preflight import pickle_objective
 
 LOCK = threading.Lock()
 
@@ -318,44 +318,3 @@ class TestSpace:
         with pytest.raises(NotPicklableError, match="option 0 of 'model'"):
             fmin(lambda point: 0.0, space, rand.suggest, 2, trials=trials, verbose=False)
         assert trials._dynamic_trials == []
-
-
-class TestSettings:
-    KEY = "spark.dynamicAllocation.enabled"
-
-    @pytest.fixture
-    def settings(self, spark):
-        """Set what Spark would otherwise only take when it starts, and unset it after."""
-        allow = "spark.sql.legacy.setCommandRejectsSparkCoreConfs"
-        names = []
-
-        def set_all(**values):
-            for name, value in values.items():
-                full = f"spark.dynamicAllocation.{name}"
-                spark.conf.set(full, value)
-                names.append(full)
-
-        spark.conf.set(allow, "false")
-        yield set_all
-        for name in names:
-            spark.conf.unset(name)
-        spark.conf.unset(allow)
-
-    def test_plain_local_sessions_pass(self, spark):
-        check_settings(spark)
-
-    def test_spark_ignores_the_setting_on_a_local_master(self, spark, settings):
-        settings(enabled="true")
-        check_settings(spark)
-
-    @pytest.mark.parametrize("text", ["true", "TRUE"])
-    def test_dynamic_allocation_is_refused(self, spark, settings, text):
-        settings(enabled=text, testing="true")
-        with pytest.raises(SparkSettingError, match=rf"{self.KEY} is true.*SPARK-24942.*Set it to false"):
-            check_settings(spark)
-
-    def test_on_a_cluster_too(self, spark, settings, monkeypatch):
-        settings(enabled="true")
-        monkeypatch.setattr("sparkopt.spark.preflight.is_local", lambda session: False)
-        with pytest.raises(SparkSettingError):
-            check_settings(spark)

@@ -40,7 +40,7 @@ def said(tmp_path_factory):
             # What the first session is given, the next ones have as well: it is given least.
             (empty.settings(), "pool"),
             (cluster.settings(), "profiled", "own_modules", "loses_an_executor"),
-            (dynamic, "search"),
+            (dynamic, "barrier_jobs", "elastic"),
             # Its executor does not outlive it, and nobody starts another.
             VICTIM=str(cluster.daemons[1].pid),
         )
@@ -85,11 +85,16 @@ def test_a_cluster_whose_executors_never_come(said):
     assert re.search(rf"2 workers are to run.* no executor .*{said['address']}", refused["text"])
 
 
-def test_dynamic_allocation_is_refused_before_any_job(said):
-    refused = said["search"]
+def test_barrier_jobs_are_refused_under_dynamic_allocation_before_any_job(said):
+    refused = said["barrier_jobs"]
     assert refused["error"] == "SparkSettingError"
     assert "SPARK-24942" in refused["text"]
     assert refused["jobs"] == 0
+
+
+def test_a_search_under_dynamic_allocation_is_elastic(said):
+    assert said["elastic"]["trials"] == 3
+    assert said["elastic"]["chosen"]
 
 
 def test_a_resource_profile_is_left_out_with_a_warning_where_it_does_not_work(spark):

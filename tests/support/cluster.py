@@ -84,6 +84,11 @@ class Executor:
             stopped += fresh
         return stopped
 
+    def decommission(self) -> None:
+        """Tell its JVM that it is to go, as a cluster does that takes its machine away."""
+        with contextlib.suppress(psutil.NoSuchProcess):
+            self.jvm.send_signal(signal.SIGPWR)
+
     def wait(self, seconds: float) -> None:
         """Wait until its JVM has ended.
 
@@ -185,6 +190,28 @@ class Cluster:
             "spark.driver.extraJavaOptions": _QUICK_START,
             "spark.ui.enabled": "false",
             "spark.log.level": "OFF",
+        }
+
+    def elastic_settings(self, idle_seconds: int = 3) -> dict[str, str]:
+        """Spark's settings for a session whose executors come and go: none at first, each with one slot.
+
+        Args:
+            idle_seconds: how long an executor stays that has nothing to do.
+        """
+        settings = self.settings()
+        del settings["spark.scheduler.minRegisteredResourcesRatio"]
+        del settings["spark.cores.max"]
+        return {
+            **settings,
+            "spark.executor.cores": "1",
+            "spark.dynamicAllocation.enabled": "true",
+            "spark.dynamicAllocation.shuffleTracking.enabled": "true",
+            "spark.dynamicAllocation.minExecutors": "0",
+            "spark.dynamicAllocation.maxExecutors": str(self._number * self.cores),
+            "spark.dynamicAllocation.executorIdleTimeout": f"{idle_seconds}s",
+            "spark.decommission.enabled": "true",
+            # What its tracker says of tasks is true at once, and not some seconds later.
+            "spark.ui.liveUpdate.period": "0",
         }
 
     def executors(self) -> list[Executor]:

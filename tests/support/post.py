@@ -13,14 +13,20 @@ SECONDS = 30.0
 
 
 class Post:
-    """Where objectives report: a socket of the test's."""
+    """Where objectives report: a socket of the test's.
 
-    def __init__(self, path: Path) -> None:
+    Args:
+        path: the socket's.
+        seconds: how long to wait for an objective.
+    """
+
+    def __init__(self, path: Path, seconds: float = SECONDS) -> None:
         self.path = str(path)
+        self._seconds = seconds
         self._socket = socket.socket(socket.AF_UNIX)
         self._socket.bind(self.path)
         self._socket.listen(100)
-        self._socket.settimeout(SECONDS)
+        self._socket.settimeout(seconds)
         self._visits: list[Visit] = []
 
     def visit(self) -> Visit:
@@ -41,7 +47,7 @@ class Post:
         except BlockingIOError:
             return True
         finally:
-            self._socket.settimeout(SECONDS)
+            self._socket.settimeout(self._seconds)
         return False
 
     def close(self) -> None:

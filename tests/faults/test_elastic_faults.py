@@ -1,0 +1,121 @@
+"""Elastic workers on a real cluster with dynamic allocation: executors that come, go, and are taken away."""
+
+from __future__ import annotations
+
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor
+
+import pytest
+
+from tests.faults import elastic_scenarios as scenarios
+from tests.support.cluster import Cluster
+
+TRIALS = scenarios.TRIALS
+SECONDS = 240
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    with Cluster(daemons=2, cores=2) as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="module", params=["classic", "connect"])
+def kind(request):
+    """The kind of session that the scenarios run on."""
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def driver(cluster, kind):
+    """The process that the scenarios run in."""
+    spawn = multiprocessing.get_context("spawn")
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        ProcessPoolExecutor(1, spawn, scenarios.start, (cluster.elastic_settings(),)) as driver,
+    ):
+        patch.setenv("SPARK_API_MODE", kind)
+        try:
+            yield driver
+            driver.submit(scenarios.stop).result(SECONDS)
+        finally:
+            for process in driver._processes.values():
+                process.kill()
+
+
+@pytest.fixture
+def on_classic(kind):
+    """Scenarios in which Spark says what becomes of single tasks."""
+    if kind != "classic":
+        pytest.skip("Spark Connect does not tell")
+
+
+@pytest.fixture
+def play(driver, cluster, tmp_path):
+    """Play a scenario; what it says."""
+
+    def play(scenario):
+        daemons = [daemon.pid for daemon in cluster.daemons]
+        return driver.submit(scenario, tmp_path, daemons).result(SECONDS)
+
+    return play
+
+
+def runs(*again):
+    """How often each trial ran if these ran twice."""
+    return {tid: 2 if tid in again else 1 for tid in range(TRIALS)}
+
+
+def all_settled(said):
+    """Every trial has settled once, and none has failed."""
+    return (sorted(said["settled"]), said["failed"]) == (list(range(TRIALS)), 0)
+
+
+def test_executors_come_for_a_search_and_go_with_it(play, kind):
+    said = play(scenarios.from_none_and_back)
+    assert (said["before"], said["connect"]) == (0, kind == "connect")
+    for number in range(2):
+        assert said[f"parallelism {number}"] == 4
+        assert all_settled(said[f"search {number}"])
+        assert said[f"search {number}"]["runs"] == runs()
+
+
+def test_a_killed_executor_costs_its_own_trial_an_attempt_and_nobody_else(play):
+    said = play(scenarios.killed)
+    assert all_settled(said)
+    assert said["runs"] == runs(0)
+    assert said["word"] == "0"
+    assert said["elsewhere"]
+    assert (said["words"][0], said["words"][1]) == ("again", "not disturbed")
+
+
+@pytest.mark.usefixtures("on_classic")
+def test_an_executor_that_is_taken_away_costs_no_attempt(play):
+    said = play(scenarios.decommissioned)
+    assert all_settled(said)
+    assert said["runs"] == runs(0)
+    assert said["elsewhere"]
+    assert (said["words"][0], said["words"][1]) == ("again", "not disturbed")
+
+
+@pytest.mark.usefixtures("on_classic")
+def test_a_worker_whose_executor_is_to_go_ends_its_trial_and_gets_no_other(play):
+    said = play(scenarios.drained)
+    assert all_settled(said)
+    assert said["runs"] == runs()
+
+
+def test_idle_workers_give_their_executors_back_and_come_again(play):
+    said = play(scenarios.idle)
+    assert all_settled(said)
+    assert said["runs"] == runs()
+
+
+@pytest.mark.usefixtures("on_classic")
+def test_other_jobs_that_hold_the_slots_do_not_stop_a_search(play):
+    said = play(scenarios.crowded)
+    assert all_settled(said)
+    assert said["runs"] == runs()
+    assert said["others"] == 3
