@@ -10,7 +10,7 @@ from sparkopt.core import commands as c
 from sparkopt.core.gangs import Gangs
 from sparkopt.core.records import Policy
 from sparkopt.core.states import GangState, Outcome
-from tests.core.core_pool import Pool, assign, key, kinds, lease, settle
+from tests.core.core_pool import Pool, assign, key, kinds, lease, released, settle
 
 
 def gang_state(pool, gang=1):
@@ -233,6 +233,62 @@ def test_a_pool_that_waits_for_a_relaunch_is_not_lost():
     pool.end_gang(1)
     assert pool.end_gang(2) == []
     assert kinds(pool.wait(1)) == [c.LaunchGang]
+
+
+# Gangs that are added later.
+
+
+def test_a_gang_that_is_added_while_trials_run_takes_some_of_them():
+    pool = Pool("w1", limit=2)
+    pool.submit(0, 1, 2)
+    pool.now = 500
+    assert pool.launch(2) == []
+    assert pool.join("x1", gang=2) == [assign("x1", 1)]
+    assert pool.launch(3) == []
+    assert pool.join("y1", gang=3) == []  # The limit holds all the same.
+
+
+def test_a_gang_that_is_added_and_does_not_come_up_ends_nothing():
+    pool = Pool("w1")
+    pool.submit(0)
+    pool.now = 500
+    pool.launch(2)
+    pool.beat("w1")
+    assert pool.end_gang(2, reason="no slots") == []
+    pool.launch(3)
+    for _ in range(7):
+        pool.beat("w1")
+        assert pool.wait(9) == []
+    assert gang_state(pool, 3) is GangState.CLOSED
+    assert pool.end("w1", 0) == [settle(0, "w1")]
+
+
+def test_a_gang_that_is_added_outlives_the_first_one():
+    pool = Pool("w1", policy=Policy(max_relaunches=0))
+    pool.submit(0)
+    pool.launch(2)
+    pool.join("x1", gang=2)
+    assert pool.end_gang(1) == [assign("x1", 0, attempt=2)]
+
+
+def test_a_gang_that_is_added_when_nothing_more_is_to_come_has_workers_that_leave():
+    pool = Pool("w1")
+    pool.submit(0)
+    pool.end_submissions()
+    pool.launch(2)
+    assert pool.join("x1", gang=2) == released("x1")
+
+
+def test_a_gang_that_is_added_to_a_pool_that_ends_has_its_workers_sent_away():
+    pool = Pool("w1")
+    pool.submit(0)
+    pool.drain()
+    pool.launch(2)
+    assert pool.join("x1", gang=2) == []
+    assert kinds(pool.end("w1", 0)) == [c.Settle, c.Expel, c.Expel, c.ShutDown]
+    assert pool.launch(3) == []
+    assert kinds(pool.join("y1", gang=3)) == [c.Expel]
+    assert pool.end_gang(3) == []
 
 
 # Drain and shutdown.
