@@ -254,6 +254,13 @@ def test_a_pool_that_drains_withdraws_its_launches_at_once():
     assert pool.join("w1", gang=1) == [c.Expel("w1", "the pool is closed")]
 
 
+def test_a_pool_that_ends_does_not_wait_for_the_task_of_a_worker_that_was_lost():
+    pool = ElasticPool()
+    pool.up(1)
+    pool.lose("w0")
+    assert pool.drain()[:-1] == withdraw(1, 0)
+
+
 def test_a_pool_that_is_lost_lets_its_workers_leave_by_themselves():
     pool = ElasticPool(limit=2, policy=Policy(grace=30))
     pool.up(2)
