@@ -7,6 +7,7 @@ import sys
 import threading
 from pathlib import Path
 
+import hyperopt
 import psutil
 import pyspark
 import pytest
@@ -30,14 +31,21 @@ WARNINGS_OF_SPARK = {
 }
 """Filters by the last version that needs them."""
 
+WARNING_OF_HYPEROPT_0_2_7 = (
+    r"ignore:Conversion of an array with ndim > 0 to a scalar:DeprecationWarning:hyperopt\.anneal"
+)
+"""Since NumPy 1.25, of its own simulated annealing."""
+
 SLOTS = 2
 OUR_MARK = str(os.getpid())
 
 
 def pytest_configure(config):
-    """Warnings of older versions of PySpark and MLflow are not ours."""
+    """Warnings of older versions of PySpark, MLflow and hyperopt are not ours."""
     spark = tuple(map(int, pyspark.__version__.split(".")[:2]))
     theirs = [line for last, line in WARNINGS_OF_SPARK.items() if spark <= last]
+    if hyperopt.__version__.startswith("0.2."):
+        theirs.append(WARNING_OF_HYPEROPT_0_2_7)
     for line in (*theirs, *mlflow_parts.WARNINGS):
         config.addinivalue_line("filterwarnings", line)
 

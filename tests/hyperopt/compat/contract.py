@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import copy
 import datetime
+import inspect
 import sys
 import warnings
 from collections.abc import Callable
@@ -27,6 +28,20 @@ from hyperopt import base, hp, rand
 from hyperopt.exceptions import AllTrialsFailed
 
 import sparkopt
+
+SINCE_0_3 = not hyperopt.__version__.startswith("0.2.")
+
+LATER_ATTRIBUTES = () if SINCE_0_3 else ("fmin_cancelled_reason", "user_specified_parallelism")
+"""Attributes of 0.3's SparkTrials that 0.2.7's lack. Ours have them with either."""
+
+LATER_PARAMETERS = [] if SINCE_0_3 else [("resource_profile", inspect.Parameter.POSITIONAL_OR_KEYWORD, None)]
+"""Parameters of 0.3's SparkTrials after those of 0.2.7's: names, kinds, defaults. Ours take them with either."""
+
+_LEFT_BEHIND = () if SINCE_0_3 else ("FMinIter_Domain",)
+"""Attachments that a search of 0.2.7's SparkTrials leaves: the domain, for workers that MongoTrials have.
+
+One of 0.3's leaves none, and neither does a serial search nor one of ours with either.
+"""
 
 X = hp.uniform("x", -5, 5)
 CASE = hp.uniformint("case", 0, 1000)
@@ -90,7 +105,13 @@ def _their_fmin(*positional, **arguments):
     with warnings.catch_warnings():
         # Their dispatcher's thread uses an interface of pyspark that has changed; an error would end it.
         warnings.filterwarnings("ignore", "Spark session is not provided", UserWarning)
-        return hyperopt.fmin(*positional, **arguments)
+        # 0.2.7 starts that thread by a method that Python has deprecated since.
+        warnings.filterwarnings("ignore", r"setDaemon\(\) is deprecated", DeprecationWarning)
+        try:
+            return hyperopt.fmin(*positional, **arguments)
+        finally:
+            for name in _LEFT_BEHIND:
+                arguments["trials"].attachments.pop(name, None)
 
 
 @dataclass(frozen=True)
