@@ -6,7 +6,8 @@ to import anything from. So it imports the standard library and PySpark alone.
     what the executor has        what `import sparkopt` is, in this process and its children
     the driver's sparkopt        that one
     another, or none             the driver's, from an archive that is unpacked in Spark's directory for files
-    no grpcio, for instance      none: UnfitExecutorError names the Python, what it lacks, and a remedy
+    no grpcio, for instance,     none: UnfitExecutorError names the Python, what it lacks, and a remedy
+    or one that does not load
 
 Spark uses its Python processes again for jobs that may want another sparkopt. So the process has the driver's
 for as long as the worker runs, and then what it had before: modules, search path and environment.
@@ -24,11 +25,12 @@ import platform
 import re
 import shutil
 import socket
+import subprocess
 import sys
 import tempfile
 import types
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Final
@@ -113,7 +115,11 @@ def run(
         from sparkopt.worker import spec as worker_spec
         from sparkopt.worker import task
 
-        return task.run(pickle.loads(spec), slot, resources, worker_spec.TaskAttempt(*attempt))
+        try:
+            return task.run(pickle.loads(spec), slot, resources, worker_spec.TaskAttempt(*attempt))
+        except task.UnloadableError:
+            check_loads()
+            raise
 
 
 def check_needs() -> None:
@@ -122,16 +128,42 @@ def check_needs() -> None:
     Raises:
         UnfitExecutorError: if it does.
     """
-    lacks = [
-        (said, f"'{name}>={least}'") for name, module, least in NEEDS if (said := _lack(name, module, least))
+    _refuse(_lack, "Install what it lacks", "")
+
+
+def check_loads() -> None:
+    """Refuse a Python that has what a worker needs and cannot load it.
+
+    Takes a second, so it is for a worker that could not start.
+
+    Raises:
+        UnfitExecutorError: if it cannot.
+    """
+    _refuse(_not_loaded, "Install that anew", "--force-reinstall ")
+
+
+def _refuse(fault: Callable[[str, str, str], str], remedy: str, option: str) -> None:
+    """Refuse this Python if there is a fault in what a worker needs."""
+    faults = [
+        (said, f"'{name}>={least}'") for name, module, least in NEEDS if (said := fault(name, module, least))
     ]
-    if lacks:
-        install = " ".join(wanted for _, wanted in lacks)
+    if faults:
+        install = " ".join(wanted for _, wanted in faults)
         raise UnfitExecutorError(
-            f"{_this_python()} cannot run workers: {', '.join(said for said, _ in lacks)}. Install what it"
-            f" lacks (`{sys.executable} -m pip install {install}`), or send the driver's environment to the"
+            f"{_this_python()} cannot run workers: {', '.join(said for said, _ in faults)}. {remedy}"
+            f" (`{sys.executable} -m pip install {option}{install}`), or send the driver's environment to the"
             " executors: `sparkopt pack` makes an archive of it, and prints the settings that use it"
         )
+
+
+def _not_loaded(name: str, module: str, least: str) -> str:
+    """Says that a package cannot be loaded; empty if it can. In a process of its own: see ``task``."""
+    command = [sys.executable, "-c", f"import {module}"]
+    done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
+    if done.returncode == 0:
+        return ""
+    last = (done.stderr.strip().splitlines() or [f"Python ended with {done.returncode}"])[-1]
+    return f"{name} is there and cannot be loaded ({last})"
 
 
 def _lack(name: str, module: str, least: str) -> str:

@@ -58,6 +58,10 @@ class WorkerFailedError(SparkoptError):
     """A worker's process A ended though nobody asked for that."""
 
 
+class UnloadableError(WorkerFailedError):
+    """A worker's process A could not load what it needs."""
+
+
 @dataclass(slots=True)
 class _Said:
     """Messages that process A has sent.
@@ -108,6 +112,7 @@ def run(
     Raises:
         WorkerFailedError: if the worker could not go on; the message says why. Never for what an objective
             did.
+        UnloadableError: if that is because its packages cannot be loaded.
         GpuAddressError: if nothing can be told to use the task's GPUs.
     """
     task_gpus = gpus.of_task(resources)
@@ -124,6 +129,8 @@ def run(
             # It may have left everything behind: whoever descends from it is this process's by now.
             processes.bury_children(keep=before)
             stillborn = 0 if said.life else stillborn + 1
+            if "unloadable" in said.answer:
+                raise UnloadableError(f"{spec.name(slot, birth.life)} could not start: {why}")
             if "error" in said.answer or stillborn >= (_STILLBORN if birth.life > 1 else 1):
                 name = spec.name(slot, birth.life, attempt.number)
                 raise WorkerFailedError(f"{name} could not go on: {why}")
@@ -137,7 +144,7 @@ def _live(spec: WorkerSpec, slot: int, birth: Birth, task_gpus: tuple[str, ...])
     """Fork process A and wait for its end. Return its messages, and why it ended if nobody asked for that."""
     leash, leash_holder = os.pipe()
     report, report_writer = os.pipe()
-    directory = Path(tempfile.mkdtemp(prefix="sparkopt-worker-"))
+    directory = Path(tempfile.gettempdir(), f"sparkopt-worker-{secrets.token_hex(8)}")
 
     def process_a() -> None:
         # Looking for garbage writes to every object, and so would have each process copy them all.
@@ -179,7 +186,8 @@ def _live(spec: WorkerSpec, slot: int, birth: Birth, task_gpus: tuple[str, ...])
     if silent:
         return said, f"its process gave no sign of life for {silent:.0f} s"
     ended = f"its process ended: {processes.describe_exit(status)}"
-    return said, said.answer.get("error") or said.answer.get("again") or ended
+    told = (said.answer.get(key) for key in ("unloadable", "error", "again"))
+    return said, next(filter(None, told), ended)
 
 
 def _heard(report: int, said: _Said, seconds: float) -> bool:
@@ -204,12 +212,18 @@ def _work(
     os.setsid()
     processes.wake_with_parent()
     processes.adopt_orphans()
+    try:
+        directory.mkdir(mode=0o700)  # only now: whoever is killed before leaves nothing
+    except OSError as error:
+        return {"error": f"{type(error).__name__}: {error}"}
     nursery = NurseryHandle(directory)
     os.set_blocking(report, False)
     try:
         # Only now: grpc must not be loaded when the nursery is forked.
-        from sparkopt.worker import agent
-
+        try:
+            from sparkopt.worker import agent
+        except Exception as error:  # noqa: BLE001 - an extension, or what it checks, may raise anything
+            return {"unloadable": f"{type(error).__name__}: {error}"}
         return agent.main(spec, slot, birth, directory, nursery, leash, report, task_gpus)
     except Exception as error:  # noqa: BLE001 - told to the driver, which raises it
         if ended := _nursery_end(error):

@@ -41,6 +41,12 @@ OTHER = {
     "sparkopt/__init__.py": "raise RuntimeError('not that of the driver')",
     **metadata("sparkopt", "0.0.1"),
 }
+BROKEN = {
+    "grpc/__init__.py": "from grpc._cython import cygrpc",
+    "grpc/_cython/__init__.py": "",
+    "grpc/_cython/cygrpc.so": "of another machine",
+    **metadata("grpcio", "1.60.0"),
+}
 OLD = {"cloudpickle/__init__.py": "", **metadata("cloudpickle", "1.6.0")}
 
 
@@ -148,6 +154,7 @@ SCENARIOS = {
     "other": ((*SPARKS, *NEEDED), OTHER, search),
     "no_grpc": ((*SPARKS, "protobuf", "cloudpickle"), {}, refused),
     "old": ((*SPARKS, "grpcio", "protobuf"), OLD, refused),
+    "broken": ((*SPARKS, "protobuf", "cloudpickle"), BROKEN, refused),
 }
 
 

@@ -60,19 +60,27 @@ def test_drivers_of_several_versions_use_the_same_python_processes(said):
 
 
 @pytest.mark.parametrize(
-    ("name", "lack", "install"),
+    ("name", "lack", "remedy", "install"),
     [
-        ("no_grpc", "grpcio is missing", "'grpcio>="),
-        ("old", r"cloudpickle 1\.6\.0 is older than 2\.0", r"'cloudpickle>=2\.0'"),
+        ("no_grpc", "grpcio is missing", "Install what it lacks", "'grpcio>="),
+        ("old", r"cloudpickle 1\.6\.0 is older than 2\.0", "Install what it lacks", r"'cloudpickle>=2\.0'"),
+        (
+            "broken",
+            r"grpcio is there and cannot be loaded \(ImportError: \S+/cygrpc\.so: [^)]+\)",
+            "Install that anew",
+            "--force-reinstall 'grpcio>=",
+        ),
     ],
 )
-def test_an_executor_that_lacks_what_is_compiled_is_named_with_a_remedy(said, place, name, lack, install):
+def test_an_executor_that_lacks_what_is_compiled_is_named_with_a_remedy(
+    said, place, name, lack, remedy, install
+):
     text = said[name]
     python = re.escape(str(place / name / "bin" / "python"))
     version = re.escape(platform.python_version())
     assert re.match(
         rf"the workers did not come up: the executors' Python \({python}, version {version}, on \S+\) cannot"
-        rf" run workers: {lack}\. Install what it lacks \(`{python} -m pip install {install}[^`]*`\), or .*"
+        rf" run workers: {lack}\. {remedy} \(`{python} -m pip install {install}[^`]*`\), or .*"
         r"`sparkopt pack` makes an archive",
         text,
     ), text
