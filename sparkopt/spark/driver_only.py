@@ -25,6 +25,7 @@ from sparkopt.spark.references import captured, codes, named_globals
 
 _DRIVER_ONLY: Final = (SparkContext, DataFrame, Column, RDD, JavaObject, JavaWrapper)
 _DRIVER_ONLY_CLASSES: Final = (SparkContext, JavaWrapper)
+_CONNECT: Final = ("session.SparkSession", "dataframe.DataFrame", "column.Column")
 _DRIVER_ONLY_MODULES: Final = ("pyspark.sql.functions", "pyspark.pandas")
 
 
@@ -38,9 +39,10 @@ def spark_use(value: object) -> str | None:
 
 def _held(value: object) -> str | None:
     """What a value is of Spark."""
-    if isinstance(value, (*_sessions(), *_DRIVER_ONLY)):
+    if isinstance(value, (SparkSession, *_DRIVER_ONLY, *_of_connect(*_CONNECT))):
         return f"it holds a {type(value).__qualname__} of {type(value).__module__}"
-    if isinstance(value, type) and issubclass(value, (*_sessions(), *_DRIVER_ONLY_CLASSES)):
+    classes = (SparkSession, *_DRIVER_ONLY_CLASSES, *_of_connect("session.SparkSession"))
+    if isinstance(value, type) and issubclass(value, classes):
         return f"it uses {value.__module__}.{value.__qualname__}"
     if isinstance(value, types.ModuleType) and _is_driver_only(value.__name__):
         return f"it uses {value.__name__}"
@@ -49,10 +51,13 @@ def _held(value: object) -> str | None:
     return None
 
 
-def _sessions() -> tuple[type, ...]:
-    """The classes of sessions. That of Spark Connect is not derived from the other, and need not be there."""
-    connect = sys.modules.get("pyspark.sql.connect.session")
-    return (SparkSession,) if connect is None else (SparkSession, connect.SparkSession)
+def _of_connect(*names: str) -> Iterator[type]:
+    """Classes of Spark Connect, which need not be there, nor be derived from the classic ones."""
+    for name in names:
+        module, _, kind = name.partition(".")
+        loaded = sys.modules.get(f"pyspark.sql.connect.{module}")
+        if loaded is not None:
+            yield getattr(loaded, kind)
 
 
 def _is_driver_only(module: str | None) -> bool:

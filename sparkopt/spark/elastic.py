@@ -60,6 +60,12 @@ class ElasticLauncher:
         running = sum(gang.running() or 0 for gang in waiting)
         if running:
             return f"{said} {unstarted.of_own_tasks(running, len(waiting), address, session)}"
+        slotless = (
+            "check that the cluster has free cores and memory for this application, and that it may grow; a"
+            " larger start_timeout waits longer"
+        )
+        if not spark.tells_tasks(session):
+            return f"{said} {unstarted.of_either(slotless, address)}"
         master, most = setting(session, "spark.master", "?"), most_executors(session)
         limit = "" if most is None else f", and may have {most} executors at most"
         asked = f"Spark was asked for {len(waiting)} tasks (master {master}{limit})"
@@ -72,7 +78,4 @@ class ElasticLauncher:
         else:
             held = unstarted.held_by(others)
             answer = f"has {have} slots and has started none of them" + (f"; {held}" if held else "")
-        return (
-            f"{said} {asked}, and {answer}. Check that the cluster has free cores and memory for this"
-            " application, and that it may grow; a larger start_timeout waits longer."
-        )
+        return f"{said} {asked}, and {answer}. {slotless[0].upper()}{slotless[1:]}."

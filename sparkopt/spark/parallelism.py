@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Final
 
+import pyspark
+
 from sparkopt.errors import NoSlotsError, ParallelismWarning, SparkoptWarning, warn
 from sparkopt.spark import session as spark
 from sparkopt.spark.connect import HOST_SETTING
@@ -131,9 +133,17 @@ def warn_of_assumptions(
     slots = spark.slots(session, profile)
     have = f"{workers}, as many as are wanted" if slots is None else str(slots)
     room = f"Spark can run {have} tasks at once, no other job holds these slots, and "
+    untold = (
+        ""
+        if spark.tells_tasks(session)
+        else f" PySpark {pyspark.__version__} does not hear either how many tasks Spark has started (4.0 and"
+        " newer do), so nothing is known of a worker before it is there, and the start is given no more time"
+        " while tasks start."
+    )
     warn(
         f"Spark Connect does not tell what a search should know; assumed: {'' if elastic else room}executors"
-        f" reach this process at {host} (the Spark setting {HOST_SETTING} names another address). If no"
-        f" worker has come up after {seconds:.0f} s, they are cancelled and the search ends with an error.",
+        f" reach this process at {host} (the Spark setting {HOST_SETTING} names another address).{untold}"
+        f" If no worker has come up after {seconds:.0f} s, they are cancelled and the search ends with an"
+        " error.",
         SparkoptWarning,
     )

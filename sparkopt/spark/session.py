@@ -59,7 +59,8 @@ def get_session(
 
     Raises:
         RefusedError: inside a Spark task, where there can be no session, in a process that was forked from
-            one with a session, or if the given one was stopped.
+            one with a session, if the given one was stopped, or if a Spark Connect server was to be started
+            and PySpark has none.
         JavaNotFoundError: if a session had to be made and there is no Java.
     """
     check_forks("a search on Spark")
@@ -102,13 +103,15 @@ def _new_session(settings: dict[str, str], remote: str | None) -> SparkSession:
     # Spark's own default is whatever "python3" means on the PATH, which need not be where sparkopt is.
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     builder = SparkSession.builder.appName("sparkopt")
+    naming: AbstractContextManager[None] = nullcontext()
     if remote is not None:
         builder = builder.remote(remote)
+        naming = versions.naming_a_missing_server(remote)
         settings.pop("spark.master", None)
     if own_server:
         for key, value in {"spark.ui.showConsoleProgress": "false", **settings}.items():
             builder = builder.config(key, value)
-    with warnings.catch_warnings():
+    with naming, warnings.catch_warnings():
         # Spark sets them all twice: for the server that it starts, and in vain for the session on it.
         warnings.filterwarnings("ignore", "Failed to set ", UserWarning)
         return builder.getOrCreate()
@@ -300,6 +303,11 @@ def cancel_job(session: Session, tag: str, thread: threading.Thread, seconds: fl
 def counting_tasks(session: Session, hear: Callable[[int], None]) -> AbstractContextManager[None]:
     """On Spark Connect, learn how many tasks run of what the calling thread has Spark run meanwhile."""
     return connect.counting_tasks(session, hear) if is_connect(session) else nullcontext()
+
+
+def tells_tasks(session: Session) -> bool:
+    """Whether it can be known how many tasks of a job Spark has started."""
+    return not is_connect(session) or versions.tells_progress(session)
 
 
 def tasks_of(session: Session, tag: str) -> tuple[int, int] | None:

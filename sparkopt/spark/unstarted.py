@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+import pyspark
+
 from sparkopt.spark import session as spark
 from sparkopt.spark.connect import HOST_SETTING
 from sparkopt.spark.gang import Gang
@@ -34,6 +36,14 @@ def explain(
     said = f"the workers did not come up: {reason}."
     if all(gang.has_ended for gang in gangs):
         return f"{said} {LOGS}"  # their jobs have ended, and the reason is how
+    if not spark.tells_tasks(session):
+        have = spark.slots(session, profile)
+        taken = "how many it has is not known" if have is None else f"it was taken to have {have}"
+        slotless = (
+            f"other jobs may hold slots: {workers} are needed at once, and {taken}; wait for them, or ask for"
+            " a smaller parallelism"
+        )
+        return f"{said} {of_either(slotless, address)}"
     running = sum(gang.running() or 0 for gang in gangs)
     if running:
         return f"{said} {of_own_tasks(running, workers, address, session)}"
@@ -64,6 +74,21 @@ def of_own_tasks(running: int, workers: int, address: str, session: Session) -> 
     return (
         f"{said} Executors connect to {address}: check that they can, past firewalls ({host}). Or {slow}."
         f" {LOGS}"
+    )
+
+
+def of_either(slotless: str, address: str) -> str:
+    """The failure of workers of which it is not known whether Spark has started their tasks.
+
+    Args:
+        slotless: what to say for the case that it has not.
+        address: ``host:port`` by which they were to reach this process.
+    """
+    return (
+        f"Spark Connect of PySpark {pyspark.__version__} does not tell whether Spark has started their tasks"
+        f" (4.0 and newer do). If it has not, {slotless}. If it has, executors do not get through: they"
+        f" connect to {address}, so check that they can, past firewalls (the Spark setting {HOST_SETTING}"
+        f" names another address). {LOGS}"
     )
 
 

@@ -7,7 +7,8 @@ theirs.
     ─────────────────────────────────────   ──────────────────────   ─────────────────────────────────────
     a profile for the tasks of a job        of a data frame          of an RDD; none on Spark Connect
     what a thread has set for Spark's jobs  the session's            the context's; on Spark Connect tags
-    how many tasks run on Spark Connect     comes with progress      unknown
+    how many tasks run on Spark Connect     comes with progress      unknown, and said to be
+    a server of Spark Connect of one's own  comes with PySpark       has to be fetched: refused without it
     a job that somebody has cancelled       has an error condition   has an error with certain words
     Java                                    17 or newer              8 to 17
 """
@@ -19,6 +20,7 @@ import inspect
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any, Final, TypeAlias
 
 import pyarrow as pa
@@ -52,6 +54,9 @@ _SCHEMA: Final = StructType([StructField("slot", LongType()), StructField("trial
 _JOB_CANCELLED: Final = "SPARK_JOB_CANCELLED"
 """Spark's error condition for a job that somebody wanted to end: by the kill link of the job or its stage in
 Spark's UI, or by a method of the session or its context. A job that lost a task never bears it."""
+
+_SERVER: Final = "org.apache.spark.sql.connect.SparkConnectPlugin"
+"""The class that starts a server of Spark Connect."""
 
 _CANCELLED: Final = re.compile(r"Job (\d+) cancelled *(.*)")
 """Its message where there is no such condition. That of a job that lost a task begins with other words."""
@@ -174,6 +179,30 @@ def inheriting(session: SparkSession, on_connect: bool) -> Inherit:
 def tells_progress(session: SparkSession) -> bool:
     """Whether a session of Spark Connect tells how many tasks run."""
     return hasattr(session, "registerProgressHandler")
+
+
+@contextmanager
+def naming_a_missing_server(remote: str) -> Iterator[None]:
+    """Refuse to start a server of Spark Connect where PySpark comes without one.
+
+    Args:
+        remote: what was asked for.
+
+    Raises:
+        RefusedError: if what runs meanwhile fails for that reason.
+    """
+    try:
+        yield
+    except Py4JJavaError as error:
+        if _SERVER not in str(error.java_exception):
+            raise
+        version, scala = pyspark.__version__, "2.12" if _MAJOR < 4 else "2.13"
+        raise RefusedError(
+            f"{remote!r} is to start a server of Spark Connect, which this PySpark ({version}) comes without."
+            " Name a server that runs (sc://host:port), or have Spark fetch one:"
+            f" PYSPARK_SUBMIT_ARGS='--packages org.apache.spark:spark-connect_{scala}:{version}"
+            " pyspark-shell'"
+        ) from error
 
 
 def is_cancelled_on_connect(text: str) -> bool:

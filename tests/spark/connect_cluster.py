@@ -17,7 +17,8 @@ from hyperopt import hp, rand
 from sparkopt import SparkTrials, fmin
 from sparkopt.errors import SparkoptWarning
 from sparkopt.spark.gang import Gang
-from sparkopt.spark.session import get_session, is_connect
+from sparkopt.spark.session import is_connect
+from tests.support.connect_session import connect_session
 
 
 def square(x):
@@ -26,7 +27,6 @@ def square(x):
 
 def main(settings, victim):
     """Search; the executor is killed after three trials."""
-    session = get_session(settings=settings)
     gangs, relaunched, launch = [], threading.Event(), Gang.launch
 
     def noted(gang):
@@ -43,15 +43,16 @@ def main(settings, victim):
 
     Gang.launch = noted
     warnings.simplefilter("ignore", SparkoptWarning)
-    trials = SparkTrials(4)
-    fmin(square, hp.uniform("x", -1, 1), rand.suggest, 30, trials=trials, early_stop_fn=kill, verbose=False)
-    said = {
-        "connect": is_connect(session),
-        "trials": len(trials),
-        "failed": trials.count_failed_trials(),
-        "sizes": [gang._size for gang in gangs],
-    }
-    session.stop()
+    space = hp.uniform("x", -1, 1)
+    with connect_session(settings["spark.master"], settings) as session:
+        trials = SparkTrials(4)
+        fmin(square, space, rand.suggest, 30, trials=trials, early_stop_fn=kill, verbose=False)
+        said = {
+            "connect": is_connect(session),
+            "trials": len(trials),
+            "failed": trials.count_failed_trials(),
+            "sizes": [gang._size for gang in gangs],
+        }
     sys.stdout.write(f"{json.dumps(said)}\n")
 
 

@@ -22,10 +22,10 @@ from sparkopt import SparkTrials, WorkerPool, fmin
 from sparkopt.core.records import Policy
 from sparkopt.errors import SparkoptError
 from sparkopt.spark.gang import Gang
-from sparkopt.spark.session import default_parallelism, driver_host, get_session, slots
+from sparkopt.spark.session import default_parallelism, driver_host, slots
 from tests.support import leftovers, study_tools
 from tests.support.beside import objective_beside
-from tests.support.connect_session import OFF
+from tests.support.connect_session import OFF, connect_session
 from tests.support.study_tools import CASE, in_order, make_fifos, signal_at, take_ticket, wait_at
 
 cloudpickle.register_pickle_by_value(study_tools)
@@ -123,7 +123,10 @@ def refused(objective):
 
 def a_profile(session, place):
     profile = ResourceProfileBuilder().require(TaskResourceRequests().cpus(2)).build
-    trials = SparkTrials(1, resource_profile=profile)
+    try:
+        trials = SparkTrials(1, resource_profile=profile)
+    except SparkoptError as error:
+        return {"error": type(error).__name__, "text": str(error)}
     QUICK(square, max_evals=2, trials=trials)
     return {"profile": trials.resource_profile, "losses": trials.losses()}
 
@@ -213,7 +216,7 @@ def workers_that_are_not_needed_any_more(session, place):
         trials = SparkTrials(2)
         running = threads.submit(QUICK, objective, max_evals=3, trials=trials)
         wait_at(place / "there")
-        counted = session.range(0, 7, 1, 1).count()
+        counted = int(session.range(0, 7, 1, 1).count())  # of NumPy on 3.5
         before = running.done()
         signal_at(place / "go")
         running.result(SECONDS)
@@ -281,16 +284,16 @@ SCENARIOS = (
 
 def main():
     """All of them, on one session."""
-    session = get_session(settings=SETTINGS, remote="local[2]")
     said = {}
-    for scenario in SCENARIOS:
-        place = Path(scenario.__name__).absolute()
-        place.mkdir()
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
-            outcome = scenario(session, place)
-        words = [f"{each.category.__name__}: {each.message}" for each in caught]
-        said[scenario.__name__] = {**outcome, "warnings": words}
+    with connect_session("local[2]", SETTINGS) as session:
+        for scenario in SCENARIOS:
+            place = Path(scenario.__name__).absolute()
+            place.mkdir()
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("always")
+                outcome = scenario(session, place)
+            words = [f"{each.category.__name__}: {each.message}" for each in caught]
+            said[scenario.__name__] = {**outcome, "warnings": words}
     sys.stdout.write(f"{json.dumps(said)}\n")
 
 

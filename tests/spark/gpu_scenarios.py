@@ -1,7 +1,8 @@
 """Searches on a cluster whose daemons say that they have GPUs. A script; says what trials saw.
 
-Its arguments are JSON, one for each session: Spark's settings, how many trials run at once, and how many GPUs
-a profile asks for, 0 for no profile. The searches are tracked if the environment names a store of MLflow's.
+Its arguments are JSON, one for each session: Spark's settings, how many trials run at once, how many GPUs a
+profile asks for, 0 for no profile, and whether it is one of Spark Connect. The searches are
+tracked if the environment names a store of MLflow's.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ from sparkopt import Control, ControlClient, SparkTrials, WorkerPool, fmin
 from sparkopt.cli import main as commands
 from sparkopt.client import EventKind
 from sparkopt.errors import ParallelismWarning, SparkoptError
-from sparkopt.spark.session import get_session
+from sparkopt.spark.session import get_session, is_connect
+from tests.support.connect_session import connect_session
 
 
 def objective(x):
@@ -62,9 +64,16 @@ def table(pool):
     return CliRunner().invoke(commands, ["workers", *where]).output.splitlines()
 
 
-def search(settings, parallelism, gpus):
+def search(settings, parallelism, gpus, on_connect):
     """What a search on a session of its own says."""
-    session = get_session(settings=settings)
+    if on_connect:
+        with connect_session(settings["spark.master"], settings) as session:
+            return said_on(session, parallelism, gpus)
+    with get_session(settings=settings) as session:
+        return said_on(session, parallelism, gpus)
+
+
+def said_on(session, parallelism, gpus):
     profile = None
     if gpus:
         profile = ResourceProfileBuilder().require(TaskResourceRequests().resource("gpu", gpus)).build
@@ -82,17 +91,15 @@ def search(settings, parallelism, gpus):
             trials = SparkTrials(pool=pool, tracking="MLFLOW_TRACKING_URI" in os.environ)
             fmin(objective, hp.uniform("x", -1, 1), rand.suggest, 8, trials=trials, verbose=False)
         frame = session.range(0, 8, 1, 2).mapInArrow(left_in_sparks_python, "seen string")
-        said = {
+        return {
+            "connect": is_connect(session),
             "results": [dict(result) for result in trials.results],
             "workers": workers,
             "listed": listed,
             "left": sorted({row.seen for row in frame.collect()}),
         }
     except SparkoptError as error:
-        said = {"error": type(error).__name__, "text": str(error)}
-    finally:
-        session.stop()
-    return said
+        return {"error": type(error).__name__, "text": str(error)}
 
 
 def main(*sessions):

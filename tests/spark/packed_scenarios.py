@@ -10,11 +10,13 @@ import os
 import re
 import sys
 import textwrap
+from contextlib import contextmanager
 
 from pyspark.sql import SparkSession
 
 from sparkopt import SparkTrials, fmin
-from sparkopt.spark.session import get_session, is_connect
+from sparkopt.spark.session import is_connect
+from tests.support.connect_session import connect_session
 from tests.support.study_tools import CASE, in_order
 
 
@@ -43,36 +45,37 @@ def classic_session(settings, output):
     os.environ["PYSPARK_SUBMIT_ARGS"] = f"{options} pyspark-shell"
     names = {"os": os, "SparkSession": SparkSession}
     exec(printed(output, "A classic session"), names)
-    return names["spark"]
+    with names["spark"] as session:
+        yield session
 
 
-def connect_session(settings, output):
-    spark = get_session(settings=settings)
-    exec(printed(output, "A session of Spark Connect"), {"spark": spark})
-    return spark
+def session_of_connect(settings, output):
+    with connect_session(settings["spark.master"], settings) as session:
+        exec(printed(output, "A session of Spark Connect"), {"spark": session})
+        yield session
 
 
 def submitted_session(settings, output):
     """That of spark-submit, which has been given all settings."""
-    return SparkSession.builder.getOrCreate()
+    with SparkSession.builder.getOrCreate() as session:
+        yield session
 
 
-_SESSIONS = {"classic": classic_session, "connect": connect_session, "submitted": submitted_session}
+_SESSIONS = {"classic": classic_session, "connect": session_of_connect, "submitted": submitted_session}
 
 
 def main(kind, settings, output):
     """Search."""
-    session = _SESSIONS[kind](settings, output)
-    trials = SparkTrials(1, spark_session=session)
-    fmin(objective, CASE, in_order, 3, trials=trials, verbose=False)
-    result = trials.results[-1]
-    said = {
-        "connect": is_connect(session),
-        "python": result["python"],
-        "packages": result["packages"],
-        "failed": trials.count_failed_trials(),
-    }
-    session.stop()
+    with contextmanager(_SESSIONS[kind])(settings, output) as session:
+        trials = SparkTrials(1, spark_session=session)
+        fmin(objective, CASE, in_order, 3, trials=trials, verbose=False)
+        result = trials.results[-1]
+        said = {
+            "connect": is_connect(session),
+            "python": result["python"],
+            "packages": result["packages"],
+            "failed": trials.count_failed_trials(),
+        }
     sys.stdout.write(f"{json.dumps(said)}\n")
 
 

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
+import pyspark
 import pytest
 
 from sparkopt.errors import RefusedError
@@ -13,17 +17,34 @@ from sparkopt.spark import connect
 from sparkopt.spark.session import bind_address
 from tests.spark import connect_cluster, connect_scenarios
 from tests.support.cluster import Cluster
-from tests.support.connect_session import OFF
+from tests.support.connect_session import HOME, NO_SERVER, OFF, OTHER_HOME, needs_connect
+from tests.support.paths import python_path
 from tests.support.scripts import run_script
 
 pytestmark = pytest.mark.timeout(300)
 
-ASSUMED = r"SparkoptWarning: Spark Connect does not tell .* 2 tasks at once, .* at 127\.0\.0\.1 .* after 60 s"
+SINCE_4 = int(pyspark.__version__.partition(".")[0]) >= 4
+
+UNKNOWN = (
+    rf"Spark Connect of PySpark {re.escape(pyspark.__version__)} does not tell whether .* If it has not, .*"
+    r" 2 are needed at once, and it was taken to have 2; .* If it has, .* connect to 1\S+:\d+, .*"
+    r" spark.sparkopt.driver.host"
+)
+"""Reason of a start that fails before 4.0, where nothing tells whether the tasks have started."""
+
+UNTOLD = "" if SINCE_4 else r" PySpark \S+ does not hear either how many tasks Spark has started .*"
+
+ASSUMED = (
+    r"SparkoptWarning: Spark Connect does not tell .* 2 tasks at once, .* at 127\.0\.0\.1 .* another address"
+    rf"\)\.{UNTOLD} If no worker has come up after 60 s"
+)
 
 
 @pytest.fixture(scope="module")
 def said(tmp_path_factory):
     """What each scenario has said; they share a process."""
+    if OTHER_HOME == "":
+        pytest.skip(NO_SERVER)
     return run_script(Path(connect_scenarios.__file__), tmp_path_factory.mktemp("connect"))
 
 
@@ -75,8 +96,12 @@ def test_objectives_that_use_spark_are_refused(said, scenario, what):
     assert re.search(what, said[scenario]["text"])
 
 
-def test_a_profile_that_spark_cannot_schedule_by_is_left_out(said):
+def test_a_profile_that_spark_cannot_schedule_by_is_left_out_and_before_4_0_any_is_refused(said):
     profiled = said["a_profile"]
+    if not SINCE_4:
+        assert profiled["error"] == "RefusedError"
+        assert f"before Spark 4.0, and this client has {pyspark.__version__}: leave it" in profiled["text"]
+        return
     assert profiled["profile"] is None
     assert "resource_profile is not used" in profiled["warnings"][0]
     assert profiled["losses"] == [0, 1]
@@ -86,17 +111,21 @@ def test_workers_that_do_not_come_up_are_cancelled(said):
     held = said["slots_that_another_job_holds"]
     assert held["error"] == "PoolStartError"
     assert re.search(
-        "no worker came up within 1 s. 2 slots are needed at once. It was taken .* started none of the tasks",
+        "no worker came up within 1 s. 2 slots are needed at once. It was taken .* started none of the tasks"
+        if SINCE_4
+        else f"no worker came up within 1 s. {UNKNOWN}",
         held["text"],
     )
     assert held["losses"] == [0, 1]  # of a search that had room afterwards
 
 
-def test_workers_that_do_not_get_through_are_told_from_those_that_do_not_come_up(said):
+def test_workers_that_do_not_get_through_are_told_from_those_that_do_not_come_up_if_spark_tells(said):
     lost = said["an_address_that_leads_nowhere"]
     assert lost["error"] == "PoolStartError"
     assert re.search(
-        r"Spark runs 2 of the 2 tasks.* connect to 192.0.2.77:\d+: .* spark.sparkopt.driver.host",
+        r"Spark runs 2 of the 2 tasks.* connect to 192.0.2.77:\d+: .* spark.sparkopt.driver.host"
+        if SINCE_4
+        else f"no worker came up within 3 s. {UNKNOWN}",
         lost["text"],
     )
 
@@ -132,9 +161,9 @@ def test_a_session_that_was_stopped_is_refused(said):
 
 
 @pytest.mark.slow
-def test_a_gang_that_loses_an_executor_goes_on_with_what_is_left(tmp_path, monkeypatch):
-    monkeypatch.setenv("SPARK_API_MODE", "connect")
-    with Cluster(daemons=2, cores=2) as cluster:
+@needs_connect
+def test_a_gang_that_loses_an_executor_goes_on_with_what_is_left(tmp_path):
+    with Cluster(daemons=2, cores=2, home=HOME) as cluster:
         # Its executor does not outlive it, and nobody starts another.
         settings, victim = json.dumps({**cluster.settings(), **OFF}), str(cluster.daemons[1].pid)
         said = run_script(Path(connect_cluster.__file__), tmp_path, settings, victim)
@@ -142,6 +171,44 @@ def test_a_gang_that_loses_an_executor_goes_on_with_what_is_left(tmp_path, monke
 
 
 # Without a server.
+
+WITHOUT = """
+from sparkopt.errors import RefusedError
+from sparkopt.spark.session import get_session
+try:
+    get_session(settings={"spark.ui.enabled": "false"}, remote="local[1]")
+except RefusedError as error:
+    print(error)
+"""
+
+
+def test_a_pyspark_that_has_no_server_to_start_says_so(tmp_path):
+    """PySpark 3.5 has none; of a newer one it is left out."""
+    home, there = tmp_path / "spark", Path(pyspark.__file__).parent
+    (home / "jars").mkdir(parents=True)
+    (home / "bin").symlink_to(there / "bin")
+    for jar in there.glob("jars/*.jar"):
+        if not jar.name.startswith("spark-connect_"):
+            (home / "jars" / jar.name).symlink_to(jar)
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT],
+        env={
+            **os.environ,
+            "SPARK_HOME": str(home),
+            "PYTHONPATH": python_path(),
+            "SPARK_LOCAL_IP": "127.0.0.1",
+        },
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert re.match(
+        rf"'local\[1\]' is to start a server of Spark Connect, which this PySpark"
+        rf" \({re.escape(pyspark.__version__)}\) comes without\..*sc://host:port"
+        r".*--packages org.apache.spark:spark-connect_2.1\d:",
+        done.stdout,
+    ), done.stderr
 
 
 class Session:

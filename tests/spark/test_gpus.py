@@ -14,7 +14,7 @@ from sparkopt.worker import gpus
 from sparkopt.worker.gpus import GpuAddressError
 from tests.spark import gpu_scenarios
 from tests.support.cluster import Cluster
-from tests.support.connect_session import OFF
+from tests.support.connect_session import HOME, OFF, needs_connect
 from tests.support.scripts import run_script
 
 pytestmark = pytest.mark.timeout(300)
@@ -23,11 +23,11 @@ TASK = "spark.task.resource.gpu.amount"
 
 
 def searches(cluster, directory, *sessions, **environment):
-    """What searches saw, each for the GPUs that a task needs, its parallelism, and a profile's GPUs."""
+    """What searches saw, each for a task's GPUs, its parallelism, a profile's, and the kind of session."""
     gpus = {"spark.executor.resource.gpu.amount": "2", "spark.executor.cores": "4"}
     arguments = [
-        json.dumps([{**cluster.settings(), **OFF, **gpus, TASK: amount}, parallelism, profile])
-        for amount, parallelism, profile in sessions
+        json.dumps([{**cluster.settings(), **OFF, **gpus, TASK: amount}, parallelism, profile, on_connect])
+        for amount, parallelism, profile, on_connect in sessions
     ]
     return run_script(Path(gpu_scenarios.__file__), directory, *arguments, environment=environment)
 
@@ -46,7 +46,7 @@ def store(request, tmp_path_factory):
 def said(store, tmp_path_factory):
     """What the searches of a process say: whole GPUs, halves, and a profile that asks for two each."""
     with Cluster(daemons=1, cores=4, gpus=["0", "1"]) as cluster:
-        sessions = ("1", 2, 0), ("0.5", 4, 0), ("1", 2, 2)
+        sessions = ("1", 2, 0, False), ("0.5", 4, 0, False), ("1", 2, 2, False)
         return searches(cluster, tmp_path_factory.mktemp("gpus"), *sessions, **store)
 
 
@@ -109,11 +109,12 @@ def test_sparks_own_processes_see_what_they_saw(said):
 
 
 @pytest.mark.slow
-def test_the_same_on_spark_connect(tmp_path, monkeypatch):
-    monkeypatch.setenv("SPARK_API_MODE", "connect")
-    with Cluster(daemons=1, cores=4, gpus=["0", "1"]) as cluster:
+@needs_connect
+def test_the_same_on_spark_connect(tmp_path):
+    with Cluster(daemons=1, cores=4, gpus=["0", "1"], home=HOME) as cluster:
         # Four are asked for; the settings say that there are GPUs for two.
-        (whole,) = searches(cluster, tmp_path, ("1", 4, 0))
+        (whole,) = searches(cluster, tmp_path, ("1", 4, 0, True))
+    assert whole["connect"]
     assert sorted(whole["workers"].values()) == [["0"], ["1"]]
     assert seen(whole).items() <= whole["workers"].items()
 

@@ -16,7 +16,7 @@ import pytest
 from tests.spark import packed_scenarios
 from tests.spark.executor_scenarios import NEEDED
 from tests.support.cluster import Cluster
-from tests.support.connect_session import OFF
+from tests.support.connect_session import HOME, OFF, needs_connect
 from tests.support.executor_python import SPARKS, make_python
 from tests.support.paths import python_path
 from tests.support.scripts import run_script
@@ -97,11 +97,10 @@ def test_spark_submit_uses_it_by_the_line_that_is_printed(packed, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("kind", ["classic", "connect"])
+@pytest.mark.parametrize("kind", ["classic", pytest.param("connect", marks=needs_connect)])
 def test_executors_use_it_by_the_settings_that_are_printed(kind, packed, tmp_path, monkeypatch):
     monkeypatch.delenv("PYTHONPATH", raising=False)
-    monkeypatch.setenv("SPARK_API_MODE", kind)
-    with Cluster(daemons=1, cores=2) as cluster:
+    with Cluster(daemons=1, cores=2, home=HOME if kind == "connect" else None) as cluster:
         settings = json.dumps({**cluster.settings(), **OFF})
         said = run_script(Path(packed_scenarios.__file__), tmp_path, kind, settings, packed)
     assert said["connect"] is (kind == "connect")

@@ -126,14 +126,18 @@ class Cluster:
         daemons: how many worker daemons.
         cores: slots that each of them has.
         gpus: addresses that each of them takes for GPUs. Spark believes a script that prints them.
+        home: the SPARK_HOME of the Spark that it is of; by default the installed one.
 
     Attributes:
         address: the master's, ``spark://host:port``.
         daemons: the worker daemons' processes.
     """
 
-    def __init__(self, daemons: int = 2, cores: int = 1, gpus: Sequence[str] = ()) -> None:
+    def __init__(
+        self, daemons: int = 2, cores: int = 1, gpus: Sequence[str] = (), home: Path | None = None
+    ) -> None:
         self._number, self.cores, self._gpus = daemons, cores, gpus
+        self._home = home or Path(pyspark.__file__).parent
         self._ends = contextlib.ExitStack()
         self.address = ""
         self.daemons: list[psutil.Process] = []
@@ -142,12 +146,15 @@ class Cluster:
         ensure_java()
         with self._ends as ends:
             self._directory = Path(ends.enter_context(tempfile.TemporaryDirectory(prefix="cluster-")))
-            master = ends.enter_context(_daemon("master.Master", "--port", "0", stderr=subprocess.PIPE))
+            master = ends.enter_context(
+                _daemon(self._home, "master.Master", "--port", "0", stderr=subprocess.PIPE)
+            )
             self.address = _address_of(master)
             for number in range(self._number):
                 place = self._directory / f"daemon-{number}"
                 options = ["--cores", str(self.cores), "--memory", "1g", "--work-dir", str(place)]
                 daemon = _daemon(
+                    self._home,
                     *("worker.Worker", *options, self.address),
                     environment={"SPARK_WORKER_OPTS": self._discovery()} if self._gpus else None,
                     stderr=subprocess.DEVNULL,
@@ -249,13 +256,12 @@ class LinedPool(WorkerPool):
 
 @contextlib.contextmanager
 def _daemon(
-    kind: str, *options: str, environment: Mapping[str, str] | None = None, **streams: Any
+    home: Path, kind: str, *options: str, environment: Mapping[str, str] | None = None, **streams: Any
 ) -> Iterator[subprocess.Popen[bytes]]:
     """One of Spark's standalone daemons."""
-    launcher = Path(pyspark.__file__).parent / "bin" / "spark-class"
     common = ["--host", "127.0.0.1", "--webui-port", "0"]
     with subprocess.Popen(
-        [launcher, f"org.apache.spark.deploy.{kind}", *common, *options],
+        [home / "bin" / "spark-class", f"org.apache.spark.deploy.{kind}", *common, *options],
         env={
             **os.environ,
             "SPARK_LOCAL_IP": "127.0.0.1",

@@ -7,7 +7,6 @@ import sys
 import traceback
 from pathlib import Path
 
-from sparkopt.spark.session import get_session
 from tests.hyperopt.compat import (
     test_contract,
     test_contract_ends,
@@ -16,7 +15,7 @@ from tests.hyperopt.compat import (
     test_contract_trials,
 )
 from tests.hyperopt.compat.contract import differences, ways
-from tests.support.connect_session import OFF
+from tests.support.connect_session import OFF, connect_session
 
 MODULES = (
     test_contract,
@@ -44,12 +43,9 @@ def said_of(scenario, session, directory):
 
 def main():
     """Run them all on one session."""
-    session = get_session(settings=OFF, remote="local[1]")
-    try:
+    with connect_session("local[1]", OFF) as session:
         said = {name: said_of(each, session, Path(name).absolute()) for name, each in SCENARIOS.items()}
         said["session"] = type(session).__module__
-    finally:
-        session.stop()
     sys.stdout.write(f"{json.dumps(said)}\n")
 
 

@@ -35,7 +35,7 @@ LATER_ATTRIBUTES = () if SINCE_0_3 else ("fmin_cancelled_reason", "user_specifie
 """Attributes of 0.3's SparkTrials that 0.2.7's lack. Ours have them with either."""
 
 LATER_PARAMETERS = [] if SINCE_0_3 else [("resource_profile", inspect.Parameter.POSITIONAL_OR_KEYWORD, None)]
-"""Parameters of 0.3's SparkTrials after those of 0.2.7's: names, kinds, defaults. Ours take them with either."""
+"""Parameters of 0.3's SparkTrials after those of 0.2.7's: name, kind, default. Ours take them with either."""
 
 _LEFT_BEHIND = () if SINCE_0_3 else ("FMinIter_Domain",)
 """Attachments that a search of 0.2.7's SparkTrials leaves: the domain, for workers that MongoTrials have.

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from tests.hyperopt.compat import connect_contract
-from tests.support.connect_session import FREE_PORT
+from tests.support.connect_session import FREE_PORT, needs_connect
 from tests.support.scripts import run_script
 
-pytestmark = [pytest.mark.timeout(300), pytest.mark.slow]
+pytestmark = [pytest.mark.timeout(300), pytest.mark.slow, needs_connect]
 
 
 @pytest.fixture(scope="module")
