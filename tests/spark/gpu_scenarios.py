@@ -1,8 +1,8 @@
 """Searches on a cluster whose daemons say that they have GPUs. A script; says what trials saw.
 
 Its arguments are JSON, one for each session: Spark's settings, how many trials run at once, how many GPUs a
-profile asks for, 0 for no profile, and whether it is one of Spark Connect. The searches are
-tracked if the environment names a store of MLflow's.
+profile asks for, 0 for no profile, and whether it is one of Spark Connect. The searches are tracked if the
+environment names a store of MLflow's.
 """
 
 from __future__ import annotations
