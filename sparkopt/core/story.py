@@ -106,25 +106,30 @@ class Story:
         """The lines that name a trial or a worker, and those that explain what became of it.
 
         The latter are, for a worker, the end of its gang and its return under another name, and for a trial
-        what happened to the worker that it was leased to, for as long as it was. A study's end is no part of
-        the story of a trial that has settled by then.
+        what happened to the worker that it was leased to, for as long as it was, and what Spark says later of
+        the loss of that worker. A study's end is no part of the story of a trial that has settled by then.
         """
         found = []
         gangs: dict[str, tuple[int, int]] = {}
         worker = about if isinstance(about, str) else None
+        before: set[str] = set()
         settled = False
         for now, item in self._lines:
             if isinstance(item, WorkerJoined):
                 gangs[item.worker] = item.gang, item.generation
             if settled and isinstance(item, CancelRequested) and item.tid is None:
                 continue
-            if _concerns(item, about) or (
-                worker is not None and type(item) in _FATES and _befalls(item, worker, gangs.get(worker))
+            explained = isinstance(item, LossExplained) and item.worker in before
+            if (
+                (explained and not settled)
+                or _concerns(item, about)
+                or (worker is not None and type(item) in _FATES and _befalls(item, worker, gangs.get(worker)))
             ):
                 found.append(Line(now, item))
             if isinstance(about, TrialKey):
                 if isinstance(item, Assign) and item.lease.trial == about:
                     worker = item.worker
+                    before.add(worker)
                 elif isinstance(item, Settle) and item.trial == about:
                     worker, settled = None, True
         full = len(self._lines) == self._lines.maxlen

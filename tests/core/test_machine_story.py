@@ -9,7 +9,7 @@ from sparkopt.core.machine import Machine
 from sparkopt.core.states import Outcome, TrialState
 from sparkopt.core.story import Story
 from sparkopt.core.transitions import InvalidTransition
-from tests.core.core_pool import Pool, key, lease
+from tests.core.core_pool import ElasticPool, Pool, key, lease
 
 
 def names(story):
@@ -128,6 +128,20 @@ def test_a_trial_is_followed_through_cuts_and_returns(pool):
     pool.cut("w2")
     pool.wait(40)
     assert followed(pool.machine, key(0))[4:] == ["StreamLost", "WorkerJoined", "StreamLost", "Expel"]
+
+
+def test_a_trial_is_followed_to_what_spark_says_of_its_losses():
+    pool = ElasticPool()
+    pool.up(2)
+    pool.end("w1", 1)
+    pool.lose("w0")
+    pool.explain("w0", preempted=True)
+    pool.end("w1", 0, attempt=2)
+    pool.explain("w1", preempted=True)
+    assert followed(pool.machine, key(0)) == [
+        *("TrialsSubmitted", "Assign", "WorkerGone", "Assign", "LossExplained", "OutcomeArrived", "Settle")
+    ]
+    assert followed(pool.machine, "w0")[-2:] == ["WorkerGone", "LossExplained"]
 
 
 def test_a_worker_is_followed_to_the_end_of_its_gang_and_to_its_next_name(pool):
