@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from hyperopt import hp
+from hyperopt.pyll import scope
 from hypothesis import strategies as st
 
 LABEL = "x"
@@ -13,6 +14,22 @@ centres = st.floats(-50, 50)
 exponents = st.floats(-10, 10)
 steps = st.floats(0.01, 5)
 options = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5)
+
+SHARED = hp.uniform("shared", 0, 1)
+
+UNUSUAL = {
+    "a constant": {"one": 1, "two": [2.0, "three"]},
+    "a parameter in several branches": hp.choice("which", [SHARED, -SHARED, {"twice": [SHARED, SHARED]}]),
+    "a parameter in a branch and beside it": [
+        hp.choice("a", [SHARED, 1]),
+        SHARED,
+        hp.choice("z", [SHARED, 2]),
+    ],
+    "arithmetic on parameters": [SHARED + hp.randint("n", 4), scope.int(hp.quniform("q", 0, 9, 1))],
+    "a choice of choices": hp.choice("outer", [hp.choice("inner", [1, 2]), hp.choice("other", [SHARED, 3])]),
+    "an option of one": hp.pchoice("only", [(1.0, hp.choice("alone", ["x"]))]),
+}
+"""Spaces by what is unusual about them, which every accelerated algorithm knows."""
 
 
 def spans(ends, least=0.01, most=30.0):

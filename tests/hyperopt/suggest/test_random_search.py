@@ -8,13 +8,12 @@ import numpy as np
 import pytest
 from hyperopt import Trials, hp, rand
 from hyperopt.base import Domain
-from hyperopt.pyll import scope
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sparkopt.hyperopt.suggest import accelerated
 from sparkopt.hyperopt.suggest.random_search import RandomSearch
-from tests.support.spaces import SPACES, nested, seeds, typed
+from tests.support.spaces import SHARED, SPACES, UNUSUAL, nested, seeds, typed
 
 unhurried = settings(deadline=None)
 
@@ -51,24 +50,13 @@ def test_many_parameters_at_once(data, new_ids, seed):
     check([hp.uniform("first", 0, 1), rest, hp.normal("last", 0, 1), hp.randint("count", 5)], new_ids, seed)
 
 
-SHARED = hp.uniform("shared", 0, 1)
-
-UNUSUAL = {
-    "a constant": {"one": 1, "two": [2.0, "three"]},
-    "a parameter in several branches": hp.choice("which", [SHARED, -SHARED, {"twice": [SHARED, SHARED]}]),
-    "a parameter in a branch and beside it": [
-        hp.choice("a", [SHARED, 1]),
-        SHARED,
-        hp.choice("z", [SHARED, 2]),
-    ],
-    "arithmetic on parameters": [SHARED + hp.randint("n", 4), scope.int(hp.quniform("q", 0, 9, 1))],
-    "a choice of choices": hp.choice("outer", [hp.choice("inner", [1, 2]), hp.choice("other", [SHARED, 3])]),
+SPECIAL = {
+    **UNUSUAL,
     "a parameter that bounds another": hp.choice("c", [hp.uniform("upto", 0, SHARED), 1]),
-    "an option of one": hp.pchoice("only", [(1.0, hp.choice("alone", ["x"]))]),
 }
 
 
-@pytest.mark.parametrize("space", UNUSUAL.values(), ids=list(UNUSUAL))
+@pytest.mark.parametrize("space", SPECIAL.values(), ids=list(SPECIAL))
 def test_unusual_spaces(space):
     for seed in range(30):
         check(space, [seed, 100 + seed], seed)

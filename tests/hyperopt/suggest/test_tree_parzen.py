@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from sparkopt.hyperopt.suggest import accelerated, known
 from sparkopt.hyperopt.suggest.tree_parzen import TreeParzen
 from tests.hyperopt.suggest.histories import History, filled
-from tests.support.spaces import SPACES, nested, seeds
+from tests.support.spaces import SHARED, SPACES, UNUSUAL, nested, seeds
 
 OUTSIDE = ("checkpoint", "inject", "copies", "change", "cut", "clear", "shuffle", "in_place")
 
@@ -86,19 +86,8 @@ def test_everything_together(seed):
     search(space, functools.partial(tpe.suggest, n_startup_jobs=1), seed, OUTSIDE, rounds=8)
 
 
-SHARED = hp.uniform("shared", 0, 1)
-
-UNUSUAL = {
-    "a constant": {"one": 1, "two": [2.0, "three"]},
-    "a parameter in several branches": hp.choice("which", [SHARED, -SHARED, {"twice": [SHARED, SHARED]}]),
-    "a parameter in a branch and beside it": [
-        hp.choice("a", [SHARED, 1]),
-        SHARED,
-        hp.choice("z", [SHARED, 2]),
-    ],
-    "arithmetic on parameters": [SHARED + hp.randint("n", 4), scope.int(hp.quniform("q", 0, 9, 1))],
-    "a choice of choices": hp.choice("outer", [hp.choice("inner", [1, 2]), hp.choice("other", [SHARED, 3])]),
-    "an option of one": hp.pchoice("only", [(1.0, hp.choice("alone", ["x"]))]),
+SPECIAL = {
+    **UNUSUAL,
     "keywords": [
         hp.uniform("x", low=0, high=1),
         hp.normal("y", mu=0, sigma=2),
@@ -112,7 +101,7 @@ UNUSUAL = {
 }
 
 
-@pytest.mark.parametrize("space", UNUSUAL.values(), ids=list(UNUSUAL))
+@pytest.mark.parametrize("space", SPECIAL.values(), ids=list(SPECIAL))
 def test_unusual_spaces(space):
     for seed in range(8):
         search(space, functools.partial(tpe.suggest, n_startup_jobs=3), seed)
