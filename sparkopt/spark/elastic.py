@@ -53,7 +53,7 @@ class ElasticLauncher:
     def explain(self, reason: str, workers: int, address: str, gangs: Sequence[Gang]) -> str:
         """The failure of a start in words: what Spark was asked for, and its answer."""
         session, profile = self._session, self._profile
-        said = f"no worker came up: {reason}."
+        said = f"the workers did not come up: {reason}."
         waiting = [gang for gang in gangs if not gang.has_ended]
         if not waiting:
             return f"{said} {unstarted.LOGS}"

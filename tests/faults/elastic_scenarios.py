@@ -46,7 +46,7 @@ def stop():
 
 
 @contextmanager
-def search(directory, daemons, parallelism=2, max_attempts=3, pool=None, **more) -> Iterator[Search]:
+def search(directory, daemons, parallelism=2, max_attempts=3, **more) -> Iterator[Search]:
     place = directory / "runs"
     place.mkdir(exist_ok=True)
     post = Post(directory / "post", EXECUTOR_SECONDS)
@@ -54,7 +54,7 @@ def search(directory, daemons, parallelism=2, max_attempts=3, pool=None, **more)
     try:
         with (
             ThreadPoolExecutor(1) as threads,
-            WorkerPool(parallelism, spark_session=session, **PATIENCE, **more) as pool,
+            WorkerPool(parallelism, spark_session=session, **{**PATIENCE, **more}) as pool,
         ):
             assert pool.elastic
             trials = SparkTrials(pool=pool, max_attempts=max_attempts)

@@ -7,13 +7,14 @@ from concurrent.futures import ProcessPoolExecutor
 
 import pytest
 
+from tests.faults import elastic_proofs as proofs
 from tests.faults import elastic_scenarios as scenarios
 from tests.support.cluster import Cluster
 
 TRIALS = scenarios.TRIALS
-SECONDS = 240
+SECONDS = 900
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(SECONDS)]
 
 
 @pytest.fixture(scope="module")
@@ -119,3 +120,22 @@ def test_other_jobs_that_hold_the_slots_do_not_stop_a_search(play):
     assert all_settled(said)
     assert said["runs"] == runs()
     assert said["others"] == 3
+
+
+@pytest.mark.usefixtures("on_classic")
+@pytest.mark.parametrize("proof", [proofs.kills, proofs.decommissions])
+def test_a_long_search_outlives_its_executors(play, proof):
+    said = play(proof)
+    assert said["ok"] == proofs.TRIALS
+    assert said["settled"] == list(range(proofs.TRIALS))
+    assert said["harmed"] >= 12
+    assert said["again"] <= said["harmed"]
+    assert said["back"] <= 40
+    assert said["then"] == 8
+
+
+def test_a_host_that_vanishes_costs_its_trial_an_attempt_after_the_grace(play):
+    said = play(proofs.vanished)
+    assert all_settled(said)
+    assert said["runs"] == runs(0)
+    assert (said["words"][0], said["words"][1]) == ("elsewhere", "not disturbed")

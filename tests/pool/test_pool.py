@@ -6,7 +6,6 @@ import math
 import os
 import socket
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import pytest
@@ -21,41 +20,7 @@ from sparkopt.errors import PoolStartError, RefusedError, TrialLostError
 from sparkopt.pool.worker_pool import WorkerPool
 from sparkopt.spark.gang import Gang
 from sparkopt.worker.spec import Endpoint
-from tests.support.study_tools import CASE, in_order, make_fifos, meet
-
-
-def jobs(spark, *, active):
-    context = spark.sparkContext
-    # Spark's tracker hears of jobs from a queue.
-    context._jsc.sc().listenerBus().waitUntilEmpty()
-    tracker = context.statusTracker()
-    return set(tracker.getActiveJobsIds() if active else tracker.getJobIdsForGroup(None))
-
-
-@pytest.fixture
-def taken_slots(spark, tmp_path):
-    """A job of somebody else's that holds both slots for as long as the test lasts."""
-    names = [str(tmp_path / name) for name in ("there-0", "there-1", "go-0", "go-1")]
-    for name in names:
-        os.mkfifo(name)
-
-    def hold(index):
-        os.close(os.open(names[index], os.O_WRONLY))
-        os.close(os.open(names[index + 2], os.O_RDONLY))
-        return index
-
-    def run():
-        spark.sparkContext.setJobDescription("somebody else")
-        return spark.sparkContext.parallelize(range(2), 2).map(hold).collect()
-
-    with ThreadPoolExecutor(1) as executor:
-        held = executor.submit(run)
-        for name in names[:2]:
-            os.close(os.open(name, os.O_RDONLY))
-        yield jobs(spark, active=True)
-        for name in names[2:]:
-            os.close(os.open(name, os.O_WRONLY))
-        assert held.result(60) == [0, 1]
+from tests.support.study_tools import CASE, active_jobs, in_order, jobs, make_fifos, meet
 
 
 def fail_to_start(spark, **arguments):
@@ -80,7 +45,7 @@ def impatient(monkeypatch):
 def test_slots_that_another_job_holds(spark, taken_slots, arguments):
     assert len(taken_slots) == 1
     fail_to_start(spark, **arguments)
-    assert jobs(spark, active=True) == taken_slots
+    assert active_jobs(spark) == taken_slots
 
 
 @pytest.mark.usefixtures("impatient", "taken_slots")
@@ -106,7 +71,7 @@ def test_a_job_that_is_submitted_after_it_was_cancelled(spark, taken_slots, monk
     monkeypatch.setattr(SparkContext, "cancelJobsWithTag", cancel_and_say_so)
     monkeypatch.setattr(Gang, "_collect", collect_late)
     fail_to_start(spark, start_timeout=0.5)
-    assert jobs(spark, active=True) == taken_slots
+    assert active_jobs(spark) == taken_slots
 
 
 @pytest.mark.usefixtures("impatient")
@@ -220,7 +185,7 @@ def test_a_gang_that_is_killed_is_launched_again(spark, workers_of_spark, tmp_pa
             assert relaunched.wait(60)
         return False, [count + 1]
 
-    before = jobs(spark, active=False)
+    before = jobs(spark)
     trials = SparkTrials(2, spark_session=spark)
     fmin(objective, CASE, in_order, 30, trials=trials, verbose=False, early_stop_fn=kill)
     assert [document["tid"] for document in trials._dynamic_trials] == list(range(30))
@@ -228,7 +193,7 @@ def test_a_gang_that_is_killed_is_launched_again(spark, workers_of_spark, tmp_pa
     assert trials.losses() == [float(case) for case in range(30)]
     ran = {path.name.split("-")[0] for path in tmp_path.iterdir()} - {"side"}
     assert ran == {str(case) for case in range(30)}
-    assert len(jobs(spark, active=False) - before) == 2
+    assert len(jobs(spark) - before) == 2
 
 
 def test_a_trial_that_kills_every_worker_is_lost_and_the_search_goes_on(spark, tmp_path):
@@ -247,7 +212,7 @@ def test_a_trial_that_kills_every_worker_is_lost_and_the_search_goes_on(spark, t
             os.close(os.open(never, os.O_RDONLY))
         return case
 
-    before = jobs(spark, active=False)
+    before = jobs(spark)
     trials = SparkTrials(1, spark_session=spark, max_attempts=2)
     fmin(objective, CASE, in_order, 4, trials=trials, verbose=False)
     assert trials.losses() == [0, 2, 3]
@@ -257,4 +222,4 @@ def test_a_trial_that_kills_every_worker_is_lost_and_the_search_goes_on(spark, t
     assert (trials.count_lost_trials(), trials.count_failed_trials()) == (1, 1)
     assert lost["misc"]["error"][1]
     assert len(list(tmp_path.glob("victim-*"))) == 2
-    assert len(jobs(spark, active=False) - before) == 3
+    assert len(jobs(spark) - before) == 3

@@ -101,7 +101,14 @@ class Executor:
 def executors_of(daemons: list[int]) -> list[Executor]:
     """The executors of worker daemons, which may be another process's cluster."""
     found = [child for daemon in daemons for child in psutil.Process(daemon).children()]
-    return [Executor(child) for child in found if child.status() != psutil.STATUS_ZOMBIE]
+    return [Executor(child) for child in found if _is_alive(child)]
+
+
+def _is_alive(process: psutil.Process) -> bool:
+    try:
+        return bool(process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:  # it has ended since it was found
+        return False
 
 
 def resume(stopped: list[psutil.Process]) -> None:

@@ -30,6 +30,13 @@ def jobs(spark):
     return set(context.statusTracker().getJobIdsForGroup(None))
 
 
+def active_jobs(spark):
+    """The ids of the jobs that the session runs now."""
+    context = spark.sparkContext
+    context._jsc.sc().listenerBus().waitUntilEmpty()
+    return set(context.statusTracker().getActiveJobsIds())
+
+
 def take_ticket(directory) -> int:
     """The lowest number that nobody holds."""
     number = 0
