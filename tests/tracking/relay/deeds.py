@@ -285,6 +285,12 @@ def saying(call):
     return "nothing was raised"
 
 
+def give_feedback(mlflow):
+    from mlflow.entities.assessment import AssessmentSource
+
+    mlflow.log_feedback(trace_id="t", name="n", value=1, source=AssessmentSource("HUMAN", "ann"))
+
+
 def refusals(other):
     import mlflow
 
@@ -297,7 +303,7 @@ def refusals(other):
         "traces": lambda: mlflow.search_traces(["0"]),
         "traced": lambda: mlflow.trace(lambda: 1)(),
         "span": lambda: mlflow.start_span("s").__enter__(),
-        "feedback": lambda: mlflow.log_feedback(trace_id="t", name="n", value=1),
+        "feedback": lambda: give_feedback(mlflow),
         "runs": lambda: mlflow.search_runs(),
         "experiment": lambda: mlflow.set_experiment("another"),
         "new experiment": lambda: mlflow.create_experiment("another"),

@@ -358,7 +358,7 @@ def test_what_is_not_relayed_fails_at_once_and_says_so(study, plain):
     others = {"traces", "traced", "span", "feedback", "runs", "new experiment", "experiment tag", "server"}
     assert others <= said.keys() or not HAS_LOGGED_MODELS
     for name in others & said.keys():
-        # In its first versions MLflow itself knows no feedback outside of Databricks.
+        # Older versions of MLflow take no feedback outside of Databricks.
         theirs = name == "feedback" and "only available for Databricks" in said[name]
         assert theirs or "Do it on the driver, before or after fmin" in said[name]
     assert "knows no experiment 'another'" in said["experiment"]
