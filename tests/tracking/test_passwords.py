@@ -38,14 +38,14 @@ ALLOWED = "Basic " + base64.b64encode(f"someone:{PASSWORD}".encode()).decode()
 
 
 class Guard(http.server.ThreadingHTTPServer):
-    """Lets through to a server who has the password; can be told to let nobody through."""
+    """Lets through to a server who has the password; lets nobody through while it is closed."""
 
     daemon_threads = True
 
-    def __init__(self, server):
+    def __init__(self):
         super().__init__(("127.0.0.1", 0), Door)
-        self.behind = server
-        self.closed = False
+        self.port_behind = 0
+        self.closed = True
         self.uri = f"http://someone:{PASSWORD}@127.0.0.1:{self.server_port}"
 
 
@@ -56,7 +56,7 @@ class Door(http.server.BaseHTTPRequestHandler):
             said = f"not for {self.headers.get('authorization')}"
             self.send_error(503 if self.server.closed else 401, said)
             return
-        connection = http.client.HTTPConnection("127.0.0.1", self.server.behind.port)
+        connection = http.client.HTTPConnection("127.0.0.1", self.server.port_behind)
         own = ("host", "authorization")
         kept = {name: value for name, value in self.headers.items() if name.lower() not in own}
         connection.request(self.command, self.path, body, kept)
@@ -78,8 +78,8 @@ class Door(http.server.BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def guard(server):
-    own = Guard(server)
+def guard():
+    own = Guard()
     thread = threading.Thread(target=own.serve_forever)
     thread.start()
     yield own
@@ -92,6 +92,7 @@ def guard(server):
 def client(server, guard, tmp_path, monkeypatch):
     """Client of the server itself, without the guard; MLflow's current store goes through the guard."""
     monkeypatch.chdir(tmp_path)
+    guard.port_behind, guard.closed = server.port, False
     client = MlflowClient(server.uri)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", guard.uri)
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
@@ -147,7 +148,6 @@ def test_a_search_is_tracked_and_nobody_sees_the_password(spark, client, tmp_pat
 
 def test_what_an_objective_hears_of_the_store(guard, monkeypatch):
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    guard.closed = True
     relay = Relay(MlflowClient(guard.uri), "0", lambda tid: "0" * 32)
     with pytest.raises(RelayError) as caught:
         unpack_answer(relay.answer(Request(0, 1, "worker", 1, "run", b"")))
@@ -194,7 +194,6 @@ def test_a_store_that_goes_away(spark, client, guard, tmp_path, monkeypatch, hea
 def test_a_store_that_is_not_there(spark, tmp_path, monkeypatch, guard, heard, port):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    guard.closed = True
     monkeypatch.setenv(
         "MLFLOW_TRACKING_URI", guard.uri if port is None else f"http://someone:{PASSWORD}@127.0.0.1:{port}"
     )
