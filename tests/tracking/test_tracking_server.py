@@ -7,7 +7,7 @@ from mlflow import MlflowClient
 
 from sparkopt import SparkTrials, fmin
 from sparkopt.errors import TrackingWarning
-from sparkopt.tracking import writer
+from sparkopt.tracking import versions, writer
 from sparkopt.tracking.file import replay
 from tests.support.mlflow_parts import HAS_PICTURES
 from tests.support.study_tools import CASE, in_order
@@ -72,7 +72,8 @@ def test_a_server_that_goes_away_in_mid_search_loses_nothing(spark, server, clie
     assert trials.count_successful_trials() == 6
     (kept,) = tmp_path.glob("sparkopt-mlflow-*.jsonl")
     server.start()
-    # As with `sparkopt replay --tracking-uri`: the current store is another.
+    # As `sparkopt replay --tracking-uri` does it, in a process of its own whose current store is another.
+    versions.forget_repositories()
     with monkeypatch.context() as patch:
         patch.delenv("MLFLOW_TRACKING_URI")
         replay(kept, server.uri)
