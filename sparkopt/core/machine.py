@@ -9,10 +9,11 @@
               their lives, and the machine does what follows for workers and trials
     limits    parallelism, pause, drain
 
-After every event the machine leases what it may: studies take turns, workers are taken longest idle first,
-and a trial whose worker was lost goes to the front of its queue. When nothing more is to come, workers that
-no trial can need leave. Every event costs constant time except a tick, a lost gang and a cancelled study,
-which look at each worker or trial that they concern once.
+After every event the machine leases what it may: studies take turns, workers are taken longest idle first
+(those of an elastic pool shortest idle first, so that it can do without the others), and a trial whose worker
+was lost goes to the front of its queue. When nothing more is to come, workers that no trial can need leave.
+Every event costs constant time except a tick, a lost gang and a cancelled study, which look at each worker or
+trial that they concern once.
 """
 
 from __future__ import annotations
@@ -103,7 +104,7 @@ class Machine(TrialEnds):
         limit = self.limit
         while self.idle and self.leased < limit and self.queues:
             key = self.queues.take()
-            name = next(iter(self.idle))
+            name = next(iter(self.idle) if self.elastic is None else reversed(self.idle))
             del self.idle[name]
             trial = self.trials[key]
             trial.state = move(TRIAL, trial.state, TrialInput.LEASE)
@@ -181,6 +182,7 @@ class Machine(TrialEnds):
             self._settle(key, Outcome.CANCELLED, event.worker, trial.cancel_reason, out)
         else:
             self._attempt_lost(key, event.worker, f"{event.worker} gave it up", now, out)
+            self._lease(out)  # while that worker is not idle yet: to another one, if there is one
         self._make_idle(event.worker, worker, now, out)
 
     def _report_arrived(self, event: e.ReportArrived, now: float, out: list[c.Command]) -> None:

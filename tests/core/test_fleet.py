@@ -57,6 +57,16 @@ def test_each_worker_begins_when_it_comes_and_waits_for_no_other():
     assert pool.machine.waiting == 1
 
 
+def test_who_was_busy_last_is_busy_next_so_that_the_others_may_leave():
+    pool = ElasticPool(limit=3)
+    pool.submit(0, 1, 2)
+    for number in range(3):
+        pool.join(f"w{number}", gang=number)
+    for number in range(3):
+        pool.end(f"w{number}", number)
+    assert pool.submit(3, 4) == [assign("w2", 3), assign("w1", 4)]
+
+
 def test_a_larger_limit_launches_more():
     pool = ElasticPool(limit=1)
     pool.submit(0, 1, 2)
