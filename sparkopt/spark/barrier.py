@@ -59,7 +59,8 @@ class BarrierLauncher:
 
     def job(self, size: int, work: Work) -> Callable[[], object]:
         """A barrier job."""
-        return versions.barrier_job(self._session, size, work, self._profile)
+        on_connect = spark.is_connect(self._session)
+        return versions.worker_job(self._session, on_connect, size, work, self._profile, barrier=True)
 
     def explain(self, reason: str, workers: int, address: str, gangs: Sequence[Gang]) -> str:
         """The failure of a start in words."""

@@ -48,7 +48,8 @@ class ElasticLauncher:
 
     def job(self, size: int, work: Work) -> Callable[[], object]:
         """A job of one task."""
-        return versions.worker_job(self._session, spark.is_connect(self._session), work, self._profile)
+        on_connect = spark.is_connect(self._session)
+        return versions.worker_job(self._session, on_connect, size, work, self._profile, barrier=False)
 
     def explain(self, reason: str, workers: int, address: str, gangs: Sequence[Gang]) -> str:
         """The failure of a start in words: what Spark was asked for, and its answer."""

@@ -5,7 +5,7 @@ theirs.
 
     what                                    since 4.0                3.5
     ─────────────────────────────────────   ──────────────────────   ─────────────────────────────────────
-    a profile for the tasks of a job        of a data frame          of an RDD; none on Spark Connect
+    a profile on Spark Connect              of a data frame          none: refused
     what a thread has set for Spark's jobs  the session's            the context's; on Spark Connect tags
     how many tasks run on Spark Connect     comes with progress      unknown, and said to be
     a server of Spark Connect of one's own  comes with PySpark       has to be fetched: refused without it
@@ -16,7 +16,6 @@ theirs.
 from __future__ import annotations
 
 import functools
-import inspect
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -30,7 +29,7 @@ from py4j.protocol import Py4JJavaError
 from pyspark import SparkContext, inheritable_thread_target
 from pyspark.errors import PySparkException
 from pyspark.resource import ResourceProfile
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import SparkSession
 from pyspark.sql.types import LongType, StructField, StructType
 
 from sparkopt.errors import RefusedError
@@ -66,55 +65,38 @@ _CANCELLED_ON_CONNECT: Final = re.compile(
 )
 
 
-def barrier_job(
-    session: SparkSession,
-    size: int,
-    work: Work,
-    profile: ResourceProfile | None,
-) -> Callable[[], object]:
-    """A barrier job, to be run by a call of what this returns.
-
-    Args:
-        session: where it runs.
-        size: how many tasks it has.
-        work: called in each of them.
-        profile: what each task needs; None for the session's own.
-    """
-    if profile is not None and "profile" not in inspect.signature(DataFrame.mapInArrow).parameters:
-        rows = session.sparkContext.parallelize(range(size), size).barrier()
-        job = rows.mapPartitions(_of_rows(work)).withResources(profile)
-        _ = job._jrdd  # its interpreter is that of this moment, as it is of a data frame
-        return job.collect
-    wanted: dict[str, Any] = {} if profile is None else {"profile": profile}
-    return (
-        session.range(0, size, 1, size).mapInArrow(_of_batches(work), _SCHEMA, barrier=True, **wanted).collect
-    )
-
-
 def worker_job(
     session: SparkSession,
     on_connect: bool,
+    size: int,
     work: Work,
     profile: ResourceProfile | None,
+    *,
+    barrier: bool,
 ) -> Callable[[], object]:
-    """A job of one task that is no barrier job, to be run by a call of what this returns.
+    """A job of workers, to be run by a call of what this returns.
 
-    On a classic session it is one of an RDD: 32 of them take half the time of 32 of a data frame, which Spark
-    has to plan. Such a task needs no PyArrow either. Spark Connect has no RDDs.
+    On a classic session it is one of an RDD: Spark need not plan it, and its tasks load neither PyArrow nor
+    NumPy, which take 36 MiB of each Python worker and most of the time that it needs to start. Spark Connect
+    has no RDDs.
 
     Args:
         session: where it runs.
         on_connect: whether that is a session of Spark Connect.
-        work: called in its task.
-        profile: what the task needs; None for the session's own.
+        size: how many tasks it has.
+        work: called in each of them.
+        profile: what each task needs; None for the session's own.
+        barrier: whether the tasks start together, and end when one of them fails.
     """
     if on_connect:
         wanted: dict[str, Any] = {} if profile is None else {"profile": profile}
-        return session.range(0, 1, 1, 1).mapInArrow(_of_batches(work), _SCHEMA, **wanted).collect
-    job = session.sparkContext.parallelize([0], 1).mapPartitions(_of_rows(work))
+        frame = session.range(0, size, 1, size)
+        return frame.mapInArrow(_of_batches(work), _SCHEMA, barrier=barrier, **wanted).collect
+    rows = session.sparkContext.parallelize(range(size), size)
+    job = (rows.barrier() if barrier else rows).mapPartitions(_of_rows(work))
     if profile is not None:
         job = job.withResources(profile)
-    _ = job._jrdd  # as above
+    _ = job._jrdd  # its interpreter is that of this moment, as it is of a data frame
     return job.collect
 
 

@@ -44,15 +44,27 @@ def objective(x):
     return {"loss": x, "status": "ok", "seen": seen, "trial": trial}
 
 
-def left_in_sparks_python(batches):
-    """Spark's own Python processes, which workers were in before."""
-    import os
+def seen_by_spark(session):
+    """What Spark's own Python processes see, in which workers were before."""
 
-    import pyarrow
+    def of_rows(rows):
+        import os
 
-    seen = os.environ.get("CUDA_VISIBLE_DEVICES", "")
-    for batch in batches:
-        yield pyarrow.RecordBatch.from_pydict({"seen": [seen] * len(batch)})
+        for _ in rows:
+            yield os.environ.get("CUDA_VISIBLE_DEVICES", "")
+
+    def of_batches(batches):
+        import pyarrow
+
+        for batch in batches:
+            yield pyarrow.RecordBatch.from_pydict({"seen": list(of_rows(range(len(batch))))})
+
+    # As workers are tasks of: Spark has other processes for other kinds of job.
+    if is_connect(session):
+        return sorted(
+            {row.seen for row in session.range(0, 8, 1, 2).mapInArrow(of_batches, "seen string").collect()}
+        )
+    return sorted(set(session.sparkContext.parallelize(range(8), 2).mapPartitions(of_rows).collect()))
 
 
 def table(pool):
@@ -90,13 +102,12 @@ def said_on(session, parallelism, gpus):
             listed = table(pool)
             trials = SparkTrials(pool=pool, tracking="MLFLOW_TRACKING_URI" in os.environ)
             fmin(objective, hp.uniform("x", -1, 1), rand.suggest, 8, trials=trials, verbose=False)
-        frame = session.range(0, 8, 1, 2).mapInArrow(left_in_sparks_python, "seen string")
         return {
             "connect": is_connect(session),
             "results": [dict(result) for result in trials.results],
             "workers": workers,
             "listed": listed,
-            "left": sorted({row.seen for row in frame.collect()}),
+            "left": seen_by_spark(session),
         }
     except SparkoptError as error:
         return {"error": type(error).__name__, "text": str(error)}

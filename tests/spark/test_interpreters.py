@@ -37,13 +37,13 @@ def test_workers_on_a_local_master_run_the_drivers_interpreter(tmp_path, bare):
     assert ran["ran"] == [ran["executable"]] == [sys.executable]
 
 
-def test_one_that_lacks_what_spark_needs_is_named_beside_the_drivers(tmp_path, bare):
+def test_one_that_lacks_what_a_worker_needs_is_named_with_what_to_install(tmp_path, bare):
     python = str(bare / "python3")
     failed = said(tmp_path, python, bare)
     assert failed["error"] == "PoolStartError"
-    assert f"the executors' Python ({python}) has no " in failed["text"]
-    assert f"The driver's is {sys.executable}, version {platform.python_version()}" in failed["text"]
-    assert "Set PYSPARK_PYTHON to an interpreter of that minor version" in failed["text"]
+    assert f"the executors' Python ({python}, version {platform.python_version()}" in failed["text"]
+    assert "cannot run workers: grpcio is missing" in failed["text"]
+    assert f"`{python} -m pip install 'grpcio>=" in failed["text"]
     assert "slots" not in failed["text"]
 
 
