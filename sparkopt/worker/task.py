@@ -16,7 +16,6 @@ worker.
 from __future__ import annotations
 
 import contextlib
-import gc
 import json
 import os
 import secrets
@@ -147,8 +146,6 @@ def _live(spec: WorkerSpec, slot: int, birth: Birth, task_gpus: tuple[str, ...])
     directory = Path(tempfile.gettempdir(), f"sparkopt-worker-{secrets.token_hex(8)}")
 
     def process_a() -> None:
-        # Looking for garbage writes to every object, and so would have each process copy them all.
-        gc.freeze()
         os.close(leash_holder)
         os.close(report)
         # Spark's sockets to the JVM among them.

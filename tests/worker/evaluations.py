@@ -6,7 +6,6 @@ Started by conftest.py in a process of its own, as a nursery must be forked befo
 from __future__ import annotations
 
 import asyncio
-import gc
 import pickle
 import sys
 from dataclasses import dataclass, field
@@ -115,7 +114,6 @@ if __name__ == "__main__":
 
     directory, requests = pickle.load(sys.stdin.buffer)
     before = open_descriptors()
-    gc.freeze()  # as the task does
     handle = NurseryHandle(directory)
     handles = open_descriptors() - before
     uvloop.new_event_loop().close()  # the first loop of a process opens a pipe that stays

@@ -41,13 +41,6 @@ HOOKS = [
     (threading, "excepthook"),
 ]
 
-FROZEN = gc.get_freeze_count()
-"""Objects that process A has frozen."""
-
-
-def frozen():
-    return gc.get_freeze_count() > FROZEN
-
 
 def wakeup_descriptor():
     found = signal.set_wakeup_fd(-1)
@@ -90,7 +83,7 @@ def look():
             "recursion limit": sys.getrecursionlimit(),
             "switch interval": sys.getswitchinterval(),
             "stack size": threading.stack_size(),
-            "collection": (gc.isenabled(), gc.get_threshold(), gc.get_debug(), frozen()),
+            "collection": (gc.isenabled(), gc.get_threshold(), gc.get_debug(), gc.get_freeze_count() > 0),
             "tools": (sys.gettrace(), sys.getprofile(), threading.gettrace(), threading.getprofile()),
             "hooks": [repr(getattr(module, name)) for module, name in HOOKS],
             "finders": [repr(each) for each in (*sys.meta_path, *sys.path_hooks)],
