@@ -33,7 +33,7 @@ from benchmarks.record import Record as Measured
 from benchmarks.statistics import Spread, in_rounds, ratio
 from benchmarks.tables import Table, ratio_cell, spread_cells
 from sparkopt import SparkTrials, WorkerPool, fmin
-from sparkopt.tracking.run_records import Create, End, Log, Put, Record
+from sparkopt.tracking.run_records import Create, End, Log, LogArtifact, Record
 from sparkopt.tracking.store import Store
 
 BESIDE: Final = 1.5
@@ -76,7 +76,7 @@ class TimedStore(Store):
 def _part(record: Record) -> str:
     if record.run is None:
         return "study"
-    return {Create: "create", Log: "log", Put: "put", End: "end"}[type(record)]
+    return {Create: "create", Log: "log", LogArtifact: "put", End: "end"}[type(record)]
 
 
 def _search(asked: Search, place: Path, pool: WorkerPool | None = None) -> float:

@@ -78,14 +78,16 @@ def tracked(
         TrackingError: at the start, if MLflow or the tracking store cannot be used.
     """
     try:
-        from sparkopt.tracking.tracker import Facts, Tracker
+        from sparkopt.tracking.tracker import StudyDescription, Tracker
     except ImportError as error:
         from sparkopt.tracking import installed
 
         raise installed.unusable(error) from error
 
     name = f"fmin {_short_name(domain.fn)} {_short_name(options.algo)}"
-    tracker = Tracker(Facts(name, _params(trials, options, rstate), _tags(), ReadableSpace(domain.expr)))
+    tracker = Tracker(
+        StudyDescription(name, _params(trials, options, rstate), _tags(), ReadableSpace(domain.expr))
+    )
     status = "FAILED"
     try:
         yield tracker

@@ -9,7 +9,7 @@ from mlflow import MlflowClient
 from mlflow.entities import LoggedModel, LoggedModelInput, LoggedModelOutput, LoggedModelStatus
 from mlflow.protos import service_pb2 as pb
 
-from sparkopt.tracking.ownership import Possessions, refused
+from sparkopt.tracking.ownership import OwnedEntities, refused
 from sparkopt.tracking.relay_protocol import artifact_uri
 
 
@@ -27,7 +27,7 @@ class Models:
     def __init__(self, client: MlflowClient, experiment_id: str) -> None:
         self._client = client
         self._experiment_id = experiment_id
-        self.calls: dict[str, Callable[[Possessions, Any], Any]] = {
+        self.calls: dict[str, Callable[[OwnedEntities, Any], Any]] = {
             "CreateLoggedModel": self._create,
             "DeleteLoggedModelTag": self._delete_tag,
             "FinalizeLoggedModel": self._finalize,
@@ -38,7 +38,7 @@ class Models:
             "SetLoggedModelTags": self._set_tags,
         }
 
-    def inputs(self, trial: Possessions, message: Any) -> list[LoggedModelInput]:
+    def inputs(self, trial: OwnedEntities, message: Any) -> list[LoggedModelInput]:
         """The models that a message names as inputs of a run.
 
         Raises:
@@ -53,7 +53,7 @@ class Models:
         shown.info.artifact_uri = artifact_uri("models", model.model_id)
         return shown
 
-    def _create(self, trial: Possessions, message: Any) -> Any:
+    def _create(self, trial: OwnedEntities, message: Any) -> Any:
         if message.experiment_id != self._experiment_id:
             raise refused("a trial makes models in the experiment of its search only")
         source = trial.check_run(message.source_run_id or trial.run_id)
@@ -68,33 +68,33 @@ class Models:
         trial.models[model.model_id] = source
         return pb.CreateLoggedModel.Response(model=self._shown(model))
 
-    def _get(self, trial: Possessions, message: Any) -> Any:
+    def _get(self, trial: OwnedEntities, message: Any) -> Any:
         model = self._client.get_logged_model(trial.check_model(message.model_id))
         return pb.GetLoggedModel.Response(model=self._shown(model))
 
-    def _finalize(self, trial: Possessions, message: Any) -> Any:
+    def _finalize(self, trial: OwnedEntities, message: Any) -> Any:
         model_id = trial.check_model(message.model_id)
         status = LoggedModelStatus.from_proto(message.status)
         model = self._client.finalize_logged_model(model_id, status)
         return pb.FinalizeLoggedModel.Response(model=self._shown(model))
 
-    def _log_outputs(self, trial: Possessions, message: Any) -> None:
+    def _log_outputs(self, trial: OwnedEntities, message: Any) -> None:
         run_id = trial.check_run(message.run_id)
         trial.check_models(each.model_id for each in message.models)
         self._client.log_outputs(run_id, [LoggedModelOutput.from_proto(each) for each in message.models])
 
-    def _log_params(self, trial: Possessions, message: Any) -> None:
+    def _log_params(self, trial: OwnedEntities, message: Any) -> None:
         params = {each.key: each.value for each in message.params}
         self._client.log_model_params(trial.check_model(message.model_id), params)
 
-    def _set_tags(self, trial: Possessions, message: Any) -> None:
+    def _set_tags(self, trial: OwnedEntities, message: Any) -> None:
         tags = {each.key: each.value for each in message.tags}
         self._client.set_logged_model_tags(trial.check_model(message.model_id), tags)
 
-    def _delete_tag(self, trial: Possessions, message: Any) -> None:
+    def _delete_tag(self, trial: OwnedEntities, message: Any) -> None:
         self._client.delete_logged_model_tag(trial.check_model(message.model_id), message.tag_key)
 
-    def _search(self, trial: Possessions, message: Any) -> Any:
+    def _search(self, trial: OwnedEntities, message: Any) -> Any:
         """Only among the trial's, whatever the filter says; so there are few, and all are on one page."""
         response = pb.SearchLoggedModels.Response()
         for run_id in set(trial.models.values()):

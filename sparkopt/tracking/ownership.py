@@ -13,7 +13,7 @@ _DECODINGS = 3
 
 
 @dataclass(slots=True)
-class Possessions:
+class OwnedEntities:
     """The runs and models of one trial, by their ids.
 
     Attributes:

@@ -34,9 +34,9 @@ from sparkopt.coordinator import Request
 from sparkopt.tracking import relay_protocol, versions
 from sparkopt.tracking.files import Files
 from sparkopt.tracking.masking import mask
-from sparkopt.tracking.ownership import Possessions, refused
+from sparkopt.tracking.ownership import OwnedEntities, refused
 from sparkopt.tracking.relay_protocol import Label, RelayError, artifact_uri
-from sparkopt.tracking.run_records import Log, Put
+from sparkopt.tracking.run_records import Log, LogArtifact
 from sparkopt.tracking.run_records import Metric as Logged
 from sparkopt.tracking.store import end_run, is_passing, unwrapped
 from sparkopt.wire.actor_log import ActorLog
@@ -70,7 +70,7 @@ class Relay:
         client: MlflowClient,
         experiment_id: str,
         run_of: Callable[[int], str],
-        record: Callable[[Log | Put], None] | None = None,
+        record: Callable[[Log | LogArtifact], None] | None = None,
         is_gone: Callable[[], bool] = lambda: False,
     ) -> None:
         self._record = record
@@ -79,9 +79,9 @@ class Relay:
         self._client = client
         self._experiment_id = experiment_id
         self._run_of = run_of
-        self._trials: dict[int, Possessions] = {}
+        self._trials: dict[int, OwnedEntities] = {}
         self._files = Files(client)
-        self._calls: dict[str, Callable[[Possessions, Any], Any]] = {
+        self._calls: dict[str, Callable[[OwnedEntities, Any], Any]] = {
             "CreateRun": self._create_run,
             "DeleteRun": self._delete_run,
             "DeleteTag": self._delete_tag,
@@ -157,13 +157,13 @@ class Relay:
     def _answer(self, request: Request) -> bytes | Path:
         trial = self._trials.get(request.tid)
         if trial is None:
-            trial = self._trials[request.tid] = Possessions(request.tid, self._id_of(request.tid))
+            trial = self._trials[request.tid] = OwnedEntities(request.tid, self._id_of(request.tid))
         if request.method == relay_protocol.PUT:
             content, label = _labelled(request.body)
             trial.check_label(label)
             if self._record is not None and self._is_gone() and label.owner == trial.run_id:
                 data = content.read_bytes() if isinstance(content, Path) else content
-                self._record(Put(trial.tid, label.path, data))
+                self._record(LogArtifact(trial.tid, label.path, data))
             else:
                 self._files.put(label, content)
             return relay_protocol.pack_answer(b"")
@@ -208,7 +208,7 @@ class Relay:
                 return f"trial-{tid}"
             raise
 
-    def _run_and_experiment(self, trial: Possessions) -> bytes:
+    def _run_and_experiment(self, trial: OwnedEntities) -> bytes:
         if self._is_gone():
             run, experiment = self._unseen(trial), self._experiment
         else:
@@ -228,7 +228,7 @@ class Relay:
             self._experiment.artifact_location = f"{relay_protocol.SCHEME}:"
         return self._experiment
 
-    def _unseen(self, trial: Possessions) -> Any:
+    def _unseen(self, trial: OwnedEntities) -> Any:
         """What can be said of the trial's run without the store."""
         info = pb.RunInfo(
             run_id=trial.run_id,
@@ -249,12 +249,12 @@ class Relay:
         shown.info.artifact_uri = artifact_uri("runs", run.info.run_id)
         return shown
 
-    def _get_run(self, trial: Possessions, message: Any) -> Any:
+    def _get_run(self, trial: OwnedEntities, message: Any) -> Any:
         run_id = trial.check_run(message.run_id or message.run_uuid)
         gone = self._is_gone() and run_id == trial.run_id
         return pb.GetRun.Response(run=self._unseen(trial) if gone else self._run(run_id))
 
-    def _create_run(self, trial: Possessions, message: Any) -> Any:
+    def _create_run(self, trial: OwnedEntities, message: Any) -> Any:
         if message.experiment_id != self._experiment_id:
             raise refused("a trial makes runs in the experiment of its search only")
         tags = {tag.key: tag.value for tag in message.tags}
@@ -268,7 +268,7 @@ class Relay:
         trial.open_runs.add(run.info.run_id)
         return pb.CreateRun.Response(run=self._shown(run))
 
-    def _update_run(self, trial: Possessions, message: Any) -> Any:
+    def _update_run(self, trial: OwnedEntities, message: Any) -> Any:
         run_id = trial.check_run(message.run_id or message.run_uuid)
         if message.run_name:
             self._client.update_run(run_id, name=message.run_name)
@@ -282,12 +282,12 @@ class Relay:
                 trial.open_runs.add(run_id)
         return pb.UpdateRun.Response(run_info=self._run(run_id).info)
 
-    def _delete_run(self, trial: Possessions, message: Any) -> None:
+    def _delete_run(self, trial: OwnedEntities, message: Any) -> None:
         run_id = trial.check_made_run(message.run_id)
         self._client.delete_run(run_id)
         trial.open_runs.discard(run_id)
 
-    def _log_batch(self, trial: Possessions, message: Any) -> None:
+    def _log_batch(self, trial: OwnedEntities, message: Any) -> None:
         run_id = trial.check_run(message.run_id)
         linked = [metric for metric in message.metrics if versions.is_linked(metric)]
         trial.check_models(metric.model_id for metric in linked)
@@ -307,23 +307,23 @@ class Relay:
         tags = [RunTag(each.key, each.value) for each in message.tags]
         self._client.log_batch(run_id, metrics, params, tags)
 
-    def _delete_tag(self, trial: Possessions, message: Any) -> None:
+    def _delete_tag(self, trial: OwnedEntities, message: Any) -> None:
         run_id = trial.check_run(message.run_id)
         _check_tags([message])
         self._client.delete_tag(run_id, message.key)
 
-    def _get_metric_history(self, trial: Possessions, message: Any) -> Any:
+    def _get_metric_history(self, trial: OwnedEntities, message: Any) -> Any:
         run_id = trial.check_run(message.run_id or message.run_uuid)
         history = self._client.get_metric_history(run_id, message.metric_key)
         return pb.GetMetricHistory.Response(metrics=[metric.to_proto() for metric in history])
 
-    def _log_inputs(self, trial: Possessions, message: Any) -> None:
+    def _log_inputs(self, trial: OwnedEntities, message: Any) -> None:
         run_id = trial.check_run(message.run_id)
         datasets = [DatasetInput.from_proto(each) for each in message.datasets]
         more = {} if self._models is None else {"models": self._models.inputs(trial, message)}
         self._client.log_inputs(run_id, datasets=datasets, **more)
 
-    def _log_model(self, trial: Possessions, message: Any) -> None:
+    def _log_model(self, trial: OwnedEntities, message: Any) -> None:
         """What older flavours say of a model: one more entry in a tag of the run's."""
         run_id = trial.check_run(message.run_id)
         try:

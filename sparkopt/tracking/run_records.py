@@ -57,7 +57,7 @@ class Log:
 
 
 @dataclass(frozen=True, slots=True)
-class Put:
+class LogArtifact:
     """An artifact, whole.
 
     Attributes:
@@ -86,16 +86,16 @@ class End:
     time: int
 
 
-Record: TypeAlias = "Create | Log | Put | End"
+Record: TypeAlias = "Create | Log | LogArtifact | End"
 
-_KINDS: Final[dict[str, type[Record]]] = {"create": Create, "log": Log, "put": Put, "end": End}
+_KINDS: Final[dict[str, type[Record]]] = {"create": Create, "log": Log, "put": LogArtifact, "end": End}
 _NAMES: Final = {kind: name for name, kind in _KINDS.items()}
 
 
 def to_line(record: Record) -> str:
     """A record as one line of JSON."""
     fields = dataclasses.asdict(record)
-    if isinstance(record, Put):
+    if isinstance(record, LogArtifact):
         fields["data"] = base64.b64encode(record.data).decode("ascii")
     return json.dumps({"record": _NAMES[type(record)], **fields}, ensure_ascii=False)
 
@@ -109,7 +109,7 @@ def from_line(line: str) -> Record:
     try:
         fields: dict[str, Any] = json.loads(line)
         kind = _KINDS[fields.pop("record")]
-        if kind is Put:
+        if kind is LogArtifact:
             fields["data"] = base64.b64decode(fields["data"], validate=True)
         if kind is Log:
             fields["metrics"] = [tuple(metric) for metric in fields["metrics"]]

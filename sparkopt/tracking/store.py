@@ -17,7 +17,7 @@ from mlflow.protos.databricks_pb2 import INTERNAL_ERROR, ErrorCode
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 from sparkopt.tracking import versions
-from sparkopt.tracking.run_records import Create, End, Log, Put, Record, Run
+from sparkopt.tracking.run_records import Create, End, Log, LogArtifact, Record, Run
 
 T = TypeVar("T")
 
@@ -76,7 +76,7 @@ class Store:
                 self._create(record, again)
             case Log():
                 self._log(record)
-            case Put():
+            case LogArtifact():
                 self._put(record)
             case End():
                 self._end(record)
@@ -152,7 +152,7 @@ class Store:
                     refused.append(error)
         return refused
 
-    def _put(self, record: Put) -> None:
+    def _put(self, record: LogArtifact) -> None:
         path = PurePosixPath(record.path)
         folder = None if path.parent == PurePosixPath() else str(path.parent)
         with tempfile.TemporaryDirectory(prefix="sparkopt-") as directory:

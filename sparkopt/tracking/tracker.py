@@ -33,7 +33,7 @@ from sparkopt.tracking.masking import MaskedStream, is_secret, mask, shown_cause
 from sparkopt.tracking.names import Names, fitted, storable
 from sparkopt.tracking.reach import check_reach, unreachable
 from sparkopt.tracking.relay import Relay
-from sparkopt.tracking.run_records import Create, End, Log, Metric, Put
+from sparkopt.tracking.run_records import Create, End, Log, LogArtifact, Metric
 from sparkopt.tracking.store import Store
 from sparkopt.tracking.writer import Writer
 from sparkopt.wire.actor_log import ActorLog
@@ -59,7 +59,7 @@ _SECONDS: Final = "seconds"
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class StudyDescription:
     """What is known of a study before it begins.
 
     Attributes:
@@ -94,17 +94,17 @@ class Tracker(Listener):
     """Records a study and its trials in MLflow. After construction it raises nothing into the study.
 
     Args:
-        facts: what is known of the study.
+        description: of the study.
 
     Raises:
         TrackingError: if the store cannot be reached.
     """
 
-    def __init__(self, facts: Facts) -> None:
-        self._space = facts.space
+    def __init__(self, description: StudyDescription) -> None:
+        self._space = description.space
         self._uri = uri = mlflow.get_tracking_uri()
         check_reach(uri)
-        failed = self._take_main(uri, facts.name)
+        failed = self._take_main(uri, description.name)
         if failed is not None:
             # Not where it was caught: it would go with what is raised, and may quote a password.
             raise unreachable(uri, failed) from shown_cause(failed, uri)
@@ -128,24 +128,24 @@ class Tracker(Listener):
         self._relay = Relay(
             store.client, store.experiment, store.run_id, writer.write, lambda: writer.has_given_up
         )
-        self._begin(facts)
+        self._begin(description)
 
     @property
     def run_id(self) -> str:
         """The id of the study's run."""
         return self._main
 
-    def _begin(self, facts: Facts) -> None:
+    def _begin(self, description: StudyDescription) -> None:
         tags = {
-            **facts.tags,
+            **description.tags,
             "version.mlflow": versions.VERSION,
             "runSource": _SOURCE,
             "fmin_uuid": self._uuid,
-            "space": storable(facts.space.text),
+            "space": storable(description.space.text),
         }
-        params = {self._name(key): storable(str(value)) for key, value in facts.params.items()}
+        params = {self._name(key): storable(str(value)) for key, value in description.params.items()}
         self._writer.put(Log(None, params, tags={self._name(key): value for key, value in tags.items()}))
-        self._put("space.txt", _bytes(facts.space.text))
+        self._put("space.txt", _bytes(description.space.text))
 
     def _name(self, name: str) -> str:
         """A name in the study's run, which may be another study's run as well."""
@@ -153,7 +153,7 @@ class Tracker(Listener):
 
     def _put(self, name: str, data: bytes) -> None:
         folder = f"fmin_{self._uuid}" if self._again else "fmin"
-        self._writer.put(Put(None, f"{folder}/{name}", data))
+        self._writer.put(LogArtifact(None, f"{folder}/{name}", data))
 
     def opened(self, channel: StudyChannel) -> None:
         """Receive the starts of trials, and answer the MLflow calls of objectives.
@@ -250,7 +250,7 @@ class Tracker(Listener):
         tid, error = record.tid, record.error
         if error is not None:
             log.tags["error"] = storable(error.kind)
-            self._writer.put(Put(tid, "error.txt", _bytes(error.text)))
+            self._writer.put(LogArtifact(tid, "error.txt", _bytes(error.text)))
             return
         if record.fault:
             log.tags["error"] = storable(record.fault)

@@ -31,7 +31,7 @@ from typing import Final, TypeVar
 from sparkopt.errors import TrackingWarning, warn
 from sparkopt.tracking.file import RecordFile
 from sparkopt.tracking.masking import is_secret, mask
-from sparkopt.tracking.run_records import Create, End, Log, Put, Record, Run
+from sparkopt.tracking.run_records import Create, End, Log, LogArtifact, Record, Run
 from sparkopt.tracking.store import Store, is_passing
 from sparkopt.wire.actor_log import ActorLog
 
@@ -134,14 +134,14 @@ class Writer:
             self._awaited += 1
             self._hurry.notify()
 
-    def write(self, record: Create | Log | Put) -> None:
+    def write(self, record: Create | Log | LogArtifact) -> None:
         """Write a record out of turn, from within what :meth:`call` has called."""
         match record:
             case Create():
                 self._held_of(record.run).create = record
             case Log():
                 self._held_of(record.run).log.add(record)
-            case Put():
+            case LogArtifact():
                 self._write(record)
 
     @property
@@ -217,7 +217,7 @@ class Writer:
                 self._held_of(item.run).create = item
             case Log():
                 self._held_of(item.run).log.add(item)
-            case Put() | End():
+            case LogArtifact() | End():
                 self._flush(item.run)
                 self._write(item)
         self._flush_overdue()

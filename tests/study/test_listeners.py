@@ -16,7 +16,7 @@ from sparkopt.study.listener import Listener
 from sparkopt.study.progress import ProgressListener
 from sparkopt.study.proposer import StopSearch
 from sparkopt.study.search_summary import SearchSummary
-from sparkopt.tracking.tracker import Facts, Tracker
+from sparkopt.tracking.tracker import StudyDescription, Tracker
 from tests.coordinator.rig import Rig, rigs
 from tests.support import front_ends
 from tests.support.front_ends import RandomProposer, Watched, run, uneven
@@ -107,7 +107,7 @@ def listener(request, tmp_path, monkeypatch):
             monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
             experiment = MlflowClient().create_experiment("searches", str(tmp_path / "artifacts"))
             monkeypatch.setenv("MLFLOW_EXPERIMENT_ID", experiment)
-            tracker = Tracker(Facts("search", {}, {}, Words()))
+            tracker = Tracker(StudyDescription("search", {}, {}, Words()))
             yield tracker
             tracker.close(SearchSummary({"total": 0}), "FINISHED", lambda left: None)
             runs = MlflowClient().search_runs([experiment], max_results=100)

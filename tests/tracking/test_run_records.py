@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from sparkopt.tracking.run_records import Create, End, Log, Put, from_line, to_line
+from sparkopt.tracking.run_records import Create, End, Log, LogArtifact, from_line, to_line
 
 RECORDS = [
     Create(7, "trial 7", 1000, {"fmin_uuid": "abc123", "tid": "7"}),
     Log(7, {"x": "1.5"}),
-    Put(7, "texts/note.txt", b"\x00\xffbytes"),
+    LogArtifact(7, "texts/note.txt", b"\x00\xffbytes"),
     Log(7, metrics=[("loss", 2.5, 1500, 0), ("loss", 1.5, 1600, 1)], tags={"kind": "ünusual"}),
-    Put(None, "of the study.txt", b""),
+    LogArtifact(None, "of the study.txt", b""),
     End(7, "FAILED", 2000),
 ]
 

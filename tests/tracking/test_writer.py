@@ -12,7 +12,7 @@ from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE, TEMPORARILY_UN
 from sparkopt.errors import TrackingError, TrackingWarning
 from sparkopt.tracking import writer as room
 from sparkopt.tracking.file import replay
-from sparkopt.tracking.run_records import Create, End, Log, Put
+from sparkopt.tracking.run_records import Create, End, Log, LogArtifact
 from sparkopt.tracking.store import Store, is_passing
 from sparkopt.tracking.writer import Writer
 from tests.tracking.runs import all_runs, content
@@ -21,14 +21,14 @@ TAGS = {"fmin_uuid": "abc123", "tid": "7"}
 RECORDS = [
     Create(7, "trial 7", 1000, TAGS),
     Log(7, {"x": "1.5"}),
-    Put(7, "texts/note.txt", b"\x00\xffbytes"),
+    LogArtifact(7, "texts/note.txt", b"\x00\xffbytes"),
     Log(7, metrics=[("loss", 2.5, 1500, 0), ("loss", 1.5, 1600, 1)], tags={"kind": "ünusual"}),
     End(7, "FAILED", 2000),
 ]
 WRITES = 5
 """How many records are written for these, if all are there when the writer gets to the first."""
 
-FIRST = Put(None, "first.txt", b"")
+FIRST = LogArtifact(None, "first.txt", b"")
 
 
 class FailingStore(Store):
@@ -97,7 +97,7 @@ def test_records_become_a_run(target, store, tmp_path):
 
 
 def test_a_run_that_has_ended_by_then_is_written_in_three_calls(target, store, tmp_path):
-    records = [record for record in RECORDS if not isinstance(record, Put)]
+    records = [record for record in RECORDS if not isinstance(record, LogArtifact)]
     create, log, end = written_by(target, records, tmp_path)
     assert create.tags == {**TAGS, "kind": "ünusual"}
     assert (log.params, len(log.metrics), log.tags) == ({"x": "1.5"}, 2, {})
@@ -106,7 +106,7 @@ def test_a_run_that_has_ended_by_then_is_written_in_three_calls(target, store, t
 
 def test_a_file_waits_for_what_was_logged_before_it(target, store, tmp_path):
     written = written_by(target, RECORDS, tmp_path)
-    assert [type(record) for record in written] == [Create, Log, Put, Log, End]
+    assert [type(record) for record in written] == [Create, Log, LogArtifact, Log, End]
     check_run(store)
 
 
@@ -222,7 +222,7 @@ def test_what_a_store_refuses_is_told_and_costs_nothing_else(target, store, tmp_
     writer.call(7, there.set)
     assert there.wait(60)
     target.failures = [MlflowException("no good", INVALID_PARAMETER_VALUE)]
-    writer.put(Put(7, "refused.txt", b""))
+    writer.put(LogArtifact(7, "refused.txt", b""))
     writer.put(Log(7, {"y": "2", "x": "another"}, [("loss", 3.0, 0, 0)], {"kind": "late"}))
     writer.put(RECORDS[-1])
     with pytest.warns(TrackingWarning, match=r"2 records are not in the tracking store .* no good"):
@@ -280,7 +280,7 @@ def test_what_is_called_and_raises_does_not_end_the_writer(target, store, tmp_pa
 def test_a_record_that_cannot_be_kept_costs_no_other(target, store, tmp_path, impatient):
     target.failures = [ConnectionError("cable cut")]
     kept = tmp_path / "kept.jsonl"
-    records = [RECORDS[0], Put(7, "\ud800", b""), *RECORDS[1:]]
+    records = [RECORDS[0], LogArtifact(7, "\ud800", b""), *RECORDS[1:]]
     with pytest.warns(TrackingWarning) as told:
         written_by(target, records, tmp_path)
     assert any("1 records are not in the tracking store" in str(each.message) for each in told)
@@ -295,7 +295,7 @@ def test_a_full_backlog_holds_up_whoever_puts_more(target, tmp_path, monkeypatch
     put, all_put, called = threading.Semaphore(0), threading.Event(), threading.Event()
 
     def put_all():
-        for record in (RECORDS[0], *[Put(None, f"{number}.txt", b"") for number in range(9)]):
+        for record in (RECORDS[0], *[LogArtifact(None, f"{number}.txt", b"") for number in range(9)]):
             writer.put(record)
             put.release()
         all_put.set()

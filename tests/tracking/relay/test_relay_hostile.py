@@ -16,7 +16,7 @@ from sparkopt.coordinator import Request
 from sparkopt.tracking import relay_protocol as protocol
 from sparkopt.tracking.relay import Relay
 from sparkopt.tracking.relay_protocol import Label, RelayError
-from sparkopt.tracking.run_records import Log, Put
+from sparkopt.tracking.run_records import Log, LogArtifact
 from tests.tracking.versions import HAS_LOGGED_MODELS, needs_logged_models
 
 MIB = 2**20
@@ -391,7 +391,7 @@ def test_without_a_store_what_is_logged_becomes_records(desk):
     ask(protocol.PUT, b"words" + protocol.trailer(Label("runs", run.run_id, "dir/w.txt")))
     log, put = records
     assert log == Log(7, {"p": "1"}, [("m", 1.5, 9, 2)], {"t": "v"})
-    assert put == Put(7, "dir/w.txt", b"words")
+    assert put == LogArtifact(7, "dir/w.txt", b"words")
     with pytest.raises(RelayError, match="the tracking store is gone"):
         ask("CreateRun", pb.CreateRun(experiment_id=desk.experiment).SerializeToString())
     with pytest.raises(RelayError, match="refused: run"):
