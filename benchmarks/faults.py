@@ -213,7 +213,7 @@ def disturb(setup: Setup) -> Result:
         objective = Faulty(str(place), {tid: fault.value for tid, fault in plan.items()}, setup.work)
         space = hp.uniformint("number", 0, setup.trials)
         try:
-            fmin(objective, space, _in_order, setup.trials, trials=trials, verbose=False)
+            fmin(objective, space, in_order, setup.trials, trials=trials, verbose=False)
         finally:
             seconds = time.time() - began
             watch.end()
@@ -225,7 +225,7 @@ def disturb(setup: Setup) -> Result:
     return _count(setup, plan, watch, injector.strikes, runs, trials, seconds, sampler.samples)
 
 
-def _in_order(new_ids: Sequence[int], domain: Any, trials: Any, seed: int) -> list[dict[str, Any]]:
+def in_order(new_ids: Sequence[int], domain: Any, trials: Any, seed: int) -> list[dict[str, Any]]:
     """An algorithm that proposes each trial's own number."""
     documents: list[dict[str, Any]] = rand.suggest(new_ids, domain, trials, seed)
     for document in documents:

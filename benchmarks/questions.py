@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from benchmarks.control import control
+from benchmarks.elastic import elastic
 from benchmarks.faults import faults
 from benchmarks.growth import growth
 from benchmarks.journal import journal
@@ -29,6 +30,7 @@ _ALL: tuple[Question, ...] = (
     tracking,
     control,
     faults,
+    elastic,
 )
 
 QUESTIONS: dict[str, Question] = {str(each.name): each for each in _ALL}

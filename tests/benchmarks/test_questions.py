@@ -176,6 +176,7 @@ def test_every_peer_runs_a_search(tmp_path, name):
         ("journal", "--trials 20 --rounds 1"),
         ("tracking", "--trials 4 --rounds 1"),
         ("control", "--points 20 --rounds 1"),
+        ("elastic", "--trials 8 --work 0.2 --pause 2 --rounds 1"),
     ],
 )
 def test_every_question_is_answered(tmp_path, name, options):
