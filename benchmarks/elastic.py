@@ -100,7 +100,10 @@ class Misfortunes:
 
 def _search(cluster: Cluster, pool: str, misfortune: str, trials: int, work: float, pause: float) -> Figures:
     """One search on a session of its own."""
-    settings = cluster.elastic_settings() if pool == "elastic" else cluster.settings()
+    if pool == "elastic":
+        settings = cluster.elastic_settings()
+    else:  # said although it is the default, as a process keeps what an earlier session of it had
+        settings = {**cluster.settings(), "spark.dynamicAllocation.enabled": "false"}
     session = get_session(settings=settings)
     with contextlib.ExitStack() as ends:
         ends.callback(session.stop)

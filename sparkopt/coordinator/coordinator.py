@@ -61,7 +61,8 @@ class Coordinator:
     Args:
         limit: how many trials may run at once.
         host: the address that workers reach the driver by.
-        launch: called from the coordinator's thread to launch a gang: gang, generation, size.
+        relaunch: called from the coordinator's thread to launch a gang again, an elastic one also at first:
+            gang, generation, size.
         explain: called from there to word the failure of the pool: the machine's reason, and whether any
             worker ever joined.
         policy: the machine's other limits.
@@ -85,7 +86,7 @@ class Coordinator:
         self,
         limit: int,
         host: str,
-        launch: Callable[[int, int, int], None],
+        relaunch: Callable[[int, int, int], None],
         explain: Callable[[str, bool], PoolError],
         policy: Policy | None = None,
         heartbeat: float = HEARTBEAT_SECONDS,
@@ -106,7 +107,7 @@ class Coordinator:
         self.host = host
         self._listen_at = listen or host
         self._server: GuardedServer | None = None
-        self._launch, self._withdraw = launch, withdraw
+        self._relaunch, self._withdraw = relaunch, withdraw
         self._watch = watch or TaskWatch()
         self._explain = explain
         self._any_joined = False
@@ -276,7 +277,7 @@ class Coordinator:
                 self._observer.workers_changed(worker, reason)
                 self._watch.cut(worker)
             case commands.LaunchGang(gang, generation, size):
-                self._launch(gang, generation, size)
+                self._relaunch(gang, generation, size)
             case commands.WithdrawGang(gang, generation):
                 self._withdraw(gang, generation)
             case commands.ShutDown(reason, failed):

@@ -194,7 +194,7 @@ class WorkerPool:
         coordinator = self._coordinator = Coordinator(
             self.parallelism,
             self._host,
-            launch=self._launch,
+            relaunch=self._launch,
             explain=self._explain,
             policy=self._policy,
             heartbeat=self._heartbeat,
