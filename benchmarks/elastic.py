@@ -1,4 +1,4 @@
-"""What do executors that come and go cost? The same search on elastic workers and on those of a barrier job.
+"""Cost of executors that come and go: the same search on elastic workers and on those of a barrier job.
 
 On a standalone cluster, for each kind of pool and each misfortune a session of its own. The elastic pool
 begins with no executor, and Spark has all of them back soon after its end; the barrier pool has its
@@ -132,7 +132,7 @@ def _search(cluster: Cluster, pool: str, misfortune: str, trials: int, work: flo
 
 
 def _figures(runs: list[list[Run]], work: float, began: float) -> dict[str, Any]:
-    """What the runs of each trial tell."""
+    """Figures of a search, from the runs of each trial."""
     beginnings = sorted(run.began for each in runs for run in each)
     done = [(each[-1].began, each[-1].began + work) for each in runs]
     first, last = beginnings[0], max(end for _, end in done)
@@ -228,7 +228,7 @@ def _picture(record: Record) -> Picture:
 )
 @click.option("--rounds", default=1, show_default=True, type=click.IntRange(min=1))
 def elastic(trials: int, work: float, pause: float, rounds: int) -> Figures:
-    """What executors that come and go cost, on elastic workers and in a barrier job."""
+    """Cost of executors that come and go, on elastic workers and in a barrier job."""
     figures: dict[str, dict[str, list[Figures]]] = {
         pool: {misfortune: [] for misfortune in MISFORTUNES} for pool in POOLS
     }

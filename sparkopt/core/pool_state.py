@@ -19,7 +19,7 @@ from sparkopt.core.story import Followed, Story
 
 
 class PoolState:
-    """What is known of a pool. To be looked at only.
+    """State of a pool. To be looked at only.
 
     Args:
         limit: how many trials may run at once; :attr:`Policy.cap` bounds it.

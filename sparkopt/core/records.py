@@ -36,7 +36,7 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class Elastic:
-    """What an elastic pool allows its workers. Times are in seconds.
+    """Limits of an elastic pool's workers, in seconds.
 
     Attributes:
         idle: a worker that had no trial for so long leaves.

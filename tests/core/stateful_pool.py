@@ -372,6 +372,7 @@ class PoolEvents(RuleBasedStateMachine):
     # What holds at all times, beside the rules.
 
     def somebody_is_there_for_the_trials(self) -> None:
+        """Assert that some worker or launch will take the trials; each kind of pool says how."""
         raise NotImplementedError
 
     @invariant()

@@ -50,7 +50,7 @@ def driver(cluster, kind):
 def on_classic(kind):
     """Scenarios in which Spark says what becomes of single tasks."""
     if kind != "classic":
-        pytest.skip("Spark Connect does not tell")
+        pytest.skip("Spark Connect tells nothing of single tasks, so no cause of a loss is known there")
 
 
 @pytest.fixture
