@@ -11,7 +11,7 @@
     pages.py        reads a damaged one
     database.py     makes it and opens it for writing
     rows.py         its rows and their seals; first_format.py those of the first format
-    journal.py      reads and writes it for a search
+    journal.py      reads and writes it for a search; search_journal.py, what is not about files
 
 Each call is a transaction. It survives the end of the process, whatever ended it; a crash of the machine may
 cost the last moments (SQLite's ``synchronous=NORMAL``). What is too large for a message lies in files beside
@@ -19,6 +19,7 @@ the journal. A trial that was cancelled has not settled for the journal: the nex
 """
 
 from sparkopt.study.journal.identity import Identity, name_of
-from sparkopt.study.journal.journal import Entry, Journal, SavedState, gaps
+from sparkopt.study.journal.journal import Journal
+from sparkopt.study.journal.search_journal import Entry, SavedState, SearchJournal, gaps
 
-__all__ = ["Entry", "Identity", "Journal", "SavedState", "gaps", "name_of"]
+__all__ = ["Entry", "Identity", "Journal", "SavedState", "SearchJournal", "gaps", "name_of"]

@@ -1,0 +1,323 @@
+"""Journal of a search, whatever keeps it: what is read when the search begins, and what is written down.
+
+SearchJournal     numbers what comes, and tells what was there
+├── Journal           one file of SQLite's on a local disk
+└── SegmentJournal    a log of whole objects in any store
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import errno
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sparkopt.coordinator import Payload, Reported, Settled, Started
+from sparkopt.core.states import Outcome
+from sparkopt.errors import JournalError, JournalWarning, RefusedError, SparkoptError, warn
+from sparkopt.study.journal.identity import Identity, difference
+from sparkopt.study.journal.rows import Content, Ending, Report, Stored, Trial
+from sparkopt.wire.report_kinds import ReportKind
+
+_OF_THE_DISK: Final = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS}
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A trial as the journal has it.
+
+    Attributes:
+        tid: its number.
+        own: the front end's own bytes, as it was proposed.
+        started: when its last attempt was sent to a worker, in seconds since the epoch; None if none was.
+        outcome: how it settled; None if it did not.
+        settled: when, in seconds since the epoch.
+        place: among all trials that settled.
+        result: the pickled result, if the outcome is OK.
+        kind: the type of the exception, if the outcome is FAILED.
+        reason: its remote traceback, or why the trial was lost.
+        reports: what it said while it ran.
+    """
+
+    tid: int
+    own: bytes
+    started: float | None
+    outcome: Outcome | None
+    settled: float
+    place: int
+    result: Payload | None
+    kind: str
+    reason: str
+    reports: tuple[Reported, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SavedState:
+    """State of a search's front end, as it was after the proposal of some trial.
+
+    Attributes:
+        value: the front end's bytes.
+        tid: the trial's number.
+        behind: how many trials were submitted after that one.
+    """
+
+    value: bytes
+    tid: int
+    behind: int
+
+
+class SearchJournal(ABC):
+    """A search's journal. Thread-safe.
+
+    It is looked at when it is opened, and written to once :meth:`check` has found that it is this search's.
+
+    Attributes:
+        path: its path or address, as messages have it.
+        is_full: whether so much waits to be written that no more trials may be begun.
+
+    Args:
+        path: the same.
+    """
+
+    def __init__(self, path: Any) -> None:
+        self.path = path
+        self.is_full = False
+        self._said: dict[int, int] = {}
+        self._hold_content(Content())
+
+    def _hold_content(self, content: Content) -> None:
+        """Go on from what was read."""
+        trials = content.trials.values()
+        self._content, self._counts = content, content.counts
+        endings = [trial.ending for trial in trials if trial.ending is not None]
+        self._settled = max((ending.place for ending in endings), default=0)
+        self._trials = max((trial.number for trial in trials), default=-1) + 1
+        reports = [report for each in content.reports.values() for report in each.values()]
+        self._reports = max((report.number for report in reports), default=0)
+        self._asked = sum(trial.asked for trial in trials)
+        self._state = _newest_state(content)
+
+    @abstractmethod
+    def check(self, identity: Identity) -> None:
+        """Make the journal this search's, or see that it is; open it for writing.
+
+        A journal that is damaged is made anew of what is whole in it, and what is damaged is kept.
+
+        Raises:
+            RefusedError: if it is another search's; the message has the difference.
+            JournalError: if it cannot be written.
+        """
+
+    @abstractmethod
+    def close(self) -> None:
+        """Write what is left to be written, and let go of the journal. Idempotent."""
+
+    def watch(self, room: Callable[[], None], failed: Callable[[SparkoptError], None]) -> None:  # noqa: B027
+        """Have a search hear of what happens in other threads than its own.
+
+        Args:
+            room: called when :attr:`is_full` is false again.
+            failed: called with an error if nothing more can be written.
+        """
+
+    def until_kept(self) -> None:  # noqa: B027
+        """Wait until everything that was recorded by now survives the end of this process.
+
+        Raises:
+            JournalError: if it cannot be written.
+        """
+
+    def _refuse_another(self, mine: dict[str, str]) -> None:
+        theirs = self._content.meta
+        for key, value in mine.items():
+            if theirs and key != "format" and theirs.get(key) != value:
+                raise RefusedError(
+                    f"journal {self.path} is of a search with another {key}:\n"
+                    + difference(theirs.get(key, ""), value)
+                    + "\nName another file to start anew, or give the search what the journal was made with."
+                )
+
+    def _say_what_was_damaged(self, damage: str, kept: str) -> None:
+        trials = self._content.trials
+        settled = sum(trial.ending is not None for trial in trials.values())
+        again = sorted(tid for tid, trial in trials.items() if trial.ending is None)
+        missing = gaps(trials, self._content.counts.trials)
+        warn(
+            f"journal {self.path} was damaged ({damage}). {len(trials)} trials could be recovered, {settled}"
+            " of them with their outcomes."
+            + (f" Trials {listed(again)} have none any more, or had none: they run again." if again else "")
+            + (
+                f" Of trials {listed(missing)} nothing could be read: they are proposed anew."
+                if missing
+                else ""
+            )
+            + f" Trials after the last of these, if there were any, could not be recovered either. {kept}",
+            JournalWarning,
+        )
+
+    def _forget_what_is_gone(self, content: Content, has: Callable[[Stored], bool]) -> tuple[list[int], str]:
+        """Have those trials not settled whose results or reports are not what was written.
+
+        Args:
+            content: of the journal.
+            has: says whether a result or report is there as it was written; it may raise.
+
+        Returns:
+            Those whose results or reports are gone, and what is damaged beyond that.
+        """
+        broken, gone = [], []
+        for tid, trial in content.trials.items():
+            if trial.ending is None:
+                continue
+            reports = content.reports_of(trial)
+            if reports is None:
+                broken.append(tid)
+            elif not all(map(has, (trial.ending.result, *(each.value for each in reports)))):
+                gone.append(tid)
+        content.forget_endings([*broken, *gone])
+        return sorted(gone), f"reports of trials {listed(broken)} are missing" if broken else ""
+
+    def _say_what_is_gone(self, gone: Sequence[int], place: object) -> None:
+        if gone:
+            warn(
+                f"the results of trials {listed(gone)} are gone from {place}, or damaged: these trials run"
+                " again",
+                JournalWarning,
+            )
+
+    # Writing. What the coordinator calls returns what is to be handed on to the study.
+
+    def submitted(self, proposals: Sequence[tuple[int, bytes]], state: bytes, asked: bool = False) -> None:
+        """Trials are about to be submitted, and this is the front end's state after their proposal.
+
+        Args:
+            proposals: the trials' numbers, each with the front end's own bytes.
+            state: what the front end goes on from.
+            asked: whether somebody outside has asked for them, so that they do not count as proposals.
+        """
+        self._write_proposals(proposals, state, asked)
+        self._trials += len(proposals)
+
+    @abstractmethod
+    def _write_proposals(self, proposals: Sequence[tuple[int, bytes]], state: bytes, asked: bool) -> None:
+        """Write down trials, whose numbers begin with that of the trials so far."""
+
+    @abstractmethod
+    def started(self, started: Started) -> None:
+        """An attempt was sent to a worker."""
+
+    def reported(self, reported: Reported) -> Reported:
+        """A trial has said something."""
+        self._reports += 1
+        nth = self._said[reported.tid] = self._said.get(reported.tid, 0) + 1
+        kept, stored = self._keep(reported.body, f"report-{self._reports}")
+        report = Report(
+            *(self._reports, reported.tid, self._counts.openings, nth),
+            *(reported.kind.value, reported.name, stored),
+        )
+        self._write_report(report)
+        return dataclasses.replace(reported, body=kept)
+
+    def settled(self, settled: Settled) -> Settled:
+        """A trial has settled. One that was cancelled may run again in the next search."""
+        if settled.outcome is Outcome.CANCELLED:
+            return settled
+        kept, stored = self._keep(settled.result, f"result-{settled.tid}")
+        kind, reason = "", settled.reason
+        if settled.failure is not None:
+            kind, reason = settled.failure.type, settled.failure.traceback or settled.failure.message
+        self._settled += 1
+        ending = Ending(
+            *(settled.outcome.value, time.time(), self._settled, kind, reason),
+            *(stored, self._counts.openings, self._said.pop(settled.tid, 0)),
+        )
+        self._write_ending(settled.tid, ending)
+        return dataclasses.replace(settled, result=kept)
+
+    @abstractmethod
+    def _write_report(self, report: Report) -> None:
+        """Write down a report."""
+
+    @abstractmethod
+    def _write_ending(self, tid: int, ending: Ending) -> None:
+        """Write down that a trial has settled."""
+
+    @abstractmethod
+    def _keep(self, payload: Payload | None, name: str) -> tuple[Payload | None, Stored]:
+        """Have a payload kept, by a name of its own; return it as the study gets it, and as it is stored."""
+
+    @abstractmethod
+    def _payload(self, stored: Stored) -> Payload | None:
+        """Return what is stored as the study gets it."""
+
+    def _error(self, error: Exception) -> JournalError:
+        mend = "make room or mend the disk"
+        if isinstance(error, OSError) and error.errno not in _OF_THE_DISK:
+            mend = "see to that"
+        return JournalError(
+            f"the journal {self.path} cannot be read or written: {error}. What it holds is intact, and so"
+            f" are the trials of this search; {mend}, then run the same fmin again."
+        )
+
+    # Reading.
+
+    def state(self) -> SavedState | None:
+        """The front end's newest state that can be read; None if there is none."""
+        return self._state
+
+    def asked(self) -> int:
+        """Returns the number of trials that were requested from outside the search."""
+        return self._asked
+
+    def take_entries(self) -> list[Entry]:
+        """Every trial, in the order in which they were submitted; they are in memory no longer after that."""
+        content, self._content = self._content, Content()
+        ordered = sorted(content.trials.values(), key=lambda trial: trial.number)
+        return [self._entry(trial, content.reports_of(trial) or ()) for trial in ordered]
+
+    def _entry(self, trial: Trial, reports: Collection[Report]) -> Entry:
+        ending = trial.ending
+        return Entry(
+            tid=trial.tid,
+            own=trial.own,
+            started=trial.started,
+            outcome=None if ending is None else Outcome(ending.outcome),
+            settled=0.0 if ending is None else ending.settled,
+            place=0 if ending is None else ending.place,
+            result=None if ending is None else self._payload(ending.result),
+            kind="" if ending is None else ending.kind,
+            reason="" if ending is None else ending.reason,
+            reports=tuple(
+                Reported(each.tid, ReportKind(each.kind), each.name, self._payload(each.value))
+                for each in reports
+            ),
+        )
+
+
+def _newest_state(content: Content) -> SavedState | None:
+    """The newest state that is whole."""
+    newest_first = sorted(content.trials.values(), key=lambda trial: -trial.number)
+    for behind, trial in enumerate(newest_first):
+        if trial.state is not None:
+            return SavedState(trial.state, trial.tid, behind)
+    return None
+
+
+def gaps(tids: Collection[int], count: int = 0) -> list[int]:
+    """Ids that no trial has although there were others later.
+
+    Args:
+        tids: the ids of the trials that there are.
+        count: how many there were at least.
+    """
+    known = max(max(tids, default=-1) + 1, count)
+    # An algorithm may number its trials as it likes: then nothing is known of those that are not there.
+    return sorted({*range(known)} - {*tids}) if known <= 2 * max(len(tids), count) + 1000 else []
+
+
+def listed(ids: Sequence[int]) -> str:
+    """Ids as a list, cut short if it is long."""
+    return f"{[*ids]}" if len(ids) <= 20 else f"[{', '.join(map(str, ids[:20]))} and {len(ids) - 20} more]"
