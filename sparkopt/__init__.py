@@ -19,11 +19,21 @@ if TYPE_CHECKING:
     from sparkopt.hyperopt.fmin import fmin
     from sparkopt.hyperopt.space_evaluation import WorkerPool
     from sparkopt.hyperopt.spark_trials import SparkTrials
+    from sparkopt.worker.intermediate_values import report
     from sparkopt.worker.trial_info import TrialInfo, trial_info
 
 __version__ = "0.1.0"
 
-__all__ = ["Control", "ControlClient", "SparkTrials", "TrialInfo", "WorkerPool", "fmin", "trial_info"]
+__all__ = [
+    "Control",
+    "ControlClient",
+    "SparkTrials",
+    "TrialInfo",
+    "WorkerPool",
+    "fmin",
+    "report",
+    "trial_info",
+]
 
 _HOMES = {
     "Control": "sparkopt.control.options",
@@ -32,6 +42,7 @@ _HOMES = {
     "TrialInfo": "sparkopt.worker.trial_info",
     "WorkerPool": "sparkopt.hyperopt.space_evaluation",
     "fmin": "sparkopt.hyperopt.fmin",
+    "report": "sparkopt.worker.intermediate_values",
     "trial_info": "sparkopt.worker.trial_info",
 }
 

@@ -42,7 +42,16 @@ from sparkopt.wire.v1 import control_pb2
 
 if TYPE_CHECKING:
     from sparkopt.control.evaluate_call import EvaluateStream
-    from sparkopt.coordinator import Coordinator, ObjectiveSpec, Payload, Reported, Request, Settled, Started
+    from sparkopt.coordinator import (
+        Coordinator,
+        ObjectiveSpec,
+        Payload,
+        Reported,
+        ReportedValues,
+        Request,
+        Settled,
+        Started,
+    )
 
 SILENCE_SECONDS: Final = 30.0
 """Seconds for which a stream may say nothing at all."""
@@ -305,6 +314,9 @@ class EvaluatedStudy:
         if reported.body is not None:
             _remove(reported.body)
         taken()
+
+    def put_values(self, reported: ReportedValues) -> None:
+        """Nobody listens to these either; the observer has heard them."""
 
     def take_request(self, lane: Lane, request: Request) -> bool:
         """Nobody answers what an objective asks for."""

@@ -11,6 +11,7 @@
     coordinator.py      the actor: owns the machine and the clock; carries commands out
     loop_thread.py      its thread and loop, and the way in for other threads
     arrivals.py         payloads of workers' messages while the machine decides on them
+    running_attempts.py what running attempts say that is not for the machine
     clock.py            time as it passes for a driver that may be stopped
     attendance.py       workers that have said hello, and those that wait for another attempt of their task
     cpu_sharing.py      workers of a host that compute with more threads than it has cores
@@ -28,11 +29,13 @@ It knows the core and the wire; it does not know Spark, hyperopt or MLflow.
 
 from sparkopt.coordinator.channels.channel import Recorder, StudyActions, StudyChannel
 from sparkopt.coordinator.channels.external_requests import ExternalRequest, Points, Stop
+from sparkopt.coordinator.channels.gathered_values import AttemptValues
 from sparkopt.coordinator.channels.objective_spec import ObjectiveSpec
 from sparkopt.coordinator.channels.payload import Payload
 from sparkopt.coordinator.channels.study_events import (
     CpuOversubscription,
     Reported,
+    ReportedValues,
     Request,
     Settled,
     Started,
@@ -40,6 +43,7 @@ from sparkopt.coordinator.channels.study_events import (
 from sparkopt.coordinator.coordinator import Coordinator
 
 __all__ = [
+    "AttemptValues",
     "Coordinator",
     "CpuOversubscription",
     "ExternalRequest",
@@ -48,6 +52,7 @@ __all__ = [
     "Points",
     "Recorder",
     "Reported",
+    "ReportedValues",
     "Request",
     "Settled",
     "Started",

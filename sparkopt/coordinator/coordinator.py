@@ -27,6 +27,7 @@ from sparkopt.coordinator.clock import FairClock
 from sparkopt.coordinator.cpu_sharing import oversubscription_of
 from sparkopt.coordinator.loop_thread import LoopThread
 from sparkopt.coordinator.observer import Observer, look_at_limits, look_at_workers
+from sparkopt.coordinator.running_attempts import RunningAttempts
 from sparkopt.coordinator.serving import serve_workers
 from sparkopt.coordinator.step_log import LOG, log_step
 from sparkopt.coordinator.task_watch import TaskWatch
@@ -50,9 +51,6 @@ _CUT_SECONDS: Final = 0.5
 
 _LOSSES: Final = (events.GangEnded, events.WorkerGone, events.LossExplained)
 """Events after which workers may be gone."""
-
-_LATE_SECONDS: Final = 10.0
-"""Most seconds by which a worker's message that an attempt has begun may be late."""
 
 
 class Coordinator:
@@ -80,6 +78,7 @@ class Coordinator:
         attendance: which of them have said hello, and which have to wait.
         blobs: what travels in chunks.
         studies: those that go on.
+        attempts: what running attempts say that is not for the machine.
     """
 
     def __init__(
@@ -116,6 +115,7 @@ class Coordinator:
         self._clock = FairClock(self._thread.loop, heartbeat)
         self._streams: dict[str, WorkerStream] = {}
         self._untaken = UntakenReports()
+        self.attempts = RunningAttempts(self.machine, self.studies, self._observer)
         self._timer: asyncio.TimerHandle | None = None
         self._listening = asyncio.Lock()
         self._stopping = asyncio.Event()
@@ -299,6 +299,7 @@ class Coordinator:
     def _settle(self, command: commands.Settle) -> None:
         trial = command.trial
         self._requests.forget(trial)
+        self.attempts.forget(trial)
         arrived = self._arrivals.outcomes.get(trial)
         if arrived is not None and arrived.attempt != command.attempt:
             arrived = None
@@ -429,18 +430,12 @@ class Coordinator:
         self.step(events.Heartbeat(stream.worker))
         stream.answer_heartbeat()
 
-    def begun_arrived(self, stream: WorkerStream, lease: Lease, seconds: float) -> None:
-        """A worker says for how long an attempt has run."""
-        worker = self.machine.workers.get(stream.worker)
-        subscriber = self.studies.subscriber_of(lease.trial.study)
-        if worker is not None and worker.lease == lease and subscriber is not None:
-            # It is the worker's word; it says so at once.
-            subscriber.put_begun(lease.trial.tid, time.time() - min(max(0.0, seconds), _LATE_SECONDS))
-
     def outcome_arrived(
         self, stream: WorkerStream, event: events.OutcomeArrived, message: trial_pb2.Outcome
     ) -> None:
         """A worker says how an attempt ended."""
+        if message.HasField("values"):
+            self.attempts.values_arrived(stream, event.lease, message.values)
         stream.acknowledged = max(stream.acknowledged, event.sequence)
         stream.idle_since = time.monotonic()
         oversubscription = oversubscription_of(self._streams.values(), stream, message.threads)

@@ -106,6 +106,11 @@ class WorkerStream:
         cancellation = worker_pb2.Cancellation(attempt=to_attempt(lease), reason=reason)
         self._send(worker_pb2.CoordinatorMessage(cancellation=cancellation))
 
+    def confirm_values(self, lease: Lease, count: int) -> None:
+        """Tell the worker how many intermediate values of an attempt have come."""
+        receipt = worker_pb2.ValuesReceipt(attempt=to_attempt(lease), count=count)
+        self._send(worker_pb2.CoordinatorMessage(receipt=receipt))
+
     def reply(self, reply: trial_pb2.Reply) -> None:
         """Answer a request."""
         self._send(worker_pb2.CoordinatorMessage(reply=reply))
@@ -225,6 +230,9 @@ class WorkerService(worker_pb2_grpc.WorkerServiceServicer):
                 self._coordinator.outcome_arrived(stream, event, outcome)
                 if fresh:
                     self._coordinator.blobs.drop_rest_of(stream.worker)
+            elif body == "values":
+                values = message.values
+                self._coordinator.attempts.values_arrived(stream, to_lease(values.attempt), values)
             elif body == "report":
                 report = message.report
                 reported = events.ReportArrived(stream.worker, to_lease(report.attempt), message.sequence)
@@ -237,7 +245,7 @@ class WorkerService(worker_pb2_grpc.WorkerServiceServicer):
                 self._coordinator.request_arrived(stream, asked, request)
             elif body == "begun":
                 begun = message.begun
-                self._coordinator.begun_arrived(stream, to_lease(begun.attempt), begun.seconds)
+                self._coordinator.attempts.begun_arrived(stream, to_lease(begun.attempt), begun.seconds)
             elif body == "heartbeat":
                 self._coordinator.heartbeat_arrived(stream)
             else:

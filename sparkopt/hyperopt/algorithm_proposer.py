@@ -227,6 +227,9 @@ class AlgorithmProposer(Proposer):
         elif document["state"] in _UNFINISHED:
             # Else an interrupt came when its result was being taken in.
             self._documents.cancel(document, error.text)
+        if record.reports is not None:
+            # One of that name in the objective's own result stays.
+            document["result"].setdefault("intermediate", record.reports.by_step())
 
     def settled(self, record: TrialRecord, replayed: bool) -> StopSearch | None:
         """Look at the goal, once for each trial that has a result."""

@@ -3,18 +3,20 @@
 Called in the study's thread, with records that are the study's to change and the listener's to read.
 Nothing is called at the end: when ``Study.run`` has returned or raised, everything has been heard.
 
-    opened ─▶ proposed(records) ─▶ started(record) … ─▶ settled(record), once for each that was proposed
-                                    each attempt
+    opened ─▶ proposed(records) ─▶ started(record) … ─▶ reported(record, values) … ─▶ settled(record)
+                                    each attempt                                       once each
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from sparkopt.coordinator import StudyChannel
     from sparkopt.study.trial_record import TrialRecord
+    from sparkopt.wire.value_series import ValueSeries
 
 T = TypeVar("T")
 
@@ -44,6 +46,17 @@ class Listener:
         """An attempt was sent to a worker.
 
         This may be heard before the trial settles that the same worker had before.
+        """
+
+    def reported(self, record: TrialRecord, values: ValueSeries) -> None:
+        """The objective has reported intermediate values since the last call.
+
+        The study says so when it looks, after an algorithm that takes long for instance: then all that has
+        come meanwhile is in one call. All of a trial's values are heard before it settles.
+
+        Args:
+            record: of a trial that runs; its ``reports`` have the values already.
+            values: in the order in which they were reported, thinned if there were very many.
         """
 
     def settled(self, record: TrialRecord) -> None:
@@ -79,6 +92,7 @@ class Listeners(Listener):
 
         self._opened, self._proposed, self._started = map(methods, ("opened", "proposed", "started"))
         self._settled, self._asked, self._workers = map(methods, ("settled", "asked", "workers"))
+        self._reported = methods("reported")
 
     def opened(self, channel: StudyChannel) -> None:
         """Tell all that the study is about to propose."""
@@ -93,6 +107,11 @@ class Listeners(Listener):
         """Tell all that an attempt was sent to a worker."""
         if self._started:
             _call(self._started, record)
+
+    def reported(self, record: TrialRecord, values: ValueSeries) -> None:
+        """Tell all that an objective has reported intermediate values."""
+        if self._reported:
+            _call([partial(method, record) for method in self._reported], values)
 
     def settled(self, record: TrialRecord) -> None:
         """Tell all that a trial has its final state."""

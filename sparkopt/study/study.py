@@ -42,6 +42,7 @@ from sparkopt.wire.lanes import Lane
 
 if TYPE_CHECKING:
     from sparkopt.coordinator import (
+        AttemptValues,
         ExternalRequest,
         Reported,
         Request,
@@ -185,7 +186,7 @@ class Study:
         self._channel = channel
         self._launched = launched
         self._told = Listeners(listeners)
-        channel.on_report = self._take_report
+        channel.on_report, channel.on_values = self._take_report, self._take_values
         channel.register(Lane.TRIAL, self._serve)
         room = workers + self.spec.ahead - (1 if workers == 1 else 0)
         _LOG.info("search begins", workers=workers, waiting=self.queued, most=self.spec.trials)
@@ -347,6 +348,14 @@ class Study:
         record = self._outstanding.get(reported.tid)
         if record is not None:
             self._proposer.reported(record, reported)
+
+    def _take_values(self, values: AttemptValues) -> None:
+        assert self._channel is not None
+        self._note_started(self._channel)
+        record = self._outstanding.get(values.tid)
+        if record is not None and values.attempt >= record.attempt:
+            record.take_values(values)
+            self._told.reported(record, values.series)
 
     def _take(self, settled: Settled) -> TrialRecord:
         """Give a trial its final state."""

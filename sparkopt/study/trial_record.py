@@ -1,6 +1,7 @@
 """Records of a study's trials, from the proposal to the final state, in no front end's words.
 
     Proposal ──▶ TrialRecord ── started ──▶ attempt, started ── settled ──▶ outcome, loss or error
+                                   └── reported ──▶ reports, while it runs
 
 The study fills a record in, except for what only the front end can read: the loss, the metrics and the fault
 of a result. Listeners read records and change nothing.
@@ -16,8 +17,9 @@ from sparkopt.core.states import Outcome
 from sparkopt.errors import RefusedError, TrialCancelledError, TrialLostError
 
 if TYPE_CHECKING:
-    from sparkopt.coordinator import Settled
+    from sparkopt.coordinator import AttemptValues, Settled
     from sparkopt.study.journal import Entry
+    from sparkopt.wire.value_series import ValueSeries
 
 Status = Literal["success", "failure", "cancelled"]
 """How a trial has ended, in a word."""
@@ -92,6 +94,8 @@ class TrialRecord:
         settled: when the trial settled, in seconds since the epoch; None if it has not, or was cancelled
             before the pool had it.
         seconds: time spent in the objective.
+        reports: intermediate values that its objective has reported; None if it has reported none. A later
+            attempt's replace an earlier one's, from its first step on.
         is_final: whether the front end has taken the trial's end in.
     """
 
@@ -109,6 +113,8 @@ class TrialRecord:
     started: float | None = None
     settled: float | None = None
     seconds: float = 0.0
+    reports: ValueSeries | None = None
+    _reporting: int = field(default=0, repr=False)
     is_final: bool = field(default=False, repr=False)
 
     @property
@@ -150,9 +156,22 @@ class TrialRecord:
             assert failure is not None
             self.error = TrialError(f"<class '{failure.type}'>", failure.traceback or failure.message)
 
+    def take_values(self, gathered: AttemptValues) -> None:
+        """Note intermediate values."""
+        series = gathered.series
+        if self.reports is None:
+            self.reports = series
+        elif gathered.attempt != self._reporting:
+            # One that goes on from where an earlier attempt was has that one's values before.
+            self.reports = self.reports.before(series.steps[0])
+            self.reports.extend(series.steps, series.values)
+        else:
+            self.reports.extend(series.steps, series.values)
+        self._reporting = gathered.attempt
+
     def settle_again(self, entry: Entry) -> None:
         """Note what the journal has of the trial."""
-        self.outcome, self.settled = entry.outcome, entry.settled
+        self.outcome, self.settled, self.reports = entry.outcome, entry.settled, entry.values
         if entry.outcome is Outcome.LOST:
             self.error = TrialError(str(TrialLostError), entry.reason)
         elif entry.outcome is not Outcome.OK:

@@ -2,6 +2,7 @@
 
     assignment ──▶ fetch objective (once) ──▶ supervisor.run ──▶ outcome ──▶ outbox
     report, request ──▶ questions.py ◀── reply
+    intermediate value ──▶ values_under_way.py ──▶ stream, or the outcome
     cancellation, timeout ──▶ supervisor.cancel ──▶ outcome: cancelled or failed, or what was quicker
     expulsion ──▶ leave, or start over
     no contact for the grace period ──▶ start over: end the attempt, say hello under another name
@@ -39,6 +40,7 @@ from sparkopt.worker.outbox import Outbox
 from sparkopt.worker.questions import Questions
 from sparkopt.worker.spec import Birth, WorkerSpec
 from sparkopt.worker.supervisor import EvaluatorEnded, RunCancelled, Supervisor
+from sparkopt.worker.values_under_way import ValuesUnderWay
 from sparkopt.worker.worker_log import LOG
 
 try:
@@ -63,6 +65,7 @@ class _Attempt:
     began: float = 0.0
     told: bool = False
     questions: Questions | None = None
+    values: ValuesUnderWay | None = None
 
 
 class Agent:
@@ -147,7 +150,9 @@ class Agent:
             hello.holding.CopyFrom(self._attempt.assignment.attempt)
         elif self._outbox.outcome is not None:
             hello.holding.CopyFrom(self._outbox.outcome.attempt)
-        return [worker_pb2.WorkerMessage(hello=hello), *self._outbox.unacknowledged]
+        under_way = None if self._attempt is None else self._attempt.values
+        values = [] if under_way is None else under_way.without_receipt
+        return [worker_pb2.WorkerMessage(hello=hello), *values, *self._outbox.unacknowledged]
 
     def _receive(self, message: worker_pb2.CoordinatorMessage) -> None:
         self._outbox.acknowledged(message.acknowledged)
@@ -164,6 +169,9 @@ class Agent:
             attempt = self._attempt
             if attempt is not None and attempt.lease == to_lease(message.cancellation.attempt):
                 self._end(attempt)
+        elif body == "receipt":
+            if self._attempt is not None and self._attempt.values is not None:
+                self._attempt.values.received(message.receipt)
         elif body == "reply":
             if self._attempt is not None and self._attempt.questions is not None:
                 self._attempt.questions.answer(message.reply)
@@ -233,6 +241,8 @@ class Agent:
             kind = trial_pb2.OutcomeKind.Name(outcome.kind).removeprefix("OUTCOME_KIND_").lower()
             LOG.debug("attempt ended", **values_of(attempt.lease), outcome=kind, seconds=outcome.seconds)
         outcome.attempt.CopyFrom(attempt.assignment.attempt)
+        if attempt.values is not None and (rest := attempt.values.rest()).steps:
+            outcome.values.CopyFrom(rest)
         self.trials += 1
         if self._attempt is attempt:
             self._attempt = None
@@ -240,7 +250,11 @@ class Agent:
 
     def _hear(self, attempt: _Attempt, frame: Frame) -> None:
         """Take what the evaluator says while it runs the objective."""
-        if frame.kind is Kind.STARTED:
+        if frame.kind is Kind.VALUE:
+            if attempt.values is None:
+                attempt.values = ValuesUnderWay(attempt.assignment.attempt, self._connection.send)
+            attempt.values.take(frame.header["step"], frame.header["value"])
+        elif frame.kind is Kind.STARTED:
             self._begin(attempt)
             if attempt.timer is not None:
                 attempt.timer.cancel()

@@ -53,6 +53,14 @@ def _is_id(value: Any) -> bool:
     return type(value) is int and 0 < value <= _MOST_QUESTIONS
 
 
+def _is_step(value: Any) -> bool:
+    return type(value) is int and value >= 0
+
+
+def _is_value(value: Any) -> bool:
+    return type(value) is float
+
+
 def _is_method(value: Any) -> bool:
     try:
         return _is_text(value) and bool(lanes.split(value))
@@ -70,6 +78,7 @@ _FIELDS: Final[dict[Kind, _Fields]] = {
     Kind.RESULT: {"seconds": _is_duration, "threads": _is_count, "loss": _is_loss, "fault": _is_text},
     Kind.FAILURE: {"seconds": _is_duration, "type": _is_text, "message": _is_text, "traceback": _is_text},
     Kind.STARTED: {},
+    Kind.VALUE: {"step": _is_step, "value": _is_value},
     Kind.REPORT: {"id": _is_id, "report": _is_report, "name": _is_text},
     Kind.REQUEST: {"id": _is_id, "method": _is_method},
 }

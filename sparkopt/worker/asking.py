@@ -89,11 +89,7 @@ class Asking:
         Raises:
             TrialError: in a process that the objective has forked.
         """
-        if self.in_child:
-            raise TrialError(
-                f"{what} came from process {os.getpid()}, which the objective has forked. Only the trial's"
-                " own process can report and ask: hand it what is to be reported, and report it there."
-            )
+        self._sock.refuse_children(what)
 
     def ask(self, method: str, body: bytes | Path) -> bytes | Path:
         """See :meth:`sparkopt.worker.reports.Reporter.ask`."""

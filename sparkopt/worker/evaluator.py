@@ -37,6 +37,7 @@ from sparkopt.wire.modules.missing_modules import NOT_LOADED, lacking
 from sparkopt.worker import children, trial_info
 from sparkopt.worker.evaluator_socket import UNHEARD, EvaluatorSocket
 from sparkopt.worker.frames import Frame, Kind
+from sparkopt.worker.intermediate_values import report_through
 from sparkopt.worker.reports import Reporter, ReportingObjective
 from sparkopt.worker.shipped import NUMBERS, ShippedObjective
 from sparkopt.worker.shipped_modules import ShippedModules
@@ -77,6 +78,7 @@ class Evaluator:
         self._reporter: Reporter | None = None
         self._started = 0.0
         self._advice = ""
+        report_through(sock)
 
     def serve(self) -> None:
         """Answer frames until A closes the socket, or a trial has spoilt this process for others."""

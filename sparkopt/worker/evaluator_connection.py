@@ -1,6 +1,6 @@
 """Process A's end of the socket to one evaluator.
 
-    ask(frame) ──▶ socket ──▶ B ──▶ socket ──▶ checked ──▶ reports and requests: hear
+    ask(frame) ──▶ socket ──▶ B ──▶ socket ──▶ checked ──▶ values, reports and requests: hear
                                                        ├──▶ the answer: what ask returns
                                                        └──▶ anything else: fault, once, and nothing after it
 
@@ -22,7 +22,7 @@ from sparkopt.wire.limits import INLINE_BYTES
 from sparkopt.worker import answers
 from sparkopt.worker.answers import ANSWERS, QUESTIONS
 from sparkopt.worker.evaluator_socket import answer_file
-from sparkopt.worker.frames import HEADER_BYTES, Frame, FrameBuffer, FrameError
+from sparkopt.worker.frames import HEADER_BYTES, Frame, FrameBuffer, FrameError, Kind
 
 
 class EvaluatorConnection(asyncio.Protocol):
@@ -49,6 +49,7 @@ class EvaluatorConnection(asyncio.Protocol):
         self._timed = False
         self._open: dict[int, Lane | None] = {}
         self._asked = 0
+        self._has_run = False
         self._unread = False
         self.closed: asyncio.Future[None] = loop.create_future()
         self.fault: str | None = None
@@ -86,6 +87,7 @@ class EvaluatorConnection(asyncio.Protocol):
         """
         self._hear = hear
         self._run, self._timed, self._open, self._asked = frame.run, frame.header["timed"], {}, 0
+        self._has_run = False
         self._answer = asyncio.get_running_loop().create_future()
         self._unread = not self._write(frame)
         return await self._answer
@@ -167,6 +169,8 @@ class EvaluatorConnection(asyncio.Protocol):
                 raise FrameError(f"a {frame.kind.name} came before its turn")
             self._open[number] = lane
             self._asked = number
+        elif frame.kind is Kind.VALUE:
+            self._has_run = True
         else:
             if not self._timed:
                 raise FrameError(f"a {frame.kind.name} came twice, or was not asked for")
@@ -175,6 +179,6 @@ class EvaluatorConnection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Note that nothing more comes, and whether everything was read."""
-        if isinstance(exc, (ConnectionResetError, BrokenPipeError)) and not self._asked:
+        if isinstance(exc, (ConnectionResetError, BrokenPipeError)) and not (self._asked or self._has_run):
             self._unread = True
         self.closed.set_result(None)

@@ -1,6 +1,7 @@
 """B's end of the socket to process A, which only the evaluator's own process uses.
 
     RUN ──▶ next_run ──▶ the objective ──▶ ask ──▶ REPORT, REQUEST ──▶ A ──▶ REPORTED, REPLY ──▶ next_reply
+                                      ├──▶ send_value ──▶ VALUE ──▶ A
                                       └──▶ answer ──▶ RESULT, FAILURE ──▶ A
                                                └── the socket is gone? ──▶ a file that A looks for
 
@@ -17,11 +18,12 @@ from collections.abc import Container
 from contextlib import suppress
 from os import getpid
 from pathlib import Path
+from threading import RLock
 from typing import Final
 
 from sparkopt.errors import TrialError
 from sparkopt.worker.descriptors import out_of_the_way
-from sparkopt.worker.frames import Frame, FrameError, FrameReader, Kind
+from sparkopt.worker.frames import Frame, FrameError, FrameReader, Kind, value_frame
 
 # Bound here: what an objective puts into their module instead changes nothing.
 _open, _write, _close, _dup2 = os.open, os.write, os.close, os.dup2
@@ -44,6 +46,7 @@ class EvaluatorSocket:
 
     Attributes:
         run: the number of the run of the moment.
+        sending: held by the thread that sends.
         descriptor: the socket's.
 
     Args:
@@ -54,6 +57,9 @@ class EvaluatorSocket:
     def __init__(self, sock: socket.socket, directory: Path) -> None:
         self.descriptor = out_of_the_way(sock.detach())
         self.run = 0
+        # A signal handler of the objective's may report while its thread does.
+        self.sending = RLock()
+        self._has_answered = True
         self._socket = socket.socket(fileno=self.descriptor)
         self._directory = directory
         self._sendall = self._socket.sendall
@@ -79,6 +85,21 @@ class EvaluatorSocket:
         """Whether this is a process that the objective has forked."""
         return getpid() != self._process
 
+    def refuse_children(self, what: str) -> None:
+        """Raise unless this is the trial's own process.
+
+        Args:
+            what: is to be said or asked, with its article.
+
+        Raises:
+            TrialError: in a process that the objective has forked.
+        """
+        if self.in_child:
+            raise TrialError(
+                f"{what} came from process {os.getpid()}, which the objective has forked. Only the trial's"
+                " own process can report and ask: hand it what is to be reported, and report it there."
+            )
+
     def next_run(self) -> Frame | None:
         """Wait for a RUN; None when process A has closed the socket.
 
@@ -90,6 +111,7 @@ class EvaluatorSocket:
             if frame.kind is not Kind.RUN:
                 raise FrameError(f"a {frame.kind.name} came where a RUN was due")
             self.run = frame.run
+            self._has_answered = False
         return frame
 
     def send(self, frame: Frame) -> None:
@@ -98,7 +120,24 @@ class EvaluatorSocket:
         Raises:
             OSError: if the socket is gone.
         """
-        self._sendall(frame.encode())
+        with self.sending:
+            self._sendall(frame.encode())
+
+    def send_value(self, step: int, value: float) -> None:
+        """Send an intermediate value, unless the run has its answer: a thread may go on behind that.
+
+        For a thread that holds :attr:`sending`.
+
+        Raises:
+            TrialError: if process A is not there any more.
+        """
+        if self._has_answered:
+            return
+        try:
+            # So small a frame is sent whole or not at all, also if a signal handler raises meanwhile.
+            self._sendall(value_frame(self.run, step, value))
+        except OSError:
+            raise TrialError(_GONE) from None
 
     def ask(self, frame: Frame) -> None:
         """Send a question. From one thread at a time.
@@ -107,10 +146,11 @@ class EvaluatorSocket:
             TrialError: if process A is not there any more.
         """
         data = frame.encode()
-        try:
-            self._sendall(data)
-        except OSError:
-            raise TrialError(_GONE) from None
+        with self.sending:
+            try:
+                self._sendall(data)
+            except OSError:
+                raise TrialError(_GONE) from None
 
     def next_reply(self, questions: Container[int]) -> Frame:
         """Wait for the next reply to a question of the run. In one thread at a time.
@@ -135,10 +175,12 @@ class EvaluatorSocket:
         Returns:
             Whether it was sent. If not, it is to be saved, and this process to end.
         """
-        try:
-            self._sendall(frame.encode())
-        except OSError:
-            return False
+        with self.sending:
+            self._has_answered = True
+            try:
+                self._sendall(frame.encode())
+            except OSError:
+                return False
         return True
 
     def save(self, frame: Frame) -> None:

@@ -21,6 +21,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 
 from sparkopt.wire.limits import INLINE_BYTES
 from sparkopt.worker.headers import (
+    VALUE,
     Header,
     json_bytes,
     json_header,
@@ -28,6 +29,8 @@ from sparkopt.worker.headers import (
     result_header,
     run_bytes,
     run_header,
+    value_bytes,
+    value_header,
 )
 
 HEADER_BYTES: Final = 4 * 1024 * 1024
@@ -64,11 +67,21 @@ class Kind(enum.IntEnum):
     """B to A: the objective asks something of the driver."""
     REPLY = 8
     """A to B: the answer."""
+    VALUE = 9
+    """B to A: the objective reports an intermediate value. Nobody waits for an answer."""
 
 
 _Codec: TypeAlias = "tuple[Kind, Callable[[Header], bytes], Callable[[bytes], Header]]"
 
-_PACKED: Final = {Kind.RUN: (run_bytes, run_header), Kind.RESULT: (result_bytes, result_header)}
+_PACKED: Final = {
+    Kind.RUN: (run_bytes, run_header),
+    Kind.RESULT: (result_bytes, result_header),
+    Kind.VALUE: (value_bytes, value_header),
+}
+_VALUE: Final = int(Kind.VALUE)
+_VALUE_FRAME: Final = struct.Struct(_PREFIX.format + VALUE.format.removeprefix("!"))
+_VALUE_BYTES: Final = VALUE.size
+_pack_value_frame: Final = _VALUE_FRAME.pack
 _CODECS: Final[dict[int, _Codec]] = {
     kind.value: (kind, *_PACKED.get(kind, (json_bytes, json_header))) for kind in Kind
 }
@@ -96,6 +109,11 @@ class Frame(NamedTuple):
         return b"".join(
             (_pack(_MAGIC, self.kind, self.run, len(header), len(self.payload)), header, self.payload)
         )
+
+
+def value_frame(run: int, step: int, value: float) -> bytes:
+    """The bytes of a VALUE."""
+    return _pack_value_frame(_MAGIC, _VALUE, run, _VALUE_BYTES, 0, step, value)
 
 
 class FrameBuffer:

@@ -3,6 +3,7 @@
     RUN       timed 1 B │ tid 8 B │ attempt 4 B │ worker, objective, objective_file, argument_file,
                                                   with a NUL between each two
     RESULT    seconds 8 B │ threads 4 B │ loss 8 B │ length of fault 4 B │ fault │ file
+    VALUE     step 8 B │ value 8 B
 
 A loss that is NaN, and an empty name of a file, stand for none. With cold caches, JSON takes some 8 µs to
 write one of them, and the same to read it.
@@ -21,12 +22,16 @@ Header: TypeAlias = "dict[str, Any]"
 
 _RUN: Final = struct.Struct("!?qI")
 _RESULT: Final = struct.Struct("!dIdI")
+VALUE: Final = struct.Struct("!qd")
 _RUN_BYTES: Final = _RUN.size
 _RESULT_BYTES: Final = _RESULT.size
 _pack_run: Final = _RUN.pack
 _unpack_run: Final = _RUN.unpack_from
 _pack_result: Final = _RESULT.pack
 _unpack_result: Final = _RESULT.unpack_from
+_pack_value: Final = VALUE.pack
+_unpack_value: Final = VALUE.unpack
+_VALUE_BYTES: Final = VALUE.size
 _encode: Final = json.JSONEncoder().encode
 _decode: Final = json.JSONDecoder().raw_decode
 _PATHS: Final = "surrogateescape"
@@ -105,3 +110,20 @@ def result_header(data: bytes) -> Header:
     if len(data) > end:
         header["file"] = data[end:].decode("utf-8", _PATHS)
     return header
+
+
+def value_bytes(header: Header) -> bytes:
+    """Returns the header of a VALUE as bytes."""
+    return _pack_value(header["step"], header["value"])
+
+
+def value_header(data: bytes) -> Header:
+    """Returns the header that :func:`value_bytes` made bytes of.
+
+    Raises:
+        ValueError: if the bytes are no such header.
+    """
+    if len(data) != _VALUE_BYTES:
+        raise ValueError(f"a VALUE's header has {_VALUE_BYTES} bytes, not {len(data)}")
+    step, value = _unpack_value(data)
+    return {"step": step, "value": value}

@@ -46,6 +46,11 @@ def trial_info() -> TrialInfo | None:
     return TrialInfo(int(tid), int(attempt), str(worker), _gpus)
 
 
+def runs() -> bool:
+    """Whether a trial runs in this process."""
+    return _trial is not None
+
+
 def has_gpus(gpus: Sequence[str]) -> None:
     """Note the GPUs of this process and of those that it forks."""
     global _gpus

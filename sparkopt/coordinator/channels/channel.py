@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import queue
 import time
 from collections import deque
@@ -11,7 +12,8 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from sparkopt.coordinator.channels.external_requests import ExternalRequest, Points, Stop
-from sparkopt.coordinator.channels.study_events import Reported, Request, Settled, Started
+from sparkopt.coordinator.channels.gathered_values import AttemptValues, GatheredValues
+from sparkopt.coordinator.channels.study_events import Reported, ReportedValues, Request, Settled, Started
 from sparkopt.errors import SparkoptError
 from sparkopt.wire import forks
 from sparkopt.wire.lanes import Lane
@@ -40,6 +42,12 @@ class Workers:
     present: int
 
 
+class _ValuesCome(enum.Enum):
+    """Trials have reported intermediate values since the study has looked at them."""
+
+    COME = enum.auto()
+
+
 class Recorder(Protocol):
     """Writes down what happens to a study's trials before the study hears of it.
 
@@ -51,6 +59,9 @@ class Recorder(Protocol):
 
     def reported(self, reported: Reported) -> Reported:
         """A trial says something."""
+
+    def reported_values(self, reported: ReportedValues) -> None:
+        """A trial has reported intermediate values. They count for good once it has settled."""
 
     def settled(self, settled: Settled) -> Settled:
         """A trial has settled."""
@@ -83,6 +94,8 @@ class StudyChannel:
 
     Attributes:
         on_report: called from that thread, in :meth:`next_settled`, with each report of a running trial.
+        on_values: called from that thread, in :meth:`next_settled`, with the intermediate values that an
+            attempt has reported since the last call; with all of them before its trial settles.
         on_workers: called from the study's thread, in :meth:`next_settled`, with how many workers there are,
             when one has come.
         on_begun: called from the coordinator's thread, where it must not wait for anything, with the id of a
@@ -100,15 +113,17 @@ class StudyChannel:
     def __init__(self, actions: StudyActions, recorder: Recorder | None = None) -> None:
         self._actions = actions
         self.on_report: Callable[[Reported], None] = lambda reported: None
+        self.on_values: Callable[[AttemptValues], None] = lambda values: None
         self.on_workers: Callable[[int], None] = lambda present: None
         self.on_begun: Callable[[int, float], None] = lambda tid, time: None
         self.on_external_request: Callable[[ExternalRequest], bool] = _refuse
         self.stop: Stop | None = None
         self._parties: dict[Lane, Callable[[Request], None]] = {}
         self._recorder = recorder
-        self._inbox: queue.SimpleQueue[Settled | _Report | Workers | Stop | Points | SparkoptError] = (
-            queue.SimpleQueue()
-        )
+        self._inbox: queue.SimpleQueue[
+            Settled | _Report | _ValuesCome | Workers | Stop | Points | SparkoptError
+        ] = queue.SimpleQueue()
+        self._values = GatheredValues()
         self._started: deque[Started] = deque()
 
     def submit(
@@ -153,6 +168,7 @@ class StudyChannel:
             SparkoptError: what the recorder has raised meanwhile.
         """
         forks.check("a search that runs")  # a callback of the study may have forked
+        looked = False
         while True:
             timeout = None if deadline is None else max(0.0, deadline - time.monotonic())
             try:
@@ -163,6 +179,15 @@ class StudyChannel:
                 raise item
             if isinstance(item, Settled):
                 return item
+            if item is _ValuesCome.COME:
+                if looked and timeout == 0:
+                    # Trials may report without end; what had come by the deadline was taken.
+                    self._inbox.put(item)
+                    return None
+                looked = timeout == 0
+                for values in self._values.take():
+                    self.on_values(values)
+                continue
             if isinstance(item, Workers):
                 self.on_workers(item.present)
                 continue
@@ -238,6 +263,16 @@ class StudyChannel:
         if self._recorder is not None:
             reported = self._attempt(self._recorder.reported, reported) or reported
         self._inbox.put(_Report(reported, taken))
+
+    def put_values(self, reported: ReportedValues) -> None:
+        """Hand intermediate values over. Those of a trial come before it is settled.
+
+        The study sees them when it looks; nobody waits for that.
+        """
+        if self._recorder is not None:
+            self._attempt(self._recorder.reported_values, reported)
+        if self._values.add(reported):
+            self._inbox.put(_ValuesCome.COME)
 
     def put_settled(self, settled: Settled) -> None:
         """Hand a settled trial over."""

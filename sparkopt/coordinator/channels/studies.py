@@ -15,7 +15,13 @@ from sparkopt.coordinator.arrivals import ArrivedOutcome
 from sparkopt.coordinator.blobs import BlobStore
 from sparkopt.coordinator.channels.objective_spec import ObjectiveSpec
 from sparkopt.coordinator.channels.payload import Payload
-from sparkopt.coordinator.channels.study_events import Reported, Request, Settled, Started
+from sparkopt.coordinator.channels.study_events import (
+    Reported,
+    ReportedValues,
+    Request,
+    Settled,
+    Started,
+)
 from sparkopt.core import commands, events
 from sparkopt.core.states import Lease, Outcome, TrialKey
 from sparkopt.errors import PoolError, SparkoptError
@@ -41,6 +47,9 @@ class StudySubscriber(Protocol):
 
     def put_report(self, reported: Reported, taken: Any) -> None:
         """A trial that runs says something; ``taken`` is to be called, from any thread."""
+
+    def put_values(self, reported: ReportedValues) -> None:
+        """A trial that runs reports intermediate values."""
 
     def put_settled(self, settled: Settled) -> None:
         """A trial has its final state."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,6 +46,23 @@ class Reported:
     kind: ReportKind
     name: str
     body: Payload | None
+
+
+@dataclass(frozen=True, slots=True)
+class ReportedValues:
+    """Intermediate values of a trial that runs, in the order in which its objective has reported them.
+
+    Attributes:
+        tid: the trial's number within its study.
+        attempt: the number of its attempt.
+        steps: of the values, from 0.
+        values: as many.
+    """
+
+    tid: int
+    attempt: int
+    steps: Sequence[int]
+    values: Sequence[float]
 
 
 @dataclass(frozen=True, slots=True)

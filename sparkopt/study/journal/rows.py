@@ -19,6 +19,9 @@ APPLICATION_ID: Final = 0x73706B6A
 
 FORMAT: Final = 2
 
+VALUES: Final = "values"
+"""Kind of a report that is the series of all intermediate values of a trial that has settled."""
+
 MARK: Final = b"sparkopt journal "
 """Prefix of a journal's id, which is in one of the first pages."""
 
@@ -143,7 +146,7 @@ class Report:
         tid: the trial's id.
         opening: during which opening of the journal it came.
         nth: of its trial's during that opening, from 1.
-        kind: in the words of :class:`~sparkopt.wire.report_kinds.ReportKind`.
+        kind: in the words of :class:`~sparkopt.wire.report_kinds.ReportKind`, or :data:`VALUES`.
         name: of the attachment.
         value: the pickled value.
     """

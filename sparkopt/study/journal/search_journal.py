@@ -15,12 +15,13 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sparkopt.coordinator import Payload, Reported, Settled, Started
+from sparkopt.coordinator import Payload, Reported, ReportedValues, Settled, Started
 from sparkopt.core.states import Outcome
 from sparkopt.errors import JournalError, JournalWarning, RefusedError, SparkoptError, warn
 from sparkopt.study.journal.identity import Identity, difference
-from sparkopt.study.journal.rows import Content, Ending, Report, Stored, Trial
+from sparkopt.study.journal.rows import VALUES, Content, Ending, Report, Stored, Trial
 from sparkopt.wire.report_kinds import ReportKind
+from sparkopt.wire.value_series import ValueSeries
 
 _OF_THE_DISK: Final = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS}
 
@@ -40,6 +41,7 @@ class Entry:
         kind: the type of the exception, if the outcome is FAILED.
         reason: its remote traceback, or why the trial was lost.
         reports: what it said while it ran.
+        values: intermediate values that it reported; None if it reported none.
     """
 
     tid: int
@@ -52,6 +54,7 @@ class Entry:
     kind: str
     reason: str
     reports: tuple[Reported, ...]
+    values: ValueSeries | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +89,7 @@ class SearchJournal(ABC):
         self.path = path
         self.is_full = False
         self._said: dict[int, int] = {}
+        self._values: dict[int, tuple[int, ValueSeries]] = {}
         self._hold_content(Content())
 
     def _hold_content(self, content: Content) -> None:
@@ -211,20 +215,30 @@ class SearchJournal(ABC):
 
     def reported(self, reported: Reported) -> Reported:
         """A trial has said something."""
-        self._reports += 1
-        nth = self._said[reported.tid] = self._said.get(reported.tid, 0) + 1
-        kept, stored = self._keep(reported.body, f"report-{self._reports}")
-        report = Report(
-            *(self._reports, reported.tid, self._counts.openings, nth),
-            *(reported.kind.value, reported.name, stored),
-        )
-        self._write_report(report)
+        kept, stored = self._keep(reported.body, f"report-{self._reports + 1}")
+        self._add_report(reported.tid, reported.kind.value, reported.name, stored)
         return dataclasses.replace(reported, body=kept)
+
+    def _add_report(self, tid: int, kind: str, name: str, stored: Stored) -> None:
+        self._reports += 1
+        nth = self._said[tid] = self._said.get(tid, 0) + 1
+        self._write_report(Report(self._reports, tid, self._counts.openings, nth, kind, name, stored))
+
+    def reported_values(self, reported: ReportedValues) -> None:
+        """A trial has reported intermediate values. They are written when it settles."""
+        attempt, series = self._values.get(reported.tid) or (reported.attempt, ValueSeries())
+        if attempt != reported.attempt:
+            series = series.before(reported.steps[0])
+        series.extend(reported.steps, reported.values)
+        self._values[reported.tid] = reported.attempt, series
 
     def settled(self, settled: Settled) -> Settled:
         """A trial has settled. One that was cancelled may run again in the next search."""
+        _, values = self._values.pop(settled.tid, (0, None))
         if settled.outcome is Outcome.CANCELLED:
             return settled
+        if values is not None:
+            self._add_report(settled.tid, VALUES, "", Stored(values.to_bytes()))
         kept, stored = self._keep(settled.result, f"result-{settled.tid}")
         kind, reason = "", settled.reason
         if settled.failure is not None:
@@ -293,8 +307,16 @@ class SearchJournal(ABC):
             reports=tuple(
                 Reported(each.tid, ReportKind(each.kind), each.name, self._payload(each.value))
                 for each in reports
+                if each.kind != VALUES
             ),
+            values=_values_in(reports),
         )
+
+
+def _values_in(reports: Collection[Report]) -> ValueSeries | None:
+    """The intermediate values among a trial's reports."""
+    found = next((each.value.body for each in reports if each.kind == VALUES), None)
+    return None if found is None else ValueSeries.from_bytes(found)
 
 
 def _newest_state(content: Content) -> SavedState | None:

@@ -4,7 +4,9 @@ isort:skip_file
 A trial and what becomes of it, as it crosses the wire between the driver and its workers."""
 
 import builtins
+import collections.abc
 import google.protobuf.descriptor
+import google.protobuf.internal.containers
 import google.protobuf.internal.enum_type_wrapper
 import google.protobuf.message
 import sys
@@ -196,6 +198,7 @@ class Outcome(google.protobuf.message.Message):
     THREADS_FIELD_NUMBER: builtins.int
     LOSS_FIELD_NUMBER: builtins.int
     FAULT_FIELD_NUMBER: builtins.int
+    VALUES_FIELD_NUMBER: builtins.int
     kind: global___OutcomeKind.ValueType
     seconds: builtins.float
     """Time spent in the objective, in seconds."""
@@ -219,6 +222,10 @@ class Outcome(google.protobuf.message.Message):
     def failure(self) -> global___Failure:
         """Set if kind is FAILED."""
 
+    @property
+    def values(self) -> global___IntermediateValues:
+        """Intermediate values of the attempt that are not known to have arrived. They come before the outcome."""
+
     def __init__(
         self,
         *,
@@ -230,12 +237,50 @@ class Outcome(google.protobuf.message.Message):
         threads: builtins.int = ...,
         loss: builtins.float | None = ...,
         fault: builtins.str = ...,
+        values: global___IntermediateValues | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["_loss", b"_loss", "attempt", b"attempt", "failure", b"failure", "loss", b"loss", "result", b"result"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["_loss", b"_loss", "attempt", b"attempt", "failure", b"failure", "fault", b"fault", "kind", b"kind", "loss", b"loss", "result", b"result", "seconds", b"seconds", "threads", b"threads"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["_loss", b"_loss", "attempt", b"attempt", "failure", b"failure", "loss", b"loss", "result", b"result", "values", b"values"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["_loss", b"_loss", "attempt", b"attempt", "failure", b"failure", "fault", b"fault", "kind", b"kind", "loss", b"loss", "result", b"result", "seconds", b"seconds", "threads", b"threads", "values", b"values"]) -> None: ...
     def WhichOneof(self, oneof_group: typing.Literal["_loss", b"_loss"]) -> typing.Literal["loss"] | None: ...
 
 global___Outcome = Outcome
+
+@typing.final
+class IntermediateValues(google.protobuf.message.Message):
+    """Values that an objective reports while it runs, in the order in which it did. Those of a stale attempt change
+    nothing.
+    """
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    ATTEMPT_FIELD_NUMBER: builtins.int
+    OFFSET_FIELD_NUMBER: builtins.int
+    STEPS_FIELD_NUMBER: builtins.int
+    VALUES_FIELD_NUMBER: builtins.int
+    offset: builtins.int
+    """How many values of the attempt were sent before the first of these, so that one that comes again counts once."""
+    @property
+    def attempt(self) -> global___Attempt: ...
+    @property
+    def steps(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]:
+        """The step of each value; below 2^63."""
+
+    @property
+    def values(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.float]:
+        """As many. NaN and infinity are values like others."""
+
+    def __init__(
+        self,
+        *,
+        attempt: global___Attempt | None = ...,
+        offset: builtins.int = ...,
+        steps: collections.abc.Iterable[builtins.int] | None = ...,
+        values: collections.abc.Iterable[builtins.float] | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["attempt", b"attempt"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["attempt", b"attempt", "offset", b"offset", "steps", b"steps", "values", b"values"]) -> None: ...
+
+global___IntermediateValues = IntermediateValues
 
 @typing.final
 class Request(google.protobuf.message.Message):

@@ -24,6 +24,7 @@ class WorkerMessage(google.protobuf.message.Message):
     REPORT_FIELD_NUMBER: builtins.int
     REQUEST_FIELD_NUMBER: builtins.int
     BEGUN_FIELD_NUMBER: builtins.int
+    VALUES_FIELD_NUMBER: builtins.int
     sequence: builtins.int
     """Counts the worker's reports, requests and outcomes from 1; 0 on messages that need no acknowledgement."""
     @property
@@ -38,6 +39,8 @@ class WorkerMessage(google.protobuf.message.Message):
     def request(self) -> sparkopt.wire.v1.trial_pb2.Request: ...
     @property
     def begun(self) -> global___Begun: ...
+    @property
+    def values(self) -> sparkopt.wire.v1.trial_pb2.IntermediateValues: ...
     def __init__(
         self,
         *,
@@ -48,10 +51,11 @@ class WorkerMessage(google.protobuf.message.Message):
         report: sparkopt.wire.v1.trial_pb2.Report | None = ...,
         request: sparkopt.wire.v1.trial_pb2.Request | None = ...,
         begun: global___Begun | None = ...,
+        values: sparkopt.wire.v1.trial_pb2.IntermediateValues | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["begun", b"begun", "body", b"body", "heartbeat", b"heartbeat", "hello", b"hello", "outcome", b"outcome", "report", b"report", "request", b"request"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["begun", b"begun", "body", b"body", "heartbeat", b"heartbeat", "hello", b"hello", "outcome", b"outcome", "report", b"report", "request", b"request", "sequence", b"sequence"]) -> None: ...
-    def WhichOneof(self, oneof_group: typing.Literal["body", b"body"]) -> typing.Literal["hello", "heartbeat", "outcome", "report", "request", "begun"] | None: ...
+    def HasField(self, field_name: typing.Literal["begun", b"begun", "body", b"body", "heartbeat", b"heartbeat", "hello", b"hello", "outcome", b"outcome", "report", b"report", "request", b"request", "values", b"values"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["begun", b"begun", "body", b"body", "heartbeat", b"heartbeat", "hello", b"hello", "outcome", b"outcome", "report", b"report", "request", b"request", "sequence", b"sequence", "values", b"values"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["body", b"body"]) -> typing.Literal["hello", "heartbeat", "outcome", "report", "request", "begun", "values"] | None: ...
 
 global___WorkerMessage = WorkerMessage
 
@@ -69,6 +73,7 @@ class CoordinatorMessage(google.protobuf.message.Message):
     CANCELLATION_FIELD_NUMBER: builtins.int
     EXPULSION_FIELD_NUMBER: builtins.int
     REPLY_FIELD_NUMBER: builtins.int
+    RECEIPT_FIELD_NUMBER: builtins.int
     acknowledged: builtins.int
     """Every report, request and outcome up to this sequence number has arrived and need not be kept."""
     @property
@@ -87,6 +92,8 @@ class CoordinatorMessage(google.protobuf.message.Message):
     def expulsion(self) -> global___Expulsion: ...
     @property
     def reply(self) -> sparkopt.wire.v1.trial_pb2.Reply: ...
+    @property
+    def receipt(self) -> global___ValuesReceipt: ...
     def __init__(
         self,
         *,
@@ -98,12 +105,35 @@ class CoordinatorMessage(google.protobuf.message.Message):
         cancellation: global___Cancellation | None = ...,
         expulsion: global___Expulsion | None = ...,
         reply: sparkopt.wire.v1.trial_pb2.Reply | None = ...,
+        receipt: global___ValuesReceipt | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["assignment", b"assignment", "body", b"body", "cancellation", b"cancellation", "expulsion", b"expulsion", "heartbeat", b"heartbeat", "reply", b"reply", "welcome", b"welcome"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["acknowledged", b"acknowledged", "assignment", b"assignment", "body", b"body", "cancellation", b"cancellation", "expulsion", b"expulsion", "heartbeat", b"heartbeat", "reply", b"reply", "taken", b"taken", "welcome", b"welcome"]) -> None: ...
-    def WhichOneof(self, oneof_group: typing.Literal["body", b"body"]) -> typing.Literal["welcome", "heartbeat", "assignment", "cancellation", "expulsion", "reply"] | None: ...
+    def HasField(self, field_name: typing.Literal["assignment", b"assignment", "body", b"body", "cancellation", b"cancellation", "expulsion", b"expulsion", "heartbeat", b"heartbeat", "receipt", b"receipt", "reply", b"reply", "welcome", b"welcome"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["acknowledged", b"acknowledged", "assignment", b"assignment", "body", b"body", "cancellation", b"cancellation", "expulsion", b"expulsion", "heartbeat", b"heartbeat", "receipt", b"receipt", "reply", b"reply", "taken", b"taken", "welcome", b"welcome"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["body", b"body"]) -> typing.Literal["welcome", "heartbeat", "assignment", "cancellation", "expulsion", "reply", "receipt"] | None: ...
 
 global___CoordinatorMessage = CoordinatorMessage
+
+@typing.final
+class ValuesReceipt(google.protobuf.message.Message):
+    """So many intermediate values of the attempt have arrived."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    ATTEMPT_FIELD_NUMBER: builtins.int
+    COUNT_FIELD_NUMBER: builtins.int
+    count: builtins.int
+    @property
+    def attempt(self) -> sparkopt.wire.v1.trial_pb2.Attempt: ...
+    def __init__(
+        self,
+        *,
+        attempt: sparkopt.wire.v1.trial_pb2.Attempt | None = ...,
+        count: builtins.int = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["attempt", b"attempt"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["attempt", b"attempt", "count", b"count"]) -> None: ...
+
+global___ValuesReceipt = ValuesReceipt
 
 @typing.final
 class Hello(google.protobuf.message.Message):

@@ -49,14 +49,19 @@ class WorkerServiceServicer(object):
         4. A request comes the same way, and is answered with a reply, also after a cut: a reply whose stream is
         gone is sent on the next one, and again on the one after it, until another request of its lane takes its
         place. A request of an attempt that is not live is refused, and one of a lane that nobody answers.
-        5. Of an attempt that runs for long the worker says when it began.
-        6. Heartbeats flow from the worker all the while and each is answered, so that both ends see a dead
+        5. Intermediate values wait for none of this, and have no sequence number. The worker has at most eight
+        messages of them under way; meanwhile it gathers those that the objective reports for the next one. Receipts
+        say how many have arrived, for every fourth message. After a cut the worker sends the others again, and what
+        is without a receipt at the attempt's end comes with the outcome.
+        6. Of an attempt that runs for long the worker says when it began.
+        7. Heartbeats flow from the worker all the while and each is answered, so that both ends see a dead
         link.
-        7. An expulsion ends the worker: it kills its evaluator and leaves the barrier task. If it says so, the
+        8. An expulsion ends the worker: it kills its evaluator and leaves the barrier task. If it says so, the
         worker instead comes again under another name, with empty hands.
-        8. A worker without contact for the grace period does the same of itself.
+        9. A worker without contact for the grace period does the same of itself.
         INVALID_ARGUMENT if the first message is no hello, or a later one is; for a sequence number that skips one; for
-        a request without a lane; and for a live attempt's message with a blob that its worker has not pushed.
+        a request without a lane; for intermediate values that skip one, or whose steps are not as many; and for a live
+        attempt's message with a blob that its worker has not pushed.
         PERMISSION_DENIED for a hello in the name of a worker that had another key. DEADLINE_EXCEEDED if no hello comes
         within ten seconds.
         """

@@ -1,0 +1,114 @@
+"""Intermediate values of the trial that this process runs, reported by the objective.
+
+    any thread of the objective's ──▶ report ──▶ VALUE, a frame ──▶ process A ──▶ stream ──▶ coordinator
+
+Nobody waits for an answer, neither from the driver nor from process A: a report costs a system call. Process
+A gathers what the driver is too busy for (values_under_way.py).
+
+An evaluator runs one trial at a time. So a value is that of the trial that runs, from whichever thread and
+from however deep below the objective it comes.
+"""
+
+from __future__ import annotations
+
+from operator import index
+from typing import Final, SupportsFloat, SupportsIndex
+
+from sparkopt.worker import trial_info
+from sparkopt.worker.evaluator_socket import EvaluatorSocket
+
+_STEPS: Final = 2**63
+"""Number of steps that there are."""
+
+
+class _ValueReporter:
+    """Reports the values of one trial after another.
+
+    Args:
+        sock: to process A.
+    """
+
+    def __init__(self, sock: EvaluatorSocket) -> None:
+        self._sock = sock
+        self._run = 0
+        self._last = 0
+
+    def report(self, value: float, step: int | None) -> None:
+        """Send a value, with the step after the last one if it comes without."""
+        sock = self._sock
+        sock.refuse_children("an intermediate value")
+        with sock.sending:  # so that steps that are counted arrive in order
+            if self._run != sock.run:
+                self._run, self._last = sock.run, 0
+            if step is None:
+                step = self._last + 1
+                if step >= _STEPS:
+                    _checked_step(step)
+            self._last = step
+            sock.send_value(step, value)
+
+
+_reporter: _ValueReporter | None = None
+
+
+def report(value: SupportsFloat, step: SupportsIndex | None = None) -> None:
+    """Report an intermediate value of the trial that runs: its loss so far, for instance.
+
+    From any thread of the objective, and from code below it, such as a callback of a library. It returns in
+    microseconds: nobody waits for the driver. Outside of a trial it checks its arguments and does nothing, so
+    that an objective can be called as it is.
+
+    Args:
+        value: a number; NaN and infinity are values like others.
+        step: of the value, such as the epoch; from 0 on. Without one, values count from 1, on from the last
+            step. Steps may go back: of a step that is reported again the last value counts.
+
+    Raises:
+        TypeError: if the value is no number, or the step no integer.
+        ValueError: if no float holds the value, or the step is negative or too large.
+        TrialError: in a process that the objective has forked, which cannot report; or if the worker is being
+            ended.
+
+    Example:
+        >>> def objective(x):
+        ...     for epoch in range(1, 4):
+        ...         loss = x / epoch
+        ...         sparkopt.report(loss, epoch)
+        ...     return loss
+    """
+    number = value if type(value) is float else _number(value)
+    if step is not None:
+        step = _checked_step(step)
+    if _reporter is not None and trial_info.runs():
+        _reporter.report(number, step)
+
+
+def report_through(sock: EvaluatorSocket) -> None:
+    """Have the values of this process's trials go to process A."""
+    global _reporter
+    _reporter = _ValueReporter(sock)
+
+
+def _number(value: SupportsFloat) -> float:
+    if isinstance(value, (str, bytes, bytearray)):
+        raise TypeError(f"an intermediate value is a number, not {_shown(value)}")
+    try:
+        return float(value)
+    except OverflowError:
+        raise ValueError(f"the intermediate value {_shown(value)} is larger than any float") from None
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"an intermediate value is a number, not {_shown(value)}: {error}") from None
+
+
+def _checked_step(step: SupportsIndex) -> int:
+    try:
+        number = index(step)
+    except TypeError:
+        raise TypeError(f"the step of an intermediate value is an integer, not {_shown(step)}") from None
+    if not 0 <= number < _STEPS:
+        raise ValueError(f"the step of an intermediate value is from 0 to 2**63 - 1, not {number}")
+    return number
+
+
+def _shown(value: object) -> str:
+    return f"the {type(value).__name__} {value!r:.100}"
