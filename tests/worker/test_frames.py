@@ -15,7 +15,15 @@ from hypothesis import strategies as st
 
 from sparkopt.wire.limits import INLINE_BYTES
 from sparkopt.worker.answers import check
-from sparkopt.worker.frames import HEADER_BYTES, Frame, FrameBuffer, FrameError, FrameReader, Kind
+from sparkopt.worker.frames import (
+    HEADER_BYTES,
+    Frame,
+    FrameBuffer,
+    FrameError,
+    FrameReader,
+    Kind,
+    value_frame,
+)
 
 texts = st.text("a/é\u2028😀\n ")
 paths = st.text("a/é😀\udcff", min_size=1)
@@ -39,6 +47,9 @@ HEADERS = {
             "fault": texts | st.text("\0a"),
         },
         optional={"file": paths},
+    ),
+    Kind.VALUE: st.fixed_dictionaries(
+        {"step": st.integers(-(2**63), 2**63 - 1), "value": st.floats(allow_nan=False)}
     ),
 }
 
@@ -70,6 +81,13 @@ def test_a_buffer_finds_the_frames_again(sent, cuts):
     data = b"".join(frame.encode() for frame in sent)
     received = [frame for piece in pieces_of(data, cuts) for frame in buffer.feed(piece)]
     assert received == sent
+
+
+@given(st.integers(0, 2**64 - 1), st.integers(0, 2**63 - 1), st.floats(allow_nan=False))
+def test_a_value_has_the_frame_of_its_kind(run, step, value):
+    assert (
+        value_frame(run, step, value) == Frame(Kind.VALUE, {"step": step, "value": value}, run=run).encode()
+    )
 
 
 @given(frames())
