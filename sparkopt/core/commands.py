@@ -25,6 +25,15 @@ class CancelAttempt:
 
 
 @dataclass(frozen=True, slots=True)
+class PruneAttempt:
+    """Tell this worker that this attempt is to stop. Said again if a cut may have swallowed it."""
+
+    worker: str
+    lease: Lease
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Settle:
     """The trial has its final state; tell its study, with the payload of this attempt if it is OK or FAILED.
 
@@ -96,6 +105,7 @@ class ShutDown:
 Command = (
     Assign
     | CancelAttempt
+    | PruneAttempt
     | Settle
     | DeliverReport
     | DeliverRequest

@@ -140,6 +140,15 @@ class RequestArrived:
 
 
 @dataclass(frozen=True, slots=True)
+class PruneRequested:
+    """A trial is to stop if it runs, as its reports show that it will not win."""
+
+    study: str
+    tid: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class CancelRequested:
     """Somebody wants a trial to end, or with ``tid`` None every trial of the study."""
 
@@ -195,6 +204,7 @@ Event = (
     | OutcomeArrived
     | ReportArrived
     | RequestArrived
+    | PruneRequested
     | CancelRequested
     | LimitChanged
     | Paused

@@ -19,6 +19,7 @@ trial that they concern once.
 from __future__ import annotations
 
 import math
+from typing import Final
 
 from sparkopt.core import commands as c
 from sparkopt.core import events as e
@@ -27,6 +28,9 @@ from sparkopt.core.states import Lease, Outcome, TrialInput, TrialKey, TrialStat
 from sparkopt.core.surplus import IDLE, RELEASED, surplus
 from sparkopt.core.transitions import TRIAL, WORKER, InvalidTransition, move
 from sparkopt.core.trial_ends import TrialEnds
+
+_OWN_ENDS: Final = (Outcome.OK, Outcome.FAILED, Outcome.PRUNED)
+"""Ends of an attempt that are the objective's."""
 
 
 class Machine(TrialEnds):
@@ -55,6 +59,7 @@ class Machine(TrialEnds):
             e.OutcomeArrived: self._outcome_arrived,
             e.ReportArrived: self._report_arrived,
             e.RequestArrived: self._request_arrived,
+            e.PruneRequested: self._prune_requested,
             e.CancelRequested: self._cancel_requested,
             e.LimitChanged: self._limit_changed,
             e.Paused: self._pause,
@@ -175,11 +180,12 @@ class Machine(TrialEnds):
             return
         key = self._release(event.worker, worker)
         trial = self.trials[key]
-        if event.outcome in (Outcome.OK, Outcome.FAILED):
+        if event.outcome in _OWN_ENDS:
             self.gangs.settled(worker.gang, lost=False)
-            self._settle(key, event.outcome, event.worker, "", out)
-        elif trial.state is TrialState.CANCELLING and event.outcome is Outcome.CANCELLED:
-            self._settle(key, Outcome.CANCELLED, event.worker, trial.cancel_reason, out)
+            reason = trial.end_reason if event.outcome is trial.ends_as else ""
+            self._settle(key, event.outcome, event.worker, reason, out)
+        elif trial.ends_as is not None and event.outcome is Outcome.CANCELLED:
+            self._settle(key, trial.ends_as, event.worker, trial.end_reason, out)
         else:
             self._attempt_lost(key, event.worker, f"{event.worker} gave it up", now, out)
             self._lease(out)  # while that worker is not idle yet: to another one, if there is one
@@ -192,6 +198,16 @@ class Machine(TrialEnds):
     def _request_arrived(self, event: e.RequestArrived, now: float, out: list[c.Command]) -> None:
         if self._note_message(event, now, out) is not None:
             out.append(c.DeliverRequest(event.worker, event.lease, event.sequence))
+
+    def _prune_requested(self, event: e.PruneRequested, now: float, out: list[c.Command]) -> None:
+        key = TrialKey(event.study, event.tid)
+        trial = self.trials.get(key)
+        if trial is None or trial.state is not TrialState.LEASED:
+            return
+        assert trial.worker is not None
+        trial.state = move(TRIAL, trial.state, TrialInput.PRUNE)
+        trial.ends_as, trial.end_reason = Outcome.PRUNED, event.reason
+        out.append(c.PruneAttempt(trial.worker, Lease(key, trial.attempts), event.reason))
 
     def _cancel_requested(self, event: e.CancelRequested, now: float, out: list[c.Command]) -> None:
         if event.tid is None:
@@ -211,13 +227,14 @@ class Machine(TrialEnds):
         if trial.state in (TrialState.PENDING, TrialState.HELD):
             self.losses.held.pop(key, None)
             self._settle(key, Outcome.CANCELLED, None, reason, out)
-        elif trial.state is TrialState.LEASED:
+        elif trial.state is not TrialState.CANCELLING:
             assert trial.worker is not None
             name = trial.worker
             worker = self.workers[name]
             assert worker.lease is not None
             trial.state = move(TRIAL, trial.state, TrialInput.CANCEL)
-            trial.cancel_reason = reason
+            if trial.ends_as is None:
+                trial.ends_as, trial.end_reason = Outcome.CANCELLED, reason
             # To an unreachable worker too: if it was only silent, its stream still stands, and it will be
             # heard of again without a hello that says what it holds.
             out.append(c.CancelAttempt(name, worker.lease, reason))
@@ -225,7 +242,7 @@ class Machine(TrialEnds):
                 # Nobody should have to wait for its grace to end. If its stream was cut, it is told again
                 # when it comes back with an attempt that is no longer its own.
                 self._release(name, worker)
-                self._settle(key, Outcome.CANCELLED, name, reason, out)
+                self._settle(key, trial.ends_as, name, trial.end_reason, out)
                 self._make_idle(name, worker, now, out)
 
     # Workers.
@@ -279,14 +296,15 @@ class Machine(TrialEnds):
             self._make_idle(name, worker, now, out)
             return
         trial = self.trials[worker.lease.trial]
-        if trial.state is not TrialState.CANCELLING:
+        if trial.ends_as is None:
             if holding != worker.lease:
                 out.append(c.Assign(name, worker.lease))
         elif holding == worker.lease:
-            out.append(c.CancelAttempt(name, worker.lease, trial.cancel_reason))
+            again = c.CancelAttempt if trial.state is TrialState.CANCELLING else c.PruneAttempt
+            out.append(again(name, worker.lease, trial.end_reason))
         else:
             key = self._release(name, worker)
-            self._settle(key, Outcome.CANCELLED, name, trial.cancel_reason, out)
+            self._settle(key, trial.ends_as, name, trial.end_reason, out)
             self._make_idle(name, worker, now, out)
 
     def _seen(self, name: str, now: float, out: list[c.Command]) -> Worker | None:

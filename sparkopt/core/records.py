@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from sparkopt.core.states import GangState, Lease, SeatState, TrialState, WorkerState
+from sparkopt.core.states import GangState, Lease, Outcome, SeatState, TrialState, WorkerState
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,9 @@ class Trial:
         charged: how many workers were lost while they ran it, and were not preempted as far as is known. The
             rest of its attempts was interrupted for no fault of its own.
         worker: which one runs it.
-        cancel_reason: why it was cancelled.
+        ends_as: what it settles as if its attempt ends without an outcome of its own: CANCELLED or PRUNED, by
+            whichever came first; None as long as it is to end by itself.
+        end_reason: why.
     """
 
     state: TrialState
@@ -69,7 +71,8 @@ class Trial:
     attempts: int = 0
     charged: int = 0
     worker: str | None = None
-    cancel_reason: str = ""
+    ends_as: Outcome | None = None
+    end_reason: str = ""
 
     def loss(self, reason: str) -> str:
         """Say why the trial is lost, and how often it was interrupted otherwise.

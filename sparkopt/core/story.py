@@ -18,6 +18,7 @@ from sparkopt.core.events import (
     GangEnded,
     Heartbeat,
     LossExplained,
+    PruneRequested,
     StreamLost,
     Tick,
     TrialsSubmitted,
@@ -146,7 +147,9 @@ def _concerns(item: Event | Command, about: TrialKey | str) -> bool:
         return True
     if isinstance(item, TrialsSubmitted):
         return item.study == about.study and about.tid in item.tids
-    return isinstance(item, CancelRequested) and item.study == about.study and item.tid in (about.tid, None)
+    if isinstance(item, (CancelRequested, PruneRequested)):
+        return item.study == about.study and item.tid in (about.tid, None)
+    return False
 
 
 def _befalls(item: Event | Command, worker: str, gang: tuple[int, int] | None) -> bool:

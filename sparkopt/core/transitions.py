@@ -25,10 +25,13 @@ TRIAL: Final[Mapping[tuple[TrialState, TrialInput], TrialState]] = {
     (TrialState.PENDING, TrialInput.SETTLE): TrialState.SETTLED,
     (TrialState.LEASED, TrialInput.REQUEUE): TrialState.PENDING,
     (TrialState.LEASED, TrialInput.HOLD): TrialState.HELD,
+    (TrialState.LEASED, TrialInput.PRUNE): TrialState.PRUNING,
     (TrialState.LEASED, TrialInput.CANCEL): TrialState.CANCELLING,
     (TrialState.LEASED, TrialInput.SETTLE): TrialState.SETTLED,
     (TrialState.HELD, TrialInput.REQUEUE): TrialState.PENDING,
     (TrialState.HELD, TrialInput.SETTLE): TrialState.SETTLED,
+    (TrialState.PRUNING, TrialInput.CANCEL): TrialState.CANCELLING,
+    (TrialState.PRUNING, TrialInput.SETTLE): TrialState.SETTLED,
     (TrialState.CANCELLING, TrialInput.SETTLE): TrialState.SETTLED,
 }
 

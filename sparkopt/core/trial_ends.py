@@ -6,7 +6,7 @@ from sparkopt.core import commands as c
 from sparkopt.core.losses import Held
 from sparkopt.core.pool_state import PoolState
 from sparkopt.core.records import Worker
-from sparkopt.core.states import Outcome, TrialInput, TrialKey, TrialState
+from sparkopt.core.states import Outcome, TrialInput, TrialKey
 from sparkopt.core.transitions import TRIAL, move
 
 
@@ -48,8 +48,8 @@ class TrialEnds(PoolState):
         """
         trial = self.trials[key]
         self.lost_attempts += 1
-        if trial.state is TrialState.CANCELLING:
-            self._settle(key, Outcome.CANCELLED, worker, trial.cancel_reason, out)
+        if trial.ends_as is not None:
+            self._settle(key, trial.ends_as, worker, trial.end_reason, out)
             return
         trial.charged += charged
         if trial.charged < trial.max_attempts:

@@ -181,6 +181,9 @@ class AnyPool:
     def cancel(self, tid: int | None, study: str = STUDY, reason: str = "not wanted") -> list[c.Command]:
         return self.step(e.CancelRequested(study, tid, reason))
 
+    def prune(self, tid: int, study: str = STUDY, reason: str = "worse than others") -> list[c.Command]:
+        return self.step(e.PruneRequested(study, tid, reason))
+
     def _next_sequence(self, worker: str) -> int:
         self._sequences[worker] += 1
         return self._sequences[worker]

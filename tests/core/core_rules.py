@@ -10,9 +10,12 @@
 7. Once nothing more is to come, an idle worker stays only if a trial may need it; as many stay as there are
    trials.
 
-Those of elastic pools alone are in elastic_rules.py.
+11. A trial that was told to stop by a verdict is not leased again, and settles as pruned unless the objective
+    ended by itself.
 
-Rules 3, 5, 6 and 7 speak of what a step did, so :class:`RuleChecker` looks at the commands too, and
+Those of elastic pools alone, 8 to 10, are in elastic_rules.py.
+
+Rules 3, 5, 6, 7 and 11 speak of what a step did, so :class:`RuleChecker` looks at the commands too, and
 keeps its own record of what was assigned, so as not to take the machine's word for it.
 """
 
@@ -28,6 +31,7 @@ from sparkopt.core.commands import (
     DeliverRequest,
     Expel,
     LaunchGang,
+    PruneAttempt,
     Settle,
     ShutDown,
 )
@@ -56,6 +60,7 @@ class RuleChecker:
         self._settled: set[TrialKey] = set()
         self._assigned: dict[TrialKey, Assign] = {}
         self._left_to_lose: dict[TrialKey, int] = {}
+        self._pruned: set[TrialKey] = set()
         self._released: set[str] = set()
         self._leased = 0
         self._shut_down = False
@@ -85,6 +90,10 @@ class RuleChecker:
                 case DeliverReport(worker, lease, _) | DeliverRequest(worker, lease, _):
                     live = self._machine.workers[worker].lease == lease
                     self._hold(live, 3, f"a message of {lease}, which is not live on {worker}")
+                case PruneAttempt(worker, lease, _):
+                    live = self._machine.workers[worker].lease == lease
+                    self._hold(live, 11, f"{worker} was told to stop {lease}, which it does not run")
+                    self._pruned.add(lease.trial)
                 case Expel(worker, reason, _) if reason == RELEASED:
                     self._check_released(worker)
                 case LaunchGang(gang, generation, _):
@@ -111,6 +120,9 @@ class RuleChecker:
         )
         if command.outcome is not Outcome.CANCELLED:
             self._hold(last is not None, 3, f"{key} settled as {command.outcome} though it never ran")
+        if key in self._pruned and command.outcome not in (Outcome.OK, Outcome.FAILED):
+            as_pruned = command.outcome is Outcome.PRUNED
+            self._hold(as_pruned, 11, f"{key} settled as {command.outcome} after its verdict")
         if command.worker is not None:
             its_own = last is not None and last.worker == command.worker
             self._hold(its_own, 3, f"{key} settled by {command.worker}, which did not run it")
@@ -123,6 +135,7 @@ class RuleChecker:
         machine = self._machine
         lease, key = command.lease, command.lease.trial
         self._hold(key not in self._settled, 6, f"{lease} after it settled")
+        self._hold(key not in self._pruned, 11, f"{lease} after its verdict")
         worker = machine.workers[command.worker]
         self._hold(
             worker.lease == lease, 2, f"{command.worker} was assigned {lease} but holds {worker.lease}"

@@ -135,6 +135,8 @@ class Worker:
                 self._assigned(lease)
             case c.CancelAttempt(_, lease, _):
                 self._cancel(lease)
+            case c.PruneAttempt(_, lease, _):
+                self._stop(lease)
             case c.Expel(_, _, again):
                 if again:
                     self._start_over()
@@ -168,6 +170,11 @@ class Worker:
         elif lease == self._next:
             self._next = None
             self._report(lease, Outcome.CANCELLED)
+
+    def _stop(self, lease: Lease) -> None:
+        """The objective heeds the verdict at its next report, unless that was its last one."""
+        if lease == self._running and self._world.random.random() < 0.8:
+            self._world.after(self._world.random.uniform(0.01, 1.0), self._ended, self._runs, Outcome.PRUNED)
 
     def _ended(self, run: int, outcome: Outcome) -> None:
         if not self.alive or self._running is None or run != self._runs:

@@ -42,6 +42,7 @@ class Setup:
     studies: int = 2
     trial: float = 3.0
     cancel: float = 0.02
+    prune: float = 0.2
     repeat: float = 0.05
     cut_every: float = 2.0
     partition_every: float = 6.0
@@ -118,6 +119,7 @@ class Simulation:
         self._generations: dict[int, int] = {}
         self._settled: dict[TrialKey, c.Settle] = {}
         self._to_cancel: set[TrialKey | str] = set()
+        self._verdicts_of: set[TrialKey] = set()
         self._attempts: Counter[TrialKey] = Counter()
         self._max_attempts: dict[TrialKey, int] = {}
         self._interrupted: Counter[TrialKey] = Counter()
@@ -213,7 +215,12 @@ class Simulation:
                     self._check_limit()
                 self._attempts[lease.trial] = lease.attempt
                 self._send(worker, command)
+                if self.random.random() < self.setup.prune:
+                    self.after(self.random.uniform(0, self.setup.trial), self._judge, lease)
             case c.CancelAttempt(worker, _, _):
+                self._send(worker, command)
+            case c.PruneAttempt(worker, lease, _):
+                self._verdicts_of.add(lease.trial)
                 self._send(worker, command)
             case c.Expel(worker, reason):
                 self.seen["released"] += reason == RELEASED
@@ -242,6 +249,11 @@ class Simulation:
         self._settled[trial] = settle
         if settle.outcome in (Outcome.OK, Outcome.FAILED):
             assert (settle.worker, Lease(trial, settle.attempt), settle.outcome) in self.ended
+            self.seen["results that beat a verdict"] += trial in self._verdicts_of
+        elif settle.outcome is Outcome.PRUNED:
+            assert trial in self._verdicts_of
+            ended = (settle.worker, Lease(trial, settle.attempt), settle.outcome) in self.ended
+            self.seen["lost after a verdict"] += not ended
         elif settle.outcome is Outcome.CANCELLED:
             assert self._to_cancel & {trial, trial.study}
         else:
@@ -300,6 +312,11 @@ class Simulation:
     def cancel(self, study: str, tid: int | None) -> None:
         self._to_cancel.add(study if tid is None else TrialKey(study, tid))
         self.step(e.CancelRequested(study, tid, "not wanted"))
+
+    def _judge(self, lease: Lease) -> None:
+        """The reports of an attempt show that it will not win, if it still runs."""
+        if self._attempts[lease.trial] == lease.attempt:
+            self.step(e.PruneRequested(*lease.trial, "worse than others"))
 
     # Gangs.
 

@@ -28,7 +28,7 @@ from tests.core.core_rules import RuleChecker
 
 STUDIES = ("blue", "red")
 POLICY = Policy(cap=6, silence=10.0, grace=30.0, start=60.0, max_relaunches=1)
-ENDS = st.sampled_from([Outcome.OK, Outcome.FAILED])
+ENDS = st.sampled_from([Outcome.OK, Outcome.FAILED, Outcome.PRUNED])
 SETTINGS = settings(
     stateful_step_count=50,
     deadline=timedelta(seconds=20),
@@ -162,6 +162,16 @@ class PoolEvents(RuleBasedStateMachine):
             trial = self.draw(data, running).trial
             self.step(e.CancelRequested(trial.study, trial.tid, "not wanted"))
 
+    @rule(data=st.data())
+    def prune_what_runs(self, data) -> None:
+        if running := [shadow.running for shadow in self.shadows.values() if shadow.running is not None]:
+            trial = self.draw(data, running).trial
+            self.step(e.PruneRequested(trial.study, trial.tid, "worse than others"))
+
+    @rule(study=st.sampled_from(STUDIES), tid=st.integers(0, 12))
+    def prune(self, study: str, tid: int) -> None:
+        self.step(e.PruneRequested(study, tid, "worse than others"))
+
     @rule(study=st.sampled_from(STUDIES))
     def cancel_study(self, study: str) -> None:
         self.step(e.CancelRequested(study, None, "not wanted"))
@@ -258,8 +268,10 @@ class PoolEvents(RuleBasedStateMachine):
         self.outcomes.append(event)
         if not live:
             self.no_more_than_a_heartbeat(event)
-        elif outcome in (Outcome.OK, Outcome.FAILED):
-            assert self.step(event)[0] == c.Settle(lease.trial, lease.attempt, outcome, shadow.name, "")
+        elif outcome is not Outcome.CANCELLED:
+            verdict = "worse than others" if self.machine.trials[lease.trial].ends_as is outcome else ""
+            settled = c.Settle(lease.trial, lease.attempt, outcome, shadow.name, verdict)
+            assert self.step(event)[0] == settled
         else:
             self.step(event)
 

@@ -261,3 +261,22 @@ def test_commands_and_the_limit_are_always_looked_at(pool):
     pool.machine.leased += 1
     with pytest.raises(RuleBroken, match="rule 1"):
         pool._watch.after([], thorough=False)
+
+
+# 11. Verdicts.
+
+
+def test_a_verdict_of_an_attempt_that_its_worker_does_not_run(pool):
+    breaks(pool, 11, c.PruneAttempt("w1", lease(1), "worse than others"))
+
+
+def test_a_lease_after_a_verdict(pool):
+    pool.prune(0)
+    breaks(pool, 11, hand_over(pool, 0, "w1", attempt=2))
+
+
+@pytest.mark.parametrize("outcome", [Outcome.CANCELLED, Outcome.LOST])
+def test_a_trial_that_is_anything_but_pruned_after_its_verdict(pool, outcome):
+    pool.prune(0)
+    take_back(pool, "w1")
+    breaks(pool, 11, settle(0, "w1", outcome))
