@@ -16,10 +16,11 @@ import sparkopt.wire.forks  # noqa: F401 - it has to be there before this proces
 if TYPE_CHECKING:
     from sparkopt.client import ControlClient
     from sparkopt.control.options import Control
+    from sparkopt.errors import TrialPruned
     from sparkopt.hyperopt.fmin import fmin
     from sparkopt.hyperopt.space_evaluation import WorkerPool
     from sparkopt.hyperopt.spark_trials import SparkTrials
-    from sparkopt.worker.intermediate_values import report
+    from sparkopt.worker.intermediate_values import report, should_prune
     from sparkopt.worker.trial_info import TrialInfo, trial_info
 
 __version__ = "0.1.0"
@@ -29,9 +30,11 @@ __all__ = [
     "ControlClient",
     "SparkTrials",
     "TrialInfo",
+    "TrialPruned",
     "WorkerPool",
     "fmin",
     "report",
+    "should_prune",
     "trial_info",
 ]
 
@@ -40,9 +43,11 @@ _HOMES = {
     "ControlClient": "sparkopt.client",
     "SparkTrials": "sparkopt.hyperopt.spark_trials",
     "TrialInfo": "sparkopt.worker.trial_info",
+    "TrialPruned": "sparkopt.errors",
     "WorkerPool": "sparkopt.hyperopt.space_evaluation",
     "fmin": "sparkopt.hyperopt.fmin",
     "report": "sparkopt.worker.intermediate_values",
+    "should_prune": "sparkopt.worker.intermediate_values",
     "trial_info": "sparkopt.worker.trial_info",
 }
 

@@ -44,6 +44,8 @@ SparkoptError
 │   └── ImpostorError            a call in the name of another worker
 └── RemoteTraceback              not raised: the cause of a local exception, as text from a worker
 
+TrialPruned (BaseException)      ends the objective of a trial that is not worth going on with
+
 SparkoptWarning (UserWarning)
 ├── FailedTrialsWarning          trials have failed: the first as it happens, and all of them at the end
 ├── ParallelismWarning           the parallelism is not what was asked for, or not what it should be
@@ -188,6 +190,15 @@ class TrialLostError(TrialError):
 
 class TrialCancelledError(TrialError):
     """Somebody asked for the trial to end: a timeout, an early stop, the user."""
+
+
+class TrialPruned(BaseException):
+    """The trial is to stop early, as its intermediate values promise nothing.
+
+    Raised in the objective, by what it reports with. Let it pass: the trial ends as pruned. It is no
+    ``Exception``, so that neither the objective's ``except Exception`` nor a library's takes it for an error.
+    An objective may raise it by itself.
+    """
 
 
 class RequestFailedError(SparkoptError):

@@ -106,6 +106,12 @@ class WorkerStream:
         cancellation = worker_pb2.Cancellation(attempt=to_attempt(lease), reason=reason)
         self._send(worker_pb2.CoordinatorMessage(cancellation=cancellation))
 
+    def prune(self, lease: Lease, grace: float | None) -> None:
+        """Have the worker's objective stop early, and end it after so many seconds if it goes on."""
+        self._send(
+            worker_pb2.CoordinatorMessage(prune=worker_pb2.Prune(attempt=to_attempt(lease), grace=grace))
+        )
+
     def confirm_values(self, lease: Lease, count: int) -> None:
         """Tell the worker how many intermediate values of an attempt have come."""
         receipt = worker_pb2.ValuesReceipt(attempt=to_attempt(lease), count=count)

@@ -15,6 +15,7 @@ _KINDS: Final = {
     trial_pb2.OUTCOME_KIND_OK: Outcome.OK,
     trial_pb2.OUTCOME_KIND_FAILED: Outcome.FAILED,
     trial_pb2.OUTCOME_KIND_CANCELLED: Outcome.CANCELLED,
+    trial_pb2.OUTCOME_KIND_PRUNED: Outcome.PRUNED,
 }
 """What a worker may say of an attempt; that it was lost is for the coordinator to say."""
 

@@ -3,6 +3,7 @@
     assignment ──▶ fetch objective (once) ──▶ supervisor.run ──▶ outcome ──▶ outbox
     report, request ──▶ questions.py ◀── reply
     intermediate value ──▶ values_under_way.py ──▶ stream, or the outcome
+    prune ──▶ supervisor.stop_early; after the grace supervisor.cancel ──▶ outcome: pruned
     cancellation, timeout ──▶ supervisor.cancel ──▶ outcome: cancelled or failed, or what was quicker
     expulsion ──▶ leave, or start over
     no contact for the grace period ──▶ start over: end the attempt, say hello under another name
@@ -61,7 +62,9 @@ class _Attempt:
     task: asyncio.Task[None] | None = None
     cancelled: bool = False
     overdue: bool = False
+    pruned: bool = False
     timer: asyncio.TimerHandle | None = None
+    prune_timer: asyncio.TimerHandle | None = None
     began: float = 0.0
     told: bool = False
     questions: Questions | None = None
@@ -169,6 +172,8 @@ class Agent:
             attempt = self._attempt
             if attempt is not None and attempt.lease == to_lease(message.cancellation.attempt):
                 self._end(attempt)
+        elif body == "prune":
+            self._prune(message.prune)
         elif body == "receipt":
             if self._attempt is not None and self._attempt.values is not None:
                 self._attempt.values.received(message.receipt)
@@ -199,6 +204,15 @@ class Agent:
             self._greeted = False
             self._greeting.begin_next_life()
         self._connection.renew()
+
+    def _prune(self, prune: worker_pb2.Prune) -> None:
+        attempt = self._attempt
+        if attempt is None or attempt.pruned or attempt.lease != to_lease(prune.attempt):
+            return
+        attempt.pruned = True
+        self._supervisor.stop_early()
+        if prune.HasField("grace"):
+            attempt.prune_timer = self._loop.call_later(prune.grace, self._supervisor.cancel)
 
     def _end(self, attempt: _Attempt) -> None:
         attempt.cancelled = True
@@ -233,8 +247,9 @@ class Agent:
                 # They were asked before the outcome, so they have to arrive before it.
                 await attempt.questions.sent()
         finally:
-            if attempt.timer is not None:
-                attempt.timer.cancel()
+            for timer in (attempt.timer, attempt.prune_timer):
+                if timer is not None:
+                    timer.cancel()
             if attempt.questions is not None:
                 attempt.questions.close()
         if LOG.is_on(logging.DEBUG):
@@ -335,6 +350,8 @@ class Agent:
                 attempt.timer = self._loop.call_later(loading, self._overrun, attempt)
             answer = await self._supervisor.run(frame, _label(attempt.lease), hear, self._modules)
         except RunCancelled:
+            if attempt.pruned and not attempt.cancelled:
+                return verdicts.pruned(self._loop.time() - attempt.began)
             if attempt.overdue and not attempt.cancelled:
                 return verdicts.overdue(assignment.timeout, loading, loaded=attempt.began > 0)
             return trial_pb2.Outcome(kind=trial_pb2.OUTCOME_KIND_CANCELLED)
@@ -345,6 +362,8 @@ class Agent:
                 self._blobs.remove(argument.blob)
         self._loaded = (self._supervisor.evaluator, name)
         seconds = answer.header["seconds"]
+        if answer.kind is Kind.PRUNED:
+            return verdicts.pruned(seconds)
         try:
             payload = await self._blobs.payload(answer)
         except StorageError as error:

@@ -15,7 +15,7 @@ from sparkopt.wire.lanes import Lane
 from sparkopt.wire.report_kinds import ReportKind
 from sparkopt.worker.frames import Frame, FrameError, Kind
 
-ANSWERS: Final = frozenset({Kind.RESULT, Kind.FAILURE})
+ANSWERS: Final = frozenset({Kind.RESULT, Kind.FAILURE, Kind.PRUNED})
 """They end a run."""
 
 QUESTIONS: Final = frozenset({Kind.REPORT, Kind.REQUEST})
@@ -77,6 +77,7 @@ _Fields: TypeAlias = "dict[str, Callable[[Any], bool]]"
 _FIELDS: Final[dict[Kind, _Fields]] = {
     Kind.RESULT: {"seconds": _is_duration, "threads": _is_count, "loss": _is_loss, "fault": _is_text},
     Kind.FAILURE: {"seconds": _is_duration, "type": _is_text, "message": _is_text, "traceback": _is_text},
+    Kind.PRUNED: {"seconds": _is_duration},
     Kind.STARTED: {},
     Kind.VALUE: {"step": _is_step, "value": _is_value},
     Kind.REPORT: {"id": _is_id, "report": _is_report, "name": _is_text},

@@ -37,7 +37,8 @@ from sparkopt.wire.modules.missing_modules import NOT_LOADED, lacking
 from sparkopt.worker import children, trial_info
 from sparkopt.worker.evaluator_socket import UNHEARD, EvaluatorSocket
 from sparkopt.worker.frames import Frame, Kind
-from sparkopt.worker.intermediate_values import report_through
+from sparkopt.worker.intermediate_values import is_pruned, report_through
+from sparkopt.worker.prune_flag import PruneFlag
 from sparkopt.worker.reports import Reporter, ReportingObjective
 from sparkopt.worker.shipped import NUMBERS, ShippedObjective
 from sparkopt.worker.shipped_modules import ShippedModules
@@ -64,9 +65,12 @@ class Evaluator:
         sock: to process A.
         directory: where payloads go that are too large for the socket; A owns and removes it.
         streams: this process's standard streams.
+        prune_flag: says which run is to stop early.
     """
 
-    def __init__(self, sock: EvaluatorSocket, directory: Path, streams: Streams) -> None:
+    def __init__(
+        self, sock: EvaluatorSocket, directory: Path, streams: Streams, prune_flag: PruneFlag
+    ) -> None:
         self._sock = sock
         self._directory = directory
         self._streams = streams
@@ -78,7 +82,7 @@ class Evaluator:
         self._reporter: Reporter | None = None
         self._started = 0.0
         self._advice = ""
-        report_through(sock)
+        report_through(sock, prune_flag)
 
     def serve(self) -> None:
         """Answer frames until A closes the socket, or a trial has spoilt this process for others."""
@@ -128,7 +132,10 @@ class Evaluator:
         except BaseException as error:
             self._end_trial(error)  # once more, as a signal of the trial's may have interrupted it
             self._surroundings.restore()
-            return self._failure(error, monotonic() - self._started)
+            seconds = monotonic() - self._started
+            if is_pruned(error):
+                return Frame(Kind.PRUNED, {"seconds": seconds}, run=self._sock.run)
+            return self._failure(error, seconds)
 
     def _evaluate(self, frame: Frame) -> tuple[ShippedObjective, Any, float, int]:
         """The objective, its result, the seconds that it took, and the threads that its libraries use."""

@@ -69,6 +69,8 @@ class Kind(enum.IntEnum):
     """A to B: the answer."""
     VALUE = 9
     """B to A: the objective reports an intermediate value. Nobody waits for an answer."""
+    PRUNED = 10
+    """B to A: the objective has stopped early."""
 
 
 _Codec: TypeAlias = "tuple[Kind, Callable[[Header], bytes], Callable[[bytes], Header]]"

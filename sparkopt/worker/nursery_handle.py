@@ -22,6 +22,7 @@ from sparkopt.worker import descriptors, nursery, processes
 from sparkopt.worker.evaluator import Evaluator
 from sparkopt.worker.evaluator_socket import EvaluatorSocket
 from sparkopt.worker.output import Output
+from sparkopt.worker.prune_flag import PruneFlag
 from sparkopt.worker.streams import Streams
 
 _BURIAL_SECONDS: Final = 5.0
@@ -49,15 +50,17 @@ class NurseryHandle:
     Attributes:
         directory: as given.
         output: what evaluators write.
+        prune_flag: shared with evaluators.
     """
 
     def __init__(self, directory: Path) -> None:
         output, output_writer = os.pipe()
+        prune_flag = PruneFlag()
 
         def evaluate(sock: socket.socket) -> None:
             streams, home = Streams(output_writer), EvaluatorSocket(sock, directory)
             descriptors.let_go_of_all_but({*streams.descriptors, home.descriptor})
-            Evaluator(home, directory, streams).serve()
+            Evaluator(home, directory, streams, prune_flag).serve()
 
         forked: list[_Line] = []
         for _ in range(2):
@@ -77,6 +80,7 @@ class NurseryHandle:
         self._spare: _Line | None = forked[1]
         self.directory = directory
         self.output = Output(output)
+        self.prune_flag = prune_flag
 
     @property
     def control(self) -> socket.socket:

@@ -171,6 +171,11 @@ class Supervisor:
         if self._running is not None:
             self._running.say(frame)
 
+    def stop_early(self) -> None:
+        """Have the objective of the moment stop early: what it reports with raises from now on."""
+        if self._running is not None:
+            self._handle.prune_flag.stop(self._runs)
+
     def _retire(self) -> None:
         """Have the nursery kill the current evaluator. Later runs wait for the next one."""
         if self._ready.done():

@@ -1,4 +1,4 @@
-"""Failures of an attempt that process A finds out itself, in words for the user."""
+"""Outcomes of an attempt that process A words itself: failures that it finds out, and early stops."""
 
 from __future__ import annotations
 
@@ -54,6 +54,11 @@ def overdue(timeout: float, loading: float, *, loaded: bool) -> trial_pb2.Outcom
             " or importing one of its modules on this worker, hangs",
         )
     )
+
+
+def pruned(seconds: float) -> trial_pb2.Outcome:
+    """The outcome of an attempt that has stopped early, or was ended as it had not."""
+    return trial_pb2.Outcome(kind=trial_pb2.OUTCOME_KIND_PRUNED, seconds=seconds)
 
 
 def failed(why: trial_pb2.Failure, seconds: float = 0.0) -> trial_pb2.Outcome:

@@ -34,6 +34,10 @@ class _OutcomeKindEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._En
     """The worker ended the attempt because the driver asked for it."""
     OUTCOME_KIND_LOST: _OutcomeKind.ValueType  # 4
     """The attempt's worker was lost. Decided by the driver; a worker never sends it."""
+    OUTCOME_KIND_PRUNED: _OutcomeKind.ValueType  # 5
+    """The driver asked for the attempt to stop early, and the objective did, or its process was ended when it went on
+    for too long; or the objective has stopped by itself with the exception for that.
+    """
 
 class OutcomeKind(_OutcomeKind, metaclass=_OutcomeKindEnumTypeWrapper): ...
 
@@ -46,6 +50,10 @@ OUTCOME_KIND_CANCELLED: OutcomeKind.ValueType  # 3
 """The worker ended the attempt because the driver asked for it."""
 OUTCOME_KIND_LOST: OutcomeKind.ValueType  # 4
 """The attempt's worker was lost. Decided by the driver; a worker never sends it."""
+OUTCOME_KIND_PRUNED: OutcomeKind.ValueType  # 5
+"""The driver asked for the attempt to stop early, and the objective did, or its process was ended when it went on
+for too long; or the objective has stopped by itself with the exception for that.
+"""
 global___OutcomeKind = OutcomeKind
 
 class _ReportKind:

@@ -15,7 +15,7 @@ _sym_db = _symbol_database.Default()
 from sparkopt.wire.v1 import trial_pb2 as sparkopt_dot_v1_dot_trial__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18sparkopt/v1/worker.proto\x12\x0bsparkopt.v1\x1a\x17sparkopt/v1/trial.proto\"\xcc\x02\n\rWorkerMessage\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12#\n\x05hello\x18\x02 \x01(\x0b\x32\x12.sparkopt.v1.HelloH\x00\x12+\n\theartbeat\x18\x03 \x01(\x0b\x32\x16.sparkopt.v1.HeartbeatH\x00\x12\'\n\x07outcome\x18\x04 \x01(\x0b\x32\x14.sparkopt.v1.OutcomeH\x00\x12%\n\x06report\x18\x05 \x01(\x0b\x32\x13.sparkopt.v1.ReportH\x00\x12\'\n\x07request\x18\x06 \x01(\x0b\x32\x14.sparkopt.v1.RequestH\x00\x12#\n\x05\x62\x65gun\x18\x07 \x01(\x0b\x32\x12.sparkopt.v1.BegunH\x00\x12\x31\n\x06values\x18\x08 \x01(\x0b\x32\x1f.sparkopt.v1.IntermediateValuesH\x00\x42\x06\n\x04\x62ody\"\xff\x02\n\x12\x43oordinatorMessage\x12\x14\n\x0c\x61\x63knowledged\x18\x01 \x01(\x04\x12\r\n\x05taken\x18\x07 \x03(\x04\x12\'\n\x07welcome\x18\x02 \x01(\x0b\x32\x14.sparkopt.v1.WelcomeH\x00\x12\x30\n\theartbeat\x18\x03 \x01(\x0b\x32\x1b.sparkopt.v1.HeartbeatReplyH\x00\x12-\n\nassignment\x18\x04 \x01(\x0b\x32\x17.sparkopt.v1.AssignmentH\x00\x12\x31\n\x0c\x63\x61ncellation\x18\x05 \x01(\x0b\x32\x19.sparkopt.v1.CancellationH\x00\x12+\n\texpulsion\x18\x06 \x01(\x0b\x32\x16.sparkopt.v1.ExpulsionH\x00\x12#\n\x05reply\x18\x08 \x01(\x0b\x32\x12.sparkopt.v1.ReplyH\x00\x12-\n\x07receipt\x18\t \x01(\x0b\x32\x1a.sparkopt.v1.ValuesReceiptH\x00\x42\x06\n\x04\x62ody\"E\n\rValuesReceipt\x12%\n\x07\x61ttempt\x18\x01 \x01(\x0b\x32\x14.sparkopt.v1.Attempt\x12\r\n\x05\x63ount\x18\x02 \x01(\x04\"\xff\x01\n\x05Hello\x12\x0e\n\x06worker\x18\x01 \x01(\t\x12\x0c\n\x04gang\x18\x02 \x01(\r\x12\x12\n\ngeneration\x18\x03 \x01(\r\x12\x0c\n\x04host\x18\x04 \x01(\t\x12\x0b\n\x03pid\x18\x05 \x01(\x03\x12%\n\x07holding\x18\x06 \x01(\x0b\x32\x14.sparkopt.v1.Attempt\x12\r\n\x05\x63ores\x18\x07 \x01(\r\x12\x10\n\x08\x66ormerly\x18\x08 \x01(\t\x12\x0b\n\x03key\x18\t \x01(\t\x12\x0c\n\x04gpus\x18\n \x03(\t\x12\x14\n\x0ctask_attempt\x18\x0b \x01(\r\x12\x1c\n\x0ftask_attempt_id\x18\x0c \x01(\x03H\x00\x88\x01\x01\x42\x12\n\x10_task_attempt_id\"\x0b\n\tHeartbeat\"?\n\x05\x42\x65gun\x12%\n\x07\x61ttempt\x18\x01 \x01(\x0b\x32\x14.sparkopt.v1.Attempt\x12\x0f\n\x07seconds\x18\x02 \x01(\x01\"<\n\x07Welcome\x12\x11\n\theartbeat\x18\x01 \x01(\x01\x12\r\n\x05grace\x18\x02 \x01(\x01\x12\x0f\n\x07untaken\x18\x03 \x03(\x04\"\x10\n\x0eHeartbeatReply\"\x92\x01\n\nAssignment\x12%\n\x07\x61ttempt\x18\x01 \x01(\x0b\x32\x14.sparkopt.v1.Attempt\x12$\n\tobjective\x18\x02 \x01(\x0b\x32\x11.sparkopt.v1.Blob\x12&\n\x08\x61rgument\x18\x03 \x01(\x0b\x32\x14.sparkopt.v1.Payload\x12\x0f\n\x07timeout\x18\x04 \x01(\x01\"E\n\x0c\x43\x61ncellation\x12%\n\x07\x61ttempt\x18\x01 \x01(\x0b\x32\x14.sparkopt.v1.Attempt\x12\x0e\n\x06reason\x18\x02 \x01(\t\"*\n\tExpulsion\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\r\n\x05\x61gain\x18\x02 \x01(\x08\"\x1c\n\x0c\x46\x65tchRequest\x12\x0c\n\x04\x62lob\x18\x01 \x01(\t\"\x15\n\x05\x43hunk\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\x32\xc3\x01\n\rWorkerService\x12G\n\x04Work\x12\x1a.sparkopt.v1.WorkerMessage\x1a\x1f.sparkopt.v1.CoordinatorMessage(\x01\x30\x01\x12\x38\n\x05\x46\x65tch\x12\x19.sparkopt.v1.FetchRequest\x1a\x12.sparkopt.v1.Chunk0\x01\x12/\n\x04Push\x12\x12.sparkopt.v1.Chunk\x1a\x11.sparkopt.v1.Blob(\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18sparkopt/v1/worker.proto\x12\x0bsparkopt.v1\x1a\x17sparkopt/v1/trial.proto\"\xcc\x02\n\rWorkerMessage\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12#\n\x05hello\x18\x02 \x01(\x0b\x32\x12.sparkopt.v1.HelloH\x00\x12+\n\theartbeat\x18\x03 \x01(\x0b\x32\x16.sparkopt.v1.HeartbeatH\x00\x12\'\n\x07outcome\x18\x04 \x01(\x0b\x32\x14.sparkopt.v1.OutcomeH\x00\x12%\n\x06report\x18\x05 \x01(\x0b\x32\x13.sparkopt.v1.ReportH\x00\x12\'\n\x07request\x18\x06 \x01(\x0b\x32\x14.sparkopt.v1.RequestH\x00\x12#\n\x05\x62\x65gun\x18\x07 \x01(\x0b\x32\x12.sparkopt.v1.BegunH\x00\x12\x31\n\x06values\x18\x08 \x01(\x0b\x32\x1f.sparkopt.v1.IntermediateValuesH\x00\x42\x06\n\x04\x62ody\"\xa4\x03\n\x12\x43oordinatorMessage\x12\x14\n\x0c\x61\x63knowledged\x18\x01 \x01(\x04\x12\r\n\x05taken\x18\x07 \x03(\x04\x12\'\n\x07welcome\x18\x02 \x01(\x0b\x32\x14.sparkopt.v1.WelcomeH\x00\x12\x30\n\theartbeat\x18\x03 \x01(\x0b\x32\x1b.sparkopt.v1.HeartbeatReplyH\x00\x12-\n\nassignment\x18\x04 \x01(\x0b\x32\x17.sparkopt.v1.AssignmentH\x00\x12\x31\n\x0c\x63\x61ncellation\x18\x05 \x01(\x0b\x32\x19.sparkopt.v1.CancellationH\x00\x12+\n\texpulsion\x18\x06 \x01(\x0b\x32\x16.sparkopt.v1.ExpulsionH\x00\x12#\n\x05reply\x18\x08 \x01(\x0b\x32\x12.sparkopt.v1.ReplyH\x00\x12-\n\x07receipt\x18\t \x01(\x0b\x32\x1a.sparkopt.v1.ValuesReceiptH\x00\x12#\n\x05prune\x18\n \x01(\x0b\x32\x12.sparkopt.v1.PruneH\x00\x42\x06\n\x04\x62ody\"E\n\rValuesReceipt\x12%\n\x07\x61ttempt\x18\x01 \x01(\x0b\x32\x14.sparkopt.v1.Attempt\x12\r\n\x05\x63ount\x18\x02 \x01(\x04\"\xff\x01\n\x05Hello\x12\x0e\n\x06worker\x18\x01 \x01(\t\x12\x0c\n\x04gang\x18\x02 \x01(\r\x12\x12\n\ngeneration\x18\x03 \x01(\r\x12\x0c\n\x04host\x18\x04 \x01(\t\x12\x0b\n\x03pid\x18\x05 \x01(\x03\x12%\n\x07holding\x18\x06 \x01(\x0b\x32\x14.sparkopt.v1.Attempt\x12\r\n\x05\x63ores\x18\x07 \x01(\r\x12\x10\n\x08\x66ormerly\x18\x08 \x01(\t\x12\x0b\n\x03key\x18\t \x01(\t\x12\x0c\n\x04gpus\x18\n \x03(\t\x12\x14\n\x0ctask_attempt\x18\x0b \x01(\r\x12\x1c\n\x0ftask_attempt_id\x18\x0c \x01(\x03H\x00\x88\x01\x01\x42\x12\n\x10_task_attempt_id\"\x0b\n\tHeartbeat\"?\n\x05\x42\x65gun\x12%\n\x07\x61ttempt\x18\x01 \x01(\x0b\x32\x14.sparkopt.v1.Attempt\x12\x0f\n\x07seconds\x18\x02 \x01(\x01\"<\n\x07Welcome\x12\x11\n\theartbeat\x18\x01 \x01(\x01\x12\r\n\x05grace\x18\x02 \x01(\x01\x12\x0f\n\x07untaken\x18\x03 \x03(\x04\"\x10\n\x0eHeartbeatReply\"\x92\x01\n\nAssignment\x12%\n\x07\x61ttempt\x18\x01 \x01(\x0b\x32\x14.sparkopt.v1.Attempt\x12$\n\tobjective\x18\x02 \x01(\x0b\x32\x11.sparkopt.v1.Blob\x12&\n\x08\x61rgument\x18\x03 \x01(\x0b\x32\x14.sparkopt.v1.Payload\x12\x0f\n\x07timeout\x18\x04 \x01(\x01\"E\n\x0c\x43\x61ncellation\x12%\n\x07\x61ttempt\x18\x01 \x01(\x0b\x32\x14.sparkopt.v1.Attempt\x12\x0e\n\x06reason\x18\x02 \x01(\t\"L\n\x05Prune\x12%\n\x07\x61ttempt\x18\x01 \x01(\x0b\x32\x14.sparkopt.v1.Attempt\x12\x12\n\x05grace\x18\x02 \x01(\x01H\x00\x88\x01\x01\x42\x08\n\x06_grace\"*\n\tExpulsion\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\r\n\x05\x61gain\x18\x02 \x01(\x08\"\x1c\n\x0c\x46\x65tchRequest\x12\x0c\n\x04\x62lob\x18\x01 \x01(\t\"\x15\n\x05\x43hunk\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\x32\xc3\x01\n\rWorkerService\x12G\n\x04Work\x12\x1a.sparkopt.v1.WorkerMessage\x1a\x1f.sparkopt.v1.CoordinatorMessage(\x01\x30\x01\x12\x38\n\x05\x46\x65tch\x12\x19.sparkopt.v1.FetchRequest\x1a\x12.sparkopt.v1.Chunk0\x01\x12/\n\x04Push\x12\x12.sparkopt.v1.Chunk\x1a\x11.sparkopt.v1.Blob(\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -25,29 +25,31 @@ if _descriptor._USE_C_DESCRIPTORS == False:
   _globals['_WORKERMESSAGE']._serialized_start=67
   _globals['_WORKERMESSAGE']._serialized_end=399
   _globals['_COORDINATORMESSAGE']._serialized_start=402
-  _globals['_COORDINATORMESSAGE']._serialized_end=785
-  _globals['_VALUESRECEIPT']._serialized_start=787
-  _globals['_VALUESRECEIPT']._serialized_end=856
-  _globals['_HELLO']._serialized_start=859
-  _globals['_HELLO']._serialized_end=1114
-  _globals['_HEARTBEAT']._serialized_start=1116
-  _globals['_HEARTBEAT']._serialized_end=1127
-  _globals['_BEGUN']._serialized_start=1129
-  _globals['_BEGUN']._serialized_end=1192
-  _globals['_WELCOME']._serialized_start=1194
-  _globals['_WELCOME']._serialized_end=1254
-  _globals['_HEARTBEATREPLY']._serialized_start=1256
-  _globals['_HEARTBEATREPLY']._serialized_end=1272
-  _globals['_ASSIGNMENT']._serialized_start=1275
-  _globals['_ASSIGNMENT']._serialized_end=1421
-  _globals['_CANCELLATION']._serialized_start=1423
-  _globals['_CANCELLATION']._serialized_end=1492
-  _globals['_EXPULSION']._serialized_start=1494
-  _globals['_EXPULSION']._serialized_end=1536
-  _globals['_FETCHREQUEST']._serialized_start=1538
-  _globals['_FETCHREQUEST']._serialized_end=1566
-  _globals['_CHUNK']._serialized_start=1568
-  _globals['_CHUNK']._serialized_end=1589
-  _globals['_WORKERSERVICE']._serialized_start=1592
-  _globals['_WORKERSERVICE']._serialized_end=1787
+  _globals['_COORDINATORMESSAGE']._serialized_end=822
+  _globals['_VALUESRECEIPT']._serialized_start=824
+  _globals['_VALUESRECEIPT']._serialized_end=893
+  _globals['_HELLO']._serialized_start=896
+  _globals['_HELLO']._serialized_end=1151
+  _globals['_HEARTBEAT']._serialized_start=1153
+  _globals['_HEARTBEAT']._serialized_end=1164
+  _globals['_BEGUN']._serialized_start=1166
+  _globals['_BEGUN']._serialized_end=1229
+  _globals['_WELCOME']._serialized_start=1231
+  _globals['_WELCOME']._serialized_end=1291
+  _globals['_HEARTBEATREPLY']._serialized_start=1293
+  _globals['_HEARTBEATREPLY']._serialized_end=1309
+  _globals['_ASSIGNMENT']._serialized_start=1312
+  _globals['_ASSIGNMENT']._serialized_end=1458
+  _globals['_CANCELLATION']._serialized_start=1460
+  _globals['_CANCELLATION']._serialized_end=1529
+  _globals['_PRUNE']._serialized_start=1531
+  _globals['_PRUNE']._serialized_end=1607
+  _globals['_EXPULSION']._serialized_start=1609
+  _globals['_EXPULSION']._serialized_end=1651
+  _globals['_FETCHREQUEST']._serialized_start=1653
+  _globals['_FETCHREQUEST']._serialized_end=1681
+  _globals['_CHUNK']._serialized_start=1683
+  _globals['_CHUNK']._serialized_end=1704
+  _globals['_WORKERSERVICE']._serialized_start=1707
+  _globals['_WORKERSERVICE']._serialized_end=1902
 # @@protoc_insertion_point(module_scope)

@@ -74,6 +74,7 @@ class CoordinatorMessage(google.protobuf.message.Message):
     EXPULSION_FIELD_NUMBER: builtins.int
     REPLY_FIELD_NUMBER: builtins.int
     RECEIPT_FIELD_NUMBER: builtins.int
+    PRUNE_FIELD_NUMBER: builtins.int
     acknowledged: builtins.int
     """Every report, request and outcome up to this sequence number has arrived and need not be kept."""
     @property
@@ -94,6 +95,8 @@ class CoordinatorMessage(google.protobuf.message.Message):
     def reply(self) -> sparkopt.wire.v1.trial_pb2.Reply: ...
     @property
     def receipt(self) -> global___ValuesReceipt: ...
+    @property
+    def prune(self) -> global___Prune: ...
     def __init__(
         self,
         *,
@@ -106,10 +109,11 @@ class CoordinatorMessage(google.protobuf.message.Message):
         expulsion: global___Expulsion | None = ...,
         reply: sparkopt.wire.v1.trial_pb2.Reply | None = ...,
         receipt: global___ValuesReceipt | None = ...,
+        prune: global___Prune | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["assignment", b"assignment", "body", b"body", "cancellation", b"cancellation", "expulsion", b"expulsion", "heartbeat", b"heartbeat", "receipt", b"receipt", "reply", b"reply", "welcome", b"welcome"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["acknowledged", b"acknowledged", "assignment", b"assignment", "body", b"body", "cancellation", b"cancellation", "expulsion", b"expulsion", "heartbeat", b"heartbeat", "receipt", b"receipt", "reply", b"reply", "taken", b"taken", "welcome", b"welcome"]) -> None: ...
-    def WhichOneof(self, oneof_group: typing.Literal["body", b"body"]) -> typing.Literal["welcome", "heartbeat", "assignment", "cancellation", "expulsion", "reply", "receipt"] | None: ...
+    def HasField(self, field_name: typing.Literal["assignment", b"assignment", "body", b"body", "cancellation", b"cancellation", "expulsion", b"expulsion", "heartbeat", b"heartbeat", "prune", b"prune", "receipt", b"receipt", "reply", b"reply", "welcome", b"welcome"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["acknowledged", b"acknowledged", "assignment", b"assignment", "body", b"body", "cancellation", b"cancellation", "expulsion", b"expulsion", "heartbeat", b"heartbeat", "prune", b"prune", "receipt", b"receipt", "reply", b"reply", "taken", b"taken", "welcome", b"welcome"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["body", b"body"]) -> typing.Literal["welcome", "heartbeat", "assignment", "cancellation", "expulsion", "reply", "receipt", "prune"] | None: ...
 
 global___CoordinatorMessage = CoordinatorMessage
 
@@ -330,6 +334,30 @@ class Cancellation(google.protobuf.message.Message):
     def ClearField(self, field_name: typing.Literal["attempt", b"attempt", "reason", b"reason"]) -> None: ...
 
 global___Cancellation = Cancellation
+
+@typing.final
+class Prune(google.protobuf.message.Message):
+    """Have the objective stop early. Answered with an outcome: pruned, or whatever was quicker. Sent again after a cut."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    ATTEMPT_FIELD_NUMBER: builtins.int
+    GRACE_FIELD_NUMBER: builtins.int
+    grace: builtins.float
+    """Seconds after which the worker kills the objective that goes on all the same; absent for never."""
+    @property
+    def attempt(self) -> sparkopt.wire.v1.trial_pb2.Attempt: ...
+    def __init__(
+        self,
+        *,
+        attempt: sparkopt.wire.v1.trial_pb2.Attempt | None = ...,
+        grace: builtins.float | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["_grace", b"_grace", "attempt", b"attempt", "grace", b"grace"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["_grace", b"_grace", "attempt", b"attempt", "grace", b"grace"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["_grace", b"_grace"]) -> typing.Literal["grace"] | None: ...
+
+global___Prune = Prune
 
 @typing.final
 class Expulsion(google.protobuf.message.Message):

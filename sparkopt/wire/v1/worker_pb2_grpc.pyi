@@ -40,7 +40,8 @@ class WorkerServiceStub:
       5. Intermediate values wait for none of this, and have no sequence number. The worker has at most eight
          messages of them under way; meanwhile it gathers those that the objective reports for the next one. Receipts
          say how many have arrived, for every fourth message. After a cut the worker sends the others again, and what
-         is without a receipt at the attempt's end comes with the outcome.
+         is without a receipt at the attempt's end comes with the outcome. An attempt that is to stop early is told
+         so; it may go on for the grace, and a result that it returns by then counts.
       6. Of an attempt that runs for long the worker says when it began.
       7. Heartbeats flow from the worker all the while and each is answered, so that both ends see a dead
          link.
@@ -94,7 +95,8 @@ class WorkerServiceAsyncStub:
       5. Intermediate values wait for none of this, and have no sequence number. The worker has at most eight
          messages of them under way; meanwhile it gathers those that the objective reports for the next one. Receipts
          say how many have arrived, for every fourth message. After a cut the worker sends the others again, and what
-         is without a receipt at the attempt's end comes with the outcome.
+         is without a receipt at the attempt's end comes with the outcome. An attempt that is to stop early is told
+         so; it may go on for the grace, and a result that it returns by then counts.
       6. Of an attempt that runs for long the worker says when it began.
       7. Heartbeats flow from the worker all the while and each is answered, so that both ends see a dead
          link.
@@ -150,7 +152,8 @@ class WorkerServiceServicer(metaclass=abc.ABCMeta):
           5. Intermediate values wait for none of this, and have no sequence number. The worker has at most eight
              messages of them under way; meanwhile it gathers those that the objective reports for the next one. Receipts
              say how many have arrived, for every fourth message. After a cut the worker sends the others again, and what
-             is without a receipt at the attempt's end comes with the outcome.
+             is without a receipt at the attempt's end comes with the outcome. An attempt that is to stop early is told
+             so; it may go on for the grace, and a result that it returns by then counts.
           6. Of an attempt that runs for long the worker says when it began.
           7. Heartbeats flow from the worker all the while and each is answered, so that both ends see a dead
              link.
