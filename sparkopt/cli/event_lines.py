@@ -23,6 +23,9 @@ def _about(event: Event) -> str:
     if event.report is not None:
         report = event.report
         return printable(f"{report.study}/{report.tid} {report.kind} {report.name}")
+    if event.value is not None:
+        value = event.value
+        return printable(f"{value.study}/{value.tid} {number(value.value)} at step {value.step}")
     return "" if event.parallelism is None else str(event.parallelism)
 
 

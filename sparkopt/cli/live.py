@@ -26,10 +26,12 @@ _DRAWN_A_SECOND: Final = 4
 _EVENTS: Final = 8
 
 
-def show(client: ControlClient, study: str | None, after: int | None, console: Console) -> None:
+def show(
+    client: ControlClient, study: str | None, after: int | None, console: Console, values: bool = True
+) -> None:
     """Draw until the pool closes."""
     screen = Screen()
-    with client.watch(after, study) as events:
+    with client.watch(after, study, values) as events:
         screen.ask(client)
         for trial in client.trials(states=[TrialState.LEASED, TrialState.CANCELLING]):
             screen.runs(trial)
@@ -75,6 +77,7 @@ class Screen:
         self._workers: list[WorkerInfo] = []
         self._events: deque[str] = deque(maxlen=_EVENTS)
         self._since: dict[tuple[str, int], datetime.datetime] = {}
+        self._values: dict[tuple[str, int], str] = {}
         self.trouble = ""
 
     def ask(self, client: ControlClient) -> None:
@@ -91,12 +94,18 @@ class Screen:
 
     def add(self, event: Event) -> None:
         """This has happened."""
+        if event.value is not None:
+            value = event.value
+            with self._lock:
+                self._values[value.study, value.tid] = f"{number(value.value)} at step {value.step}"
+            return
         if event.trial is not None:
             if event.kind is EventKind.STARTED:
                 self.runs(event.trial)
             elif event.kind in (EventKind.SETTLED, EventKind.REQUEUED):
                 with self._lock:
                     self._since.pop((event.trial.study, event.trial.tid), None)
+                    self._values.pop((event.trial.study, event.trial.tid), None)
         with self._lock:
             self._events.append(line(event))
 
@@ -115,12 +124,16 @@ class Screen:
             return Group(*parts, table, *(Text(text, no_wrap=True, style="dim") for text in self._events))
 
     def _for(self, worker: WorkerInfo) -> str:
-        """The time for which a worker has run its trial."""
-        since = None if worker.tid is None else self._since.get((worker.study, worker.tid))
-        if since is None:
+        """The time for which a worker has run its trial, and the newest value of that."""
+        if worker.tid is None:
             return ""
-        seconds = (datetime.datetime.now(datetime.timezone.utc) - since).total_seconds()
-        return f"{max(0.0, seconds):.1f} s"
+        trial, words = (worker.study, worker.tid), []
+        if (since := self._since.get(trial)) is not None:
+            seconds = (datetime.datetime.now(datetime.timezone.utc) - since).total_seconds()
+            words.append(f"{max(0.0, seconds):.1f} s")
+        if (value := self._values.get(trial)) is not None:
+            words.append(value)
+        return ", ".join(words)
 
 
 def best_losses(status: PoolStatus) -> list[str]:

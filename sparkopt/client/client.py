@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import AsyncIterable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterable, Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,7 +21,15 @@ from sparkopt.client.conversion import (
 from sparkopt.client.evaluating import POINTS, Evaluations, Point
 from sparkopt.client.event_watch import Watch
 from sparkopt.client.stream import EvaluationStream
-from sparkopt.client.views import PoolStatus, Story, StudyInfo, TrialInfo, TrialState, WorkerInfo
+from sparkopt.client.views import (
+    IntermediateValue,
+    PoolStatus,
+    Story,
+    StudyInfo,
+    TrialInfo,
+    TrialState,
+    WorkerInfo,
+)
 from sparkopt.errors import RefusedError
 from sparkopt.wire.arguments import check_flag, check_number, refuse_type, refuse_value
 from sparkopt.wire.v1 import control_pb2
@@ -110,7 +118,7 @@ class ControlClient(Closing):
                 return
             request.page_token = response.next_page_token
 
-    def watch(self, after: int | None = None, study: str | None = None) -> Watch:
+    def watch(self, after: int | None = None, study: str | None = None, values: bool = False) -> Watch:
         """What happens, as it happens: every event once, in order, until the pool closes.
 
         It has begun when this returns. A connection that is lost is made again by itself.
@@ -118,15 +126,17 @@ class ControlClient(Closing):
         Args:
             after: begin behind the event of this number, with 0 at the first one; by default now.
             study: whose events; None for those of all studies. Those of the pool and its workers always come.
+            values: have intermediate values of running trials come, too: of each the newest, at most ten a
+                second. They are not kept: those of the time in which a connection was lost do not come.
 
         Raises:
-            RefusedError: if ``after`` is no number of an event.
+            RefusedError: if ``after`` is no number of an event, or an argument makes no sense.
             EventsForgottenError: if the events behind ``after`` are not kept any more.
             LimitExceededError: if this host has too many streams open.
         """
         if after is not None:
             after = _whole("after", after, 64, least=0)
-        return Watch(self._link, after, _study(study), self._reconnect)
+        return Watch(self._link, after, _study(study), self._reconnect, check_flag("values", values))
 
     def story(self, about: int | str, study: str | None = None) -> Story:
         """Returns the story of a trial or a worker: the events that the pool recorded, and its commands.
@@ -240,6 +250,7 @@ class ControlClient(Closing):
         *,
         study: str | None = None,
         in_flight: int | None = None,
+        on_value: Callable[[str, IntermediateValue], None] | None = None,
     ) -> Evaluations:
         """Have points evaluated by the pool's workers; their outcomes, in the order in which they complete.
 
@@ -256,21 +267,31 @@ class ControlClient(Closing):
             in_flight: how many points may be without an outcome. By default, for a list what the service
                 takes in at once; for anything else one more than the trials that can run at once, so that
                 proposals know as much as they can and no worker waits.
+            on_value: called with the id of a point that runs and its newest intermediate value, at most ten
+                times a second for each point, from a thread of the client's: it should return soon.
 
         Raises:
             RefusedError: if an argument makes no sense.
         """
         return Evaluations(
-            self.evaluation(study), points, in_flight, lambda: self.status().max_parallelism + 1
+            self.evaluation(study, on_value), points, in_flight, lambda: self.status().max_parallelism + 1
         )
 
-    def evaluation(self, study: str | None = None) -> EvaluationStream:
+    def evaluation(
+        self, study: str | None = None, on_value: Callable[[str, IntermediateValue], None] | None = None
+    ) -> EvaluationStream:
         """The same for who would rather call than be asked: points go in and outcomes come out as you like.
 
         Args:
             study: one that is evaluated from outside.
+            on_value: see :meth:`evaluate`.
+
+        Raises:
+            RefusedError: if ``on_value`` cannot be called.
         """
-        return EvaluationStream(self._link, _study(study), self._reconnect)
+        if on_value is not None and not callable(on_value):
+            refuse_type("on_value", on_value, "None or a function of an id and an intermediate value")
+        return EvaluationStream(self._link, _study(study), self._reconnect, on_value)
 
     def close(self) -> None:
         """End all calls, watches and evaluations, and the connection. Idempotent."""

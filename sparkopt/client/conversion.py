@@ -14,6 +14,7 @@ from sparkopt.client.views import (
     Event,
     EventKind,
     Failure,
+    IntermediateValue,
     PoolStatus,
     Report,
     Story,
@@ -119,9 +120,16 @@ def to_event(sequence: int, message: control_pb2.Event) -> Event:
     elif body == "reported":
         said = message.reported
         about["report"] = Report(said.study, said.tid, said.kind, said.name)
+    elif body == "value":
+        about["value"] = to_value(message.value)
     elif body == "limit_changed":
         about["parallelism"] = message.limit_changed.parallelism
     return Event(sequence, kind, _time(message, "time"), **about)
+
+
+def to_value(message: control_pb2.IntermediateValue) -> IntermediateValue:
+    """The value of a message."""
+    return IntermediateValue(message.study, message.tid, message.attempt, message.step, message.value)
 
 
 def to_story(message: control_pb2.Story) -> Story:

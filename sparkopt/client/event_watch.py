@@ -29,6 +29,7 @@ class Watch(Closing):
         after: the number to begin behind; None for now.
         study: whose events; empty for all.
         patience: seconds that it tries to reach the service again.
+        values: whether intermediate values come, too.
 
     Attributes:
         last: the number behind which the next event comes: of the last one that was taken, if there was one.
@@ -37,8 +38,10 @@ class Watch(Closing):
         ControlError: if the watch could not begin.
     """
 
-    def __init__(self, link: ControlChannel, after: int | None, study: str, patience: float) -> None:
-        self._link, self._study = link, study
+    def __init__(
+        self, link: ControlChannel, after: int | None, study: str, patience: float, values: bool = False
+    ) -> None:
+        self._link, self._study, self._values = link, study, values
         self._backoff = Backoff(patience)
         self._closed = threading.Event()
         self.last = after or 0
@@ -46,7 +49,9 @@ class Watch(Closing):
         self._call = self._begin(after)
 
     def _begin(self, after: int | None) -> Any:
-        request = control_pb2.WatchEventsRequest(after=after, study=self._study, pool=self._pool)
+        request = control_pb2.WatchEventsRequest(
+            after=after, study=self._study, pool=self._pool, values=self._values
+        )
         try:
             call = self._link.stub.WatchEvents(request, metadata=self._link.metadata)
         except ValueError as error:

@@ -25,8 +25,8 @@ import grpc
 from sparkopt.client.backoff import Backoff, passes
 from sparkopt.client.closing import Closing
 from sparkopt.client.control_channel import ControlChannel
-from sparkopt.client.conversion import from_point, to_evaluation
-from sparkopt.client.views import Evaluation
+from sparkopt.client.conversion import from_point, to_evaluation, to_value
+from sparkopt.client.views import Evaluation, IntermediateValue
 from sparkopt.errors import ControlError, RefusedError, UnreachableError
 from sparkopt.wire.v1 import control_pb2
 
@@ -48,13 +48,20 @@ class EvaluationStream(Closing):
         link: to the service.
         study: to evaluate in; empty for the pool's only one.
         patience: seconds that it tries to reach the service again.
+        on_value: takes intermediate values of points that run, in the reader's thread; None for none.
 
     Attributes:
         window: how many unanswered points the service takes in at once; None before it has said so.
     """
 
-    def __init__(self, link: ControlChannel, study: str, patience: float) -> None:
-        self._link, self._study = link, study
+    def __init__(
+        self,
+        link: ControlChannel,
+        study: str,
+        patience: float,
+        on_value: Callable[[str, IntermediateValue], None] | None = None,
+    ) -> None:
+        self._link, self._study, self._on_value = link, study, on_value
         self._backoff = Backoff(patience)
         self._prefix, self._made = uuid.uuid4().hex[:16], 0
         self.window: int | None = None
@@ -102,7 +109,10 @@ class EvaluationStream(Closing):
                 id, self._made = f"{self._prefix}-{self._made}", self._made + 1
             if id in self._unanswered:
                 raise RefusedError(f"the id {id!r} is that of a point that was not answered yet")
-            request = control_pb2.EvaluateRequest(id=id, point=message, study=self._study)
+            wants_values = self._on_value is not None
+            request = control_pb2.EvaluateRequest(
+                id=id, point=message, study=self._study, values=wants_values
+            )
             self._unanswered[id] = request, point
             if self._outbox is not None:
                 self._outbox.put(request)
@@ -231,11 +241,26 @@ class EvaluationStream(Closing):
                     self._backoff.reset()
             for response in call:
                 self._stood = True
-                self._heard(response)
+                if not response.HasField("value"):
+                    self._heard(response)
+                elif self._on_value is not None and (error := self._tell_value(response)) is not None:
+                    call.cancel()
+                    return error
         except grpc.RpcError as error:
             return self._link.error(error)
         finally:
             outbox.put(None)  # lets gRPC's thread go
+        return None
+
+    def _tell_value(self, response: control_pb2.EvaluateResponse) -> ControlError | None:
+        """Have the client take a value; what its function raises ends the stream."""
+        assert self._on_value is not None
+        try:
+            self._on_value(response.id, to_value(response.value))
+        except Exception as raised:  # noqa: BLE001 - code of the user's
+            error = ControlError(f"on_value has raised {type(raised).__name__}: {raised}")
+            error.__cause__ = raised
+            return error
         return None
 
     def _heard(self, response: control_pb2.EvaluateResponse) -> None:

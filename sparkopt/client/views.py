@@ -72,6 +72,8 @@ class EventKind(Word):
     SUBMITTED = "submitted"
     STARTED = "started"
     REPORTED = "reported"
+    VALUE = "value"
+    """An intermediate value of a trial that runs, in a watch that has asked for them."""
     REQUEUED = "requeued"
     """An attempt was lost with its worker, and the trial waits for another."""
     SETTLED = "settled"
@@ -236,6 +238,7 @@ class Event:
         trial: as it was then, of events about a trial.
         worker: as it was then, of events about a worker.
         report: of a REPORTED event.
+        value: of a VALUE event, whose ``sequence`` is that of the event before it.
         parallelism: of a LIMIT_CHANGED event.
         reason: why a worker has left.
     """
@@ -247,6 +250,7 @@ class Event:
     trial: TrialInfo | None = None
     worker: WorkerInfo | None = None
     report: Report | None = None
+    value: IntermediateValue | None = None
     parallelism: int | None = None
     reason: str = ""
 
@@ -266,6 +270,25 @@ class Report:
     tid: int
     kind: str
     name: str
+
+
+@dataclass(frozen=True, slots=True)
+class IntermediateValue:
+    """Value that an objective has reported while it runs.
+
+    Attributes:
+        study: the name of the trial's study.
+        tid: the trial's number.
+        attempt: the number of its attempt; a later attempt's values take the place of an earlier one's.
+        step: of the value.
+        value: a number; NaN or infinite, perhaps.
+    """
+
+    study: str
+    tid: int
+    attempt: int
+    step: int
+    value: float
 
 
 @dataclass(frozen=True, slots=True)

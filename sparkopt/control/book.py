@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Final
 from sparkopt.control import messages
 from sparkopt.control.book_records import Attempt, StudyRecord, TrialRecord, WorkerRecord
 from sparkopt.control.feed import Feed, FeedEntry
+from sparkopt.control.newest_values import NewestValue, NewestValues
 from sparkopt.coordinator.channels.studies import Values
 from sparkopt.core.states import Lease, Outcome, TrialKey, TrialState, WorkerState
 from sparkopt.wire.report_kinds import ReportKind
@@ -71,6 +72,7 @@ class Book:
         self._gone_seconds = self._gone_busy = 0.0
         self._began = time.monotonic()
         self._rates: deque[list[int]] = deque()
+        self._values: NewestValues[TrialKey] = NewestValues(self._tell_value)
 
     # What others may ask.
 
@@ -174,11 +176,21 @@ class Book:
         told = name[:_NAME_CHARACTERS]
         self._note(time.time(), key.study, partial(messages.fill_reported, key, kind, told))
 
+    def values_reported(self, lease: Lease, steps: Sequence[int], values: Sequence[float]) -> None:
+        """An attempt that runs has reported intermediate values."""
+        if self._feed.wants_values:
+            self._values.put(lease.trial, lease.attempt, steps[-1], values[-1])
+
+    def _tell_value(self, key: TrialKey, newest: NewestValue) -> None:
+        fill = partial(messages.fill_value, key, newest)
+        self._feed.add_value(key, FeedEntry(newest.time, key.study, fill))
+
     def trial_settled(self, name: str, settled: Settled) -> None:
         """A trial has its final state."""
         study = self.studies[name]
         trial = study.by_tid[settled.tid]
         attempt, now = trial.attempt, time.monotonic()
+        self._values.end(trial.key)
         if attempt is not None:
             if attempt.worker.lease == Lease(trial.key, attempt.number):
                 attempt.worker.free(now)
@@ -247,6 +259,10 @@ class Book:
             else:
                 self._note(now, "", lambda event: event.resumed.SetInParent())
 
+    def close(self) -> None:
+        """Tell nothing more."""
+        self._values.clear()
+
     # Its own.
 
     def _note(self, when: float, study: str, fill: Callable[[control_pb2.Event], None]) -> None:
@@ -283,6 +299,7 @@ class Book:
         if attempt.worker.lease == Lease(trial.key, attempt.number):
             attempt.worker.free(time.monotonic())
         trial.attempt = None
+        self._values.end(trial.key)
         self._note(time.time(), trial.study.name, partial(messages.fill_requeued, trial, attempt))
 
     def _count(self, now: float) -> None:

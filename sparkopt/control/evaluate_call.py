@@ -1,7 +1,7 @@
 """The Evaluate call: one client's stream of points in and answers out, with back-pressure both ways.
 
     client ──▶ read ──▶ EvaluatedStudy.ask           no more is read while `window` points are owed or unsent
-    client ◀── write ◀── unsent ◀── settle, answer, reject
+    client ◀── write ◀── unsent ◀── settle, answer, reject; the newest value of each point that runs
 
 A client that does not read leaves its answers unsent, and so is not read from, until it reads again; the
 study and its other streams go on. What has been read is evaluated whatever becomes of the stream.
@@ -58,7 +58,7 @@ async def evaluate(evaluations: Evaluations, requests: Requests, context: Contex
     if first is None:
         return
     study = evaluations.to_ask(first.study)
-    asker = EvaluateStream(most)
+    asker = EvaluateStream(most, first.values)
     study.join(asker)
     reader = asyncio.create_task(asker.read(study, first, incoming))
     try:
@@ -79,12 +79,16 @@ class EvaluateStream:
     Attributes:
         waiting: those of its points that are no trials yet.
         owed: those that it is to be told of.
+        wants_values: whether it is to be told of intermediate values.
 
     Args:
         most: how many points it may have without an answer.
+        wants_values: see above.
     """
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, wants_values: bool = False) -> None:
+        self.wants_values = wants_values
+        self._values: dict[Point, control_pb2.EvaluateResponse] = {}
         self.waiting: deque[Point] = deque()
         self.owed: dict[Point, None] = {}
         self._most = most
@@ -107,6 +111,7 @@ class EvaluateStream:
     def release(self, point: Point, dropped: bool = False) -> None:
         """There will be none: another stream gets it, or the point was dropped."""
         del self.owed[point]
+        self._values.pop(point, None)
         self._bytes -= point.size
         self._dropped |= dropped
         self._room.set()
@@ -115,6 +120,11 @@ class EvaluateStream:
     def drop(self) -> None:
         """There will be no answer to a point that was never owed one."""
         self._dropped = True
+        self._news.set()
+
+    def put_value(self, point: Point, value: control_pb2.EvaluateResponse) -> None:
+        """Send the newest intermediate value of a point that is owed; one that is unsent is out of date."""
+        self._values[point] = value
         self._news.set()
 
     def settle(self, point: Point) -> None:
@@ -176,14 +186,19 @@ class EvaluateStream:
         """
         unsent = self._unsent
         while True:
-            while unsent:
-                answer = unsent[0]
-                await context.write(await _message(answer) if isinstance(answer, Point) else answer)
-                unsent.popleft()
-                if isinstance(answer, Point):
-                    self._bytes -= answer.size
-                    study.sent(answer)
-                self._room.set()
+            while unsent or self._values:
+                if unsent:
+                    answer = unsent[0]
+                    if isinstance(answer, Point) and (value := self._values.pop(answer, None)) is not None:
+                        await context.write(value)  # a point's values come before its answer
+                    await context.write(await _message(answer) if isinstance(answer, Point) else answer)
+                    unsent.popleft()
+                    if isinstance(answer, Point):
+                        self._bytes -= answer.size
+                        study.sent(answer)
+                    self._room.set()
+                if self._values:
+                    await context.write(self._values.pop(next(iter(self._values))))
             if self._closed and not self.owed and not self._dropped:
                 return
             if self._failure is not None and not (self._patient and self.owed):

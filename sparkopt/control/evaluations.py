@@ -21,6 +21,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sparkopt.control.evaluate_responses import answer_of
 from sparkopt.control.kept_answers import KeptAnswers, Point
+from sparkopt.control.messages import fill_intermediate
+from sparkopt.control.newest_values import NewestValue, NewestValues
 from sparkopt.control.values import PointRead, read_point
 from sparkopt.coordinator.transport.time_slices import TimeSlices
 from sparkopt.core import events
@@ -191,6 +193,7 @@ class EvaluatedStudy:
         self._ended = False
         self._has_results = False
         self._fatal: MissingModuleError | None = None
+        self._values: NewestValues[Point] = NewestValues(self._tell_value)
 
     def request_id(self, tid: int) -> str:
         """The client's id of a trial that has not settled; empty if there is no such trial."""
@@ -316,7 +319,16 @@ class EvaluatedStudy:
         taken()
 
     def put_values(self, reported: ReportedValues) -> None:
-        """Nobody listens to these either; the observer has heard them."""
+        """An attempt has reported intermediate values: the stream that waits for the point may want them."""
+        point = self._trials.get(reported.tid)
+        if point is not None and point.asker is not None and point.asker.wants_values:
+            self._values.put(point, reported.attempt, reported.steps[-1], reported.values[-1])
+
+    def _tell_value(self, point: Point, newest: NewestValue) -> None:
+        if point.asker is not None:
+            message = control_pb2.EvaluateResponse(id=point.id)
+            fill_intermediate(TrialKey(self.name, point.tid), newest, message.value)
+            point.asker.put_value(point, message)
 
     def take_request(self, lane: Lane, request: Request) -> bool:
         """Nobody answers what an objective asks for."""
@@ -325,6 +337,7 @@ class EvaluatedStudy:
     def put_settled(self, settled: Settled) -> None:
         """A trial has its final state."""
         point = self._trials.pop(settled.tid)
+        self._values.end(point)
         asker = point.asker
         if settled.exception is not None:
             _remove(settled.exception)  # its text is what can be told
@@ -413,6 +426,7 @@ class EvaluatedStudy:
             self._patience.cancel()
         self._drop_waiting()
         self._kept.clear()
+        self._values.clear()
         self._points.clear()
         self._on_end(error)
 

@@ -1,6 +1,7 @@
 """Feed of a pool's events, numbered, and the watchers that read it.
 
     happened ──▶ kept, the last 100,000, each with its number ◀── Watcher, at its own place
+    a trial's newest value ──▶ those watchers that want values, each with its own until it has taken it
 
 Nobody gets a queue of its own: a watcher is a place in what is kept. One that reads so slowly that a quarter
 of that piles up in front of it is told so and dropped; what it has missed is kept for a while yet. Whoever
@@ -14,8 +15,10 @@ import itertools
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Final
 
+from sparkopt.core.states import TrialKey
 from sparkopt.errors import EventsForgottenError, LimitExceededError
 from sparkopt.wire.v1 import control_pb2
 
@@ -60,6 +63,7 @@ class Feed:
         self._watchers: set[Watcher] = set()
         self._pile = kept // 4
         self._due = 0
+        self._wanting = 0
 
     def add(self, happened: FeedEntry) -> None:
         """Number an event, and wake who waits for one."""
@@ -70,13 +74,29 @@ class Feed:
             if self.last >= self._due:
                 self._drop_slow()
 
+    @property
+    def wants_values(self) -> bool:
+        """Whether a watcher wants intermediate values."""
+        return self._wanting > 0
+
+    def add_value(self, trial: TrialKey, happened: FeedEntry) -> None:
+        """Have those watchers that want values take the newest of a trial. It is not kept."""
+        for watcher in self._watchers:
+            if watcher.values is not None:
+                watcher.values[trial] = self.last, happened
+        self._wake()
+
     def close(self) -> None:
         """Nothing more will come: who watches reads what there is, and is done. Idempotent."""
         self.closed = True
         self._wake()
 
-    def watch(self, after: int | None = None) -> Watcher:
+    def watch(self, after: int | None = None, values: bool = False) -> Watcher:
         """A watcher that begins behind an event; None for the last. To be closed when it is done with.
+
+        Args:
+            after: the number of the event.
+            values: whether it wants intermediate values.
 
         Raises:
             EventsForgottenError: if what follows that event is not kept any more, or there was no such event.
@@ -94,7 +114,8 @@ class Feed:
                 " for the status, and watch from its last_event.",
                 "EVENTS_FORGOTTEN",
             )
-        watcher = Watcher(self, after, self.last)
+        watcher = Watcher(self, after, self.last, values)
+        self._wanting += values
         self._watchers.add(watcher)
         self._due = min(self._due, self.last + self._pile + 1)
         return watcher
@@ -139,28 +160,37 @@ class Watcher:
         place: the number of the last event that was taken.
         began: the number of the last event when it began.
         dropped: done once it has read too slowly.
+        values: newest intermediate values that it has not taken, each with the number of the last event
+            before it; None if it wants none.
     """
 
-    def __init__(self, feed: Feed, place: int, began: int) -> None:
+    def __init__(self, feed: Feed, place: int, began: int, values: bool) -> None:
         self.place = place
         self.began = began
         self.dropped: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.values: dict[TrialKey, tuple[int, FeedEntry]] | None = {} if values else None
         self._feed = feed
 
     async def take(self) -> list[tuple[int, FeedEntry]]:
         """Wait for the next events, and take them with their numbers; none once the pool has closed.
 
+        Intermediate values are among them, each behind the event that it came after, with that one's number.
+
         Raises:
             LimitExceededError: if it was too slow.
         """
         feed = self._feed
-        while self.place == feed.last and not feed.closed:
+        while self.place == feed.last and not feed.closed and not self.values:
             await feed._sleep()
         if self.dropped.done() or self.place < feed._forgotten:
             raise too_slow()
         happened = feed._behind(self.place)
         numbered = list(enumerate(happened, self.place + 1))
         self.place += len(happened)
+        if self.values:
+            due = [trial for trial, (number, _) in self.values.items() if number <= self.place]
+            numbered += [self.values.pop(trial) for trial in due]
+            numbered.sort(key=itemgetter(0))  # which leaves events before what came behind them
         return numbered
 
     def drop(self) -> None:
@@ -170,7 +200,9 @@ class Watcher:
 
     def close(self) -> None:
         """Watch no more."""
-        self._feed._watchers.discard(self)
+        if self in self._feed._watchers:
+            self._feed._watchers.remove(self)
+            self._feed._wanting -= self.values is not None
         self.dropped.cancel()
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from sparkopt.control.book import Book
     from sparkopt.control.book_records import Attempt, StudyRecord, TrialRecord, WorkerRecord
     from sparkopt.control.feed import FeedEntry
+    from sparkopt.control.newest_values import NewestValue
     from sparkopt.core.machine import Machine
 
 STATES: Final = {
@@ -188,6 +189,17 @@ def fill_reported(key: TrialKey, kind: ReportKind, name: str, event: control_pb2
     """A trial that runs has said something."""
     reported = event.reported
     reported.study, reported.tid, reported.kind, reported.name = key.study, key.tid, kind.value, name
+
+
+def fill_value(key: TrialKey, newest: NewestValue, event: control_pb2.Event) -> None:
+    """A trial that runs has reported an intermediate value."""
+    fill_intermediate(key, newest, event.value)
+
+
+def fill_intermediate(key: TrialKey, newest: NewestValue, message: control_pb2.IntermediateValue) -> None:
+    """An intermediate value as a message."""
+    message.study, message.tid, message.attempt = key.study, key.tid, newest.attempt
+    message.step, message.value = newest.step, newest.value
 
 
 def _fill_trial(message: control_pb2.Trial, trial: TrialRecord) -> None:

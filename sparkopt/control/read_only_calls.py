@@ -180,7 +180,7 @@ class ReadOnlyCalls:
                 " the status, and watch from its last_event.",
                 "EVENTS_FORGOTTEN",
             )
-        watcher = self._feed.watch(request.after if request.HasField("after") else None)
+        watcher = self._feed.watch(request.after if request.HasField("after") else None, request.values)
         try:
             said = watcher.place
             first = control_pb2.WatchEventsResponse(sequence=said, pool=self._book.pool)

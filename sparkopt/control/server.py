@@ -182,6 +182,7 @@ class ControlServer(Observer):
     async def stop(self) -> None:
         """End what is served; who watches is sent the rest of the events first."""
         self.feed.close()
+        self.book.close()
         if self._server is not None:
             await self._beside.closing()
             await self._server.stop(_CUT_SECONDS)
@@ -213,6 +214,10 @@ class ControlServer(Observer):
     def reported(self, trial: TrialKey, kind: ReportKind, name: str) -> None:
         """A trial that runs has said something."""
         self.book.reported(trial, kind, name)
+
+    def values_reported(self, lease: Lease, steps: Sequence[int], values: Sequence[float]) -> None:
+        """An attempt that runs has reported intermediate values."""
+        self.book.values_reported(lease, steps, values)
 
     def trial_settled(self, study: str, settled: Settled) -> None:
         """A trial has its final state."""

@@ -73,8 +73,8 @@ class Observer:
     def reported(self, trial: TrialKey, kind: ReportKind, name: str) -> None:
         """A trial that runs has said something."""
 
-    def values_reported(self, trial: TrialKey, steps: Sequence[int], values: Sequence[float]) -> None:
-        """A trial that runs has reported intermediate values."""
+    def values_reported(self, lease: Lease, steps: Sequence[int], values: Sequence[float]) -> None:
+        """An attempt that runs has reported intermediate values."""
 
     def trial_settled(self, study: str, settled: Settled) -> None:
         """A trial has its final state."""

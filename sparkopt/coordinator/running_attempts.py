@@ -60,7 +60,7 @@ class RunningAttempts:
         subscriber = self._studies.subscriber_of(lease.trial.study)
         if steps and subscriber is not None:
             subscriber.put_values(ReportedValues(lease.trial.tid, lease.attempt, steps, values))
-            self._observer.values_reported(lease.trial, steps, values)
+            self._observer.values_reported(lease, steps, values)
         if count is not None:
             stream.confirm_values(lease, count)
 

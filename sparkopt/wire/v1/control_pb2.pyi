@@ -489,21 +489,25 @@ class WatchEventsRequest(google.protobuf.message.Message):
     AFTER_FIELD_NUMBER: builtins.int
     STUDY_FIELD_NUMBER: builtins.int
     POOL_FIELD_NUMBER: builtins.int
+    VALUES_FIELD_NUMBER: builtins.int
     after: builtins.int
     """Begin behind this number; absent: now. 0: with the first event of the pool."""
     study: builtins.str
     """Empty for the events of all studies. Those of the pool and its workers always come."""
     pool: builtins.str
     """The pool that the number is from, so that one of another pool is not taken for this one's. Empty: not checked."""
+    values: builtins.bool
+    """Have intermediate values come, too."""
     def __init__(
         self,
         *,
         after: builtins.int | None = ...,
         study: builtins.str = ...,
         pool: builtins.str = ...,
+        values: builtins.bool = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["_after", b"_after", "after", b"after"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["_after", b"_after", "after", b"after", "pool", b"pool", "study", b"study"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["_after", b"_after", "after", b"after", "pool", b"pool", "study", b"study", "values", b"values"]) -> None: ...
     def WhichOneof(self, oneof_group: typing.Literal["_after", b"_after"]) -> typing.Literal["after"] | None: ...
 
 global___WatchEventsRequest = WatchEventsRequest
@@ -516,7 +520,9 @@ class WatchEventsResponse(google.protobuf.message.Message):
     EVENT_FIELD_NUMBER: builtins.int
     POOL_FIELD_NUMBER: builtins.int
     sequence: builtins.int
-    """The number that the watch stands behind: the event's, if there is one."""
+    """The number that the watch stands behind: the event's, if there is one; for an intermediate value that of the last
+    event before it.
+    """
     pool: builtins.str
     """In the first message: see PoolStatus."""
     @property
@@ -554,6 +560,7 @@ class Event(google.protobuf.message.Message):
     LIMIT_CHANGED_FIELD_NUMBER: builtins.int
     PAUSED_FIELD_NUMBER: builtins.int
     RESUMED_FIELD_NUMBER: builtins.int
+    VALUE_FIELD_NUMBER: builtins.int
     @property
     def time(self) -> google.protobuf.timestamp_pb2.Timestamp: ...
     @property
@@ -600,6 +607,10 @@ class Event(google.protobuf.message.Message):
     def paused(self) -> global___Paused: ...
     @property
     def resumed(self) -> global___Resumed: ...
+    @property
+    def value(self) -> global___IntermediateValue:
+        """The objective reported a value while it ran. For watches that ask for it."""
+
     def __init__(
         self,
         *,
@@ -618,12 +629,43 @@ class Event(google.protobuf.message.Message):
         limit_changed: global___LimitChanged | None = ...,
         paused: global___Paused | None = ...,
         resumed: global___Resumed | None = ...,
+        value: global___IntermediateValue | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["body", b"body", "limit_changed", b"limit_changed", "paused", b"paused", "reported", b"reported", "requeued", b"requeued", "resumed", b"resumed", "settled", b"settled", "started", b"started", "study_ended", b"study_ended", "study_opened", b"study_opened", "submitted", b"submitted", "time", b"time", "worker_joined", b"worker_joined", "worker_left", b"worker_left", "worker_returned", b"worker_returned", "worker_unreachable", b"worker_unreachable"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["body", b"body", "limit_changed", b"limit_changed", "paused", b"paused", "reported", b"reported", "requeued", b"requeued", "resumed", b"resumed", "settled", b"settled", "started", b"started", "study_ended", b"study_ended", "study_opened", b"study_opened", "submitted", b"submitted", "time", b"time", "worker_joined", b"worker_joined", "worker_left", b"worker_left", "worker_returned", b"worker_returned", "worker_unreachable", b"worker_unreachable"]) -> None: ...
-    def WhichOneof(self, oneof_group: typing.Literal["body", b"body"]) -> typing.Literal["study_opened", "study_ended", "submitted", "started", "reported", "requeued", "settled", "worker_joined", "worker_unreachable", "worker_returned", "worker_left", "limit_changed", "paused", "resumed"] | None: ...
+    def HasField(self, field_name: typing.Literal["body", b"body", "limit_changed", b"limit_changed", "paused", b"paused", "reported", b"reported", "requeued", b"requeued", "resumed", b"resumed", "settled", b"settled", "started", b"started", "study_ended", b"study_ended", "study_opened", b"study_opened", "submitted", b"submitted", "time", b"time", "value", b"value", "worker_joined", b"worker_joined", "worker_left", b"worker_left", "worker_returned", b"worker_returned", "worker_unreachable", b"worker_unreachable"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["body", b"body", "limit_changed", b"limit_changed", "paused", b"paused", "reported", b"reported", "requeued", b"requeued", "resumed", b"resumed", "settled", b"settled", "started", b"started", "study_ended", b"study_ended", "study_opened", b"study_opened", "submitted", b"submitted", "time", b"time", "value", b"value", "worker_joined", b"worker_joined", "worker_left", b"worker_left", "worker_returned", b"worker_returned", "worker_unreachable", b"worker_unreachable"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["body", b"body"]) -> typing.Literal["study_opened", "study_ended", "submitted", "started", "reported", "requeued", "settled", "worker_joined", "worker_unreachable", "worker_returned", "worker_left", "limit_changed", "paused", "resumed", "value"] | None: ...
 
 global___Event = Event
+
+@typing.final
+class IntermediateValue(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    STUDY_FIELD_NUMBER: builtins.int
+    TID_FIELD_NUMBER: builtins.int
+    ATTEMPT_FIELD_NUMBER: builtins.int
+    STEP_FIELD_NUMBER: builtins.int
+    VALUE_FIELD_NUMBER: builtins.int
+    study: builtins.str
+    tid: builtins.int
+    attempt: builtins.int
+    """The attempt that has reported it; a later attempt's values take the place of an earlier one's."""
+    step: builtins.int
+    """Steps may repeat or go back; of a step the last value counts."""
+    value: builtins.float
+    """May be NaN or infinite."""
+    def __init__(
+        self,
+        *,
+        study: builtins.str = ...,
+        tid: builtins.int = ...,
+        attempt: builtins.int = ...,
+        step: builtins.int = ...,
+        value: builtins.float = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["attempt", b"attempt", "step", b"step", "study", b"study", "tid", b"tid", "value", b"value"]) -> None: ...
+
+global___IntermediateValue = IntermediateValue
 
 @typing.final
 class Reported(google.protobuf.message.Message):
@@ -967,10 +1009,13 @@ class EvaluateRequest(google.protobuf.message.Message):
     ID_FIELD_NUMBER: builtins.int
     POINT_FIELD_NUMBER: builtins.int
     STUDY_FIELD_NUMBER: builtins.int
+    VALUES_FIELD_NUMBER: builtins.int
     id: builtins.str
     """Required; at most 200 characters, unique within the study."""
     study: builtins.str
     """Of the first request of a stream; empty for the pool's only one. Later ones leave it empty or repeat it."""
+    values: builtins.bool
+    """Of the first request of a stream: have intermediate values come, too."""
     @property
     def point(self) -> global___Point:
         """Required."""
@@ -981,9 +1026,10 @@ class EvaluateRequest(google.protobuf.message.Message):
         id: builtins.str = ...,
         point: global___Point | None = ...,
         study: builtins.str = ...,
+        values: builtins.bool = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["point", b"point"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["id", b"id", "point", b"point", "study", b"study"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["id", b"id", "point", b"point", "study", b"study", "values", b"values"]) -> None: ...
 
 global___EvaluateRequest = EvaluateRequest
 
@@ -994,22 +1040,28 @@ class EvaluateResponse(google.protobuf.message.Message):
     ID_FIELD_NUMBER: builtins.int
     EVALUATION_FIELD_NUMBER: builtins.int
     REJECTED_FIELD_NUMBER: builtins.int
+    VALUE_FIELD_NUMBER: builtins.int
     id: builtins.str
     """The request's."""
     @property
     def evaluation(self) -> global___Evaluation: ...
     @property
     def rejected(self) -> global___Rejection: ...
+    @property
+    def value(self) -> global___IntermediateValue:
+        """No answer: the point still runs."""
+
     def __init__(
         self,
         *,
         id: builtins.str = ...,
         evaluation: global___Evaluation | None = ...,
         rejected: global___Rejection | None = ...,
+        value: global___IntermediateValue | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["answer", b"answer", "evaluation", b"evaluation", "rejected", b"rejected"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["answer", b"answer", "evaluation", b"evaluation", "id", b"id", "rejected", b"rejected"]) -> None: ...
-    def WhichOneof(self, oneof_group: typing.Literal["answer", b"answer"]) -> typing.Literal["evaluation", "rejected"] | None: ...
+    def HasField(self, field_name: typing.Literal["answer", b"answer", "evaluation", b"evaluation", "rejected", b"rejected", "value", b"value"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["answer", b"answer", "evaluation", b"evaluation", "id", b"id", "rejected", b"rejected", "value", b"value"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["answer", b"answer"]) -> typing.Literal["evaluation", "rejected", "value"] | None: ...
 
 global___EvaluateResponse = EvaluateResponse
 

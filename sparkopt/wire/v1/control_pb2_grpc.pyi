@@ -73,6 +73,8 @@ class ControlServiceStub:
          seen misses nothing and sees nothing twice. Without a number it begins now.
       2. The first message has no event: it says that the watch stands, and behind which number.
       3. The stream ends with OK when the pool closes.
+      4. A watch that asks for them also gets intermediate values: of each trial the newest, at most ten a second.
+         They have no number of their own and are not kept, so one that comes back lacks those of the time between.
     OUT_OF_RANGE (EVENTS_FORGOTTEN) if the events behind that number are not kept any more, or the number is from
     another pool: ask for the status, and watch from its `last_event`. RESOURCE_EXHAUSTED (TOO_SLOW) if the
     client reads so slowly that its events pile up: it may come back with its last number. RESOURCE_EXHAUSTED
@@ -170,10 +172,12 @@ class ControlServiceStub:
       4. When the client has closed its side, the rest is answered, and the stream ends with OK.
       5. A stream that is cut cancels nothing: outcomes are kept for who asks again, the last 100,000 of a study,
          and of these the last 256 MiB. What is older is forgotten, and its id is free again.
-      6. When the study is stopped, its trials are answered: those that run once they have finished or were cancelled,
+      6. A stream that asks for them gets intermediate values of its points while they run, the newest of each, at most
+         ten a second: responses with `value`, which are no answers. All of them come before the point's answer.
+      7. When the study is stopped, its trials are answered: those that run once they have finished or were cancelled,
          those that wait as cancelled. Points that are no trials yet have never run, and are not answered.
     FAILED_PRECONDITION (NOT_EVALUATED) for a study that is a search: use SubmitTrials. UNAVAILABLE (POOL_CLOSED)
-    when the pool closes or loses its workers. ABORTED (STUDY_STOPPED) when the study is stopped, after 6, and for a
+    when the pool closes or loses its workers. ABORTED (STUDY_STOPPED) when the study is stopped, after 7, and for a
     study that was. INVALID_ARGUMENT (OTHER_STUDY) if a later request names another study than the first, (BAD_MESSAGE)
     for what is no request at all.
     RESOURCE_EXHAUSTED (TOO_LARGE) for a request of more than 320 KiB; a point of more than 256 KiB is rejected.
@@ -223,6 +227,8 @@ class ControlServiceAsyncStub:
          seen misses nothing and sees nothing twice. Without a number it begins now.
       2. The first message has no event: it says that the watch stands, and behind which number.
       3. The stream ends with OK when the pool closes.
+      4. A watch that asks for them also gets intermediate values: of each trial the newest, at most ten a second.
+         They have no number of their own and are not kept, so one that comes back lacks those of the time between.
     OUT_OF_RANGE (EVENTS_FORGOTTEN) if the events behind that number are not kept any more, or the number is from
     another pool: ask for the status, and watch from its `last_event`. RESOURCE_EXHAUSTED (TOO_SLOW) if the
     client reads so slowly that its events pile up: it may come back with its last number. RESOURCE_EXHAUSTED
@@ -320,10 +326,12 @@ class ControlServiceAsyncStub:
       4. When the client has closed its side, the rest is answered, and the stream ends with OK.
       5. A stream that is cut cancels nothing: outcomes are kept for who asks again, the last 100,000 of a study,
          and of these the last 256 MiB. What is older is forgotten, and its id is free again.
-      6. When the study is stopped, its trials are answered: those that run once they have finished or were cancelled,
+      6. A stream that asks for them gets intermediate values of its points while they run, the newest of each, at most
+         ten a second: responses with `value`, which are no answers. All of them come before the point's answer.
+      7. When the study is stopped, its trials are answered: those that run once they have finished or were cancelled,
          those that wait as cancelled. Points that are no trials yet have never run, and are not answered.
     FAILED_PRECONDITION (NOT_EVALUATED) for a study that is a search: use SubmitTrials. UNAVAILABLE (POOL_CLOSED)
-    when the pool closes or loses its workers. ABORTED (STUDY_STOPPED) when the study is stopped, after 6, and for a
+    when the pool closes or loses its workers. ABORTED (STUDY_STOPPED) when the study is stopped, after 7, and for a
     study that was. INVALID_ARGUMENT (OTHER_STUDY) if a later request names another study than the first, (BAD_MESSAGE)
     for what is no request at all.
     RESOURCE_EXHAUSTED (TOO_LARGE) for a request of more than 320 KiB; a point of more than 256 KiB is rejected.
@@ -381,6 +389,8 @@ class ControlServiceServicer(metaclass=abc.ABCMeta):
              seen misses nothing and sees nothing twice. Without a number it begins now.
           2. The first message has no event: it says that the watch stands, and behind which number.
           3. The stream ends with OK when the pool closes.
+          4. A watch that asks for them also gets intermediate values: of each trial the newest, at most ten a second.
+             They have no number of their own and are not kept, so one that comes back lacks those of the time between.
         OUT_OF_RANGE (EVENTS_FORGOTTEN) if the events behind that number are not kept any more, or the number is from
         another pool: ask for the status, and watch from its `last_event`. RESOURCE_EXHAUSTED (TOO_SLOW) if the
         client reads so slowly that its events pile up: it may come back with its last number. RESOURCE_EXHAUSTED
@@ -496,10 +506,12 @@ class ControlServiceServicer(metaclass=abc.ABCMeta):
           4. When the client has closed its side, the rest is answered, and the stream ends with OK.
           5. A stream that is cut cancels nothing: outcomes are kept for who asks again, the last 100,000 of a study,
              and of these the last 256 MiB. What is older is forgotten, and its id is free again.
-          6. When the study is stopped, its trials are answered: those that run once they have finished or were cancelled,
+          6. A stream that asks for them gets intermediate values of its points while they run, the newest of each, at most
+             ten a second: responses with `value`, which are no answers. All of them come before the point's answer.
+          7. When the study is stopped, its trials are answered: those that run once they have finished or were cancelled,
              those that wait as cancelled. Points that are no trials yet have never run, and are not answered.
         FAILED_PRECONDITION (NOT_EVALUATED) for a study that is a search: use SubmitTrials. UNAVAILABLE (POOL_CLOSED)
-        when the pool closes or loses its workers. ABORTED (STUDY_STOPPED) when the study is stopped, after 6, and for a
+        when the pool closes or loses its workers. ABORTED (STUDY_STOPPED) when the study is stopped, after 7, and for a
         study that was. INVALID_ARGUMENT (OTHER_STUDY) if a later request names another study than the first, (BAD_MESSAGE)
         for what is no request at all.
         RESOURCE_EXHAUSTED (TOO_LARGE) for a request of more than 320 KiB; a point of more than 256 KiB is rejected.

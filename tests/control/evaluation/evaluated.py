@@ -13,3 +13,15 @@ def meet(point):
     from tests.coordinator.meetings import meet
 
     return meet(point["post"], point["word"])
+
+
+def reports(point):
+    """Report thirty values."""
+    import time
+
+    import sparkopt
+
+    for step in range(1, 31):
+        sparkopt.report(point["x"] / step, step)
+        time.sleep(0.01)
+    return point["x"]
