@@ -88,7 +88,10 @@ class LaunchGang:
 
 @dataclass(frozen=True, slots=True)
 class WithdrawGang:
-    """Cancel the job of this launch, which is not needed any more. Its end is told by a GangEnded as ever."""
+    """Cancel the job of this launch, which is not needed any more, or was given up before it had a worker.
+
+    Its end is told by a GangEnded as ever.
+    """
 
     gang: int
     generation: int

@@ -11,7 +11,7 @@
       ``max_relaunches`` times, and no trial has
       settled meanwhile
     that ends otherwise                                   launched again after a wait
-    that has no worker when its time to start is over:    given up
+    that has no worker when its time to start is over:    given up, its job withdrawn
       so long after its last progress, a task that Spark
       has started or another gang's first worker
 
@@ -19,8 +19,12 @@ The wait doubles with each relaunch without a trial settled. A trial that takes 
 charged every time, and so settles as lost: the gang outlives it, and with the gang the trials beside it.
 
 When one is given up and no other goes on, those that sleep are launched again; if none does, the pool is
-lost. Trials and workers are the business of :class:`~sparkopt.core.machine.Machine`, which says what
-matters of them and does what follows for them.
+lost.
+
+The shell adds gangs where Spark has more slots than before, but not while one starts, sleeps or waits for
+its relaunch. After one was given up it waits, twice as long after each that was in a row. Trials and workers
+are the business of :class:`~sparkopt.core.machine.Machine`, which says what matters of them
+and does what follows for them.
 """
 
 from __future__ import annotations
@@ -29,7 +33,7 @@ import math
 from collections.abc import Iterator
 from typing import Final
 
-from sparkopt.core.commands import Command, LaunchGang
+from sparkopt.core.commands import Command, LaunchGang, WithdrawGang
 from sparkopt.core.records import Gang, Policy
 from sparkopt.core.staffing import Staffing
 from sparkopt.core.states import GangInput, GangState
@@ -37,6 +41,9 @@ from sparkopt.core.transitions import GANG, move
 
 _DOUBLINGS: Final = 30
 """Most doublings of the wait before a relaunch. Every limit on that wait is reached with fewer."""
+
+_GROWTH_DOUBLINGS: Final = 6
+"""Most doublings of the wait before a gang is added after others were given up."""
 
 
 class Gangs(Staffing[Gang]):
@@ -51,6 +58,8 @@ class Gangs(Staffing[Gang]):
         self._policy = policy
         self._records: dict[int, Gang] = {}
         self._asleep: dict[int, None] = {}
+        self._given_up = 0
+        self._grows = -math.inf
 
     def __getitem__(self, number: int) -> Gang:
         return self._records[number]
@@ -72,6 +81,11 @@ class Gangs(Staffing[Gang]):
             raise ValueError(f"gang {number} was launched before")
         self._records[number] = Gang(GangState.LAUNCHING, size, launched=now, progressed=now)
         self._wake_at(now + self._policy.start)
+
+    def may_grow(self, now: float) -> bool:
+        """See :meth:`Staffing.may_grow`."""
+        at_rest = (GangState.UP, GangState.CLOSED)
+        return now >= self._grows and all(gang.state in at_rest for gang in self._records.values())
 
     def is_current(self, number: int, generation: int) -> bool:
         """See :meth:`Staffing.is_current`."""
@@ -98,6 +112,7 @@ class Gangs(Staffing[Gang]):
         """See :meth:`Staffing.joined`. Where one can start others can: they get more time."""
         gang = self._records[number]
         if gang.state is GangState.LAUNCHING:
+            self._given_up = 0
             for each in self._records.values():
                 each.progressed = now
         gang.state = move(GANG, gang.state, GangInput.JOIN)
@@ -155,7 +170,7 @@ class Gangs(Staffing[Gang]):
         self.deadline = math.inf
         if ending:
             return None  # Nothing more is leased, so no gang is waited for or launched.
-        lost = None
+        lost, late = None, []
         for number, gang in self._records.items():
             if gang.state is GangState.DOWN:
                 if now >= gang.due:
@@ -167,8 +182,11 @@ class Gangs(Staffing[Gang]):
                 if now >= deadline:
                     waited = now - gang.launched
                     lost = self._give_up(gang, f"no worker came up within {waited:.0f} s", now, left, out)
+                    late.append(WithdrawGang(number, gang.generation))
                 else:
                     self._wake_at(deadline)
+        if lost is None:  # Else the pool ends, with all of its jobs.
+            out.extend(late)
         return lost
 
     def _is_needed(self, number: int, sent_away: bool) -> bool:
@@ -181,6 +199,8 @@ class Gangs(Staffing[Gang]):
     ) -> str | None:
         """This gang is not launched again; the reason comes back if the pool is lost with it."""
         gang.state = move(GANG, gang.state, GangInput.CLOSE)
+        self._grows = now + self._policy.start * 2 ** min(self._given_up, _GROWTH_DOUBLINGS)
+        self._given_up += 1
         if not any(other.goes_on for other in self._records.values()):
             self.wake(now, left, out)
         lost = all(other.state is GangState.CLOSED for other in self._records.values())

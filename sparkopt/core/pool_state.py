@@ -70,6 +70,13 @@ class PoolState:
         """Number of workers that trials can use now: one for each that has not settled, up to the limit."""
         return 0 if self._is_ending() else min(self.limit, len(self.trials))
 
+    def growth(self, room: int, now: float) -> int:
+        """Number of workers that may be added to a pool of barrier jobs, of those that Spark has room for."""
+        if self.paused or self._is_ending() or not self.gangs.may_grow(now):
+            return 0
+        pending = sum(map(len, self.queues.values()))
+        return min(room, pending) if self.all_submitted else room
+
     @property
     def waiting(self) -> int:
         """Number of jobs that Spark was asked for and that have not had a worker yet."""

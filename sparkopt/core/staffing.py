@@ -45,6 +45,10 @@ class Staffing(Mapping[int, RecordT_co]):
             ValueError: if it did before, or has no business to.
         """
 
+    def may_grow(self, now: float) -> bool:
+        """Tell if the shell may add a job of more workers now. One that launches by itself needs none."""
+        return False
+
     @abc.abstractmethod
     def is_current(self, number: int, generation: int) -> bool:
         """Tell if this generation of a job was launched last and has not ended.

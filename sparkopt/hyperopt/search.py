@@ -211,7 +211,8 @@ class Search:
                     spec = study.spec
                     channel = pool.open_study(spec.objective, self._journal, spec.name)
                     shown = self._shown(study, documents, budget, pool)
-                    study.run(channel, pool.parallelism, launched, listeners, shown)
+                    workers, most = pool.parallelism, pool.max_parallelism
+                    study.run(channel, workers, launched, listeners, shown, most)
         except BaseException:
             if self._own_pool is not None:
                 # An interrupt may have come in the place of its own end.
@@ -268,10 +269,12 @@ class Search:
             elastic=trials.elastic,
         )
         before_launch = None if console is None else console.hide
-        self._own_pool = pool.for_one_study(self._objective.broadcasts, before_launch)
+        most = min(trials.max_parallelism, ahead)
+        self._own_pool = pool.for_one_study(self._objective.broadcasts, before_launch, most)
         return self._own_pool
 
     def _end(self, study: Study) -> None:
+        self._trials.parallelism = max(self._trials.parallelism, study.timings.workers)
         self._trials.take_ending(study.stop_reason, study.timings)
         _log_ending(self._trials)
 

@@ -34,8 +34,9 @@ class WorkerPool(worker_pool.WorkerPool):
 
     Args:
         parallelism: how many trials may run at once, over all searches, and how many workers there are; at
-            most 128, and at most the tasks that Spark can run at once. None or ≤ 0 means Spark's default, or
-            with elastic workers as many tasks as Spark may ever run at once, if there is a limit.
+            most 128, and at most the tasks that Spark can run at once, which is more when executors join:
+            workers are added for them. None or ≤ 0 means Spark's default, or with elastic workers as many
+            tasks as Spark may ever run at once, if there is a limit.
         spark_session: the session to use; by default the active one, or a new one.
         resource_profile: what each worker needs; see :class:`~sparkopt.SparkTrials`.
         gang_size: how many workers share a barrier job. Spark ends a barrier job as a whole, so that with a
@@ -56,7 +57,8 @@ class WorkerPool(worker_pool.WorkerPool):
         idle_seconds: seconds after which an elastic worker without a trial leaves; None for 60.
 
     Attributes:
-        parallelism: how many trials may run at once.
+        parallelism: how many trials may run at once. It rises when executors join.
+        max_parallelism: how high.
         elastic: whether workers come and go.
 
     Raises:

@@ -58,8 +58,8 @@ class SparkTrials(base.Trials):  # type: ignore[misc]
 
     Args:
         parallelism: how many trials may run at once: at most 128, and at most the tasks that Spark can run
-            at once. None or ≤ 0 means Spark's default parallelism; with elastic workers, as many tasks as
-            Spark may ever run at once, if there is a limit.
+            at once, which may grow. None or ≤ 0 means Spark's default parallelism; with elastic workers, as
+            many tasks as Spark may ever run at once, if there is a limit.
         timeout: seconds after which ``fmin`` ends what runs and returns what has finished.
         loss_threshold: a loss below this ends the search.
         spark_session: the session to use; by default the active one, or a new one, also for searches that go
@@ -86,7 +86,8 @@ class SparkTrials(base.Trials):  # type: ignore[misc]
             go to workers that lack them, as whole top-level packages. A list names more of them.
 
     Attributes:
-        parallelism: how many trials may run at once.
+        parallelism: how many trials may run at once; in the last search, if executors have joined, could.
+        max_parallelism: how many may when they join.
         timings: where the time of the last search went.
 
     Raises:
@@ -157,7 +158,7 @@ class SparkTrials(base.Trials):  # type: ignore[misc]
         if pool is not None:
             self._spark: Session | None = pool.session
             self.resource_profile: Profile | None = None
-            self.parallelism = pool.parallelism
+            self.parallelism, self.max_parallelism = pool.parallelism, pool.max_parallelism
         else:
             self._attach(get_session(spark_session), resource_profile)
         self.refresh()
@@ -165,7 +166,7 @@ class SparkTrials(base.Trials):  # type: ignore[misc]
     def _attach(self, session: Session, profile: Profile | None) -> None:
         self._spark = session
         self.resource_profile = supported_profile(session, profile)
-        self.parallelism = decide_parallelism(
+        self.parallelism, self.max_parallelism = decide_parallelism(
             *(self.user_specified_parallelism, session, self.resource_profile),
             elastic=decide_elastic(self.elastic, session),
         )
@@ -185,6 +186,7 @@ class SparkTrials(base.Trials):  # type: ignore[misc]
         self.start_timeout = check_start_timeout(None)  # those of version 0.1 have none
         self.ship_modules = True
         self.elastic = None
+        self.max_parallelism = state["parallelism"]
         self.__dict__.update(state)
         self._spark = None
         self._session_is_given = False

@@ -3,5 +3,8 @@
 worker_pool.py    WorkerPool
 launches.py       the last launch of each of its gangs
 executor_watch.py what Spark says of the tasks and executors of elastic workers
+slot_watch.py     slots that Spark has for more workers, in barrier jobs that are added
+leaving.py        the way out of workers that were told to leave
+study_names.py    names of its studies
 patience.py       limits of its patience, from the arguments that users give for them
 """

@@ -28,6 +28,11 @@ class Launches:
         """Number of slots that the gangs but this one take."""
         return sum(gang.slots for gang in self.all() if gang.number != number)
 
+    @property
+    def slots(self) -> int:
+        """Number of slots that the gangs take."""
+        return sum(gang.slots for gang in self.all())
+
     def withdraw(self, number: int, generation: int) -> None:
         """Have the job of a launch ended, if that is still there."""
         gang = self._find(number, generation)

@@ -11,10 +11,7 @@ their jobs, and gives their slots back to Spark, whatever ended the block.
 
 from __future__ import annotations
 
-import itertools
-import re
 import threading
-import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from types import TracebackType
@@ -35,7 +32,10 @@ from sparkopt.errors import (
 )
 from sparkopt.pool.executor_watch import ExecutorWatch
 from sparkopt.pool.launches import Launches
+from sparkopt.pool.leaving import has_left
 from sparkopt.pool.patience import patience
+from sparkopt.pool.slot_watch import SlotWatch
+from sparkopt.pool.study_names import StudyNames
 from sparkopt.spark import parallelism as slots
 from sparkopt.spark import session as spark
 from sparkopt.spark.background import BackgroundWork
@@ -45,6 +45,7 @@ from sparkopt.spark.elasticity import check_elastic, decide_elastic
 from sparkopt.spark.gang import Gang
 from sparkopt.spark.job_ends import JobEnd
 from sparkopt.spark.launcher import Launcher
+from sparkopt.spark.settings import is_local
 from sparkopt.wire import forks
 from sparkopt.wire.actor_log import ActorLog
 from sparkopt.wire.arguments import (
@@ -64,20 +65,11 @@ _LOG: Final = ActorLog("pool")
 _WORKERS_LOG: Final = ActorLog("worker")
 """The workers' logger, whose level on the driver is theirs."""
 
-_NAME: Final = re.compile(r"[\w.-]{1,100}", re.ASCII)
-"""What a study may be called."""
-
 _LOOK_SECONDS: Final = 15.0
 """Most seconds between two checks whether Spark has started more of a gang's tasks."""
 
-_LEAVE_SECONDS: Final = 5.0
-"""Seconds that a barrier job whose workers were expelled may make no progress toward its end."""
-
-_LAST_LEAVE_SECONDS: Final = 60.0
-"""Seconds that such a job may take in all to end by itself."""
-
 _CANCEL_SECONDS: Final = 30.0
-"""Seconds that Spark may take to cancel the job after that."""
+"""Seconds that Spark may take to cancel a job whose workers were expelled and that does not end by itself."""
 
 
 class WorkerPool:
@@ -86,7 +78,8 @@ class WorkerPool:
     Users get :class:`sparkopt.WorkerPool`, which is one and says what its arguments are.
 
     Attributes:
-        parallelism: how many trials may run at once.
+        parallelism: how many trials may run at once. More do when executors join.
+        max_parallelism: how many may then.
         session: where the workers run.
         elastic: whether each of them comes and goes by itself.
 
@@ -126,7 +119,7 @@ class WorkerPool:
         self.elastic = decide_elastic(elastic, self.session, gang_size)
         self._elastic = Elastic() if idle is None else Elastic(idle=idle)
         self._profile = spark.supported_profile(self.session, resource_profile)
-        self.parallelism = slots.decide_parallelism(
+        self.parallelism, self.max_parallelism = slots.decide_parallelism(
             parallelism, self.session, self._profile, elastic=self.elastic
         )
         self._launcher: Launcher = (
@@ -134,7 +127,7 @@ class WorkerPool:
             if self.elastic
             else BarrierLauncher(self.session, self._profile, gang_size)
         )
-        self._watch: ExecutorWatch | None = None
+        self._watches: list[ExecutorWatch | SlotWatch] = []
         self._alone = False
         self._before_launch: Callable[[], None] | None = None
         self._broadcasts: tuple[Any, ...] = ()
@@ -147,12 +140,14 @@ class WorkerPool:
         self._leaving = threading.Event()
         self._end = BackgroundWork(self._send_away, "sparkopt-closing")
         self._cancellation = BackgroundWork(self._cancel_jobs, "sparkopt-cancelling")
-        self._numbers = itertools.count(1)
-        self._names: set[str] = set()
+        self._names = StudyNames()
         self._control = None if options is None else ControlServer(options)
 
     def for_one_study(
-        self: Pool, broadcasts: Sequence[Any], before_launch: Callable[[], None] | None = None
+        self: Pool,
+        broadcasts: Sequence[Any],
+        before_launch: Callable[[], None] | None = None,
+        max_parallelism: int = 0,
     ) -> Pool:
         """Serve one study alone. To be called before the workers are launched.
 
@@ -161,8 +156,10 @@ class WorkerPool:
         Args:
             broadcasts: the broadcast variables whose values the study's objective needs; Spark brings them.
             before_launch: called from a thread of the pool's right before a job of workers is submitted.
+            max_parallelism: how many trials may run at once when executors join, if that is more.
         """
         self._alone = True
+        self.max_parallelism = max(self.max_parallelism, max_parallelism)
         self._before_launch = before_launch
         self._broadcasts = tuple(broadcasts)
         return self
@@ -183,16 +180,23 @@ class WorkerPool:
             )
         spark.check_running(self.session)
         self._inherit = spark.inheriting(self.session)
-        self.parallelism = self._launcher.workers(self.parallelism, self._policy.start)
+        most = self.max_parallelism
+        asked = slots.Parallelism(self.parallelism, most)
+        self.parallelism = self._launcher.workers(asked, self._policy.start)
         self._host = spark.driver_host(self.session)
         slots.warn_of_assumptions(
             *(self.parallelism, self._host, self._policy.start, self.session, self._profile),
             elastic=self.elastic,
         )
+        watch: ExecutorWatch | None = None
         if self.elastic and not spark.is_connect(self.session):
-            self._watch = ExecutorWatch(self.session, self._launches, self._tell, self._look_seconds)
+            watch = ExecutorWatch(self.session, self._launches, self._tell, self._look_seconds)
+            self._watches.append(watch)
+        elif not self.elastic and not is_local(self.session):
+            have = partial(spark.slots, self.session, self._profile)
+            self._watches.append(SlotWatch(have, self._launches, most, self._offer_slots))
         coordinator = self._coordinator = Coordinator(
-            self.parallelism,
+            most,
             self._host,
             relaunch=self._launch,
             explain=self._explain,
@@ -202,15 +206,15 @@ class WorkerPool:
             listen=spark.bind_address(self.session),
             elastic=self._elastic if self.elastic else None,
             withdraw=self._launches.withdraw,
-            watch=self._watch,
+            watch=watch,
         )
         try:
-            if self._watch is not None:
-                self._watch.start()
             self._endpoint = coordinator.start()
-            for number, size in enumerate(self._launcher.first_gangs(self.parallelism)):
+            for number, size in enumerate(self._launcher.gangs(self.parallelism)):
                 coordinator.post_event(events.GangLaunched(number, size))
                 self._launch(number, 1, size)
+            for each in self._watches:
+                each.start()
             if self._control is not None:
                 self._control.enlist()
             _LOG.info("pool opened", parallelism=self.parallelism, address=self._endpoint.address)
@@ -303,7 +307,7 @@ class WorkerPool:
             PoolClosedError: outside of the ``with`` block.
         """
         coordinator = self._opened()
-        return coordinator.open_study(self._new_name(name), objective, recorder, self._alone)
+        return coordinator.open_study(self._names.new(name), objective, recorder, self._alone)
 
     def check_evaluates(self) -> None:
         """Raise unless the pool can evaluate an objective on points from outside.
@@ -330,7 +334,7 @@ class WorkerPool:
         """
         self.check_evaluates()
         assert self._control is not None
-        return Evaluation(self._opened(), self._control, self._new_name(name), spec)
+        return Evaluation(self._opened(), self._control, self._names.new(name), spec)
 
     def _opened(self) -> Coordinator:
         spark.check_forks("a pool of workers")
@@ -340,18 +344,6 @@ class WorkerPool:
                 " `with WorkerPool(...)` block"
             )
         return self._coordinator
-
-    def _new_name(self, name: str | None = None) -> str:
-        """A study's name: this one, or one that no study of the pool has."""
-        with self._lock:
-            if name is None:
-                name = next(name for name in map("study{}".format, self._numbers) if name not in self._names)
-            elif not isinstance(name, str) or not _NAME.fullmatch(name):
-                raise RefusedError(f"name must be 1 to 100 letters, digits or any of `_.-`, got {name!r}")
-            elif name in self._names:
-                raise RefusedError(f"this pool has had a study {name!r} already: give this one another name")
-            self._names.add(name)
-        return name
 
     def close(self) -> None:
         """Expel the workers and wait until their jobs have ended. Running trials are ended. Idempotent.
@@ -386,13 +378,13 @@ class WorkerPool:
             # The server stays up meanwhile: a worker that is only just starting is sent away when it joins.
             coordinator.expel_all()
             for gang in gangs:
-                if not self._has_left(gang, coordinator):
+                if not has_left(gang, coordinator, lambda: self._hurries):
                     gang.cancel(_CANCEL_SECONDS)
         finally:
             if self._control is not None:
                 self._control.delist()
-            if self._watch is not None:
-                self._watch.stop()
+            for each in self._watches:
+                each.stop()
             coordinator.close()
             _LOG.info("pool closed")
 
@@ -400,21 +392,23 @@ class WorkerPool:
         for gang in self._launches.all():
             gang.cancel(_CANCEL_SECONDS)
 
-    def _has_left(self, gang: Gang, coordinator: Coordinator) -> bool:
-        """Wait for a gang's job to end by itself, as long as its workers still come and go.
+    def _offer_slots(self, room: int) -> None:
+        """Spark has slots for so many more workers."""
+        coordinator = self._coordinator
+        assert coordinator is not None
 
-        Spark warns of each task that it kills, and takes longer for it than a task that is starting needs to
-        be sent away by the coordinator.
-        """
-        deadline, before = time.monotonic() + _LAST_LEAVE_SECONDS, None
-        while not gang.wait(_LEAVE_SECONDS):
-            there = gang.running(), coordinator.attendance.greeted(gang.number, gang.generation)
-            # One that has not reached Spark yet cannot be cancelled either.
-            starting = there[0] is None or (there[0] > 0 and there[1] < gang.tasks)
-            if self._hurries or time.monotonic() >= deadline or not (starting or there != before):
-                return False
-            before = there
-        return True
+        def grow() -> None:
+            added = coordinator.machine.growth(room, coordinator.now())
+            if not added:
+                return
+            for size in self._launcher.gangs(added):
+                number = len(coordinator.machine.gangs)
+                _LOG.info("gang added", gang=number, size=size, room=room)
+                coordinator.step(events.GangLaunched(number, size))
+                self._launch(number, 1, size)
+            self.parallelism = min(self.max_parallelism, max(self.parallelism, self._launches.slots))
+
+        coordinator.post(grow)
 
     def _endpoint_for(self, gang: int) -> Endpoint:
         """Where a gang's workers find the coordinator. Tests put a line of their own in between."""

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from sparkopt.spark import parallelism, unstarted, versions
 from sparkopt.spark import session as spark
 from sparkopt.spark.gang import Gang
+from sparkopt.spark.parallelism import Parallelism
 from sparkopt.spark.session import Profile, Session
 from sparkopt.spark.versions import Work
 
@@ -32,7 +33,7 @@ class BarrierLauncher:
         self._profile = profile
         self._gang_size = gang_size
 
-    def workers(self, wanted: int, seconds: float) -> int:
+    def workers(self, wanted: Parallelism, seconds: float) -> int:
         """As many workers as are wanted, or as Spark has slots now.
 
         Raises:
@@ -40,8 +41,8 @@ class BarrierLauncher:
         """
         return parallelism.check_slots(wanted, self._session, seconds, self._profile)
 
-    def first_gangs(self, workers: int) -> Sequence[int]:
-        """Sizes of the pool's gangs."""
+    def gangs(self, workers: int) -> Sequence[int]:
+        """Sizes of the gangs for so many workers."""
         return gang_sizes(workers, self._gang_size)
 
     def room(

@@ -13,6 +13,7 @@ from sparkopt.spark import session as spark
 from sparkopt.spark import unstarted, versions
 from sparkopt.spark.elasticity import most_executors
 from sparkopt.spark.gang import Gang
+from sparkopt.spark.parallelism import Parallelism
 from sparkopt.spark.session import Profile, Session
 from sparkopt.spark.settings import setting
 from sparkopt.spark.versions import Work
@@ -32,11 +33,11 @@ class ElasticLauncher:
         self._session = session
         self._profile = profile
 
-    def workers(self, wanted: int, seconds: float) -> int:
+    def workers(self, wanted: Parallelism, seconds: float) -> int:
         """As many workers as are wanted, whatever Spark has now."""
-        return wanted
+        return wanted.most
 
-    def first_gangs(self, workers: int) -> Sequence[int]:
+    def gangs(self, workers: int) -> Sequence[int]:
         """None: the machine has them launched, as trials come."""
         return ()
 

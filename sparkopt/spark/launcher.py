@@ -17,6 +17,7 @@ from sparkopt.spark.versions import Work
 
 if TYPE_CHECKING:
     from sparkopt.spark.gang import Gang
+    from sparkopt.spark.parallelism import Parallelism
 
 
 class Launcher(Protocol):
@@ -26,8 +27,8 @@ class Launcher(Protocol):
     def elastic(self) -> bool:
         """Whether workers come and go one by one, as the machine wants them."""
 
-    def workers(self, wanted: int, seconds: float) -> int:
-        """Number of workers that a pool which is opened now may have at once.
+    def workers(self, wanted: Parallelism, seconds: float) -> int:
+        """Number of workers that a pool which is opened now has at first, or may have if it is elastic.
 
         Args:
             wanted: the parallelism, decided upon earlier.
@@ -37,8 +38,8 @@ class Launcher(Protocol):
             NoSlotsError: if Spark can run none.
         """
 
-    def first_gangs(self, workers: int) -> Sequence[int]:
-        """Sizes of the gangs that a pool launches when it is opened; elastic ones come as they are wanted."""
+    def gangs(self, workers: int) -> Sequence[int]:
+        """Sizes of the gangs that so many workers are launched in; elastic ones come as they are wanted."""
 
     def room(
         self, size: int, generation: int, taken: Callable[[], int], seconds: float, over: threading.Event

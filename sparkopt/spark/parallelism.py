@@ -5,7 +5,7 @@ And what is said of it: that it is another number, and what it was taken to be.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, NamedTuple
 
 import pyspark
 
@@ -21,6 +21,18 @@ LIMIT: Final = 128
 """hyperopt.SparkTrials has the same."""
 
 
+class Parallelism(NamedTuple):
+    """How many trials may run at once.
+
+    Attributes:
+        now: as far as Spark has slots for them, if that is known.
+        most: once executors have joined that Spark does not have now.
+    """
+
+    now: int
+    most: int
+
+
 def check_parallelism(asked: object) -> int | None:
     """The parallelism that was asked for, as a whole number; None for Spark's default.
 
@@ -31,7 +43,9 @@ def check_parallelism(asked: object) -> int | None:
     return None if asked is None else check_whole("parallelism", asked, expected, floats=True)
 
 
-def decide(asked: int | None, default: int, slots: int | None, *, elastic: bool = False) -> tuple[int, str]:
+def decide(
+    asked: int | None, default: int, slots: int | None, *, elastic: bool = False
+) -> tuple[Parallelism, str]:
     """The parallelism to use, and why it is not the one asked for ("" if it is).
 
     Args:
@@ -54,15 +68,16 @@ def decide(asked: int | None, default: int, slots: int | None, *, elastic: bool 
     if wanted > LIMIT:
         reasons.append(f"{wanted} is more than the limit of {LIMIT}")
         wanted = LIMIT
+    now = wanted
     if slots and slots < wanted:
         reasons.append(f"{wanted} is more than the {slots} tasks that Spark {can}")
-        wanted = slots
-    return wanted, "; ".join(reasons)
+        now = slots
+    return Parallelism(now, now if elastic else wanted), "; ".join(reasons)
 
 
 def decide_parallelism(
     asked: int | None, session: Session, profile: Profile | None = None, *, elastic: bool = False
-) -> int:
+) -> Parallelism:
     """The parallelism to use on this session; warns if it is not the one asked for.
 
     Args:
@@ -73,14 +88,22 @@ def decide_parallelism(
     """
     slots = most_tasks(session, profile) if elastic else spark.slots(session, profile)
     used, why = decide(asked, spark.default_parallelism(session), slots, elastic=elastic)
+    if is_local(session):
+        used = Parallelism(used.now, used.now)  # No executor ever joins.
     if why:
-        message = f"running at most {used} trials at once: {why}. Set parallelism to choose another number."
-        warn(message, ParallelismWarning)
+        later = f" It will be more, up to {used.most}, if executors join." if used.now < used.most else ""
+        warn(
+            f"running at most {used.now} trials at once: {why}.{later} Set parallelism to choose another"
+            " number.",
+            ParallelismWarning,
+        )
     return used
 
 
-def check_slots(wanted: int, session: Session, seconds: float, profile: Profile | None = None) -> int:
-    """How many workers to launch now: as many as wanted, or as Spark has slots; warns if these are fewer.
+def check_slots(wanted: Parallelism, session: Session, seconds: float, profile: Profile | None = None) -> int:
+    """How many workers to launch now: as many as may be, and Spark has slots for.
+
+    Warns if these are fewer than was said before.
 
     Args:
         wanted: the parallelism, decided upon earlier.
@@ -98,15 +121,16 @@ def check_slots(wanted: int, session: Session, seconds: float, profile: Profile 
         have = spark.slots(session, profile) if ran else 0
     if have == 0:
         raise NoSlotsError(
-            f"{wanted} workers are to run, and Spark has no slots at all: no executor has registered within"
-            f" {seconds:.0f} s (master {setting(session, 'spark.master', '?')}). Check that the cluster"
-            " has free cores and memory for this application, then try again."
+            f"{wanted.now} workers are to run, and Spark has no slots at all: no executor has registered"
+            f" within {seconds:.0f} s (master {setting(session, 'spark.master', '?')}). Check that the"
+            " cluster has free cores and memory for this application, then try again."
         )
-    if have is not None and have < wanted:
-        message = f"running {have} workers, not {wanted}: Spark can run no more tasks at once now"
+    if have is None:
+        return wanted.now
+    if have < wanted.now:
+        message = f"running {have} workers, not {wanted.now}: Spark can run no more tasks at once now"
         warn(message, ParallelismWarning)
-        return have
-    return wanted
+    return min(have, wanted.most)
 
 
 def warn_of_assumptions(

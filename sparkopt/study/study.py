@@ -35,6 +35,7 @@ from sparkopt.study.failures import Failures
 from sparkopt.study.listener import Listeners
 from sparkopt.study.oversubscription import warn_of
 from sparkopt.study.proposer import WAIT, NoProposal, Proposer, StopSearch
+from sparkopt.study.room import Room
 from sparkopt.study.timings import Timings
 from sparkopt.study.trial_record import TrialError, TrialNumbers, TrialRecord
 from sparkopt.wire.actor_log import ActorLog
@@ -86,8 +87,8 @@ class Study:
         self._queue: deque[Proposal] = deque()
         self._outstanding: dict[int, TrialRecord] = {}
         self._numbers = TrialNumbers()
-        self._launched = 0.0
-        self._proposed = 0
+        self._launched, self._proposed = 0.0, 0
+        self._room = Room(spec, 0, 0)
         self._stopped = self._cancelling = self._waits = False
         self._submissions_ended = False
         self._warned_of_oversubscription = False
@@ -162,6 +163,7 @@ class Study:
         launched: float,
         listeners: Sequence[Listener] = (),
         shown: AbstractContextManager[Sequence[Listener]] | None = None,
+        most_workers: int = 0,
     ) -> None:
         """Search until nothing more is proposed. Afterwards, error or not, every trial has its final state.
 
@@ -169,11 +171,12 @@ class Study:
 
         Args:
             channel: the pool to use.
-            workers: how many trials may run at once.
+            workers: how many trials may run at once, as far as it is known before they do.
             launched: when the pool was launched, on the monotonic clock; for a pool that is up already, now.
             listeners: hear of every trial.
             shown: a context manager of more listeners, such as a progress bar. It is entered when
                 the search begins and left when it ends, before what still runs is cancelled.
+            most_workers: how many may, if that is more, as soon as so many workers have come.
 
         Raises:
             PoolError: if the pool is lost or cancelled.
@@ -182,13 +185,12 @@ class Study:
             RefusedError: if the proposer gives two trials one number, or returns too many.
             Exception: whatever the proposer or a listener raises.
         """
-        self.timings.workers = workers
         self._channel = channel
         self._launched = launched
         self._told = Listeners(listeners)
         channel.on_report, channel.on_values = self._take_report, self._take_values
         channel.register(Lane.TRIAL, self._serve)
-        room = workers + self.spec.ahead - (1 if workers == 1 else 0)
+        self._room = Room(self.spec, workers, most_workers)
         _LOG.info("search begins", workers=workers, waiting=self.queued, most=self.spec.trials)
         try:
             self._told.opened(channel)
@@ -196,7 +198,7 @@ class Study:
                 self._told = Listeners([*listeners, *more])
                 for listener in more:
                     listener.opened(channel)
-                self._search(channel, room)
+                self._search(channel)
         except (KeyboardInterrupt, SystemExit, PoolCancelledError):
             self.stop_reason = self.spec.reasons.user
             raise
@@ -209,21 +211,22 @@ class Study:
                 self._wind_up(channel)
                 raise
             seconds = self.timings.total = time.monotonic() - launched
+            self.timings.workers = self._room.workers
             counts = {"proposed": self._proposed, "failed": self.failures.count}
             _LOG.info("search ended", seconds=seconds, **counts, cancelled=self.stop_reason)
 
-    def _search(self, channel: StudyChannel, room: int) -> None:
+    def _search(self, channel: StudyChannel) -> None:
         channel.on_external_request = self._take_external_request
-        channel.on_workers = self._told.workers
-        outstanding = self._outstanding
+        channel.on_workers = self._take_workers
+        outstanding, room = self._outstanding, self._room
         while True:
             if channel.stop is not None:
                 self._stop(channel.stop)
-            while len(outstanding) < room and not self._waits and self._wants_more and not self._overdue:
+            while len(outstanding) < room.trials and self._wants_more and not (self._waits or self._overdue):
                 if self._queue:
                     self._submit(channel, [self._queue.popleft()])
                 else:
-                    self._propose(channel, room - len(outstanding))
+                    self._propose(channel, room.trials - len(outstanding))
             if not self._submissions_ended and not self._wants_more:
                 self._submissions_ended = True
                 channel.end_submissions()
@@ -234,13 +237,18 @@ class Study:
                 return
             settled = channel.next_settled(None if self._cancelling else self.spec.deadline)
             if settled is None:
-                continue  # overdue, or a client of the control service asks for something
+                continue  # overdue, more workers than before, or a client of the control service asks
             self._waits = False
             stop = self._proposer.settled(self._take(settled), False)
             if stop is not None:
                 self._heed(stop)
             if self.failures.fatal is not None:
                 raise self.failures.fatal
+
+    def _take_workers(self, present: int) -> bool:
+        """Workers have come: with more than before, more trials may be outstanding."""
+        self._told.workers(present)
+        return self._room.widen(present)
 
     @property
     def _wants_more(self) -> bool:
@@ -450,18 +458,13 @@ class Study:
         request.answer([proposal.tid for proposal in proposals])
         return True
 
-    def _refuse_external_request(self, request: ExternalRequest) -> bool:
-        if not isinstance(request, Stop):
-            request.refuse()
-        return False
-
     def _wind_up(self, channel: StudyChannel) -> None:
         """Whatever ended the search: results that have arrived are kept, the rest is cancelled.
 
         What a trial's end raises is raised once every other trial has its final state.
         """
         raised = sys.exc_info()[1]
-        channel.on_external_request = self._refuse_external_request
+        channel.refuse_external_requests()
         reason = self.stop_reason or self.spec.reasons.error
         first: BaseException | None = None
         while self._outstanding:

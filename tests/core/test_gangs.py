@@ -256,10 +256,13 @@ def test_a_gang_that_is_added_and_does_not_come_up_ends_nothing():
     pool.beat("w1")
     assert pool.end_gang(2, reason="no slots") == []
     pool.launch(3)
+    commands = []
     for _ in range(7):
         pool.beat("w1")
-        assert pool.wait(9) == []
+        commands += pool.wait(9)
+    assert commands == [c.WithdrawGang(3, 1)]
     assert gang_state(pool, 3) is GangState.CLOSED
+    assert pool.end_gang(3, reason="its launch was withdrawn", preempted=True) == []
     assert pool.end("w1", 0) == [settle(0, "w1")]
 
 
@@ -413,7 +416,7 @@ def test_the_first_worker_of_a_gang_gives_the_others_more_time():
     assert alone.tick(60) == ([], 110)
     alone.gangs.joined(1, "w", now=70)  # its second, or its first once more
     assert alone.tick(100) == ([], 110)
-    assert alone.tick(110) == ([], math.inf)
+    assert alone.tick(110) == ([c.WithdrawGang(2, 1)], math.inf)
     assert alone.gangs[2].state is GangState.CLOSED
 
 

@@ -11,7 +11,7 @@ import pytest
 from sparkopt import SparkTrials, WorkerPool, fmin
 from sparkopt.coordinator import ObjectiveSpec
 from sparkopt.errors import PoolStartError
-from sparkopt.pool import worker_pool
+from sparkopt.pool import leaving
 from sparkopt.spark.gang import Gang
 from tests.support.study_tools import CASE, active_jobs, in_order, jobs, make_fifos, meet
 
@@ -77,7 +77,7 @@ def test_idle_workers_leave_a_pool_and_come_again(spark, ended):
 
 
 def test_a_pool_that_gets_no_slot_says_what_it_asked_for(spark, taken_slots, monkeypatch):
-    monkeypatch.setattr(worker_pool, "_LEAVE_SECONDS", 0.1)
+    monkeypatch.setattr(leaving, "_LEAVE_SECONDS", 0.1)
     message = (
         r"did not come up: .* Spark was asked for 2 tasks \(master local\[2\]\), and has 2 slots and has"
         r" started none of them; other jobs of this application hold 2 \(job \d+ \(.*'somebody else'.*\): 2\)"

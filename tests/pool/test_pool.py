@@ -37,7 +37,7 @@ def fail_to_start(spark, **arguments):
 @pytest.fixture
 def impatient(monkeypatch):
     """Workers that never came need no time to leave."""
-    monkeypatch.setattr("sparkopt.pool.worker_pool._LEAVE_SECONDS", 0.1)
+    monkeypatch.setattr("sparkopt.pool.leaving._LEAVE_SECONDS", 0.1)
 
 
 @pytest.mark.usefixtures("impatient")

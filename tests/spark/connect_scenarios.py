@@ -158,7 +158,7 @@ def hold_a_slot(session, place):
 def use_impatiently(session, start=1.0):
     # Workers that never came need no time to leave.
     with (
-        patch("sparkopt.pool.worker_pool._LEAVE_SECONDS", 0.1),
+        patch("sparkopt.pool.leaving._LEAVE_SECONDS", 0.1),
         WorkerPool(2, policy=Policy(start=start)) as pool,
     ):
         QUICK(square, max_evals=2, trials=SparkTrials(pool=pool))

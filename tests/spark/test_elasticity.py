@@ -104,7 +104,7 @@ def test_on_a_local_master_it_is_what_the_master_says(spark):
 )
 def test_the_parallelism_of_an_elastic_pool(asked, most, used, reasons):
     decided, why = decide(asked, 6, most, elastic=True)
-    assert decided == used
+    assert decided == (used, used)
     assert len(why.split("; ")) == max(1, len(reasons))
     for reason in reasons:
         assert reason in why
@@ -122,7 +122,7 @@ def test_trials_and_pools_take_it(spark, settings):
 
 def test_barrier_pools_count_the_slots_of_now(spark):
     with pytest.warns(ParallelismWarning, match="the 2 tasks that Spark can run at once"):
-        assert decide_parallelism(9, spark) == 2
+        assert decide_parallelism(9, spark) == (2, 2)
 
 
 def test_what_is_refused(spark):

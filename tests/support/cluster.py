@@ -157,16 +157,11 @@ class Cluster:
                 _daemon(self._home, "master.Master", "--port", "0", stderr=subprocess.PIPE)
             )
             self.address = _address_of(master)
+            environment = {"SPARK_WORKER_OPTS": self._discovery()} if self._gpus else None
             for number in range(self._number):
                 place = self._directory / f"daemon-{number}"
-                options = ["--cores", str(self.cores), "--memory", "1g", "--work-dir", str(place)]
-                daemon = _daemon(
-                    self._home,
-                    *("worker.Worker", *options, self.address),
-                    environment={"SPARK_WORKER_OPTS": self._discovery()} if self._gpus else None,
-                    stderr=subprocess.DEVNULL,
-                )
-                self.daemons.append(psutil.Process(ends.enter_context(daemon).pid))
+                daemon = joining_daemon(self.address, self.cores, place, self._home, environment)
+                self.daemons.append(psutil.Process(ends.enter_context(daemon)))
             self._ends = ends.pop_all()
         return self
 
@@ -259,6 +254,33 @@ class LinedPool(WorkerPool):
         if line is None:
             line = self.lines[gang] = Proxy(endpoint.address)
         return dataclasses.replace(endpoint, address=line.address)
+
+
+@contextlib.contextmanager
+def joining_daemon(
+    address: str,
+    cores: int,
+    place: Path,
+    home: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> Iterator[int]:
+    """A worker daemon, which may be one more for another process's cluster; its process id.
+
+    Args:
+        address: of the master.
+        cores: how many it has.
+        place: a directory for its executors.
+        home: the SPARK_HOME of the Spark that it is of; by default the installed one.
+        environment: variables for it.
+    """
+    options = ["--cores", str(cores), "--memory", "1g", "--work-dir", str(place)]
+    with _daemon(
+        home or Path(pyspark.__file__).parent,
+        *("worker.Worker", *options, address),
+        environment=environment,
+        stderr=subprocess.DEVNULL,
+    ) as process:
+        yield process.pid
 
 
 @contextlib.contextmanager

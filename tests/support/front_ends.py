@@ -223,6 +223,7 @@ def run(
     listeners: Sequence[Any] = (),
     prepare: Callable[[Any], None] = lambda channel: None,
     workers: int = 1,
+    most_workers: int = 0,
     **limits: Any,
 ) -> Study:
     """Run a study of a rig's coordinator; returns it, also as ``error.study`` of what it raises."""
@@ -233,7 +234,7 @@ def run(
     channel = pool.coordinator.open_study(next(pool._names), spec.objective, journal)
     prepare(channel)
     try:
-        study.run(channel, workers, time.monotonic(), listeners)
+        study.run(channel, workers, time.monotonic(), listeners, None, most_workers)
     except Exception as error:
         error.study = study
         raise

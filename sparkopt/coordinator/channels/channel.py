@@ -97,7 +97,7 @@ class StudyChannel:
         on_values: called from that thread, in :meth:`next_settled`, with the intermediate values that an
             attempt has reported since the last call; with all of them before its trial settles.
         on_workers: called from the study's thread, in :meth:`next_settled`, with how many workers there are,
-            when one has come.
+            when one has come; returns whether the study has to look at what to do next.
         on_begun: called from the coordinator's thread, where it must not wait for anything, with the id of a
             trial whose objective runs, and since how many seconds after the epoch. Not for one that ends at
             once.
@@ -114,7 +114,7 @@ class StudyChannel:
         self._actions = actions
         self.on_report: Callable[[Reported], None] = lambda reported: None
         self.on_values: Callable[[AttemptValues], None] = lambda values: None
-        self.on_workers: Callable[[int], None] = lambda present: None
+        self.on_workers: Callable[[int], bool] = lambda present: False
         self.on_begun: Callable[[int, float], None] = lambda tid, time: None
         self.on_external_request: Callable[[ExternalRequest], bool] = _refuse
         self.stop: Stop | None = None
@@ -189,7 +189,8 @@ class StudyChannel:
                     self.on_values(values)
                 continue
             if isinstance(item, Workers):
-                self.on_workers(item.present)
+                if self.on_workers(item.present):
+                    return None
                 continue
             if isinstance(item, (Stop, Points)):
                 if self.on_external_request(item):
@@ -304,6 +305,10 @@ class StudyChannel:
     def put_points(self, points: Points) -> None:
         """Have the study evaluate points; it answers, or its end does."""
         self._inbox.put(points)
+
+    def refuse_external_requests(self) -> None:
+        """Have the study asked for nothing more, but for what is in the inbox."""
+        self.on_external_request = _refuse
 
     def _refuse_points(self) -> None:
         """Refuse the points in the inbox: the study takes nothing more from there."""

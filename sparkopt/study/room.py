@@ -1,0 +1,36 @@
+"""Room for a study's trials: how many may be outstanding, which is more once more workers have come."""
+
+from __future__ import annotations
+
+from sparkopt.study.study_spec import StudySpec
+
+
+class Room:
+    """How many trials may be outstanding: one for each worker, and some that wait.
+
+    Attributes:
+        workers: how many workers are counted on.
+        trials: how many trials may be outstanding.
+
+    Args:
+        spec: how many wait.
+        workers: how many workers there are to be, as far as it is known before they come.
+        most: how many there may be later.
+    """
+
+    def __init__(self, spec: StudySpec, workers: int, most: int) -> None:
+        self._spec = spec
+        self._most = most
+        self._count_on(workers)
+
+    def widen(self, present: int) -> bool:
+        """So many workers are there; returns whether there is more room than before."""
+        workers = min(present, self._most)
+        if workers <= self.workers:
+            return False
+        self._count_on(workers)
+        return True
+
+    def _count_on(self, workers: int) -> None:
+        self.workers = workers
+        self.trials = workers + self._spec.ahead - (1 if workers == 1 else 0)
