@@ -86,7 +86,8 @@ def explain(text: str) -> str:
     """What Spark's error is about, in a line, by its text; nothing if it has none."""
     if unfit := _UNFIT.search(text):
         return unfit[1]
-    raised = re.findall(r"^(?:[\w.]+\.)?(\w+(?:Error|Exception|Ended): .+)$", text, re.MULTILINE)
+    # py4j puts a colon before what Spark has raised, in the line after its own words.
+    raised = re.findall(r"^(?:: )?(?:[\w.]+\.)?(\w+(?:Error|Exception|Ended): .+)$", text, re.MULTILINE)
     return str(raised[-1]) if raised else text.strip().partition("\n")[0]
 
 

@@ -1,8 +1,8 @@
 """Searches on a standalone cluster with something going wrong; each says what came of it.
 
-They run in a driver process of their own, because a process has one Spark session. Two gangs of one worker
-each are on an executor each, and reach the coordinator by a line each. The first two trials meet the scenario
-at its post, so that nothing happens before or after its time.
+They run in a driver process of their own, because a process has one Spark session. Two workers, each in a
+job of its own, barrier job or not, are on an executor each, and reach the coordinator by a line each. The
+first two trials meet the scenario at its post, so that nothing happens before or after its time.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import cloudpickle
 from pyspark.sql import SparkSession
@@ -33,15 +34,6 @@ TRIALS = 10
 
 MET = 2
 """How many trials meet the scenario: the first ones, each time that they run."""
-
-
-def start(settings):
-    """Have the session that the scenarios use."""
-    get_session(settings=settings)
-
-
-def stop():
-    SparkSession.getActiveSession().stop()
 
 
 @dataclass
@@ -84,6 +76,14 @@ class Search:
     def executor_of(self, visit: Visit) -> Executor:
         return next(each for each in executors_of(self.daemons) if each.has(visit.pid))
 
+    def see_again(self, visits: dict[str, Visit], executor: Executor) -> dict:
+        """The trial of a worker whose executor was lost runs again; says what came of the search."""
+        again = self.post.visit()
+        elsewhere = self.executor_of(again) != executor
+        again.answer("again")
+        visits["1"].answer("not disturbed")
+        return {**self.says(), "elsewhere": elsewhere, "word": again.word}
+
     def says(self) -> dict:
         """What came of it, once it has ended."""
         assert self.running is not None
@@ -119,17 +119,34 @@ def make_objective(place: str, post: str) -> Callable[[float], dict]:
 
 
 @contextmanager
-def search(directory: Path, daemons: list[int], **patience: float) -> Iterator[Search]:
+def search(
+    directory: Path,
+    daemons: list[int],
+    parallelism: int | None = 2,
+    max_attempts: int = 3,
+    seconds: float = SECONDS,
+    **pool_arguments: Any,
+) -> Iterator[Search]:
+    """A search whose first trials come to a post.
+
+    Args:
+        directory: for its files; the scenarios of a search that goes on in another one share it.
+        daemons: process ids of the cluster's worker daemons.
+        parallelism: the pool's.
+        max_attempts: how many workers a trial may lose.
+        seconds: how long to wait for an objective at the post.
+        pool_arguments: the pool's others.
+    """
     place = directory / "runs"
     place.mkdir()
-    post = Post(directory / "post")
-    session = SparkSession.getActiveSession()
+    post = Post(directory / "post", seconds)
     try:
         with (
             ThreadPoolExecutor(1) as threads,
-            LinedPool(2, spark_session=session, gang_size=1, **patience) as pool,
+            LinedPool(parallelism, spark_session=get_session(), **pool_arguments) as pool,
         ):
-            made = Search(pool, post, place, SparkTrials(pool=pool), daemons)
+            trials = SparkTrials(pool=pool, max_attempts=max_attempts)
+            made = Search(pool, post, place, trials, daemons)
 
             def hear(trials):
                 made.settled.append(trials.trials[-1]["tid"])
@@ -167,26 +184,21 @@ LONG = {"heartbeat": 0.2, "grace": 30.0}
 """Patience for workers that are not."""
 
 
-def killed(directory, daemons):
+def killed(directory, daemons, launcher):
     """An executor is killed."""
-    with search(directory, daemons, **LONG) as made:
+    with search(directory, daemons, **launcher, **LONG) as made:
         visits = made.meet()
         executor = made.executor_of(visits["0"])
         executor.kill()
         visits["0"].wait_for_the_end()
-        again = made.post.visit()
-        elsewhere = made.executor_of(again)
-        again.answer("again")
-        visits["1"].answer("not disturbed")
-        launches = sum(gang.generation for gang in made.pool._launches.all())
-        replaced = elsewhere != executor
-        return {**made.says(), "replaced": replaced, "word": again.word, "launches": launches}
+        said = made.see_again(visits, executor)
+        return {**said, "launches": sum(gang.generation for gang in made.pool._launches.all())}
 
 
-def stopped(directory, daemons):
+def stopped(directory, daemons, launcher):
     """An executor is stopped with all of its processes until its worker is lost, and then goes on."""
     before = jobs()
-    with search(directory, daemons, **SHORT) as made:
+    with search(directory, daemons, **launcher, **SHORT) as made:
         visits = made.meet()
         executor = made.executor_of(visits["0"])
         processes = executor.stop()
@@ -206,8 +218,8 @@ def stopped(directory, daemons):
     return {**said, "elsewhere": elsewhere, "left": left, "jobs": jobs() - before}
 
 
-def cut_for_less_than_the_grace(directory, daemons):
-    with search(directory, daemons, **LONG) as made:
+def cut_for_less_than_the_grace(directory, daemons, launcher):
+    with search(directory, daemons, **launcher, **LONG) as made:
         visits = made.meet()
         for line in made.pool.lines.values():
             line.cut()
@@ -218,9 +230,9 @@ def cut_for_less_than_the_grace(directory, daemons):
         return made.says()
 
 
-def cut_for_longer_than_the_grace(directory, daemons):
+def cut_for_longer_than_the_grace(directory, daemons, launcher):
     before = jobs()
-    with search(directory, daemons, **SHORT) as made:
+    with search(directory, daemons, **launcher, **SHORT) as made:
         visits = made.meet()
         made.pool.lines[0].cut()
         ended = first_to_end(list(visits.values()))
@@ -234,9 +246,9 @@ def cut_for_longer_than_the_grace(directory, daemons):
     return {**said, "cut": int(ended.word), "again": int(again.word), "jobs": jobs() - before}
 
 
-def half_open(directory, daemons):
+def half_open(directory, daemons, launcher):
     """What one worker says vanishes, and nobody is told; what it is told arrives."""
-    with search(directory, daemons, **SHORT) as made:
+    with search(directory, daemons, **launcher, **SHORT) as made:
         visits = made.meet()
         made.pool.lines[0].hold(Way.THERE)
         ended = first_to_end(list(visits.values()))
@@ -247,9 +259,9 @@ def half_open(directory, daemons):
         return {**made.says(), "cut": int(ended.word), "again": int(again.word)}
 
 
-def dead_connections(directory, daemons):
+def dead_connections(directory, daemons, launcher):
     """The connections of now carry nothing any more, and nobody is told; new ones would do."""
-    with search(directory, daemons, heartbeat=0.2, grace=12.0) as made:
+    with search(directory, daemons, **launcher, heartbeat=0.2, grace=12.0) as made:
         visits = made.meet()
         for line in made.pool.lines.values():
             line.swallow(*Way)
@@ -258,9 +270,9 @@ def dead_connections(directory, daemons):
         return made.says()
 
 
-def delayed(directory, daemons):
+def delayed(directory, daemons, launcher):
     """Everything takes 0.3 seconds, there and back."""
-    with search(directory, daemons) as made:
+    with search(directory, daemons, **launcher) as made:
         for line in made.pool.lines.values():
             line.delay = 0.3
         for visit in made.meet().values():

@@ -10,76 +10,34 @@ from __future__ import annotations
 import sys
 import time
 import warnings
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 
 import cloudpickle
 
-from sparkopt import SparkTrials, WorkerPool, fmin
 from sparkopt.errors import SparkoptWarning
 from sparkopt.spark.session import get_session, is_connect
-from tests.faults.cluster_scenarios import TRIALS, Search, make_objective
+from tests.faults import cluster_scenarios
 from tests.support.cluster import executors_of
-from tests.support.post import Post
-from tests.support.study_tools import CASE, in_order
 
 # Executors cannot import it.
 cloudpickle.register_pickle_by_value(sys.modules[__name__])
 
-PATIENCE = {"heartbeat": 0.2, "grace": 30.0, "start_timeout": 120.0}
-
 EXECUTOR_SECONDS = 120
 """How long executors may take to come, and workers with them."""
+
+WAITING = {"start_timeout": EXECUTOR_SECONDS, "seconds": EXECUTOR_SECONDS}
+"""Arguments of a search that waits for executors."""
+
+PATIENCE = {"heartbeat": 0.2, "grace": 30.0, "start_timeout": EXECUTOR_SECONDS}
+"""Arguments of the pool of such a search."""
 
 BACK_SECONDS = 60
 """How long executors may take to be given back."""
 
 
-def start(settings):
-    """Have the session that the scenarios use."""
-    get_session(settings=settings)
-
-
-def stop():
-    get_session().stop()
-
-
-@contextmanager
-def search(directory, daemons, parallelism=2, max_attempts=3, **more) -> Iterator[Search]:
-    place = directory / "runs"
-    place.mkdir(exist_ok=True)
-    post = Post(directory / "post", EXECUTOR_SECONDS)
-    session = get_session()
-    try:
-        with (
-            ThreadPoolExecutor(1) as threads,
-            WorkerPool(parallelism, spark_session=session, **{**PATIENCE, **more}) as pool,
-        ):
-            assert pool.elastic
-            trials = SparkTrials(pool=pool, max_attempts=max_attempts)
-            made = Search(pool, post, place, trials, daemons)
-
-            def hear(trials):
-                made.settled.append(trials.trials[-1]["tid"])
-                return False, []
-
-            made.running = threads.submit(
-                fmin,
-                make_objective(str(place), post.path),
-                CASE,
-                in_order,
-                TRIALS,
-                trials=made.trials,
-                early_stop_fn=hear,
-                verbose=False,
-            )
-            try:
-                yield made
-            finally:
-                pool.close()  # if the scenario has failed, the search has not ended
-    finally:
-        post.close()
+def search(directory, daemons, **more):
+    """A search whose pool is elastic, by itself on this cluster."""
+    return cluster_scenarios.search(directory, daemons, **{**PATIENCE, **WAITING, **more})
 
 
 def seconds_until_none_is_left(daemons) -> float:
@@ -110,20 +68,6 @@ def from_none_and_back(directory, daemons):
     return said
 
 
-def killed(directory, daemons):
-    """An executor is killed; Spark starts its task again."""
-    with search(directory, daemons) as made:
-        visits = made.meet()
-        executor = made.executor_of(visits["0"])
-        executor.kill()
-        visits["0"].wait_for_the_end()
-        again = made.post.visit()
-        elsewhere = made.executor_of(again) != executor
-        again.answer("again")
-        visits["1"].answer("not disturbed")
-        return {**made.says(), "elsewhere": elsewhere, "word": again.word}
-
-
 def decommissioned(directory, daemons):
     """An executor is decommissioned and then killed, and a trial may not lose a single worker."""
     with search(directory, daemons, max_attempts=1) as made:
@@ -132,11 +76,7 @@ def decommissioned(directory, daemons):
         executor.decommission()
         wait_for(lambda: any(worker.draining for worker in made.pool._coordinator.machine.workers.values()))
         executor.kill()
-        again = made.post.visit()
-        elsewhere = made.executor_of(again) != executor
-        again.answer("again")
-        visits["1"].answer("not disturbed")
-        return {**made.says(), "elsewhere": elsewhere, "word": again.word}
+        return made.see_again(visits, executor)
 
 
 def drained(directory, daemons):

@@ -1,6 +1,7 @@
 """A search that goes on after each of its ends: in Spark's UI, with its session, with its JVM. A script.
 
-Has a Python process to itself, and says as a line of JSON what each end was like.
+Has a Python process to itself, and says as a line of JSON what each end was like. With the argument "elastic"
+its workers are elastic.
 """
 
 from __future__ import annotations
@@ -124,7 +125,8 @@ def main():
     """Search, end, go on."""
     os.environ[leftovers.MARK] = MARK
     session = new_session()
-    trials, of_one_session = SparkTrials(1), SparkTrials(1, spark_session=session)
+    elastic = "elastic" in sys.argv
+    trials, of_one_session = SparkTrials(1, elastic=elastic), SparkTrials(1, spark_session=session)
     pool = WorkerPool(1)
     pickled = pickle.loads(pickle.dumps(of_one_session))
     fmin(lambda case: -case, CASE, in_order, 1, trials=pickled, verbose=False)

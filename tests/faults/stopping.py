@@ -1,7 +1,7 @@
 """A search whose objective stops the processes above it, for a driver that is to be killed.
 
-A script, given how many it stops. The named pipe ``there`` is in its working directory. The objective's own
-process is the last that it stops.
+A script, given how many it stops, and "elastic" for elastic workers. The named pipe ``there`` is in its
+working directory. The objective's own process is the last that it stops.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def main():
     os.environ[leftovers.MARK] = os.environ["MARK_OF_THE_TEST"]
     session = get_session(settings={"spark.master": "local[2]", "spark.ui.enabled": "false"})
     session.sparkContext.setLogLevel("OFF")
-    trials = SparkTrials(1, spark_session=session)
+    trials = SparkTrials(1, spark_session=session, elastic="elastic" in sys.argv)
     fmin(stopping(Path.cwd(), int(sys.argv[1])), CASE, in_order, 10, trials=trials, verbose=False)
 
 

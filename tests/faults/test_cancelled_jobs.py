@@ -10,6 +10,7 @@ from hyperopt.base import JOB_STATE_CANCEL, JOB_STATE_DONE
 from sparkopt import SparkTrials, WorkerPool, fmin
 from sparkopt.core.records import Policy
 from sparkopt.errors import PoolCancelledError
+from tests.faults.launchers import both_launchers
 from tests.faults.searches import searching
 from tests.support import study_tools
 from tests.support.study_tools import (
@@ -48,12 +49,22 @@ def cancel_by_tag(context):
     context.cancelJobsWithTag(TAG)
 
 
-@pytest.mark.parametrize("cancel", [cancel_all, cancel_the_job, cancel_by_tag])
-def test_whoever_cancels_the_job_ends_the_search(spark, tmp_path, cancel):
+@pytest.mark.parametrize(
+    ("cancel", "elastic"),
+    [
+        (cancel_all, False),
+        (cancel_the_job, False),
+        (cancel_by_tag, False),
+        (cancel_by_tag, True),
+        pytest.param(cancel_all, True, marks=pytest.mark.slow),
+        pytest.param(cancel_the_job, True, marks=pytest.mark.slow),
+    ],
+)
+def test_whoever_cancels_the_job_ends_the_search(spark, tmp_path, cancel, elastic):
     make_fifos(tmp_path, "there", "never")
     context, before = spark.sparkContext, jobs(spark)
     # A trial that is cancelled is not lost, however few workers it may take down.
-    trials = SparkTrials(1, spark_session=spark, max_attempts=1)
+    trials = SparkTrials(1, spark_session=spark, max_attempts=1, elastic=elastic)
     objective = blocking_from_the_third(tmp_path)
     with searching(trials, objective, tmp_path, lambda: context.addJobTag(TAG)) as running:
         wait_at(tmp_path / "there")
@@ -71,7 +82,8 @@ def test_whoever_cancels_the_job_ends_the_search(spark, tmp_path, cancel):
     assert trials.losses() == [0, 1, -3]
 
 
-def test_the_job_of_one_gang_ends_every_search_of_the_pool(spark, tmp_path):
+@both_launchers
+def test_the_job_of_one_gang_ends_every_search_of_the_pool(spark, tmp_path, elastic):
     make_fifos(tmp_path, "there-0", "there-1", "never")
     place = str(tmp_path)
 
@@ -86,7 +98,8 @@ def test_the_job_of_one_gang_ends_every_search_of_the_pool(spark, tmp_path):
 
         return objective
 
-    with WorkerPool(2, spark_session=spark, gang_size=1) as pool:
+    launcher = {"elastic": True} if elastic else {"gang_size": 1}
+    with WorkerPool(2, spark_session=spark, **launcher) as pool:
         both = [SparkTrials(pool=pool), SparkTrials(pool=pool)]
         with (
             searching(both[0], waiting(0), tmp_path) as one,
@@ -115,7 +128,8 @@ def test_the_job_of_one_gang_ends_every_search_of_the_pool(spark, tmp_path):
     assert {each["state"] for trials in both for each in trials._dynamic_trials} == {JOB_STATE_CANCEL}
 
 
-def test_a_gang_that_was_launched_again_still_bears_the_users_tag(spark, workers_of_spark, tmp_path):
+@both_launchers
+def test_a_gang_that_was_launched_again_still_bears_the_users_tag(spark, workers_of_spark, tmp_path, elastic):
     make_fifos(tmp_path, "there", "again", "never")
     context, place = spark.sparkContext, str(tmp_path)
 
@@ -126,7 +140,7 @@ def test_a_gang_that_was_launched_again_still_bears_the_users_tag(spark, workers
     context.addJobTag(TAG)
     try:
         with (
-            WorkerPool(1, spark_session=spark, policy=Policy(relaunch_backoff=0.01)) as pool,
+            WorkerPool(1, spark_session=spark, policy=Policy(relaunch_backoff=0.01), elastic=elastic) as pool,
             searching(SparkTrials(pool=pool), objective, tmp_path) as running,
         ):
             wait_at(tmp_path / "there")

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import multiprocessing
-from concurrent.futures import ProcessPoolExecutor
-
 import pytest
 
+from tests.faults import cluster_scenarios
 from tests.faults import elastic_proofs as proofs
 from tests.faults import elastic_scenarios as scenarios
+from tests.faults.driver_process import assert_all_settled, driver_process, runs
 from tests.support.cluster import Cluster
 
-TRIALS = scenarios.TRIALS
 SECONDS = 900
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(SECONDS)]
@@ -32,18 +30,10 @@ def kind(request):
 @pytest.fixture(scope="module")
 def driver(cluster, kind):
     """The process that the scenarios run in."""
-    spawn = multiprocessing.get_context("spawn")
-    with (
-        pytest.MonkeyPatch.context() as patch,
-        ProcessPoolExecutor(1, spawn, scenarios.start, (cluster.elastic_settings(),)) as driver,
-    ):
+    with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SPARK_API_MODE", kind)
-        try:
+        with driver_process(cluster.elastic_settings(), SECONDS) as driver:
             yield driver
-            driver.submit(scenarios.stop).result(SECONDS)
-        finally:
-            for process in driver._processes.values():
-                process.kill()
 
 
 @pytest.fixture
@@ -57,21 +47,11 @@ def on_classic(kind):
 def play(driver, cluster, tmp_path):
     """Play a scenario; what it says."""
 
-    def play(scenario):
+    def play(scenario, *arguments):
         daemons = [daemon.pid for daemon in cluster.daemons]
-        return driver.submit(scenario, tmp_path, daemons).result(SECONDS)
+        return driver.submit(scenario, tmp_path, daemons, *arguments).result(SECONDS)
 
     return play
-
-
-def runs(*again):
-    """How often each trial ran if these ran twice."""
-    return {tid: 2 if tid in again else 1 for tid in range(TRIALS)}
-
-
-def all_settled(said):
-    """Every trial has settled once, and none has failed."""
-    return (sorted(said["settled"]), said["failed"]) == (list(range(TRIALS)), 0)
 
 
 def test_executors_come_for_a_search_and_go_with_it(play, kind):
@@ -79,13 +59,13 @@ def test_executors_come_for_a_search_and_go_with_it(play, kind):
     assert (said["before"], said["connect"]) == (0, kind == "connect")
     for number in range(2):
         assert said[f"parallelism {number}"] == 4
-        assert all_settled(said[f"search {number}"])
+        assert_all_settled(said[f"search {number}"])
         assert said[f"search {number}"]["runs"] == runs()
 
 
 def test_a_killed_executor_costs_its_own_trial_an_attempt_and_nobody_else(play):
-    said = play(scenarios.killed)
-    assert all_settled(said)
+    said = play(cluster_scenarios.killed, scenarios.WAITING)
+    assert_all_settled(said)
     assert said["runs"] == runs(0)
     assert said["word"] == "0"
     assert said["elsewhere"]
@@ -95,7 +75,7 @@ def test_a_killed_executor_costs_its_own_trial_an_attempt_and_nobody_else(play):
 @pytest.mark.usefixtures("on_classic")
 def test_an_executor_that_is_taken_away_costs_no_attempt(play):
     said = play(scenarios.decommissioned)
-    assert all_settled(said)
+    assert_all_settled(said)
     assert said["runs"] == runs(0)
     assert said["elsewhere"]
     assert (said["words"][0], said["words"][1]) == ("again", "not disturbed")
@@ -104,20 +84,20 @@ def test_an_executor_that_is_taken_away_costs_no_attempt(play):
 @pytest.mark.usefixtures("on_classic")
 def test_a_worker_whose_executor_is_to_go_ends_its_trial_and_gets_no_other(play):
     said = play(scenarios.drained)
-    assert all_settled(said)
+    assert_all_settled(said)
     assert said["runs"] == runs()
 
 
 def test_idle_workers_give_their_executors_back_and_come_again(play):
     said = play(scenarios.idle)
-    assert all_settled(said)
+    assert_all_settled(said)
     assert said["runs"] == runs()
 
 
 @pytest.mark.usefixtures("on_classic")
 def test_other_jobs_that_hold_the_slots_do_not_stop_a_search(play):
     said = play(scenarios.crowded)
-    assert all_settled(said)
+    assert_all_settled(said)
     assert said["runs"] == runs()
     assert said["others"] == 3
 
@@ -136,6 +116,6 @@ def test_a_long_search_outlives_its_executors(play, proof):
 
 def test_a_host_that_vanishes_costs_its_trial_an_attempt_after_the_grace(play):
     said = play(proofs.vanished)
-    assert all_settled(said)
+    assert_all_settled(said)
     assert said["runs"] == runs(0)
     assert (said["words"][0], said["words"][1]) == ("elsewhere", "not disturbed")

@@ -13,6 +13,7 @@ from hyperopt.base import JOB_STATE_CANCEL, JOB_STATE_DONE
 
 from sparkopt.spark.java import ensure_java
 from tests.faults import ended_sessions
+from tests.faults.launchers import both_launchers
 from tests.support.leftovers import processes_of
 from tests.support.paths import python_path
 
@@ -25,7 +26,7 @@ WHAT = {
 """Each end, and what a search is told of it."""
 
 
-def run_script(directory):
+def run_script(directory, *arguments):
     """What the script has said of each end; nothing of it is left."""
     ensure_java()
     environment = {
@@ -34,7 +35,7 @@ def run_script(directory):
         "TMPDIR": str(directory),
         "SPARK_LOCAL_IP": "127.0.0.1",
     }
-    command = [sys.executable, ended_sessions.__file__]
+    command = [sys.executable, ended_sessions.__file__, *arguments]
     done = subprocess.run(
         command, cwd=directory, env=environment, capture_output=True, text=True, timeout=280
     )
@@ -46,9 +47,10 @@ def run_script(directory):
 
 
 @pytest.mark.timeout(300)
-def test_whoever_ends_the_workers_ends_the_search_and_it_can_go_on(tmp_path):
+@both_launchers
+def test_whoever_ends_the_workers_ends_the_search_and_it_can_go_on(tmp_path, elastic):
     """One test, as the ends are those of one process."""
-    said = run_script(tmp_path)
+    said = run_script(tmp_path, *(["elastic"] if elastic else []))
     for end, what in WHAT.items():
         of_end = said[end]
         assert of_end["error"] == "PoolCancelledError", of_end

@@ -11,14 +11,16 @@ import pytest
 
 from sparkopt.spark.java import ensure_java
 from tests.faults import stopping
+from tests.faults.launchers import both_launchers
 from tests.support.leftovers import processes_of
 from tests.support.paths import python_path
 from tests.support.study_tools import DEADLINE_SECONDS, hear, make_fifos
 
 
 @pytest.mark.timeout(300)
+@both_launchers
 @pytest.mark.parametrize("number", [1, 2, 3], ids=["nursery", "process A", "Spark's Python worker"])
-def test_nothing_is_left_of_a_driver_that_is_killed(tmp_path, number):
+def test_nothing_is_left_of_a_driver_that_is_killed(tmp_path, number, elastic):
     ensure_java()
     make_fifos(tmp_path, "there")
     mark = f"{os.getpid()}-{number}"
@@ -30,7 +32,7 @@ def test_nothing_is_left_of_a_driver_that_is_killed(tmp_path, number):
         "PYSPARK_PYTHON": sys.executable,
         "SPARK_LOCAL_IP": "127.0.0.1",
     }
-    command = [sys.executable, stopping.__file__, str(number)]
+    command = [sys.executable, stopping.__file__, str(number), *(["elastic"] if elastic else [])]
     with subprocess.Popen(command, env=environment, cwd=tmp_path) as driver:
         try:
             came = hear(tmp_path / "there", 2 * DEADLINE_SECONDS)

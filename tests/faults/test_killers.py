@@ -8,7 +8,8 @@ from hyperopt.base import JOB_STATE_DONE, JOB_STATE_ERROR
 
 from sparkopt import SparkTrials, fmin
 from sparkopt.errors import TrialLostError
-from sparkopt.spark.job_ends import failed_slots
+from sparkopt.spark.job_ends import explain, failed_slots
+from tests.faults.launchers import both_launchers
 from tests.support import study_tools
 from tests.support.study_tools import CASE, in_order, make_fifos, signal_at, wait_at
 
@@ -46,10 +47,11 @@ def killing(directory, depth):
 
 
 @pytest.mark.timeout(240)
+@both_launchers
 @pytest.mark.parametrize("depth", [1, 2], ids=["process A", "Spark's Python worker"])
-def test_a_long_trial_beside_one_that_takes_its_worker_down(spark, tmp_path, depth):
+def test_a_long_trial_beside_one_that_takes_its_worker_down(spark, tmp_path, depth, elastic):
     make_fifos(tmp_path, "over")
-    trials = SparkTrials(2, spark_session=spark, trial_timeout=PATIENCE_SECONDS)
+    trials = SparkTrials(2, spark_session=spark, trial_timeout=PATIENCE_SECONDS, elastic=elastic)
     fmin(killing(tmp_path, depth), CASE, in_order, 3, trials=trials, verbose=False)
     states = [document["state"] for document in trials._dynamic_trials]
     assert states == [JOB_STATE_DONE, JOB_STATE_ERROR, JOB_STATE_DONE]
@@ -61,3 +63,9 @@ def test_a_long_trial_beside_one_that_takes_its_worker_down(spark, tmp_path, dep
 def test_spark_says_which_task_ended_a_barrier_job():
     assert failed_slots(SAID) == (12,)
     assert failed_slots("Job aborted: the executors are gone") == ()
+
+
+def test_the_reason_of_a_jobs_end_is_what_spark_says():
+    calling = "An error occurred while calling z:org.apache.spark.api.python.PythonRDD.collectAndServe."
+    text = f"{calling}\n: org.apache.spark.SparkException: {SAID}\nDriver stacktrace:\n\tat org.apache"
+    assert explain(text) == f"SparkException: {SAID.splitlines()[0]}"
