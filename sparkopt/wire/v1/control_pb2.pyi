@@ -158,7 +158,7 @@ class PoolStatus(google.protobuf.message.Message):
     parallelism: builtins.int
     """How many trials may run at once, now."""
     max_parallelism: builtins.int
-    """The most that SetParallelism takes: what the pool was opened with."""
+    """The most that SetParallelism takes: what the pool was asked for. There may be fewer workers, as Spark has slots."""
     paused: builtins.bool
     workers: builtins.int
     """Workers that can be given a trial or run one; not those that are out of reach."""

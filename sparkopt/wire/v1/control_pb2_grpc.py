@@ -170,7 +170,7 @@ class ControlServiceServicer(object):
     def SetParallelism(self, request, context):
         """How many trials may run at once, over all studies of the pool. Holds from the moment when the call returns: a
         shrink lets what is leased finish, and leases nothing until there is room.
-        INVALID_ARGUMENT (BAD_PARALLELISM) below 1, or above what the pool was opened with, whose workers there are.
+        INVALID_ARGUMENT (BAD_PARALLELISM) below 1, or above what the pool was asked for when it was opened.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

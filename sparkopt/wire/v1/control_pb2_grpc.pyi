@@ -114,7 +114,7 @@ class ControlServiceStub:
     ]
     """How many trials may run at once, over all studies of the pool. Holds from the moment when the call returns: a
     shrink lets what is leased finish, and leases nothing until there is room.
-    INVALID_ARGUMENT (BAD_PARALLELISM) below 1, or above what the pool was opened with, whose workers there are.
+    INVALID_ARGUMENT (BAD_PARALLELISM) below 1, or above what the pool was asked for when it was opened.
     """
 
     CancelTrial: grpc.UnaryUnaryMultiCallable[
@@ -268,7 +268,7 @@ class ControlServiceAsyncStub:
     ]
     """How many trials may run at once, over all studies of the pool. Holds from the moment when the call returns: a
     shrink lets what is leased finish, and leases nothing until there is room.
-    INVALID_ARGUMENT (BAD_PARALLELISM) below 1, or above what the pool was opened with, whose workers there are.
+    INVALID_ARGUMENT (BAD_PARALLELISM) below 1, or above what the pool was asked for when it was opened.
     """
 
     CancelTrial: grpc.aio.UnaryUnaryMultiCallable[
@@ -438,7 +438,7 @@ class ControlServiceServicer(metaclass=abc.ABCMeta):
     ) -> typing.Union[sparkopt.wire.v1.control_pb2.PoolStatus, collections.abc.Awaitable[sparkopt.wire.v1.control_pb2.PoolStatus]]:
         """How many trials may run at once, over all studies of the pool. Holds from the moment when the call returns: a
         shrink lets what is leased finish, and leases nothing until there is room.
-        INVALID_ARGUMENT (BAD_PARALLELISM) below 1, or above what the pool was opened with, whose workers there are.
+        INVALID_ARGUMENT (BAD_PARALLELISM) below 1, or above what the pool was asked for when it was opened.
         """
 
     @abc.abstractmethod
