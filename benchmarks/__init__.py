@@ -7,10 +7,12 @@ utilisation.py  the share of the workers' time that is spent in objectives
 payload.py      what an objective costs that carries data
 startup.py      how long until the first trial runs (first_trial.py: in a process of its own)
 workers.py      how many workers a driver can serve (streams.py: simulated ones)
+footprint.py    memory of a worker's processes, and their start (waiting_crowd.py: in a process of its own)
 modelsearch.py  the demo's search, end to end
 journal.py      what a journal adds to a trial
 tracking.py     what MLflow adds to it
 faults.py       what a fault costs (strikes.py: faults drawn from a seed)
+elastic.py      cost of executors that come and go
 
 everything.py   all questions, with every peer; their records and pictures
 report.py       RESULTS.md, from the records alone
@@ -24,5 +26,6 @@ objectives.py   objectives to be measured with
 notes.py        what trials noted of themselves
 cluster.py      a standalone cluster on loopback, for tests too
 proxy.py        a line that can be cut, for tests too
+python_processes.py  memory and processor time of Spark's Python processes, by their roles
 usage.py        what the driver uses meanwhile
 """

@@ -5,6 +5,7 @@ from __future__ import annotations
 from benchmarks.control import control
 from benchmarks.elastic import elastic
 from benchmarks.faults import faults
+from benchmarks.footprint import footprint
 from benchmarks.growth import growth
 from benchmarks.journal import journal
 from benchmarks.modelsearch import modelsearch
@@ -25,6 +26,7 @@ _ALL: tuple[Question, ...] = (
     startup,
     suggest,
     workers,
+    footprint,
     modelsearch,
     journal,
     tracking,

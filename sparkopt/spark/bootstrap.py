@@ -31,7 +31,6 @@ import tempfile
 import types
 import zipfile
 from collections.abc import Callable, Iterator
-from importlib import metadata
 from pathlib import Path
 from typing import Any, Final
 
@@ -174,11 +173,28 @@ def _lack(name: str, module: str, least: str) -> str:
         missing = True
     if missing:
         return f"{name} is missing"
+    found = _installed_version(name)
+    return f"{name} {found} is older than {least}" if found and _numbers(found) < _numbers(least) else ""
+
+
+def _installed_version(name: str) -> str:
+    """The version of an installed package; empty if that is unknown, as it was put there by other means.
+
+    It stands in the name of a directory. ``importlib.metadata``, which knows other ways too, takes a third of
+    the time that a worker needs to start, and five MiB.
+    """
+    directory = re.compile(rf"{name}-([^-]+)(-.+)?\.(dist|egg)-info", re.IGNORECASE)
+    for place in sys.path:
+        with contextlib.suppress(OSError):  # a file, or nothing
+            for entry in os.scandir(place or os.curdir):
+                if found := directory.fullmatch(entry.name):
+                    return found[1]
+    from importlib import metadata
+
     try:
-        found = metadata.version(name)
-    except metadata.PackageNotFoundError:  # it was put there by other means than pip
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
         return ""
-    return f"{name} {found} is older than {least}" if _numbers(found) < _numbers(least) else ""
 
 
 def _numbers(version: str) -> tuple[int, ...]:

@@ -212,14 +212,14 @@ def _work_of(spec: WorkerSpec) -> versions.Work:
     """Makes the function that a worker's task calls: be a worker, then say how many trials that one ran.
 
     An executor may not have this package. So the function refers to nothing of it: it brings along the
-    package, and the source of a bootstrap.
+    package, and the code of a bootstrap.
     """
-    source, archive, digest = own_package()
+    code, archive, digest = own_package()
     told = pickle.dumps(spec)
 
     def work() -> tuple[int, int]:
         bootstrap: dict[str, Any] = {"__name__": "sparkopt_bootstrap"}
-        exec(compile(source, "sparkopt/spark/bootstrap.py", "exec"), bootstrap)  # noqa: S102 - our own file
+        exec(code, bootstrap)  # noqa: S102 - our own file
         context = TaskContext.get()
         slot = context.partitionId() if context is not None else 0
         given = context.resources() if context is not None else {}

@@ -6,6 +6,7 @@ import functools
 import importlib.resources
 import io
 import zipfile
+from types import CodeType
 from typing import Final, NamedTuple
 
 from sparkopt.spark import bootstrap
@@ -18,12 +19,13 @@ class OwnPackage(NamedTuple):
     """The driver's sparkopt, ready to be sent.
 
     Attributes:
-        bootstrap: source of :mod:`sparkopt.spark.bootstrap`, which an executor runs first.
+        bootstrap: code of :mod:`sparkopt.spark.bootstrap`, which an executor runs first. It is compiled here,
+            as Spark wants the same Python on both sides.
         archive: the package, as a zip file.
         digest: of its files.
     """
 
-    bootstrap: str
+    bootstrap: CodeType
     archive: bytes
     digest: str
 
@@ -38,4 +40,5 @@ def own_package() -> OwnPackage:
             for name, data in files:
                 packed.writestr(f"{bootstrap.PACKAGE}/{name}", data)
         source = home.joinpath("spark").joinpath("bootstrap.py").read_text(encoding="utf-8")
-        return OwnPackage(source, stream.getvalue(), bootstrap.digest_of(files))
+        code = compile(source, f"{bootstrap.PACKAGE}/spark/bootstrap.py", "exec", dont_inherit=True)
+        return OwnPackage(code, stream.getvalue(), bootstrap.digest_of(files))

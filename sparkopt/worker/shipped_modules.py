@@ -14,7 +14,6 @@ Spark's Python process has imported before evaluators were forked is forgotten h
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
 import shutil
@@ -70,12 +69,12 @@ class ShippedModules:
         stream.seek(begin + header.size)
         if str(place) not in self._roots:
             self._find_in(place)
+        self._look_anew()
         fresh = {name for name, digest in header.digests.items() if self._versions.get(name) != digest}
         for name in [*sys.modules]:
             if name.partition(".")[0] in fresh:
                 del sys.modules[name]
         self._versions.update(header.digests)
-        importlib.invalidate_caches()
 
     def _extract(self, stream: BinaryIO, header: ArchiveHeader, place: Path) -> None:
         """Write the files; all of them, or none."""
@@ -97,13 +96,26 @@ class ShippedModules:
         self._sources.update({str(place / name): source for name, source in names.items()})
         sys.path.append(str(place))
 
+    def _look_anew(self) -> None:
+        """Have Python look anew at the directories, one of which may have been removed and made again.
+
+        All others stay: ``importlib.invalidate_caches`` has each package in a zip file read that whole file
+        anew (Python before 3.12, gh-103200), and Spark's own packages are 17 in one file: 30 MiB in each
+        evaluator, and a quarter of a second.
+        """
+        for path in [path for path in sys.path_importer_cache if self._is_ours(path)]:
+            del sys.path_importer_cache[path]
+
+    def _is_ours(self, path: str) -> bool:
+        return any(path == root or path.startswith(root + os.sep) for root in self._roots)
+
     def _finder(self, path: str) -> FileFinder:
         """Find modules below one of the directories; a hook of ``sys.path_hooks``.
 
         Raises:
             ImportError: for every other directory.
         """
-        if not any(path == root or path.startswith(root + os.sep) for root in self._roots):
+        if not self._is_ours(path):
             raise ImportError(path)
         return FileFinder(path, (partial(ShippedLoader, self._sources), SOURCE_SUFFIXES))  # type: ignore[arg-type]
 

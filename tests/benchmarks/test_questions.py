@@ -172,6 +172,7 @@ def test_every_peer_runs_a_search(tmp_path, name):
         ("payload", "--trials 2 --rounds 1 --megabytes 3 --against sparktrials"),
         ("startup", "--rounds 1 --again 1 --against sparktrials"),
         ("workers", "--numbers 2,3 --trials 20 --streams 20 --seconds 6"),
+        ("footprint", "--number 2 --rounds 1"),
         ("modelsearch", "--trials 2 --seeds 1 --against hyperopt"),
         ("journal", "--trials 20 --rounds 1"),
         ("tracking", "--trials 4 --rounds 1"),

@@ -12,7 +12,7 @@ from sparkopt.wire.modules.own_modules import OwnModules
 from tests.support.paths import python_path
 
 SCRIPT = """
-import io, multiprocessing, pickle, sys
+import io, multiprocessing, pickle, shutil, sys
 from pathlib import Path
 
 from sparkopt.worker.shipped_modules import ShippedModules
@@ -56,17 +56,16 @@ def take(tmp_path, monkeypatch):
     (theirs / "mo_twin.py").write_text("VALUE = 'theirs'\n")
     (theirs / "mo_shipped.py").write_text("VALUE = 'old'\n")
     (theirs / "mo_space" / "theirs.py").write_text("")
-    script = tmp_path / "script.py"
-    script.write_text(SCRIPT)
     monkeypatch.syspath_prepend(str(ours))
 
-    def run(*names):
+    def run(*names, script=SCRIPT):
+        (tmp_path / "script.py").write_text(script)
         files = []
         for index, chosen in enumerate(names):
             files.append(tmp_path / f"objective-{index}")
             files[-1].write_bytes(packed(b"pickle", OwnModules(chosen)))
         done = subprocess.run(
-            [sys.executable, str(script), *map(str, (place, theirs, *files))],
+            [sys.executable, str(tmp_path / "script.py"), *map(str, (place, theirs, *files))],
             env={"PYTHONPATH": python_path()},
             capture_output=True,
             text=True,
@@ -85,6 +84,38 @@ def test_modules_come_behind_what_is_there_and_anew_where_an_older_one_was_impor
     assert (shipped, twin, child) == ("ours", "theirs", "ours")
     assert named == nested == str(ours / "mo_shipped.py")
     assert file.startswith(str(place / "modules-"))
+
+
+ANEW = """
+import sys, zipfile, zipimport
+from pathlib import Path
+from shutil import rmtree
+
+from sparkopt.worker.shipped_modules import ShippedModules
+
+place, theirs, file = map(Path, sys.argv[1:])
+archive = place / "theirs.zip"
+with zipfile.ZipFile(archive, "w") as packed:
+    packed.writestr("mo_zipped.py", "")
+sys.path.append(str(archive))
+import mo_zipped
+
+directory = zipimport._zip_directory_cache[str(archive)]
+modules = ShippedModules(place)
+for names in ["mo_shipped"], ["mo_shipped", "mo_twin"]:
+    with file.open("rb") as stream:
+        modules.take(stream)
+    for name in names:
+        __import__(name)
+    for root in place.glob("modules-*"):
+        rmtree(root)
+    sys.modules.pop("mo_shipped")
+print(zipimport._zip_directory_cache.get(str(archive)) is directory)
+"""
+
+
+def test_modules_that_were_removed_come_again_and_no_zip_file_is_read_anew(take):
+    assert take(["mo_shipped", "mo_twin"], script=ANEW)[-1] is True
 
 
 def test_another_objective_adds_its_modules(take):
