@@ -86,7 +86,13 @@ def tracked(
 
     name = f"fmin {_short_name(domain.fn)} {_short_name(options.algo)}"
     tracker = Tracker(
-        StudyDescription(name, _params(trials, options, rstate), _tags(), ReadableSpace(domain.expr))
+        StudyDescription(
+            name,
+            _params(trials, options, rstate),
+            _tags(),
+            ReadableSpace(domain.expr),
+            trials.parallelism,
+        )
     )
     status = "FAILED"
     try:

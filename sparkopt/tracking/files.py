@@ -1,12 +1,14 @@
-"""Artifacts of runs and models on the driver: put, listed and fetched, one file at a time.
+"""Artifacts of runs and models on the driver: put, listed and fetched, by several threads at once.
 
-Whoever calls has made sure that the owner is the trial's and that the path is a path.
+No large file is read into memory: it comes as a file, and the store's own repository streams it on. Whoever
+calls has made sure that the owner is the trial's and that the path is a path.
 """
 
 from __future__ import annotations
 
 import shutil
 import tempfile
+import threading
 import uuid
 from pathlib import Path
 from typing import Final
@@ -37,8 +39,14 @@ class Files:
 
     def __init__(self, client: MlflowClient) -> None:
         self._client = client
+        self._places: dict[tuple[str, str], str] = {}
         self._repositories: dict[tuple[str, str], ArtifactRepository] = {}
+        self._lock = threading.Lock()
         self._directory: Path | None = None
+
+    def note(self, kind: str, owner: str, uri: str) -> None:
+        """Note where artifacts are, so that nobody need ask the store for it."""
+        self._places[kind, owner] = uri
 
     def put(self, label: Label, content: bytes | Path) -> None:
         """Store a file; if it is one already, it is moved."""
@@ -85,6 +93,7 @@ class Files:
 
     def forget(self, kind: str, owner: str) -> None:
         """Nobody asks for these artifacts any more."""
+        self._places.pop((kind, owner), None)
         self._repositories.pop((kind, owner), None)
 
     def close(self) -> None:
@@ -96,7 +105,9 @@ class Files:
         """Where the artifacts really are."""
         repository = self._repositories.get((label.kind, label.owner))
         if repository is None:
-            if label.kind == "runs":
+            if (noted := self._places.get((label.kind, label.owner))) is not None:
+                uri = noted
+            elif label.kind == "runs":
                 uri = self._client.get_run(label.owner).info.artifact_uri
             else:
                 uri = self._client.get_logged_model(label.owner).artifact_location
@@ -107,9 +118,10 @@ class Files:
         return repository
 
     def _files(self) -> Path:
-        if self._directory is None:
-            self._directory = Path(tempfile.mkdtemp(prefix="sparkopt-artifacts-"))
-        return self._directory
+        with self._lock:
+            if self._directory is None:
+                self._directory = Path(tempfile.mkdtemp(prefix="sparkopt-artifacts-"))
+            return self._directory
 
 
 def _replace(file: Path, before: str, after: str) -> None:

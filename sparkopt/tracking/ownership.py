@@ -23,6 +23,7 @@ class OwnedEntities:
         open_runs: those of them that it has made and not ended.
         models: each model that it has made, with the run that the model came from.
         steps: the largest step of each metric that it has logged to its run.
+        attempt: the attempt that has asked last.
     """
 
     tid: int
@@ -31,6 +32,7 @@ class OwnedEntities:
     open_runs: set[str] = field(default_factory=set)
     models: dict[str, str] = field(default_factory=dict)
     steps: dict[str, int] = field(default_factory=dict)
+    attempt: int = 1
 
     def __post_init__(self) -> None:
         self.runs.add(self.run_id)

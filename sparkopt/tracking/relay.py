@@ -6,8 +6,10 @@ A worker chooses every word of a request. So messages are taken from a list, ids
 paths are checked, and nothing is unpickled. A worker never learns where the store or its artifacts are:
 addresses of artifacts are replaced on their way.
 
-Parameters, metrics, tags and files of the trial's own run may become records instead, which a writer keeps
-when the store is gone: no trial fails for that.
+Parameters, metrics, tags and files of the trial's own run may become records instead, which a writer
+merges, and keeps when the store is gone: no trial fails for that.
+
+Requests of one trial are answered one after the other, those of different trials beside each other.
 """
 
 from __future__ import annotations
@@ -49,20 +51,36 @@ _LOG: Final = ActorLog("tracking")
 _INHERITED: Final = (MLFLOW_USER, MLFLOW_SOURCE_NAME, MLFLOW_SOURCE_TYPE)
 """Tags that say whose work a run is. MLflow sets them where it runs, which on a worker is nobody's script."""
 
+_READING: Final = frozenset(
+    {
+        "DeleteRun",
+        "DeleteTag",
+        "GetLoggedModel",
+        "GetMetricHistory",
+        "GetRun",
+        "LogModel",
+        "SearchLoggedModels",
+    }
+)
+"""Messages whose answer depends on what was logged before them."""
+
 _ENDED: Final = tuple(RunStatus.from_string(name) for name in ("FINISHED", "FAILED", "KILLED"))
 
 _LARGEST_STEP: Final = 2**63 - 1
 
 
 class Relay:
-    """Answers requests of a study's trials. Used from one thread.
+    """Answers requests of a study's trials. Used from several threads, for different trials.
 
     Args:
         client: of the tracking store.
         experiment_id: of the study's runs.
         run_of: the id of a trial's run, by the trial's id; may wait for it to be made.
-        record: takes what is logged to a trial's own run, if somebody else writes that.
+        record: takes what an attempt, by its number, logs to its trial's own run, if somebody else writes
+            that.
         is_gone: whether the store is out of reach for good.
+        flush: writes what ``record`` has taken for a trial.
+        begun: a trial's run as it began, with its parameters, if that is known here.
     """
 
     def __init__(
@@ -70,11 +88,15 @@ class Relay:
         client: MlflowClient,
         experiment_id: str,
         run_of: Callable[[int], str],
-        record: Callable[[Log | LogArtifact], None] | None = None,
+        record: Callable[[Log | LogArtifact, int], None] | None = None,
         is_gone: Callable[[], bool] = lambda: False,
+        flush: Callable[[int], None] = lambda tid: None,
+        begun: Callable[[int], Run | None] = lambda tid: None,
     ) -> None:
         self._record = record
         self._is_gone = is_gone
+        self._flush = flush
+        self._begun = begun
         self._experiment: Any = None
         self._client = client
         self._experiment_id = experiment_id
@@ -116,8 +138,12 @@ class Relay:
             said = f"the tracking store could not be reached or used: {type(error).__name__}: {error}"
             return self._refusal("INTERNAL_ERROR", said)
         finally:
-            if isinstance(request.body, Path):
-                request.body.unlink(missing_ok=True)
+            self.discard(request)
+
+    def discard(self, request: Request) -> None:
+        """Remove what a request has brought with it."""
+        if isinstance(request.body, Path):
+            request.body.unlink(missing_ok=True)
 
     def last(self, tid: int, metrics: Iterable[Logged]) -> list[Logged]:
         """Metrics of a trial, with steps that come after those that its objective has logged by their names.
@@ -158,12 +184,13 @@ class Relay:
         trial = self._trials.get(request.tid)
         if trial is None:
             trial = self._trials[request.tid] = OwnedEntities(request.tid, self._id_of(request.tid))
+        trial.attempt = request.attempt
         if request.method == relay_protocol.PUT:
             content, label = _labelled(request.body)
             trial.check_label(label)
             if self._record is not None and self._is_gone() and label.owner == trial.run_id:
                 data = content.read_bytes() if isinstance(content, Path) else content
-                self._record(LogArtifact(trial.tid, label.path, data))
+                self._record(LogArtifact(trial.tid, label.path, data), trial.attempt)
             else:
                 self._files.put(label, content)
             return relay_protocol.pack_answer(b"")
@@ -194,6 +221,8 @@ class Relay:
             message = message_type.FromString(body)
         except DecodeError as error:
             raise _malformed(error) from None
+        if request.method in _READING:
+            self._flush(trial.tid)
         response = call(trial, message) or message_type.Response()
         return relay_protocol.pack_answer(response.SerializeToString())
 
@@ -213,7 +242,7 @@ class Relay:
             run, experiment = self._unseen(trial), self._experiment
         else:
             try:
-                run, experiment = self._run(trial.run_id), self._known_experiment()
+                run, experiment = self._run_of_trial(trial), self._known_experiment()
             except Exception as error:
                 if self._record is None or not is_passing(error):
                     raise
@@ -240,11 +269,20 @@ class Relay:
         )
         return pb.Run(info=info, data=pb.RunData())
 
+    def _run_of_trial(self, trial: OwnedEntities) -> Any:
+        """The trial's run as its attempt finds it: as it began, if this is the first."""
+        begun = self._begun(trial.tid) if trial.attempt == 1 else None
+        if begun is not None:
+            return self._shown(begun)
+        self._flush(trial.tid)
+        return self._run(trial.run_id)
+
     def _run(self, run_id: str) -> Any:
         return self._shown(self._client.get_run(run_id))
 
     def _shown(self, run: Run) -> Any:
         """A run as a worker sees it."""
+        self._files.note("runs", run.info.run_id, run.info.artifact_uri)
         shown = run.to_proto()
         shown.info.artifact_uri = artifact_uri("runs", run.info.run_id)
         return shown
@@ -259,7 +297,7 @@ class Relay:
             raise refused("a trial makes runs in the experiment of its search only")
         tags = {tag.key: tag.value for tag in message.tags}
         parent = trial.check_run(tags.get(MLFLOW_PARENT_RUN_ID, trial.run_id))
-        whose = self._client.get_run(trial.run_id).data.tags
+        whose = (self._begun(trial.tid) or self._client.get_run(trial.run_id)).data.tags
         tags |= {name: whose[name] for name in _INHERITED if name in whose}
         tags[MLFLOW_PARENT_RUN_ID] = parent
         name, start = message.run_name or None, message.start_time or None
@@ -300,8 +338,10 @@ class Relay:
             log.params = {each.key: each.value for each in message.params}
             log.metrics = [(each.key, each.value, each.timestamp, each.step) for each in message.metrics]
             log.tags = {each.key: each.value for each in message.tags}
-            self._record(log)
+            self._record(log, trial.attempt)
             return
+        if run_id == trial.run_id:
+            self._flush(trial.tid)
         metrics = [versions.metric_of(each) for each in message.metrics]
         params = [Param(each.key, each.value) for each in message.params]
         tags = [RunTag(each.key, each.value) for each in message.tags]

@@ -29,6 +29,9 @@ PUT: Final = "artifact.put"
 LIST: Final = "artifact.list"
 GET: Final = "artifact.get"
 
+TRANSFERS: Final = frozenset({PUT, GET})
+"""Requests with files."""
+
 CALLS: Final = frozenset(
     {
         "CreateLoggedModel",

@@ -51,9 +51,9 @@ class Log:
         self.metrics.extend(other.metrics)
         self.tags.update(other.tags)
 
-    def __bool__(self) -> bool:
-        """Whether there is anything in it."""
-        return bool(self.params or self.metrics or self.tags)
+    def __len__(self) -> int:
+        """How many parameters, metrics and tags it has."""
+        return len(self.params) + len(self.metrics) + len(self.tags)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +90,24 @@ Record: TypeAlias = "Create | Log | LogArtifact | End"
 
 _KINDS: Final[dict[str, type[Record]]] = {"create": Create, "log": Log, "put": LogArtifact, "end": End}
 _NAMES: Final = {kind: name for name, kind in _KINDS.items()}
+
+
+_ENTRY_BYTES: Final = 200
+"""What an entry takes in memory beside its value, more or less."""
+
+
+def size_of(record: Record) -> int:
+    """About how many bytes a record takes in memory."""
+    match record:
+        case Log():
+            texts = sum(map(len, record.params.values())) + sum(map(len, record.tags.values()))
+            return _ENTRY_BYTES * (1 + len(record)) + texts
+        case LogArtifact():
+            return _ENTRY_BYTES + len(record.data)
+        case Create():
+            return _ENTRY_BYTES * (1 + len(record.tags))
+        case End():
+            return _ENTRY_BYTES
 
 
 def to_line(record: Record) -> str:

@@ -37,7 +37,9 @@ _METRICS_PER_BATCH: Final = 800
 
 _INTERNAL: Final = ErrorCode.Name(INTERNAL_ERROR)
 
-_PASSING: Final = frozenset({408, 429, 500, 502, 503, 504})
+_TOO_MANY: Final = 429
+
+_PASSING: Final = frozenset({408, _TOO_MANY, 500, 502, 503, 504})
 """What a store answers that may do better later."""
 
 
@@ -52,6 +54,8 @@ class Store:
 
     Attributes:
         runs: the ids of the trials' runs, by trial.
+        created: the trials' runs as they began, as far as they began here; whoever needs them no more removes
+            them.
     """
 
     def __init__(self, uri: str, experiment: str, main: str, runs: Mapping[int, str] | None = None) -> None:
@@ -59,6 +63,7 @@ class Store:
         self.experiment = experiment
         self.main = main
         self.runs = dict(runs or {})
+        self.created: dict[int, mlflow.entities.Run] = {}
         self.client = MlflowClient(tracking_uri=uri)
 
     def write(self, record: Record, again: bool = False) -> None:
@@ -102,6 +107,7 @@ class Store:
             tags = {key: value for key, value in tags.items() if key in _PLACE}
             created = self.client.create_run(self.experiment, record.time, tags, record.name)
         self.runs[record.run] = created.info.run_id
+        self.created[record.run] = created
         if late:
             self._log(late)
 
@@ -150,6 +156,10 @@ class Store:
                     if is_passing(error):
                         raise
                     refused.append(error)
+                    if len(refused) > 1 and refused[-1].message == refused[-2].message:
+                        return (
+                            refused  # it is not about them, but about their run, which somebody has deleted
+                        )
         return refused
 
     def _put(self, record: LogArtifact) -> None:
@@ -193,6 +203,13 @@ def is_passing(error: Exception) -> bool:
     if isinstance(error, MlflowException):
         return int(unwrapped(error).get_http_status_code()) in _PASSING
     return not isinstance(error, (TypeError, ValueError, KeyError))
+
+
+def is_rate_limit(error: Exception) -> bool:
+    """Whether a store wants fewer calls."""
+    if not isinstance(error, MlflowException):
+        return False
+    return int(unwrapped(error).get_http_status_code()) == _TOO_MANY
 
 
 def _pieces(items: Sequence[T], size: int) -> Iterator[list[Any]]:

@@ -23,16 +23,19 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import mlflow
 import numpy as np
+from mlflow.entities import Param, Run, RunData, RunTag
 from mlflow.environment_variables import MLFLOW_RUN_ID
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 from sparkopt.study.listener import Listener
 from sparkopt.tracking import versions
 from sparkopt.tracking.attempts import Attempts
+from sparkopt.tracking.lanes import Kind
 from sparkopt.tracking.masking import MaskedStream, is_secret, mask, shown_cause
 from sparkopt.tracking.names import Names, fitted, storable
 from sparkopt.tracking.reach import check_reach, unreachable
 from sparkopt.tracking.relay import Relay
+from sparkopt.tracking.relay_protocol import TRANSFERS
 from sparkopt.tracking.run_records import Create, End, Log, LogArtifact, Metric
 from sparkopt.tracking.store import Store
 from sparkopt.tracking.writer import Writer
@@ -54,6 +57,9 @@ _COPIED: Final = ("mlflow.user", "mlflow.source.name", "mlflow.source.type", "ml
 
 _STATUSES: Final = {"success": "FINISHED", "failure": "FAILED", "cancelled": "KILLED"}
 
+_PARAMETERS_SECONDS: Final = 5.0
+"""For so long a trial's parameters may wait for its result, so that both are written at once."""
+
 _SECONDS: Final = "seconds"
 """The metric of a trial's run that is ours."""
 
@@ -67,12 +73,14 @@ class StudyDescription:
         params: of the study's run.
         tags: of the study's run.
         space: in words.
+        parallelism: how many trials may run at once.
     """
 
     name: str
     params: Mapping[str, Any]
     tags: Mapping[str, str]
     space: SpaceWords
+    parallelism: int = 1
 
 
 class SpaceWords(Protocol):
@@ -119,14 +127,22 @@ class Tracker(Listener):
         self._unmade: dict[int, dict[str, str]] = {}
         self._begun: dict[int, int] = {}
         self._asked: set[int] = set()
+        self._given: dict[int, dict[str, str]] = {}
         self._attempts = Attempts(uri)
         self._params, self._best_params = Names(), Names()
         self._metrics = Names(ours=[_SECONDS])
-        self._writer = Writer(self._store, Path(f"sparkopt-mlflow-{self._main}.jsonl"))
+        file = Path(f"sparkopt-mlflow-{self._main}.jsonl")
+        self._writer = Writer(self._store, file, description.parallelism)
         _LOG.info("study's run taken", run=self._main, own=self._own, store=mask(uri))
         writer, store = self._writer, self._store
         self._relay = Relay(
-            store.client, store.experiment, store.run_id, writer.write, lambda: writer.has_given_up
+            store.client,
+            store.experiment,
+            store.run_id,
+            writer.write,
+            lambda: writer.has_given_up,
+            writer.flush,
+            self._as_begun,
         )
         self._begin(description)
 
@@ -158,32 +174,52 @@ class Tracker(Listener):
     def opened(self, channel: StudyChannel) -> None:
         """Receive the starts of trials, and answer the MLflow calls of objectives.
 
-        That is done in the writer's thread and between its records.
+        That is done in the trial's lane of the writer, between its records.
         """
 
         def begun(tid: int, seconds: float) -> None:
             if tid not in self._begun:
                 self._begun[tid] = _milliseconds(seconds)
-                self._writer.call(tid, lambda: self._make(tid))
+                self._writer.call(tid, lambda: self._make(tid), flush=False)
 
         def answer(request: Request) -> None:
+            if self._writer.is_stale(request.tid, request.attempt):
+                self._relay.discard(request)  # nobody waits for the answer
+                return
+            self._writer.begin(request.tid)
             channel.reply(request, self._relay.answer(request))
 
         def take(request: Request) -> None:
             self._asked.add(request.tid)
+            self._writer.attempt_begins(request.tid, request.attempt)
             begun(request.tid, time.time())
-            self._writer.call(request.tid, lambda: answer(request), awaited=True)
+            kind = Kind.TRANSFER if request.method in TRANSFERS else Kind.CALL
+            self._writer.call(request.tid, lambda: answer(request), True, kind=kind, flush=False)
 
         channel.on_begun = begun
         channel.register(Lane.MLFLOW, take)
 
     def _make(self, tid: int) -> None:
-        """Make the run of a trial that runs; called in the writer's thread."""
+        """Make the run of a trial that runs; called in its lane."""
         params = self._unmade.pop(tid, None)
         began = self._begun.get(tid)
         if params is not None and began is not None:
+            self._given[tid] = params
             self._writer.write(self._create(tid, began))
-            self._writer.write(Log(tid, params))
+            # A trial that ends before that is written in one batch less.
+            self._writer.write(Log(tid, params), within=_PARAMETERS_SECONDS)
+
+    def _as_begun(self, tid: int) -> Run | None:
+        """A trial's run as :meth:`_make` has made it; called in its lane."""
+        created, params = self._store.created.get(tid), self._given.get(tid)
+        if created is None or params is None:
+            return None
+        data = RunData(
+            [],
+            [Param(*each) for each in params.items()],
+            [RunTag(*each) for each in created.data.tags.items()],
+        )
+        return Run(created.info, data)
 
     def _create(self, tid: int, began: int) -> Create:
         tags = {
@@ -194,6 +230,13 @@ class Tracker(Listener):
             "tid": str(tid),
         }
         return Create(tid, f"trial {tid}", began, tags)
+
+    def _settle(self, tid: int) -> None:
+        """Forget a trial that has settled; called in its lane."""
+        self._relay.settle(tid)
+        self._writer.forget(tid)
+        self._store.created.pop(tid, None)
+        self._given.pop(tid, None)
 
     # While the study runs: called in its thread, and only as long as the backlog is full does it wait.
 
@@ -206,6 +249,11 @@ class Tracker(Listener):
             with self._attempts.at(f"the parameters of trial {tid}"):
                 for label, text in self._space.values(record.values).items():
                     params[self._params.name_of(label)] = storable(text)
+
+    def started(self, record: TrialRecord) -> None:
+        """An attempt was sent to a worker."""
+        if record.attempt > 1:
+            self._writer.attempt_begins(record.tid, record.attempt)
 
     def settled(self, record: TrialRecord) -> None:
         """A trial has its final state."""
@@ -229,9 +277,11 @@ class Tracker(Listener):
         with self._attempts.at(f"the result of trial {tid}"):
             self._say_result(record, log, now)
         self._put_last(log, tid)
+        if record.error is not None:
+            self._writer.put(LogArtifact(tid, "error.txt", _bytes(record.error.text)))
         self._writer.put(End(tid, _STATUSES[status], now))
         self._open.remove(tid)
-        self._writer.call(tid, lambda: self._relay.settle(tid))
+        self._writer.call(tid, lambda: self._settle(tid))
 
     def _put_last(self, log: Log, tid: int) -> None:
         """Have a trial's result logged, after what its objective has logged itself."""
@@ -242,7 +292,7 @@ class Tracker(Listener):
 
         if tid in self._asked:
             self._asked.remove(tid)
-            self._writer.call(tid, write)  # what was logged, and how, is known in the writer's thread only
+            self._writer.call(tid, write, flush=False)  # what was logged, and how, is known in its lane only
         else:
             self._writer.put(log)
 
@@ -250,7 +300,6 @@ class Tracker(Listener):
         tid, error = record.tid, record.error
         if error is not None:
             log.tags["error"] = storable(error.kind)
-            self._writer.put(LogArtifact(tid, "error.txt", _bytes(error.text)))
             return
         if record.fault:
             log.tags["error"] = storable(record.fault)
@@ -282,11 +331,9 @@ class Tracker(Listener):
                 self._write_summary(summary)
             for tid in sorted(self._open - self._unmade.keys()):
                 self._writer.put(End(tid, "KILLED", _now()))  # an interrupt came while its end was recorded
-            if self._own:
-                self._writer.put(End(None, status, _now()))
         finally:
             try:
-                self._writer.close(waiting)
+                self._writer.close(waiting, End(None, status, _now()) if self._own else None)
             finally:
                 self._relay.close()
                 self._leave_main(status)

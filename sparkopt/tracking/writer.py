@@ -1,60 +1,59 @@
-"""The one writer of a study's records: a thread, so that no trial waits for the store.
+"""The writer of a study's records. It works behind the search's back, so that no trial waits for the store.
 
-    put ──▶ backlog ──▶ what is logged to a run is held, and merged ──▶ Store
-                                                                         │ the store cannot be reached:
-                                                                         │ again, and again, up to a limit
-                                                                         ▼
-                                                                       a file, to be replayed
+    put ──▶ backlog ──▶ the run's lane ──▶ what is logged is held, and merged ──▶ Delivery ──▶ Store, or file
+    call ─────────────▶ the same lane ──▶ a function: requests of the run's trial
 
-Records are written in their order. Only that a run begins and what is logged to it may wait for more of the
-same run: until the run ends, there is nothing else to do, or a while has passed. A run that has ended by then
-is written in three calls. A backlog that is full holds up whoever puts more.
+Order holds for each run: records and calls of a run are worked off in their order, those of different runs
+beside each other (lanes.py), as many at once as the store bears (pace.py). A run begins as soon as its turn
+comes; what is logged to it is held for a while and merged, so that the run of a trial that has ended by
+then takes three calls. A backlog that is full holds up whoever puts more (backlog.py).
 
-The search goes first: both want the interpreter, and a search whose trials take next to no time would take
-several times as long, and its writer too, if each took it away from the other all the time. So a writer that
-has caught up begins anew when nothing more has come for a moment, when something has waited for a while, or
-when somebody waits for its answer.
+What an objective logs is known by its attempt. Once a later attempt of the trial has begun, what is still
+held of an earlier one is dropped.
 """
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import queue
-import threading
+import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final, TypeAlias
 
 from sparkopt.errors import TrackingWarning, warn
-from sparkopt.tracking.file import RecordFile
-from sparkopt.tracking.masking import is_secret, mask
-from sparkopt.tracking.run_records import Create, End, Log, LogArtifact, Record, Run
-from sparkopt.tracking.store import Store, is_passing
-from sparkopt.wire.actor_log import ActorLog
-
-_LOG: Final = ActorLog("tracking")
+from sparkopt.tracking.backlog import Backlog
+from sparkopt.tracking.delivery import Delivery
+from sparkopt.tracking.lanes import Kind, Lanes
+from sparkopt.tracking.masking import mask
+from sparkopt.tracking.pace import pace_for
+from sparkopt.tracking.run_records import Create, End, Log, LogArtifact, Record, Run, size_of
+from sparkopt.tracking.store import Store
 
 BACKLOG = 20_000
 """How many records may wait; about five thousand trials."""
 
+BACKLOG_BYTES = 64 * 1024 * 1024
+"""How large they may be together."""
+
 PATIENCE = 120.0
 """For how many seconds a store may be out of reach before its records go to a file."""
 
-_FIRST_PAUSE: Final = 0.2
-_LONGEST_PAUSE: Final = 5.0
-"""Seconds between two tries, doubled each time."""
-
 _HOLDING_SECONDS: Final = 1.0
-"""How long something is held back while other things are written."""
+"""How long something is held back, for more of the same run."""
 
-_LULL_SECONDS: Final = 0.005
-"""After so long without another record, a search has something else to do."""
+_MOST_HELD: Final = 800
+"""As many entries are not held back: they fill a batch."""
 
 _WAITING_SECONDS: Final = 1.0
 """How often whoever waits for the end hears of what is left."""
+
+_MOST_TRANSFERS: Final = 16
+"""How many files may be on their way to the store at once."""
+
+_TOLD_SECONDS: Final = 1.0
+"""A search that has waited for less than this is told nothing."""
 
 
 @dataclass(slots=True)
@@ -62,51 +61,88 @@ class _Held:
     """What is to be written of a run.
 
     Attributes:
-        since: on the monotonic clock.
+        due: when, on the monotonic clock.
         log: what was logged.
+        own: what the objective has logged itself, which comes before that.
+        attempt: the attempt that has logged it.
         create: its beginning, if that is not written.
     """
 
-    since: float
+    due: float
     log: Log
+    own: Log
+    attempt: int = 0
     create: Create | None = None
 
 
-Call = Callable[[], None]
+@dataclass(frozen=True, slots=True)
+class _Logged:
+    """What an attempt has logged to its run."""
 
-T = TypeVar("T")
+    log: Log
+    attempt: int
+
+
+Call: TypeAlias = Callable[[], None]
+
+_Item: TypeAlias = "tuple[Record | _Logged | Call, int]"
+"""What is to be done, and the room that it takes in the backlog; 0 for none."""
 
 
 class Writer:
-    """Writes records to a store, one after another.
+    """Writes records to a store, and calls functions between them. May be used from any thread.
 
     Args:
         store: where they go.
         file: where they go if the store is out of reach for too long.
+        parallelism: how many trials of the study may run at once.
+        lanes: how many calls may be made at once at most; None for what suits the store.
     """
 
-    def __init__(self, store: Store, file: Path) -> None:
+    def __init__(self, store: Store, file: Path, parallelism: int = 1, lanes: int | None = None) -> None:
         self._store = store
-        self._path = file
-        self._queue: queue.SimpleQueue[Record | tuple[int, Call] | None] = queue.SimpleQueue()
-        self._room = threading.Semaphore(BACKLOG)
+        self._pace = pace_for(store.uri, parallelism, lanes)
+        self._transfers = min(max(2, parallelism), _MOST_TRANSFERS) if lanes is None else lanes
+        self._backlog = Backlog(BACKLOG, BACKLOG_BYTES)
         self._held: dict[Run, _Held] = {}
-        self._file: RecordFile | None = None
-        self._given_up = threading.Event()
-        self._awaited = 0
-        self._hurry = threading.Condition()
-        self._dropped = 0
-        self._first_error: Exception | None = None
-        self._thread = threading.Thread(target=self._run, name="sparkopt-tracking", daemon=True)
-        self._thread.start()
+        self._attempts: dict[int, int] = {}
+        self._lanes: Lanes[Hashable, _Item] = Lanes(self._turn, self._limit, "sparkopt-tracking")
+        self._delivery = Delivery(store, file, PATIENCE, self._pace, self._lanes)
+
+    def _limit(self, kind: Kind) -> int:
+        return self._pace.limit if kind is Kind.CALL else self._transfers
 
     def put(self, record: Record) -> None:
         """Have a record written. Waits while the backlog is full."""
-        self._room.acquire()
-        self._queue.put(record)
+        self._put(record.run, record, record)
 
-    def call(self, run: int, function: Call, awaited: bool = False) -> None:
-        """Have a function called in the writer's thread, once what is logged to a run by now is written.
+    def put_logged(self, log: Log, attempt: int) -> None:
+        """Have something written that an attempt has logged, unless a later one begins before that.
+
+        Waits while the backlog is full.
+        """
+        self._put(log.run, _Logged(log, attempt), log)
+
+    def _put(self, run: Run, item: Record | _Logged, record: Record) -> None:
+        size = size_of(record)
+        self._backlog.enter(size)
+        if isinstance(record, LogArtifact):
+            # Those of the study's run need no order.
+            key = run if run is not None else record.path
+            self._lanes.put(key, (item, size), Kind.TRANSFER)
+        else:
+            self._lanes.put(run, (item, size))
+
+    def call(
+        self,
+        run: int,
+        function: Call,
+        awaited: bool = False,
+        *,
+        kind: Kind = Kind.CALL,
+        flush: bool = True,
+    ) -> None:
+        """Have a function called in the run's lane, after what was put into it by now.
 
         Does not wait: who has something to be called has only a few of them.
 
@@ -114,206 +150,188 @@ class Writer:
             run: the trial's id.
             function: may not raise.
             awaited: whether somebody waits for what it does.
+            kind: what it does.
+            flush: whether what is logged to the run by now has to be written before that.
         """
-        if not awaited:
-            self._queue.put((run, function))
-            return
 
-        def answer() -> None:
-            try:
-                function()
-            finally:
-                with self._hurry:
-                    self._awaited -= 1
+        def flush_and_call() -> None:
+            self.flush(run)
+            function()
 
-        self._queue.put((run, answer))
-        self._make_haste()
+        self._lanes.put(run, (flush_and_call if flush else function, 0), kind, urgent=awaited)
 
-    def _make_haste(self) -> None:
-        with self._hurry:
-            self._awaited += 1
-            self._hurry.notify()
+    def attempt_begins(self, run: int, attempt: int) -> None:
+        """Note that an attempt of a trial runs: what is held of earlier ones is not written any more."""
+        if attempt > self._attempts.get(run, 0):
+            self._attempts[run] = attempt
 
-    def write(self, record: Create | Log | LogArtifact) -> None:
-        """Write a record out of turn, from within what :meth:`call` has called."""
+    def is_stale(self, run: int, attempt: int) -> bool:
+        """Whether a later attempt of the trial has begun."""
+        return attempt < self._attempts.get(run, 0)
+
+    # From within what `call` calls.
+
+    def write(
+        self, record: Create | Log | LogArtifact, attempt: int | None = None, within: float | None = None
+    ) -> None:
+        """Write a record out of turn.
+
+        Args:
+            record: the record.
+            attempt: which attempt has logged it; None if none has.
+            within: for how many seconds it may be held back at most; None for as long as others.
+        """
         match record:
             case Create():
-                self._held_of(record.run).create = record
+                self._held_of(record.run, math.inf).create = record
+            case Log() if attempt is not None:
+                self._hold_logged(record, attempt)
             case Log():
-                self._held_of(record.run).log.add(record)
+                self._held_of(record.run, within).log.add(record)
             case LogArtifact():
-                self._write(record)
+                self.begin(record.run)
+                self._delivery.write(record)
+
+    def begin(self, run: Run) -> None:
+        """Write the beginning of a run, if that is held, with the tags that it has by now."""
+        held = self._held.get(run)
+        if held is None or held.create is None:
+            return
+        create, tags = held.create, held.log.tags
+        held.create, held.log.tags = None, {}
+        if not (held.log or held.own):
+            del self._held[run]
+        self._delivery.write(dataclasses.replace(create, tags={**create.tags, **tags}))
+
+    def flush(self, run: Run) -> None:
+        """Write what is held of a run."""
+        self.begin(run)
+        held = self._held.pop(run, None)
+        if held is None:
+            return
+        log = Log(run)
+        if not self._is_dropped(held):
+            log.add(held.own)
+        log.add(held.log)
+        if log:
+            self._delivery.write(log)
+
+    def forget(self, run: int) -> None:
+        """Note that no more comes of a trial."""
+        self._attempts.pop(run, None)
 
     @property
     def has_given_up(self) -> bool:
         """Whether the store is out of reach for good, and what comes goes to a file."""
-        return self._file is not None
+        return self._delivery.is_gone
 
-    def close(self, waiting: Callable[[int], None]) -> None:
+    def close(self, waiting: Callable[[int], None], last: Record | None = None) -> None:
         """Wait until everything is written, and say what was not.
 
         Args:
             waiting: called about once a second with how many records are left.
+            last: a record that is written once all others are.
         """
-        self._queue.put(None)
-        self._make_haste()
         try:
-            while self._thread.is_alive():
-                self._thread.join(_WAITING_SECONDS)
-                if self._thread.is_alive():
-                    waiting(self._queue.qsize())
+            try:
+                self._drain(waiting)
+            finally:
+                if last is not None:
+                    self.put(last)
+                    self._drain(waiting)
+        finally:
+            self._lanes.close()
+            self._delivery.close()
+            self._tell_how_long_it_held_up()
+
+    def _drain(self, waiting: Callable[[int], None]) -> None:
+        try:
+            while not self._lanes.drain(_WAITING_SECONDS):
+                waiting(self._lanes.left)
         except BaseException:
             # The user does not wait for the store; what is left must not be lost for it.
-            self._given_up.set()
-            self._thread.join()
+            self._delivery.stop_waiting()
+            self._lanes.drain()
             raise
-        finally:
-            self._say_what_was_not_written()
 
-    def _say_what_was_not_written(self) -> None:
-        if self._file is not None:
+    def _tell_how_long_it_held_up(self) -> None:
+        seconds = self._backlog.seconds
+        if seconds >= _TOLD_SECONDS:
             warn(
-                f"the tracking store {mask(self._store.uri)} could not be reached ({self._why()}):"
-                f" {self._file.count} records are not in it but in {self._path}. When it is back,"
-                f" `sparkopt replay {self._path}` writes them{_given_again(self._store.uri)}.",
-                TrackingWarning,
-            )
-        if self._dropped:
-            warn(
-                f"{self._dropped} records are not in the tracking store {mask(self._store.uri)}, because of"
-                f" {self._why()}",
+                f"the search waited {seconds:.0f} s for the tracking store {mask(self._store.uri)}: it took"
+                f" records more slowly than they came, and {BACKLOG:,} of them, or {BACKLOG_BYTES:,} bytes,"
+                " may wait",
                 TrackingWarning,
             )
 
-    def _why(self) -> str:
-        return self._masked(self._first_error)
+    # A lane's thread.
 
-    def _masked(self, error: BaseException | None) -> str:
-        text = " ".join(str(error).split())
-        return f"{type(error).__name__}: {mask(text, self._store.uri)[:300]}"
-
-    # The writer's thread.
-
-    def _run(self) -> None:
-        while (item := self._next()) is not None:
-            if not isinstance(item, tuple):
-                self._room.release()
+    def _turn(self, key: Hashable, items: list[_Item], last: bool) -> float | None:
+        for item, size in items:
             try:
                 self._take(item)
-            except Exception as error:  # noqa: BLE001 - the other records, and those who wait, need this thread
-                self._drop(error)
-        for run in list(self._held):
-            self._flush(run)
-        if self._file is not None:
-            self._file.close()
+            except Exception as error:  # noqa: BLE001 - the other records, and those who wait, need it
+                self._delivery.drop(error)
+            finally:
+                if size:
+                    self._backlog.leave(size)
+        return None if isinstance(key, str) else self._end_turn(key, last)  # type: ignore[arg-type]
 
-    def _take(self, item: Record | tuple[int, Call]) -> None:
+    def _take(self, item: Record | _Logged | Call) -> None:
         match item:
-            case tuple():
-                self._flush(item[0])
-                item[1]()
-                return
             case Create():
-                self._held_of(item.run).create = item
+                self._held_of(item.run, math.inf).create = item
             case Log():
                 self._held_of(item.run).log.add(item)
-            case LogArtifact() | End():
-                self._flush(item.run)
-                self._write(item)
-        self._flush_overdue()
-
-    def _drop(self, error: Exception) -> None:
-        """Something is not written, and its like may have been before."""
-        if self._first_error is None:
-            self._first_error = error
-        self._dropped += 1
-        # Of all of them close() tells the first only.
-        _LOG.info("record dropped", reason=self._masked(error))
-
-    def _next(self) -> Record | tuple[int, Call] | None:
-        with contextlib.suppress(queue.Empty):
-            return self._queue.get_nowait()
-        for run in [run for run in self._held if run is not None]:
-            self._flush(run)
-        if None in self._held:
-            # Each trial has something to say of the study's own run: that is gathered also if there is time.
-            with contextlib.suppress(queue.Empty):
-                return self._after_a_lull(self._queue.get(timeout=max(0.0, self._due(None))))
-            self._flush(None)
-        return self._after_a_lull(self._queue.get())
-
-    def _after_a_lull(self, item: T) -> T:
-        """Wait while more records come, but not for long, nor while somebody waits."""
-        until, before = time.monotonic() + _HOLDING_SECONDS, -1
-        with self._hurry:
-            while not self._awaited and self._queue.qsize() != before and time.monotonic() < until:
-                before = self._queue.qsize()
-                self._hurry.wait(_LULL_SECONDS)
-        return item
-
-    def _held_of(self, run: Run) -> _Held:
-        if run not in self._held:
-            self._held[run] = _Held(time.monotonic(), Log(run))
-        return self._held[run]
-
-    def _due(self, run: Run) -> float:
-        """In how many seconds what is held of a run has been held for long enough."""
-        return self._held[run].since + _HOLDING_SECONDS - time.monotonic()
-
-    def _flush_overdue(self) -> None:
-        """Write what has been held for too long: it comes first."""
-        while self._held and self._due(run := next(iter(self._held))) <= 0:
-            self._flush(run)
-
-    def _flush(self, run: Run) -> None:
-        held = self._held.pop(run, None)
-        if held is None:
-            return
-        if held.create is not None:
-            self._write(dataclasses.replace(held.create, tags={**held.create.tags, **held.log.tags}))
-            held.log.tags.clear()
-        if held.log:
-            self._write(held.log)
-
-    def _write(self, record: Record) -> None:
-        if self._file is not None:
-            self._keep(self._file, record)
-            return
-        began, pause, again = time.monotonic(), _FIRST_PAUSE, False
-        while True:
-            try:
-                self._store.write(record, again)
-                if again:
-                    _LOG.info("store is back", seconds=time.monotonic() - began)
+            case _Logged():
+                self._hold_logged(item.log, item.attempt)
+            case LogArtifact() if item.run is None:
+                self._delivery.write(item)
                 return
-            except Exception as error:  # noqa: BLE001 - what stores raise is theirs to choose
-                if not is_passing(error):
-                    self._drop(error)
-                    return
-                if self._first_error is None:
-                    self._first_error = error
-                if not again:
-                    _LOG.info("store is away", reason=self._masked(error))
-            if time.monotonic() - began >= PATIENCE or self._given_up.is_set():
-                break
-            self._given_up.wait(pause)
-            pause, again = min(2 * pause, _LONGEST_PAUSE), True
+            case LogArtifact() | End():
+                self.flush(item.run)
+                self._delivery.write(item)
+                return
+            case _:
+                item()
+                return
+        self._flush_if_due(item.log.run if isinstance(item, _Logged) else item.run)
+
+    def _end_turn(self, run: Run, last: bool) -> float | None:
+        """Begin the run, and return when what is held is due."""
         try:
-            self._file = RecordFile.create(self._path, self._store)
-        except OSError as error:
-            self._first_error = error
-            self._dropped += 1
-            _LOG.info("record dropped", reason=self._masked(error))
+            self.begin(run)
+            if last:
+                self.flush(run)
+            else:
+                self._flush_if_due(run)
+        except Exception as error:  # noqa: BLE001 - as above
+            self._delivery.drop(error)
+        held = self._held.get(run)
+        return None if held is None else held.due
+
+    def _held_of(self, run: Run, within: float | None = None) -> _Held:
+        due = time.monotonic() + (_HOLDING_SECONDS if within is None else within)
+        held = self._held.get(run)
+        if held is None:
+            held = self._held[run] = _Held(due, Log(run), Log(run))
+        held.due = min(held.due, due)
+        return held
+
+    def _hold_logged(self, log: Log, attempt: int) -> None:
+        assert log.run is not None
+        if self.is_stale(log.run, attempt):
             return
-        _LOG.info("store is given up", file=self._path)
-        self._keep(self._file, record)
+        held = self._held_of(log.run)
+        if held.attempt != attempt:
+            held.own, held.attempt = Log(log.run), attempt
+        held.own.add(log)
 
-    def _keep(self, file: RecordFile, record: Record) -> None:
-        try:
-            file.add(record)
-        except (OSError, TypeError, ValueError) as error:  # a full disk, or what JSON has no words for
-            self._drop(error)
+    def _is_dropped(self, held: _Held) -> bool:
+        run = held.own.run
+        return run is not None and self.is_stale(run, held.attempt)
 
-
-def _given_again(uri: str) -> str:
-    return ", with MLFLOW_TRACKING_URI as it is now: the file has no password" if is_secret(uri) else ""
+    def _flush_if_due(self, run: Run) -> None:
+        held = self._held.get(run)
+        if held is not None and (held.due <= time.monotonic() or len(held.own) + len(held.log) >= _MOST_HELD):
+            self.flush(run)

@@ -67,6 +67,15 @@ def store(new_store, tmp_path, monkeypatch):
     return make_store(new_store, tmp_path, monkeypatch)
 
 
+@pytest.fixture
+def target(store):
+    """That store as a writer sees it, for the runs of one search; it fails on demand."""
+    from tests.tracking.failing_store import FailingStore
+
+    main = store.create_run(store.search_experiments(filter_string="name = 'searches'")[0].experiment_id)
+    return FailingStore(f"{store.tracking_uri}", main.info.experiment_id, main.info.run_id)
+
+
 @pytest.fixture(scope="module")
 def shared_store(new_store, tmp_path_factory):
     """A store for all tests of a module; the current one only while the first of them is set up."""

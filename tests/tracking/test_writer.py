@@ -10,50 +10,18 @@ from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE, TEMPORARILY_UNAVAILABLE
 
 from sparkopt.errors import TrackingError, TrackingWarning
+from sparkopt.tracking import backlog, lanes
 from sparkopt.tracking import writer as room
 from sparkopt.tracking.file import replay
+from sparkopt.tracking.lanes import Lanes
 from sparkopt.tracking.run_records import Create, End, Log, LogArtifact
 from sparkopt.tracking.store import Store, is_passing
 from sparkopt.tracking.writer import Writer
+from tests.tracking.failing_store import RECORDS, TAGS
 from tests.tracking.runs import all_runs, content
 
-TAGS = {"fmin_uuid": "abc123", "tid": "7"}
-RECORDS = [
-    Create(7, "trial 7", 1000, TAGS),
-    Log(7, {"x": "1.5"}),
-    LogArtifact(7, "texts/note.txt", b"\x00\xffbytes"),
-    Log(7, metrics=[("loss", 2.5, 1500, 0), ("loss", 1.5, 1600, 1)], tags={"kind": "ünusual"}),
-    End(7, "FAILED", 2000),
-]
 WRITES = 5
 """How many records are written for these, if all are there when the writer gets to the first."""
-
-FIRST = LogArtifact(None, "first.txt", b"")
-
-
-class FailingStore(Store):
-    """A real store that fails on demand, and says what it was given."""
-
-    def __init__(self, *arguments):
-        super().__init__(*arguments)
-        self.failures = []
-        self.written = []
-        self.go_on = threading.Event()
-        self.go_on.set()
-
-    def write(self, record, again=False):
-        self.go_on.wait()
-        if record is not FIRST:
-            if self.failures and (failure := self.failures.pop(0)) is not None:
-                raise failure
-            self.written.append((record, again))
-        super().write(record, again)
-
-
-@pytest.fixture
-def target(store):
-    main = store.create_run(store.search_experiments(filter_string="name = 'searches'")[0].experiment_id)
-    return FailingStore(f"{store.tracking_uri}", main.info.experiment_id, main.info.run_id)
 
 
 @pytest.fixture
@@ -67,12 +35,12 @@ def passing():
 
 def written_by(target, records, tmp_path):
     """Write records that are all there when the writer gets to the first; what is written in the end."""
-    target.go_on.clear()
+    all_there = threading.Event()
     writer = Writer(target, tmp_path / "kept.jsonl")
-    writer.put(FIRST)
+    writer.call(7, all_there.wait)
     for record in records:
         writer.put(record)
-    target.go_on.set()
+    all_there.set()
     writer.close(lambda left: None)
     return [record for record, _ in target.written]
 
@@ -137,15 +105,15 @@ def test_what_is_logged_is_written_when_there_is_nothing_else_to_do(target, tmp_
 @pytest.fixture
 def patient(monkeypatch):
     """A writer that lets a search go first for longer than any test takes; set once it does."""
-    waits, after_a_lull = threading.Event(), Writer._after_a_lull
+    waits, listen = threading.Event(), Lanes._listen
 
-    def noted(writer, item):
+    def noted(own):
         waits.set()
-        return after_a_lull(writer, item)
+        listen(own)
 
-    monkeypatch.setattr(Writer, "_after_a_lull", noted)
-    monkeypatch.setattr(room, "_HOLDING_SECONDS", 3600.0)
-    monkeypatch.setattr(room, "_LULL_SECONDS", 3600.0)
+    monkeypatch.setattr(Lanes, "_listen", noted)
+    monkeypatch.setattr(lanes, "LONGEST_SECONDS", 3600.0)
+    monkeypatch.setattr(lanes, "LULL_SECONDS", 3600.0)
     return waits
 
 
@@ -160,12 +128,12 @@ def test_a_busy_search_goes_first_until_somebody_waits_for_an_answer(target, tmp
     writer.put(RECORDS[0])
     assert patient.wait(60)
     writer.put(RECORDS[1])
-    writer.call(8, lambda: None)
-    writer.call(8, answer, awaited=True)
+    writer.call(7, lambda: None, flush=False)
+    assert target.written == []
+    writer.call(7, answer, awaited=True)
     assert answered.wait(60)
-    assert written == []
+    assert [type(record) for record, _ in written] == [Create, Log]
     writer.close(lambda left: None)
-    assert [type(record) for record, _ in target.written] == [Create, Log]
 
 
 def test_the_end_of_a_search_waits_for_no_lull(target, store, tmp_path, patient):
@@ -273,7 +241,6 @@ def test_what_is_called_and_raises_does_not_end_the_writer(target, store, tmp_pa
         writer.put(record)
     with pytest.warns(TrackingWarning, match="2 records .* ZeroDivisionError"):
         writer.close(lambda left: None)
-    assert writer._awaited == 1  # the end of the search
     check_run(store)
 
 
@@ -292,22 +259,19 @@ def test_a_full_backlog_holds_up_whoever_puts_more(target, tmp_path, monkeypatch
     monkeypatch.setattr(room, "BACKLOG", 3)
     target.go_on.clear()
     writer = Writer(target, tmp_path / "kept.jsonl")
-    put, all_put, called = threading.Semaphore(0), threading.Event(), threading.Event()
+    all_put, called, waits = threading.Event(), threading.Event(), threading.Event()
+    monkeypatch.setattr(backlog._LOG, "warning", lambda *_, **__: waits.set())
 
     def put_all():
         for record in (RECORDS[0], *[LogArtifact(None, f"{number}.txt", b"") for number in range(9)]):
             writer.put(record)
-            put.release()
         all_put.set()
 
     thread = threading.Thread(target=put_all)
     thread.start()
-    for _ in range(4):  # one is being written, three wait
-        assert put.acquire(timeout=60)
-    while writer._queue.qsize() < 3:
-        assert put.acquire(timeout=60)
+    assert waits.wait(60)
     assert not all_put.is_set()
-    assert writer._queue.qsize() == 3
+    assert writer._lanes.left == 3
     writer.call(7, called.set)  # does not wait
     assert not called.is_set()
     target.go_on.set()

@@ -374,7 +374,13 @@ def test_without_a_store_what_is_logged_becomes_records(desk):
         raise KeyError(tid)
 
     records = []
-    relay = Relay(desk.client, desk.experiment, no_run, records.append, lambda: True)
+    relay = Relay(
+        desk.client,
+        desk.experiment,
+        no_run,
+        lambda record, attempt: records.append((record, attempt)),
+        lambda: True,
+    )
 
     def ask(method, body=b""):
         return protocol.unpack_answer(relay.answer(Request(7, 1, "worker", 1, method, body)))
@@ -389,7 +395,8 @@ def test_without_a_store_what_is_logged_becomes_records(desk):
     )
     ask("LogBatch", batch.SerializeToString())
     ask(protocol.PUT, b"words" + protocol.trailer(Label("runs", run.run_id, "dir/w.txt")))
-    log, put = records
+    (log, _), (put, attempt) = records
+    assert attempt == 1
     assert log == Log(7, {"p": "1"}, [("m", 1.5, 9, 2)], {"t": "v"})
     assert put == LogArtifact(7, "dir/w.txt", b"words")
     with pytest.raises(RelayError, match="the tracking store is gone"):
