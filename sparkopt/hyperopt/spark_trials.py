@@ -40,6 +40,7 @@ from sparkopt.spark.session import (
 from sparkopt.study.file_arguments import file_path
 from sparkopt.study.timings import Timings
 from sparkopt.study.trial_record import Status
+from sparkopt.tracking.settings import Tracking
 from sparkopt.wire.arguments import WHOLE, check_flag, check_limit, check_whole, hinting, refuse_type
 from sparkopt.wire.modules.own_modules import check_ship_modules
 
@@ -73,8 +74,8 @@ class SparkTrials(base.Trials):  # type: ignore[misc]
         max_attempts: how many workers may be lost while they run a trial before it is recorded as failed.
         journal: a file that survives a crash of the driver. The same ``fmin`` with the same journal goes on
             where it stopped: what had finished does not run again.
-        tracking: whether to log the search to MLflow; None for yes, unless the Spark setting
-            ``spark.databricks.mlflow.trackHyperopt.enabled`` is ``false``.
+        tracking: whether to log the search to MLflow, or how, as a :class:`~sparkopt.Tracking`; None for yes,
+            unless the Spark setting ``spark.databricks.mlflow.trackHyperopt.enabled`` is ``false``.
         start_timeout: seconds that the start of the workers may stand still, as of
             :class:`~sparkopt.WorkerPool`; None for 60.
         control: opens each search to control over gRPC, as of :class:`~sparkopt.WorkerPool`: where to listen,
@@ -116,7 +117,7 @@ class SparkTrials(base.Trials):  # type: ignore[misc]
         trial_timeout: float | None = None,
         max_attempts: int = 3,
         journal: str | os.PathLike[str] | None = None,
-        tracking: bool | None = None,
+        tracking: bool | Tracking | None = None,
         start_timeout: float | None = None,
         control: bool | str | Control | None = None,
         ship_modules: bool | Sequence[str] = True,
@@ -128,8 +129,8 @@ class SparkTrials(base.Trials):  # type: ignore[misc]
         loss_threshold = check_loss_threshold(loss_threshold)
         trial_timeout = check_limit("trial_timeout", trial_timeout)
         max_attempts = check_whole("max_attempts", max_attempts, WHOLE, least=1)
-        if tracking is not None:
-            tracking = check_flag("tracking", tracking, "None, True or False")
+        if tracking is not None and not isinstance(tracking, Tracking):
+            tracking = check_flag("tracking", tracking, "None, True, False or a Tracking")
         if journal is not None:
             file_path(journal, "journal")
         elastic = check_elastic(elastic)

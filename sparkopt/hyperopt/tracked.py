@@ -23,6 +23,7 @@ from sparkopt.spark.session import Session
 from sparkopt.spark.settings import setting
 from sparkopt.study.journal import name_of
 from sparkopt.study.search_summary import FinishedTrial, SearchSummary
+from sparkopt.tracking.settings import Tracking
 from sparkopt.wire.actor_log import ActorLog
 from sparkopt.wire.installed_versions import version_of
 
@@ -40,7 +41,7 @@ SETTING: Final = "spark.databricks.mlflow.trackHyperopt.enabled"
 _PACKAGES: Final = ("sparkopt", "hyperopt", "pyspark")
 
 
-def wants_tracking(session: Session, asked: bool | None) -> bool:
+def wants_tracking(session: Session, asked: bool | Tracking | None) -> bool:
     """Tell if a search is tracked: as asked, or as the Spark setting says, or else if there is an MLflow.
 
     Raises:
@@ -92,7 +93,8 @@ def tracked(
             _tags(),
             ReadableSpace(domain.expr),
             trials.parallelism,
-        )
+        ),
+        trials.tracking if isinstance(trials.tracking, Tracking) else Tracking(),
     )
     status = "FAILED"
     try:

@@ -1,9 +1,15 @@
 """MLflow: a study's run and its children, written behind the search's back, and what objectives log.
 
-    study ── proposed, ended ──▶ Tracker ── records ──▶ Writer (a thread) ──▶ Store ──▶ MlflowClient
-                                                          │ the store is gone for too long
-                                                          └──▶ a file ── sparkopt replay ──▶ Store
-    objective ── mlflow.log_… ──▶ trial/ ── messages ──▶ Relay (in that thread) ──▶ MlflowClient
+    study ── proposed, settled ──▶ Tracker ── records ──▶ Writer: a lane for each run ──▶ Delivery ──▶ Store
+                                                          │ in threads                  │ the store is gone
+                                                          │                             └──▶ a file ──▶ replay
+    objective ── mlflow.log_… ──▶ trial/ ── messages ──▶ Relay, in the trial's lane ──▶ MlflowClient
+
+    settings.py   what users may set                    lanes.py     threads, and whose turn it is
+    tracker.py    what becomes of a study, as records   pace.py      how many calls at once help
+    writer.py     records in their order, merged        backlog.py   how much may wait
+    delivery.py   each to the store, or to the file     file.py      that file, and its replay
+    relay.py      what objectives ask for               store.py     records become runs
 
 The only room that imports mlflow, and it is imported only if a search is tracked; on a worker, only if the
 objective imports it as well.
@@ -14,11 +20,12 @@ run is made while the trial runs, as no store changes the start of a run later: 
 attempt that still runs after a tenth of a second. The run of a shorter trial is made when it has settled.
 Nothing that is raised while records are made reaches the study (attempts.py); names of the user's go
 through names.py. A search that makes records without a pause has the interpreter to itself for up to a
-second before the writer begins.
+second before the writer begins. Neither the study's thread nor the coordinator's waits for the store, unless
+the backlog is full.
 
 The objective's half. On a worker, MLflow's own client runs against a tracking store and an artifact
 repository of ours (trial/). Its calls travel as requests: MLflow's own protobuf messages, and files. The
 driver takes a message if it is on the list (messages.py), and if every run, model and artifact in it is
 the trial's or was made by it (ownership.py). Addresses of artifacts are replaced both ways, so that a
-worker never learns where they are.
+worker does not learn where they are, unless the settings want that.
 """

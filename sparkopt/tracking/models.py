@@ -9,6 +9,7 @@ from mlflow import MlflowClient
 from mlflow.entities import LoggedModel, LoggedModelInput, LoggedModelOutput, LoggedModelStatus
 from mlflow.protos import service_pb2 as pb
 
+from sparkopt.tracking import versions
 from sparkopt.tracking.ownership import OwnedEntities, refused
 from sparkopt.tracking.relay_protocol import artifact_uri
 
@@ -19,13 +20,15 @@ class Models:
     Args:
         client: of the tracking store.
         experiment_id: of the study's runs.
+        direct: whether workers learn where artifacts are.
 
     Attributes:
         calls: what answers a message, by the message's name.
     """
 
-    def __init__(self, client: MlflowClient, experiment_id: str) -> None:
+    def __init__(self, client: MlflowClient, experiment_id: str, direct: bool = False) -> None:
         self._client = client
+        self._direct = direct
         self._experiment_id = experiment_id
         self.calls: dict[str, Callable[[OwnedEntities, Any], Any]] = {
             "CreateLoggedModel": self._create,
@@ -50,7 +53,11 @@ class Models:
     def _shown(self, model: LoggedModel) -> Any:
         """A model as a worker sees it."""
         shown = model.to_proto()
-        shown.info.artifact_uri = artifact_uri("models", model.model_id)
+        if self._direct:
+            where = versions.direct_address(model.artifact_location, self._client.tracking_uri)
+            shown.info.artifact_uri = where
+        else:
+            shown.info.artifact_uri = artifact_uri("models", model.model_id)
         return shown
 
     def _create(self, trial: OwnedEntities, message: Any) -> Any:

@@ -81,6 +81,7 @@ class Relay:
         is_gone: whether the store is out of reach for good.
         flush: writes what ``record`` has taken for a trial.
         begun: a trial's run as it began, with its parameters, if that is known here.
+        direct: whether workers learn where artifacts are, and store them themselves.
     """
 
     def __init__(
@@ -92,7 +93,9 @@ class Relay:
         is_gone: Callable[[], bool] = lambda: False,
         flush: Callable[[int], None] = lambda tid: None,
         begun: Callable[[int], Run | None] = lambda tid: None,
+        direct: bool = False,
     ) -> None:
+        self._direct = direct
         self._record = record
         self._is_gone = is_gone
         self._flush = flush
@@ -118,7 +121,7 @@ class Relay:
         if versions.HAS_LOGGED_MODELS:
             from sparkopt.tracking.models import Models
 
-            self._models = Models(client, experiment_id)
+            self._models = Models(client, experiment_id, direct)
             self._calls |= self._models.calls
         assert self._calls.keys() <= relay_protocol.CALLS
 
@@ -284,7 +287,12 @@ class Relay:
         """A run as a worker sees it."""
         self._files.note("runs", run.info.run_id, run.info.artifact_uri)
         shown = run.to_proto()
-        shown.info.artifact_uri = artifact_uri("runs", run.info.run_id)
+        if self._direct:
+            shown.info.artifact_uri = versions.direct_address(
+                run.info.artifact_uri, self._client.tracking_uri
+            )
+        else:
+            shown.info.artifact_uri = artifact_uri("runs", run.info.run_id)
         return shown
 
     def _get_run(self, trial: OwnedEntities, message: Any) -> Any:

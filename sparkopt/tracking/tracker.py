@@ -10,33 +10,34 @@ for the run, or has already ended it. A store does not take another time for the
 from __future__ import annotations
 
 import contextlib
-import json
 import math
 import sys
 import time
 import uuid
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import mlflow
-import numpy as np
 from mlflow.entities import Param, Run, RunData, RunTag
 from mlflow.environment_variables import MLFLOW_RUN_ID
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
+from sparkopt.errors import TrackingError
 from sparkopt.study.listener import Listener
 from sparkopt.tracking import versions
 from sparkopt.tracking.attempts import Attempts
 from sparkopt.tracking.lanes import Kind
 from sparkopt.tracking.masking import MaskedStream, is_secret, mask, shown_cause
-from sparkopt.tracking.names import Names, fitted, storable
+from sparkopt.tracking.names import Names, cleaned, fitted, storable
+from sparkopt.tracking.outcome_texts import best_as_json, points_of
 from sparkopt.tracking.reach import check_reach, unreachable
 from sparkopt.tracking.relay import Relay
 from sparkopt.tracking.relay_protocol import TRANSFERS
 from sparkopt.tracking.run_records import Create, End, Log, LogArtifact, Metric
+from sparkopt.tracking.settings import Tracking
 from sparkopt.tracking.store import Store
 from sparkopt.tracking.writer import Writer
 from sparkopt.wire.actor_log import ActorLog
@@ -44,7 +45,7 @@ from sparkopt.wire.lanes import Lane
 
 if TYPE_CHECKING:
     from sparkopt.coordinator import Request, StudyChannel
-    from sparkopt.study.search_summary import FinishedTrial, SearchSummary
+    from sparkopt.study.search_summary import SearchSummary
     from sparkopt.study.trial_record import TrialRecord
 
 _LOG: Final = ActorLog("tracking")
@@ -103,16 +104,22 @@ class Tracker(Listener):
 
     Args:
         description: of the study.
+        settings: how it is to be tracked.
 
     Raises:
-        TrackingError: if the store cannot be reached.
+        TrackingError: if the store cannot be reached, or the active run belongs to another experiment than
+            the
+            settings ask for.
     """
 
-    def __init__(self, description: StudyDescription) -> None:
+    def __init__(self, description: StudyDescription, settings: Tracking | None = None) -> None:
+        self._settings = settings = settings or Tracking()
         self._space = description.space
         self._uri = uri = mlflow.get_tracking_uri()
         check_reach(uri)
-        failed = self._take_main(uri, description.name)
+        failed = self._take_main(uri, settings.run_name or description.name)
+        if isinstance(failed, TrackingError):
+            raise failed
         if failed is not None:
             # Not where it was caught: it would go with what is raised, and may quote a password.
             raise unreachable(uri, failed) from shown_cause(failed, uri)
@@ -120,6 +127,7 @@ class Tracker(Listener):
         self._uuid = uuid.uuid4().hex[:6]
         self._taken = {*known.params, *known.metrics, *known.tags}
         self._again = "fmin_uuid" in known.tags
+        self._own_tags = {cleaned(name): storable(value) for name, value in settings.tags.items()}
         self._tags: dict[str, str] = {tag: known.tags[tag] for tag in _COPIED if tag in known.tags}
         self._best: float | None = None
         self._finished = 0
@@ -132,7 +140,7 @@ class Tracker(Listener):
         self._params, self._best_params = Names(), Names()
         self._metrics = Names(ours=[_SECONDS])
         file = Path(f"sparkopt-mlflow-{self._main}.jsonl")
-        self._writer = Writer(self._store, file, description.parallelism)
+        self._writer = Writer(self._store, file, description.parallelism, settings.lanes)
         _LOG.info("study's run taken", run=self._main, own=self._own, store=mask(uri))
         writer, store = self._writer, self._store
         self._relay = Relay(
@@ -143,6 +151,7 @@ class Tracker(Listener):
             lambda: writer.has_given_up,
             writer.flush,
             self._as_begun,
+            direct=settings.artifacts == "direct",
         )
         self._begin(description)
 
@@ -153,6 +162,7 @@ class Tracker(Listener):
 
     def _begin(self, description: StudyDescription) -> None:
         tags = {
+            **self._own_tags,
             **description.tags,
             "version.mlflow": versions.VERSION,
             "runSource": _SOURCE,
@@ -223,8 +233,9 @@ class Tracker(Listener):
 
     def _create(self, tid: int, began: int) -> Create:
         tags = {
+            **self._own_tags,
             **self._tags,
-            MLFLOW_PARENT_RUN_ID: self._main,
+            **({MLFLOW_PARENT_RUN_ID: self._main} if self._settings.nested else {}),
             "fmin_uuid": self._uuid,
             "runSource": _SOURCE,
             "tid": str(tid),
@@ -305,7 +316,12 @@ class Tracker(Listener):
             log.tags["error"] = storable(record.fault)
         else:
             self._note_best(record.loss, now)
-        log.metrics.extend((self._metrics.name_of(name), value, now, 0) for name, value in record.metrics)
+        wanted = self._settings.metrics
+        log.metrics.extend(
+            (self._metrics.name_of(name), value, now, 0)
+            for name, value in record.metrics
+            if wanted is None or name == "loss" or name in wanted
+        )
         for name, why in record.left_out:
             self._attempts.note(f"{name!r:.100} of trial {tid} is no number that a metric can have", why)
 
@@ -358,36 +374,18 @@ class Tracker(Listener):
         self._writer.put(Log(None, params, metrics, tags))
         if summary.best is not None:
             with self._attempts.at("best_trial.json"):
-                self._put("best_trial.json", self._best_as_json(summary))
+                self._put("best_trial.json", _bytes(best_as_json(summary, self._space)))
         with self._attempts.at("the pictures of the search"):
             self._draw(summary)
 
     def _draw(self, summary: SearchSummary) -> None:
         if find_spec("matplotlib") is None:
             return  # MLflow brings it, mlflow-skinny does not
-        if points := _points(summary.finished):
+        if points := points_of(summary.finished):
             from sparkopt.tracking.pictures import loss_by_parameter, loss_over_trials
 
             self._put("loss_over_trials.png", loss_over_trials(points))
             self._put("loss_by_parameter.png", loss_by_parameter(points, self._space.options))
-
-    def _best_as_json(self, summary: SearchSummary) -> bytes:
-        best = summary.best
-        assert best is not None
-        said = {
-            "tid": best.tid,
-            "loss": best.loss,
-            "values": self._space.values(best.values),
-            "argmin": dict(best.values),
-            "point": summary.best_point,
-        }
-        try:
-            text = json.dumps(said, indent=2, ensure_ascii=False, default=_plain)
-        except (TypeError, ValueError, RecursionError):
-            # A point may hold names that are no text, or itself.
-            said["point"] = repr(summary.best_point)
-            text = json.dumps(said, indent=2, ensure_ascii=False, default=_plain)
-        return _bytes(text)
 
     def _take_main(self, uri: str, name: str) -> Exception | None:
         """Find the study's run, or start one, and return what the store has raised."""
@@ -395,10 +393,17 @@ class Tracker(Listener):
         try:
             active = mlflow.active_run()
             self._own = active is None
+            experiment = self._experiment_id(uri)
             # The variable names a run that somebody has made: it would be renamed.
             given = None if MLFLOW_RUN_ID.get() else name
-            main = active if active is not None else mlflow.start_run(run_name=given)
+            main = active or mlflow.start_run(run_name=given, experiment_id=experiment)
             self._main = str(main.info.run_id)
+            if experiment not in (None, main.info.experiment_id):
+                raise TrackingError(
+                    f"run {main.info.run_id} is active, and belongs to another experiment than"
+                    f" {self._settings.experiment!r}, which Tracking(experiment=...) asks for. End that run,"
+                    " or leave the experiment out"
+                )
             self._store = Store(uri, main.info.experiment_id, self._main)
             self._known = self._store.client.get_run(self._main).data
         except Exception as error:  # noqa: BLE001 - what stores raise is theirs to choose
@@ -406,6 +411,15 @@ class Tracker(Listener):
                 self._leave_main("FAILED")
             return error
         return None
+
+    def _experiment_id(self, uri: str) -> str | None:
+        """The id of the experiment that the settings name, which is made if there is none."""
+        name = self._settings.experiment
+        if name is None:
+            return None
+        client = mlflow.MlflowClient(tracking_uri=uri)
+        found = client.get_experiment_by_name(name)
+        return str(client.create_experiment(name) if found is None else found.experiment_id)
 
     def _leave_main(self, status: str) -> None:
         """The study's own run is the active one no more; it ends, if the store can hear that."""
@@ -433,10 +447,6 @@ def _bytes(text: str) -> bytes:
     return text.encode(errors="backslashreplace")
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float, np.number)) and not isinstance(value, (bool, np.bool_, complex))
-
-
 def _tags_of(record: TrialRecord) -> dict[str, str]:
     tags = {"attempt": str(record.attempt)}
     if record.worker is not None:
@@ -446,18 +456,3 @@ def _tags_of(record: TrialRecord) -> dict[str, str]:
     if record.gpus:
         tags["worker_gpus"] = ",".join(record.gpus)
     return tags
-
-
-def _points(finished: Sequence[FinishedTrial]) -> list[Any]:
-    from sparkopt.tracking.pictures import Point
-
-    points = []
-    for trial in finished:
-        if trial.loss is not None and math.isfinite(trial.loss):
-            values = {label: float(value) for label, value in trial.values.items() if _is_number(value)}
-            points.append(Point(trial.tid, trial.loss, values))
-    return points
-
-
-def _plain(value: Any) -> Any:
-    return value.item() if isinstance(value, np.generic) else str(value)

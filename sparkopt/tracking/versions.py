@@ -18,6 +18,7 @@ import inspect
 from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import mlflow
 import mlflow.entities
@@ -85,6 +86,23 @@ def artifact_repository(uri: str, tracking_uri: str) -> ArtifactRepository:
         # Such a repository would ask the tracking URI of the moment for the server.
         uri = MlflowArtifactsRepository.resolve_uri(uri, tracking_uri)
     return get_artifact_repository(uri)
+
+
+def direct_address(uri: str, tracking_uri: str) -> str:
+    """Make the address of artifacts that a worker can use which knows no tracking store.
+
+    It holds no password: a worker that needs one has its own.
+
+    Args:
+        uri: of a run's or a model's artifacts.
+        tracking_uri: of the store that the address is from, and whose server the address may leave open.
+    """
+    if uri.startswith("mlflow-artifacts:"):
+        uri = MlflowArtifactsRepository.resolve_uri(uri, tracking_uri)
+    parts = urlsplit(uri)
+    if parts.scheme in ("http", "https"):
+        uri = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+    return uri
 
 
 def log_artifact(client: MlflowClient, run_id: str, file: str, folder: str | None) -> None:

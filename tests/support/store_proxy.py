@@ -21,6 +21,7 @@ class Asked:
     method: str
     path: str
     body: bytes
+    headers: dict[str, str]
 
 
 class StoreProxy(http.server.ThreadingHTTPServer):
@@ -90,7 +91,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def _pass_on(self) -> None:
         body = self.rfile.read(int(self.headers.get("content-length", 0)))
-        answer = self.server.begin(Asked(self.command, self.path, body))
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        answer = self.server.begin(Asked(self.command, self.path, body, headers))
         try:
             if answer is None:
                 self._ask_behind(body)

@@ -1,0 +1,54 @@
+"""Best trial of a study as text, and its trials as points for pictures."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from sparkopt.study.search_summary import FinishedTrial, SearchSummary
+    from sparkopt.tracking.pictures import Point
+    from sparkopt.tracking.tracker import SpaceWords
+
+
+def best_as_json(summary: SearchSummary, space: SpaceWords) -> str:
+    """Write the best trial of a study, which there is, as JSON: its values, and the point that they are."""
+    best = summary.best
+    assert best is not None
+    said = {
+        "tid": best.tid,
+        "loss": best.loss,
+        "values": space.values(best.values),
+        "argmin": dict(best.values),
+        "point": summary.best_point,
+    }
+    try:
+        return json.dumps(said, indent=2, ensure_ascii=False, default=_plain)
+    except (TypeError, ValueError, RecursionError):
+        # A point may hold names that are no text, or itself.
+        said["point"] = repr(summary.best_point)
+        return json.dumps(said, indent=2, ensure_ascii=False, default=_plain)
+
+
+def points_of(finished: Sequence[FinishedTrial]) -> list[Point]:
+    """Make the points of a picture: trials with a finite loss, and those of their values that are numbers."""
+    from sparkopt.tracking.pictures import Point
+
+    points = []
+    for trial in finished:
+        if trial.loss is not None and math.isfinite(trial.loss):
+            values = {label: float(value) for label, value in trial.values.items() if _is_number(value)}
+            points.append(Point(trial.tid, trial.loss, values))
+    return points
+
+
+def _plain(value: Any) -> Any:
+    return value.item() if isinstance(value, np.generic) else str(value)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float, np.number)) and not isinstance(value, (bool, np.bool_, complex))

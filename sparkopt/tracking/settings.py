@@ -1,0 +1,80 @@
+"""Settings of tracking, as ``SparkTrials(tracking=Tracking(...))`` takes them; without MLflow."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+from sparkopt.wire.arguments import check_flag, check_whole, refuse_type, refuse_value
+
+_MOST_LANES: Final = 256
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tracking:
+    """How a search is tracked in MLflow.
+
+    The store, its credentials and everything else are MLflow's own settings.
+
+    Args:
+        experiment: name of the experiment that the search's runs belong to; it is created if there is none.
+            None
+            for the active one. An active run has to belong to it.
+        run_name: name of the search's own run; None for one that is made of the objective and the
+            algorithm. A
+            run that is active when the search begins keeps its name.
+        tags: of the search's run and of the runs of its trials.
+        lanes: how many calls of the store may be under way at once at most. None for one with SQLite and
+            files,
+            and up to 64 with servers; fewer whenever the store has too much to do.
+        artifacts: ``"relay"`` sends what objectives log as files to the driver, which stores them, so that
+            workers
+            need no credentials. ``"direct"`` has workers store them themselves, with credentials of their
+            own: for large files in object stores, or on file systems that all machines share.
+        metrics: names of the numbers in a trial's result that become metrics of its run, beside its loss.
+            None for
+            all of them.
+        nested: whether the trials' runs are children of the search's run, or stand beside it and only share
+            its
+            tag ``fmin_uuid``.
+
+    Raises:
+        ArgumentTypeError: if a setting has the wrong type.
+        ArgumentValueError: if it has a value that makes no sense.
+
+    Example:
+        >>> SparkTrials(8, tracking=Tracking(experiment="churn", tags={"team": "risk"}))  # doctest: +SKIP
+    """
+
+    experiment: str | None = None
+    run_name: str | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
+    lanes: int | None = None
+    artifacts: Literal["relay", "direct"] = "relay"
+    metrics: Collection[str] | None = None
+    nested: bool = True
+
+    def __post_init__(self) -> None:
+        for name in ("experiment", "run_name"):
+            value = getattr(self, name)
+            if value is not None and not isinstance(value, str):
+                refuse_type(name, value, "a name or None")
+            if value is not None and not value.strip():
+                refuse_value(name, value, "a name or None")
+        if not isinstance(self.tags, Mapping) or not _are_texts([*self.tags, *self.tags.values()]):
+            refuse_type("tags", self.tags, "a mapping of names to texts")
+        if self.lanes is not None:
+            lanes = check_whole("lanes", self.lanes, "a whole number from 1 to 256, or None", least=1)
+            if lanes > _MOST_LANES:
+                refuse_value("lanes", lanes, "a whole number from 1 to 256, or None")
+        if self.artifacts not in ("relay", "direct"):
+            refuse_value("artifacts", self.artifacts, "'relay' or 'direct'")
+        if self.metrics is not None and (isinstance(self.metrics, str) or not _are_texts(self.metrics)):
+            refuse_type("metrics", self.metrics, "a collection of names, or None for all numbers")
+        object.__setattr__(self, "nested", check_flag("nested", self.nested))
+        object.__setattr__(self, "tags", dict(self.tags))
+
+
+def _are_texts(values: object) -> bool:
+    return isinstance(values, Collection) and all(isinstance(value, str) for value in values)
