@@ -9,7 +9,8 @@ executors all the time. A misfortune meets one executor after the other:
     preempted   an executor is decommissioned, and killed a second later, as a spot machine is
 
     a trial's runs (append-only files) ──▶ first trial, full width, busy share, runs again
-    how much longer than without       ──▶ worker-seconds that one executor's end costs
+    how much longer than without,      ──▶ worker-seconds that one executor's end costs
+    from the first trial's beginning
 """
 
 from __future__ import annotations
@@ -142,6 +143,7 @@ def _figures(runs: list[list[Run]], work: float, began: float) -> dict[str, Any]
     )
     return {
         "first": first - began,
+        "span": last - first,
         "wide": None if wide is None else wide - began,
         "busy": covered(done, first, last) / ((last - first) * EXECUTORS),
         "again": sum(len(each) - 1 for each in runs),
@@ -156,10 +158,13 @@ def _seconds_until_none_is_left(cluster: Cluster) -> float:
 
 
 def _cost(figures: Figures, pool: str, misfortune: str) -> float | None:
-    """Worker-seconds that the end of one executor costs: how much longer the search takes for it."""
+    """Worker-seconds that the end of one executor costs: how much longer the trials take for it.
+
+    Counted from the first trial on, as the start of the executors' JVMs takes now longer, now less long.
+    """
     rounds = zip(figures[pool]["none"], figures[pool][misfortune], strict=True)
     costs = [
-        (hurt["seconds"] - alone["seconds"]) * EXECUTORS / hurt["ended_executors"]
+        (hurt["span"] - alone["span"]) * EXECUTORS / hurt["ended_executors"]
         for alone, hurt in rounds
         if hurt["ended_executors"]
     ]
