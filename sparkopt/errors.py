@@ -147,7 +147,7 @@ class JavaNotFoundError(SparkoptError):
 
 
 class TrialError(SparkoptError):
-    """What is recorded for a trial whose objective neither returned nor raised."""
+    """Error recorded for a trial whose objective neither returned nor raised."""
 
 
 class EvaluatorDiedError(TrialError):
@@ -163,7 +163,7 @@ class StorageError(TrialError):
 
     @classmethod
     def of(cls, error: OSError, what: str, directory: Path) -> StorageError:
-        """What the disk said, of which directory, and what to do.
+        """Make one of the disk's error: names the directory, and what to do.
 
         Args:
             error: from the disk.
@@ -181,7 +181,7 @@ class StorageError(TrialError):
 
 
 class ResultError(TrialError):
-    """What the objective returned cannot be told outside of Python; the message names the part or size."""
+    """The objective's result cannot be told outside of Python; the message names the part or size."""
 
 
 class TrialLostError(TrialError):
@@ -202,7 +202,7 @@ class TrialPruned(BaseException):
 
 
 class RequestFailedError(SparkoptError):
-    """What an objective asked of the driver was refused, or could not be done; the message says why."""
+    """An objective's request of the driver was refused, or failed; the message says why."""
 
 
 class AllTrialsFailedError(SparkoptError):
@@ -210,7 +210,7 @@ class AllTrialsFailedError(SparkoptError):
 
 
 class ControlError(SparkoptError):
-    """What was asked of a control service was not done.
+    """A call of a control service was not carried out.
 
     Raised by the service, sent as a gRPC status, and raised again by :class:`~sparkopt.client.ControlClient`.
 
@@ -272,7 +272,7 @@ class UnreachableError(ControlError):
 
 
 class WireError(SparkoptError):
-    """What comes over gRPC is not what it should be."""
+    """Bytes that came over gRPC are not what they should be."""
 
 
 class ProtocolError(WireError):

@@ -31,7 +31,7 @@ STORE: Final = "sqlite:///mlflow.db"
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What ``sparkopt demo`` can be told.
+    """Options of ``sparkopt demo``.
 
     Attributes:
         trials: how many settings to try.

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What ``sparkopt serve`` can be told.
+    """Options of ``sparkopt serve``.
 
     Attributes:
         objective: ``MODULE:FUNCTION``.
@@ -109,7 +109,7 @@ def _serve(options: Options, signals: _Signals, console: Console) -> None:
 
 
 def load(reference: str, what: str) -> Any:
-    """What ``MODULE:NAME`` names; the name may be dotted.
+    """Load what ``MODULE:NAME`` names; the name may be dotted.
 
     Args:
         reference: the module and the name.

@@ -1,4 +1,4 @@
-"""Whether a stream that has ended is worth another try, how long to wait before it, and when to give up."""
+"""Rules for a stream that has ended: is it worth another try, how long to wait, and when to give up."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Backoff:
 
 
 def passes(error: ControlError) -> bool:
-    """Whether a stream that has stood may stand again a moment after this."""
+    """Returns whether a stream that has stood may stand again a moment after this."""
     if isinstance(error, LimitExceededError):
         # The stream before may count for as long as the service has not noticed that it was cut, and who had
         # nothing to send may have something by now.

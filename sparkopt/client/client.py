@@ -81,7 +81,7 @@ class ControlClient(Closing):
         self._reconnect = patience
 
     def status(self) -> PoolStatus:
-        """What the pool and its studies are doing."""
+        """Ask for the state of the pool and its studies."""
         return to_status(self._link.call(self._link.stub.GetStatus, control_pb2.GetStatusRequest()))
 
     def workers(self) -> list[WorkerInfo]:
@@ -119,7 +119,7 @@ class ControlClient(Closing):
             request.page_token = response.next_page_token
 
     def watch(self, after: int | None = None, study: str | None = None, values: bool = False) -> Watch:
-        """What happens, as it happens: every event once, in order, until the pool closes.
+        """Watch the pool: every event once, in order, until the pool closes.
 
         It has begun when this returns. A connection that is lost is made again by itself.
 

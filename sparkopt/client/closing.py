@@ -1,4 +1,4 @@
-"""What a client's parts have in common: a ``with`` block closes them at its end."""
+"""Base class of a client's parts: a ``with`` block closes them at its end."""
 
 from __future__ import annotations
 

@@ -84,7 +84,7 @@ class ControlChannel:
             raise self.closed() from error
 
     def error(self, error: grpc.RpcError) -> ControlError:
-        """What a failed call means."""
+        """Returns the exception for a failed call."""
         meant = control_error_of(error)
         if isinstance(meant, UnreachableError) and not meant.reason:
             return UnreachableError(
@@ -96,7 +96,7 @@ class ControlChannel:
         return meant
 
     def closed(self) -> UnreachableError:
-        """What a call on a closed client means."""
+        """Returns the exception for a call on a closed client."""
         return UnreachableError(f"this client of {self.address} is closed", "CLIENT_CLOSED")
 
     def close(self) -> None:
@@ -147,7 +147,7 @@ def _read(path: Path) -> bytes:
 
 
 def _is_pools_own(pem: bytes) -> bool:
-    """Whether a pool has made this for itself; the pool's name is then good at any address."""
+    """Returns whether a pool has made this for itself; the pool's name is then good at any address."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     try:
         context.load_verify_locations(cadata=pem.decode("ascii"))

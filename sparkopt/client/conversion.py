@@ -188,7 +188,7 @@ def from_point(point: Mapping[str, Any]) -> control_pb2.Point:
 
 
 def _for_json(value: Any) -> Any:
-    """What stands for a value that the JSON module does not know: numpy's scalars and arrays."""
+    """Returns what stands for a value that the JSON module does not know: numpy's scalars and arrays."""
     if hasattr(value, "tolist"):
         return value.tolist()
     raise TypeError(f"{value!r} of type {type(value).__name__} is no number, text, list or mapping")

@@ -148,7 +148,7 @@ class Evaluations(Closing):
 
 
 class _Points:
-    """What is pulled from the caller's iterable, and when.
+    """Points pulled from the caller's iterable, when there is room for them.
 
     Args:
         stream: where the points go.
@@ -165,7 +165,7 @@ class _Points:
 
     @property
     def are_wanted(self) -> bool:
-        """Whether another one may be pulled."""
+        """True if another one may be pulled."""
         limit = self.limit or 1
         if self._fixed:
             limit = max(limit, self._stream.window or 0)
@@ -173,7 +173,7 @@ class _Points:
 
     @property
     def are_over(self) -> bool:
-        """Whether there are no more, and each has its outcome."""
+        """True if there are no more, and each has its outcome."""
         return self._exhausted and self._stream.outstanding == 0
 
     def pull(self, iterator: Iterator[Point]) -> None:

@@ -78,7 +78,7 @@ class EvaluationStream(Closing):
 
     @property
     def outstanding(self) -> int:
-        """How many points were submitted whose outcomes were not taken."""
+        """Number of points that were submitted and whose outcomes were not taken."""
         with self._changed:
             return len(self._unanswered) + len(self._arrived)
 

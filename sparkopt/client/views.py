@@ -1,4 +1,4 @@
-"""What a client is shown: plain values, without gRPC or protobuf in them.
+"""Plain values that a client is shown, without gRPC or protobuf in them.
 
 Times are in UTC; None stands for what has not happened, or is not there. What a newer service says and this
 client has no word for is ``unknown``.
@@ -21,7 +21,7 @@ class Word(str, enum.Enum):
 
 
 class StudyKind(Word):
-    """Where a study's trials come from."""
+    """Origin of a study's trials."""
 
     SEARCH = "search"
     """An ``fmin``: an algorithm on the driver proposes."""
@@ -31,7 +31,7 @@ class StudyKind(Word):
 
 
 class TrialState(Word):
-    """Where a trial is on its way."""
+    """State of a trial."""
 
     PENDING = "pending"
     """Waits for a worker."""
@@ -51,7 +51,7 @@ class TrialState(Word):
 
 
 class WorkerState(Word):
-    """What a worker is doing."""
+    """State of a worker."""
 
     IDLE = "idle"
     BUSY = "busy"
@@ -65,7 +65,7 @@ class WorkerState(Word):
 
 
 class EventKind(Word):
-    """What has happened; control.proto says more of each."""
+    """Kind of an event; control.proto says more of each."""
 
     STUDY_OPENED = "study_opened"
     STUDY_ENDED = "study_ended"
@@ -89,7 +89,7 @@ class EventKind(Word):
 
 @dataclass(frozen=True, slots=True)
 class TrialCounts:
-    """How many trials there are, by what has become of them."""
+    """Numbers of trials, by what has become of them."""
 
     submitted: int
     pending: int
@@ -125,7 +125,7 @@ class StudyInfo:
 
 @dataclass(frozen=True, slots=True)
 class PoolStatus:
-    """What a pool and its studies are doing.
+    """State of a pool and its studies.
 
     Attributes:
         pool: unique for each pool, also for those that listen at the same address one after another.
@@ -257,7 +257,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What an objective said while it ran.
+    """Something that an objective said while it ran.
 
     Attributes:
         study: the name of the trial's study.
@@ -344,7 +344,7 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """What became of a point.
+    """Outcome of a point.
 
     Attributes:
         id: the point's.
@@ -367,7 +367,7 @@ class Evaluation:
 
     @property
     def ok(self) -> bool:
-        """Whether the objective returned."""
+        """True if the objective returned."""
         return self.trial is not None and self.trial.state is TrialState.OK
 
     @property

@@ -76,7 +76,7 @@ class Feed:
 
     @property
     def wants_values(self) -> bool:
-        """Whether a watcher wants intermediate values."""
+        """True if a watcher wants intermediate values."""
         return self._wanting > 0
 
     def add_value(self, trial: TrialKey, happened: FeedEntry) -> None:

@@ -314,7 +314,7 @@ def _coarse(seconds: float) -> datetime.datetime:
 
 
 def is_lost(document: Document) -> bool:
-    """Whether the trial has no result because each worker that tried it was lost."""
+    """Returns whether the trial has no result because each worker that tried it was lost."""
     # One that was made elsewhere need not say why it has failed.
     why = document["misc"].get("error")
     return bool(document["state"] == base.JOB_STATE_ERROR and why and why[0] == str(TrialLostError))

@@ -141,7 +141,7 @@ def _as_hyperopt(check: Callable[[Any], None], value: object) -> None:
 
 
 def takes_expression(fn: object, pass_expr_memo_ctrl: bool | None) -> bool:
-    """Whether an objective is called with ``expr``, ``memo`` and ``ctrl`` rather than a point."""
+    """Returns whether an objective is called with ``expr``, ``memo`` and ``ctrl`` rather than a point."""
     if pass_expr_memo_ctrl is not None:
         return pass_expr_memo_ctrl
     return bool(getattr(fn, "fmin_pass_expr_memo_ctrl", False))

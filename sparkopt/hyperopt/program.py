@@ -133,7 +133,7 @@ class Program:
         return read
 
     def _known(self, values: _Values) -> dict[pyll.Apply, Any]:
-        """What is evaluated by now, for an expression that another one has made."""
+        """Returns what is evaluated by now, for an expression that another one has made."""
         return {node: values[slot] for node, slot in self._slots.items() if values[slot] is not _UNSET}
 
 

@@ -119,7 +119,7 @@ class Range:
 
 
 def is_number(value: Any) -> bool:
-    """Whether a value is a number, and finite: Python's or numpy's, and no bool."""
+    """Returns whether a value is a number, and finite: Python's or numpy's, and no bool."""
     if isinstance(value, (bool, np.timedelta64)) or not isinstance(
         value, (int, float, np.integer, np.floating)
     ):

@@ -93,7 +93,7 @@ def _brief(option: Any) -> str:
 
 
 def _constants(node: Any) -> Any:
-    """What of an option does not depend on what is drawn; a container of one such value is that value."""
+    """Returns the part of an option that does not depend on draws; of one such value, that value."""
     if isinstance(node, pyll.Literal):
         return node.obj
     if node.name == "dict":

@@ -232,7 +232,7 @@ class _Texts:
 
 
 def _is_number(value: Any) -> bool:
-    """Whether a value means one real number: a scalar, or an array without dimensions."""
+    """Returns whether a value means one real number: a scalar, or an array without dimensions."""
     if isinstance(value, (bool, np.bool_, str, bytes, np.timedelta64, np.datetime64, np.complexfloating)):
         return False
     if isinstance(value, (Real, Decimal, np.number)):

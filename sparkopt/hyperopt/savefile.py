@@ -67,7 +67,7 @@ class SavingListener(Listener):
 
 
 class SaveFile:
-    """Where a search keeps its trials.
+    """File in which a search keeps its trials.
 
     Args:
         path: of the file; replaced as a whole each time, so that it can be read at any time.
@@ -166,7 +166,7 @@ def _names_of(journal: Path) -> tuple[Path, Path]:
 
 
 def _may_be_replaced(path: Path) -> bool:
-    """Whether a path has no file, an empty one, or saved trials. Nothing is unpickled to find out."""
+    """Returns whether a path has no file, an empty one, or saved trials. Nothing is unpickled to find out."""
     if not path.exists():
         return True
     with path.open("rb") as file:

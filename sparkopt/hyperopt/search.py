@@ -338,13 +338,13 @@ def _log_ending(trials: SparkTrials) -> None:
 
 
 def _failures(trials: SparkTrials) -> str:
-    """How many failed, and how many of these are nobody's fault but the cluster's."""
+    """Returns how many failed, and how many of these are nobody's fault but the cluster's."""
     failed, lost = trials.count_failed_trials(), trials.count_lost_trials()
     return f"{failed} failed ({lost} of them lost with their workers)" if lost else f"{failed} failed"
 
 
 def _progress_factory(options: Options) -> ProgressFactory:
-    """What hyperopt makes of ``verbose`` and ``show_progressbar``."""
+    """Returns what hyperopt makes of ``verbose`` and ``show_progressbar``."""
     chosen: Any = options.show_progressbar
     if not options.show_progressbar or not options.verbose:
         chosen = progress.no_progress_callback

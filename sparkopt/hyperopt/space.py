@@ -27,7 +27,7 @@ def parameters_of(expression: pyll.Apply) -> list[tuple[pyll.Apply, str]]:
 
 
 def wants_ctrl(domain: base.Domain) -> bool:
-    """Whether a domain's objective or its space asks for a Ctrl."""
+    """Returns whether a domain's objective or its space asks for a Ctrl."""
     return bool(domain.pass_expr_memo_ctrl) or any(
         isinstance(node, pyll.Literal) and node.obj is base.Ctrl for node in pyll.dfs(domain.expr)
     )

@@ -219,7 +219,7 @@ class SparkTrials(base.Trials):  # type: ignore[misc]
 
     @property
     def control_token(self) -> str:
-        """What a call to it must carry that may do anything.
+        """Token for calls that may do anything.
 
         Raises:
             PoolClosedError: if no search runs, or it is not open to control.
@@ -268,15 +268,15 @@ class SparkTrials(base.Trials):  # type: ignore[misc]
         )
 
     def count_lost_trials(self) -> int:
-        """How many trials have no result because each worker that tried them was lost."""
+        """Returns how many trials have no result because each worker that tried them was lost."""
         return sum(is_lost(document) for document in self._dynamic_trials)
 
     def count_cancelled_trials(self) -> int:
-        """How many trials were cancelled: by a timeout, an early stop, or the user."""
+        """Returns how many trials were cancelled: by a timeout, an early stop, or the user."""
         return int(self.count_by_state_unsynced(base.JOB_STATE_CANCEL))
 
     def count_total_trials(self) -> int:
-        """How many trials have ended, one way or another."""
+        """Returns how many trials have ended, one way or another."""
         ended = [base.JOB_STATE_DONE, base.JOB_STATE_ERROR, base.JOB_STATE_CANCEL]
         return int(self.count_by_state_unsynced(ended))
 

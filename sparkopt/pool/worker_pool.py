@@ -235,7 +235,7 @@ class WorkerPool:
 
     @property
     def is_open(self) -> bool:
-        """Whether the workers are launched, and not sent away yet."""
+        """True if the workers are launched, and not sent away yet."""
         return self._coordinator is not None and not self._closing and self._cancelled is None
 
     def check_open(self) -> None:
@@ -260,7 +260,7 @@ class WorkerPool:
 
     @property
     def control_token(self) -> str:
-        """What a call to it must carry that may do anything.
+        """Token for calls that may do anything.
 
         Raises:
             PoolClosedError: if there is no control service.
@@ -269,7 +269,7 @@ class WorkerPool:
 
     @property
     def control_read_only_token(self) -> str:
-        """What a call to it must carry that may look only.
+        """Token for calls that may look only.
 
         Raises:
             PoolClosedError: if there is no control service.
@@ -278,7 +278,7 @@ class WorkerPool:
 
     @property
     def control_certificate(self) -> bytes | None:
-        """What a client of it has to trust (PEM), inside the ``with`` block; None where it speaks no TLS.
+        """Certificate that a client has to trust (PEM), inside the ``with`` block; None without TLS.
 
         Raises:
             PoolClosedError: if there is no control service.
@@ -411,7 +411,7 @@ class WorkerPool:
         coordinator.post(grow)
 
     def _endpoint_for(self, gang: int) -> Endpoint:
-        """Where a gang's workers find the coordinator. Tests put a line of their own in between."""
+        """Returns the address at which a gang's workers find the coordinator. Tests put a line in between."""
         return self._endpoint
 
     def _launch(self, number: int, generation: int, size: int) -> None:

@@ -69,6 +69,6 @@ class BarrierLauncher:
 
 
 def gang_sizes(workers: int, gang_size: int | None) -> list[int]:
-    """How many workers each gang has: as many as it may, and the last one the rest."""
+    """Returns how many workers each gang has: as many as it may, and the last one the rest."""
     size = min(workers, gang_size or workers)
     return [min(size, workers - start) for start in range(0, workers, size)]

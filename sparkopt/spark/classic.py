@@ -1,4 +1,4 @@
-"""What a classic session tells and does, through its context: everything that Spark Connect does not have."""
+"""Access to a classic session through its context: everything that Spark Connect does not have."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ BIND_SETTING: Final = "spark.driver.bindAddress"
 
 
 def has_inherited_gateway() -> bool:
-    """Whether this process has its JVM from a process that it was forked from."""
+    """Returns whether this process has its JVM from a process that it was forked from."""
     launched = getattr(SparkContext._gateway, "proc", None)
     if launched is None:
         return False  # there is none, or it was there first and has launched this process
@@ -38,7 +38,7 @@ def name(session: SparkSession) -> str:
 
 
 def is_stopped(session: SparkSession) -> bool:
-    """Whether somebody has stopped it, or its JVM is gone."""
+    """Returns whether somebody has stopped it, or its JVM is gone."""
     java: Any = session.sparkContext._jsc
     try:
         return java is None or bool(java.sc().isStopped())
@@ -52,7 +52,7 @@ def default_parallelism(session: SparkSession) -> int:
 
 
 def slots(session: SparkSession, profile: ResourceProfile | None) -> int:
-    """How many tasks Spark can run at once just now, whether or not they are taken."""
+    """Returns how many tasks Spark can run at once just now, whether or not they are taken."""
     context: Any = session.sparkContext._jsc.sc()
     manager = context.resourceProfileManager()
     java = manager.defaultResourceProfile() if profile is None else profile._java_resource_profile
@@ -60,7 +60,7 @@ def slots(session: SparkSession, profile: ResourceProfile | None) -> int:
 
 
 def slots_of_executor(session: SparkSession, profile: ResourceProfile | None) -> int | None:
-    """How many tasks one executor runs at once; None if that is not known before there is one."""
+    """Returns how many tasks one executor runs at once; None if that is not known before there is one."""
     context: Any = session.sparkContext._jsc.sc()
     manager = context.resourceProfileManager()
     java = manager.defaultResourceProfile() if profile is None else profile._java_resource_profile
@@ -153,7 +153,7 @@ def task_of(session: SparkSession, tag: str, task_attempt_id: int) -> tuple[str,
 
 
 def is_decommissioned(session: SparkSession, executor: str) -> bool:
-    """Whether Spark has been told that an executor, by its id, is to go."""
+    """Returns whether Spark has been told that an executor, by its id, is to go."""
     context: Any = session.sparkContext._jsc.sc()
     return bool(context.taskScheduler().getExecutorDecommissionState(executor).isDefined())
 

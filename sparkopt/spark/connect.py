@@ -1,4 +1,4 @@
-"""What a Spark Connect session tells and does, and what has to be assumed where it does not say.
+"""Access to a Spark Connect session, and assumptions where it does not say.
 
 A client of Spark Connect has no context: it cannot ask how many tasks can run at once, how many do, or where
 the executors are. It has the session's settings and plans, it can tag what it runs and interrupt that, and it
@@ -34,17 +34,17 @@ _LOCAL: Final = re.compile(r"local(?:\[(\d+)(?:,\d+)?\])?")
 
 
 def is_connect(session: SparkSession) -> bool:
-    """Whether a session is one of Spark Connect."""
+    """Returns whether a session is one of Spark Connect."""
     return type(session).__module__.startswith("pyspark.sql.connect.")
 
 
 def name(session: SparkSession) -> str:
-    """What the server calls the session."""
+    """Returns what the server calls the session."""
     return str(_client(session)._session_id)
 
 
 def is_stopped(session: SparkSession) -> bool:
-    """Whether somebody has stopped it here. What became of it on the server, its next request will tell."""
+    """Returns whether somebody has stopped it here. The next request tells if the server still has it."""
     its: Any = session
     return bool(its.is_stopped)
 
@@ -64,7 +64,7 @@ def default_parallelism(session: SparkSession) -> int:
 
 
 def slots(session: SparkSession, profile: ResourceProfile | None) -> int | None:
-    """How many tasks Spark is taken to run at once; None if nothing tells.
+    """Returns how many tasks Spark is taken to run at once; None if nothing tells.
 
     On a local master that is what the master says. On a cluster Spark's default parallelism is the number of
     its executors' cores, two at least, unless a setting makes it another.
@@ -77,7 +77,7 @@ def slots(session: SparkSession, profile: ResourceProfile | None) -> int | None:
 
 
 def slots_of_executor(session: SparkSession, profile: ResourceProfile | None) -> int | None:
-    """How many tasks one executor runs at once; None if no setting says how many cores it has."""
+    """Returns how many tasks one executor runs at once; None if no setting says how many cores it has."""
     cores = setting(session, "spark.executor.cores")
     if profile is not None and "cores" in profile.executorResources:
         cores = str(profile.executorResources["cores"].amount)

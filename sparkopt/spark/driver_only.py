@@ -1,4 +1,4 @@
-"""Where an objective uses Spark itself, which works on the driver only.
+"""Search for uses of Spark itself in an objective, which work on the driver only.
 
 Asked for each object that an objective's pickle meets. A pickle does not look into what is sent by name, so
 for a function this reads its code: the globals, captured variables and imports that it names, the attributes
@@ -30,7 +30,7 @@ _DRIVER_ONLY_MODULES: Final = ("pyspark.sql.functions", "pyspark.pandas")
 
 
 def spark_use(value: object) -> str | None:
-    """How a value uses Spark in a way that only works on the driver; None if it does not.
+    """Returns how a value uses Spark in a way that only works on the driver; None if it does not.
 
     Looks at the value itself and, if it is something to call, at what its code names.
     """
@@ -38,7 +38,7 @@ def spark_use(value: object) -> str | None:
 
 
 def _held(value: object) -> str | None:
-    """What a value is of Spark."""
+    """Returns the name of the part of Spark that a value is."""
     if isinstance(value, (SparkSession, *_DRIVER_ONLY, *_of_connect(*_CONNECT))):
         return f"it holds a {type(value).__qualname__} of {type(value).__module__}"
     classes = (SparkSession, *_DRIVER_ONLY_CLASSES, *_of_connect("session.SparkSession"))
@@ -65,7 +65,7 @@ def _is_driver_only(module: str | None) -> bool:
 
 
 def _function_of(value: object) -> object:
-    """What runs when a value is called."""
+    """Returns the function that runs when a value is called."""
     while isinstance(value, functools.partial):
         value = value.func
     if isinstance(value, types.MethodType):
@@ -76,7 +76,7 @@ def _function_of(value: object) -> object:
 
 
 def _used_by(function: object, seen: set[int]) -> str | None:
-    """What a function's code names of Spark, or the code of helpers in the same module."""
+    """Returns the name of Spark's that a function's code uses, or the code of helpers in the same module."""
     if not isinstance(function, types.FunctionType) or id(function) in seen:
         return None
     seen.add(id(function))
@@ -100,7 +100,7 @@ def _used_by(function: object, seen: set[int]) -> str | None:
 
 
 def _imported(code: types.CodeType) -> Iterator[Any]:
-    """What a function's own import statements bring in from pyspark."""
+    """Returns what a function's own import statements bring in from pyspark."""
     for inner in codes(code):
         module = ""
         for instruction in dis.get_instructions(inner):
@@ -131,7 +131,7 @@ def _import(name: str) -> Any:
 
 
 def _taken_of_modules(code: types.CodeType, things: list[Any]) -> str | None:
-    """What code takes of pyspark's modules, as ``pyspark.sql.SparkSession`` is taken of ``pyspark``.
+    """Returns what code takes of pyspark's modules, as ``pyspark.sql.SparkSession`` is taken of ``pyspark``.
 
     A name that the code takes of something else counts as well: only the set of names is known here.
     """

@@ -34,7 +34,7 @@ def check_elastic(elastic: object) -> bool | None:
 
 
 def decide_elastic(elastic: bool | None, session: Session, gang_size: int | None = None) -> bool:
-    """Whether workers come and go one by one, rather than as barrier jobs.
+    """Returns whether workers come and go one by one, rather than as barrier jobs.
 
     Args:
         elastic: what the user said; None for what suits the cluster.
@@ -63,7 +63,7 @@ def decide_elastic(elastic: bool | None, session: Session, gang_size: int | None
 
 
 def allocates_dynamically(session: Session) -> bool:
-    """Whether Spark asks for executors, and gives them back, by the tasks that wait."""
+    """Returns whether Spark asks for executors, and gives them back, by the tasks that wait."""
     # Spark itself ignores dynamic allocation on a local master, but for its own tests.
     applies = not is_local(session) or _is_true(session, "spark.dynamicAllocation.testing")
     return applies and _is_true(session, DYNAMIC)

@@ -102,7 +102,7 @@ class Gang:
 
     @property
     def slots(self) -> int:
-        """How many slots its workers take, or are about to."""
+        """Number of slots that its workers take, or are about to."""
         return self._size if self._thread.is_alive() else 0
 
     def running(self) -> int | None:
@@ -118,7 +118,7 @@ class Gang:
 
     @property
     def has_ended(self) -> bool:
-        """Whether its job is over."""
+        """True if its job is over."""
         return self._ended.is_set()
 
     def launch(self) -> None:

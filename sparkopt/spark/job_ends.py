@@ -83,7 +83,7 @@ def failed_slots(text: str) -> tuple[int, ...]:
 
 
 def explain(text: str) -> str:
-    """What Spark's error is about, in a line, by its text; nothing if it has none."""
+    """Explain Spark's error in a line, by its text; nothing if it has none."""
     if unfit := _UNFIT.search(text):
         return unfit[1]
     # py4j puts a colon before what Spark has raised, in the line after its own words.

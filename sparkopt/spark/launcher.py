@@ -25,7 +25,7 @@ class Launcher(Protocol):
 
     @property
     def elastic(self) -> bool:
-        """Whether workers come and go one by one, as the machine wants them."""
+        """True if workers come and go one by one, as the machine wants them."""
 
     def workers(self, wanted: Parallelism, seconds: float) -> int:
         """Number of workers that a pool which is opened now has at first, or may have if it is elastic.

@@ -1,4 +1,4 @@
-"""How many trials may run at once: what was asked for, what Spark can run, and never more than 128.
+"""Limits of a pool's parallelism: the user's wish, Spark's slots, and 128.
 
 And what is said of it: that it is another number, and what it was taken to be.
 """
@@ -22,7 +22,7 @@ LIMIT: Final = 128
 
 
 class Parallelism(NamedTuple):
-    """How many trials may run at once.
+    """Number of trials that may run at once.
 
     Attributes:
         now: as far as Spark has slots for them, if that is known.
@@ -101,7 +101,7 @@ def decide_parallelism(
 
 
 def check_slots(wanted: Parallelism, session: Session, seconds: float, profile: Profile | None = None) -> int:
-    """How many workers to launch now: as many as may be, and Spark has slots for.
+    """Returns how many workers to launch now: as many as may be, and Spark has slots for.
 
     Warns if these are fewer than was said before.
 

@@ -1,4 +1,4 @@
-"""What is refused before anything is launched, with a reason and a remedy."""
+"""Refusals before anything is launched, each with a reason and a remedy."""
 
 from __future__ import annotations
 

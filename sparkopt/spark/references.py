@@ -1,4 +1,4 @@
-"""What a function refers to, and which part of an objective cannot be shipped, or makes it large.
+"""References of a function, and the part of an objective that cannot be shipped or makes it large.
 
 The references are what a function captured, what it names of its globals, what a partial or an object holds.
 """
@@ -38,7 +38,7 @@ def codes(code: types.CodeType) -> Iterator[types.CodeType]:
 
 
 def find_offender(value: object, dumps: Callable[[object], bytes]) -> str:
-    """Which part of a value does not pickle, as a path from the value to it.
+    """Find the part of a value that does not pickle, as a path from the value to it.
 
     Args:
         value: something that ``dumps`` refuses.

@@ -130,17 +130,17 @@ def check_forks(what: str) -> None:
 
 
 def is_connect(session: Session) -> bool:
-    """Whether it is a session of Spark Connect."""
+    """Returns whether it is a session of Spark Connect."""
     return connect.is_connect(session)
 
 
 def is_stopped(session: Session) -> bool:
-    """Whether somebody has stopped it, or its JVM is gone."""
+    """Returns whether somebody has stopped it, or its JVM is gone."""
     return connect.is_stopped(session) if is_connect(session) else classic.is_stopped(session)
 
 
 def name(session: Session) -> str:
-    """What to call it in a message."""
+    """Returns the session's name for a message."""
     return connect.name(session) if is_connect(session) else classic.name(session)
 
 
@@ -172,7 +172,7 @@ def default_parallelism(session: Session) -> int:
 
 
 def slots(session: Session, profile: Profile | None = None) -> int | None:
-    """How many tasks Spark can run at once just now, whether or not they are taken.
+    """Returns how many tasks Spark can run at once just now, whether or not they are taken.
 
     On Spark Connect it is what they are taken to be, and None if nothing tells.
 
@@ -184,7 +184,7 @@ def slots(session: Session, profile: Profile | None = None) -> int | None:
 
 
 def slots_of_executor(session: Session, profile: Profile | None = None) -> int | None:
-    """How many tasks one executor runs at once; None if that is not known, or not yet.
+    """Returns how many tasks one executor runs at once; None if that is not known, or not yet.
 
     Args:
         session: whose executors they are.
@@ -306,7 +306,7 @@ def counting_tasks(session: Session, hear: Callable[[int], None]) -> AbstractCon
 
 
 def tells_tasks(session: Session) -> bool:
-    """Whether it can be known how many tasks of a job Spark has started."""
+    """Returns whether it can be known how many tasks of a job Spark has started."""
     return not is_connect(session) or versions.tells_progress(session)
 
 
@@ -362,7 +362,7 @@ def bind_address(session: Session) -> str:
 
 
 def _is_of_this_machine(host: str) -> bool:
-    """Whether a process can listen at an address, or at one that a name stands for."""
+    """Returns whether a process can listen at an address, or at one that a name stands for."""
     try:
         found = socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except (OSError, UnicodeError):

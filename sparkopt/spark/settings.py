@@ -13,6 +13,6 @@ def setting(session: SparkSession, key: str, default: str = "") -> str:
 
 
 def is_local(session: SparkSession) -> bool:
-    """Whether the executors are on the machine of Spark's driver, and in or below its JVM."""
+    """Returns whether the executors are on the machine of Spark's driver, and in or below its JVM."""
     master = setting(session, "spark.master")
     return master == "local" or master.startswith(("local[", "local-cluster"))

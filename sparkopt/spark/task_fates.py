@@ -42,7 +42,7 @@ class TaskFate:
 
 
 def is_preemption(text: str) -> bool:
-    """Whether Spark says in an error that an executor went for no fault of the task."""
+    """Returns whether Spark says in an error that an executor went for no fault of the task."""
     return _UNRELATED in text
 
 
@@ -71,7 +71,7 @@ def fate_of(session: Session, tag: str, task_attempt_id: int) -> TaskFate | None
 
 
 def is_leaving(session: Session, executor: str) -> bool:
-    """Whether Spark knows that an executor is about to go."""
+    """Returns whether Spark knows that an executor is about to go."""
     if is_connect(session):
         return False
     try:

@@ -159,7 +159,7 @@ def inheriting(session: SparkSession, on_connect: bool) -> Inherit:
 
 
 def tells_progress(session: SparkSession) -> bool:
-    """Whether a session of Spark Connect tells how many tasks run."""
+    """Returns whether a session of Spark Connect tells how many tasks run."""
     return hasattr(session, "registerProgressHandler")
 
 
@@ -188,7 +188,7 @@ def naming_a_missing_server(remote: str) -> Iterator[None]:
 
 
 def is_cancelled_on_connect(text: str) -> bool:
-    """Whether an error of Spark Connect is that of a job or an operation that somebody has cancelled."""
+    """Returns whether an error of Spark Connect is that of a cancelled job or operation."""
     return _CANCELLED_ON_CONNECT.search(text) is not None
 
 

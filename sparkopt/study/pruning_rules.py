@@ -230,7 +230,7 @@ class ThresholdStopping(PruningRule):
 
 
 def check_mode(mode: object) -> Mode:
-    """Whether the smallest or the largest of the reported values is the best.
+    """Returns whether the smallest or the largest of the reported values is the best.
 
     Raises:
         ArgumentTypeError: if it is no text.

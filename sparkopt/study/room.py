@@ -6,7 +6,7 @@ from sparkopt.study.study_spec import StudySpec
 
 
 class Room:
-    """How many trials may be outstanding: one for each worker, and some that wait.
+    """Number of trials that may be outstanding: one for each worker, and some that wait.
 
     Attributes:
         workers: how many workers are counted on.

@@ -24,7 +24,7 @@ class FinishedTrial:
 
 @dataclass(frozen=True, slots=True)
 class SearchSummary:
-    """How a search has ended.
+    """Summary of how a search has ended.
 
     Attributes:
         counts: of trials, by ``successful``, ``failed``, ``cancelled``, ``total``.

@@ -257,7 +257,7 @@ class Study:
 
     @property
     def _idles(self) -> bool:
-        """Whether to wait although nothing runs.
+        """True if to wait although nothing runs.
 
         Raises:
             SparkoptError: if the proposer waits, and there is nothing to wait for.

@@ -1,4 +1,4 @@
-"""Where the time of a study went, and what that says about it."""
+"""Times of a study by what they went to, and what that says about it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _SECONDS_WORTH_SAYING: Final = 1.0
 
 @dataclass(slots=True)
 class Timings:
-    """Where the time of a study went, in seconds.
+    """Times of a study by what they went to, in seconds.
 
     Attributes:
         pool_start: from the launch of the workers until the first trial was sent to one.
@@ -52,7 +52,7 @@ class Timings:
 
     @property
     def outpaced(self) -> bool:
-        """Whether the workers could have run more trials in a second than the algorithm suggested."""
+        """True if the workers could have run more trials in a second than the algorithm suggested."""
         worth = self.waiting >= _SECONDS_WORTH_SAYING and self.waiting_share >= _WORTH_SAYING
         return worth and self.suggesting * self.workers > self.busy
 

@@ -124,17 +124,17 @@ class TrialRecord:
 
     @property
     def values(self) -> Mapping[str, Any]:
-        """What the trial was proposed with, by label."""
+        """Values that the trial was proposed with, by label."""
         return self.proposal.values
 
     @property
     def has_result(self) -> bool:
-        """Whether the trial settled with a result, also one that says of itself that the trial has failed."""
+        """True if the trial settled with a result, also one that says of itself that the trial has failed."""
         return self.outcome is Outcome.OK and self.error is None
 
     @property
     def status(self) -> Status:
-        """How the trial has ended."""
+        """Status of a trial that has ended."""
         if self.outcome is Outcome.CANCELLED:
             return "cancelled"
         return "success" if self.has_result and not self.fault else "failure"

@@ -64,7 +64,7 @@ class Delivery:
 
     @property
     def is_gone(self) -> bool:
-        """Whether the store is out of reach for good, and what comes goes to a file."""
+        """True if the store is out of reach for good, and what comes goes to a file."""
         return self._is_gone
 
     def write(self, record: Record) -> None:

@@ -65,13 +65,13 @@ class Files:
             repository.log_artifact(str(file), directory or None)
 
     def list(self, label: Label) -> bytes:
-        """What is in a directory, as a message of MLflow's."""
+        """Returns what is in a directory, as a message of MLflow's."""
         found = self._repository(label).list_artifacts(label.path or None)
         data: bytes = ListArtifacts.Response(files=[each.to_proto() for each in found]).SerializeToString()
         return data
 
     def get(self, label: Label) -> bytes | Path:
-        """What is in a file; if that is much, a copy of it, which is the caller's to remove."""
+        """Returns what is in a file; if that is much, a copy of it, which is the caller's to remove."""
         repository = self._repository(label)
         copy = self._files() / uuid.uuid4().hex
         try:
@@ -102,7 +102,7 @@ class Files:
             shutil.rmtree(self._directory, ignore_errors=True)
 
     def _repository(self, label: Label) -> ArtifactRepository:
-        """Where the artifacts really are."""
+        """Returns where the artifacts really are."""
         repository = self._repositories.get((label.kind, label.owner))
         if repository is None:
             if (noted := self._places.get((label.kind, label.owner))) is not None:

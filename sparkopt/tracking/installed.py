@@ -15,7 +15,7 @@ _REMEDY: Final = (
 
 
 def is_installed() -> bool:
-    """Whether this Python has MLflow, or mlflow-skinny."""
+    """Returns whether this Python has MLflow, or mlflow-skinny."""
     if "mlflow" in sys.modules:
         return sys.modules["mlflow"] is not None
     spec = importlib.util.find_spec("mlflow")

@@ -45,7 +45,7 @@ T = TypeVar("T")
 
 
 class Kind(enum.Enum):
-    """What a turn is mostly about."""
+    """Kind of a turn."""
 
     CALL = "call"
     """Short calls of the tracking store."""
@@ -134,11 +134,11 @@ class Lanes(Generic[K, T]):
 
     @property
     def left(self) -> int:
-        """How many items are not worked off."""
+        """Number of items that are not worked off."""
         return self._left
 
     def has_more(self) -> bool:
-        """Whether calls wait for a thread."""
+        """Returns whether calls wait for a thread."""
         ready = self._ready[Kind.CALL]
         return bool(ready.urgent or ready.others)
 
@@ -263,7 +263,7 @@ class Lanes(Generic[K, T]):
         return None
 
     def _items_of(self, lane: _Lane[K, T], kind: Kind) -> list[T]:
-        """What a lane gets in its turn: all that is of the same kind."""
+        """Returns what a lane gets in its turn: all that is of the same kind."""
         items = []
         while lane.items and lane.items[0][1] is kind:
             item, _, urgent = lane.items.popleft()

@@ -68,7 +68,7 @@ def _user(found: re.Match[str]) -> str:
 
 
 def is_secret(uri: str) -> bool:
-    """Whether a URI holds something that must not be shown."""
+    """Returns whether a URI holds something that must not be shown."""
     return mask(uri) != uri
 
 

@@ -1,4 +1,4 @@
-"""What a trial may touch: its run, and the runs and models that it has made. And which paths are paths."""
+"""Rules on what a trial may touch: its run, and the runs and models that it has made. Checks of paths."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class OwnedEntities:
             self.check_model(model_id)
 
     def check_label(self, label: Label) -> None:
-        """Whether an artifact's owner is of this trial, and its path is a path.
+        """Returns whether an artifact's owner is of this trial, and its path is a path.
 
         Raises:
             RelayError: if not.

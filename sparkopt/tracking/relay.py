@@ -261,7 +261,7 @@ class Relay:
         return self._experiment
 
     def _unseen(self, trial: OwnedEntities) -> Any:
-        """What can be said of the trial's run without the store."""
+        """Returns what can be said of the trial's run without the store."""
         info = pb.RunInfo(
             run_id=trial.run_id,
             run_uuid=trial.run_id,
@@ -372,7 +372,7 @@ class Relay:
         self._client.log_inputs(run_id, datasets=datasets, **more)
 
     def _log_model(self, trial: OwnedEntities, message: Any) -> None:
-        """What older flavours say of a model: one more entry in a tag of the run's."""
+        """Returns what older flavours say of a model: one more entry in a tag of the run's."""
         run_id = trial.check_run(message.run_id)
         try:
             new = json.loads(message.model_json)

@@ -86,7 +86,7 @@ def pack_error(error: RelayError) -> bytes:
 
 
 def unpack_answer(data: bytes) -> bytes:
-    """What was packed.
+    """Unpack an answer.
 
     Raises:
         RelayError: if that was an error.
@@ -111,7 +111,7 @@ def part(data: bytes) -> tuple[bytes, bytes]:
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """Which artifact is meant.
+    """Name of an artifact: its owner, and its path.
 
     Attributes:
         kind: ``runs`` or ``models``, whose artifact it is.
@@ -129,7 +129,7 @@ class Label:
 
     @classmethod
     def decode(cls, data: bytes) -> Label:
-        """What :meth:`encode` has made.
+        """Read what :meth:`encode` has made.
 
         Raises:
             ValueError: if it is something else.
@@ -143,7 +143,7 @@ class Label:
 
 
 def trailer(label: Label) -> bytes:
-    """What follows the bytes of an artifact, so that what is before it can stay in its file."""
+    """Returns the bytes after an artifact's own, so that what is before them can stay in its file."""
     data = label.encode()
     return data + _LENGTH.pack(len(data))
 
@@ -179,12 +179,12 @@ def _label_size(tail: bytes, whole: int) -> int:
 
 
 def artifact_uri(kind: str, owner: str) -> str:
-    """Where a worker finds the artifacts of a run or a model."""
+    """Returns where a worker finds the artifacts of a run or a model."""
     return f"{SCHEME}:/{kind}/{owner}/artifacts"
 
 
 def parse_artifact_uri(uri: str) -> Label:
-    """What such an address means.
+    """Returns what such an address means.
 
     Raises:
         ValueError: if it is none.

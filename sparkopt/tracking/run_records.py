@@ -52,7 +52,7 @@ class Log:
         self.tags.update(other.tags)
 
     def __len__(self) -> int:
-        """How many parameters, metrics and tags it has."""
+        """Returns how many parameters, metrics and tags it has."""
         return len(self.params) + len(self.metrics) + len(self.tags)
 
 

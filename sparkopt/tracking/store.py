@@ -199,14 +199,14 @@ def unwrapped(error: MlflowException) -> MlflowException:
 
 
 def is_passing(error: Exception) -> bool:
-    """Whether what a store raised may be over in a while, and not the fault of what was written."""
+    """Returns whether what a store raised may be over in a while, and not the fault of what was written."""
     if isinstance(error, MlflowException):
         return int(unwrapped(error).get_http_status_code()) in _PASSING
     return not isinstance(error, (TypeError, ValueError, KeyError))
 
 
 def is_rate_limit(error: Exception) -> bool:
-    """Whether a store wants fewer calls."""
+    """Returns whether a store wants fewer calls."""
     if not isinstance(error, MlflowException):
         return False
     return int(unwrapped(error).get_http_status_code()) == _TOO_MANY

@@ -67,7 +67,7 @@ _SECONDS: Final = "seconds"
 
 @dataclass(frozen=True, slots=True)
 class StudyDescription:
-    """What is known of a study before it begins.
+    """Facts about a study that are known before it begins.
 
     Attributes:
         name: for the study's run, if it has none.

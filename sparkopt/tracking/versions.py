@@ -135,7 +135,7 @@ def metric_of(message: Any) -> Metric:
 
 
 def is_linked(message: Any) -> bool:
-    """Whether the metric of a message belongs to a model or a dataset."""
+    """Returns whether the metric of a message belongs to a model or a dataset."""
     return HAS_LOGGED_MODELS and bool(message.model_id or message.dataset_name)
 
 

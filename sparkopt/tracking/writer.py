@@ -58,7 +58,7 @@ _TOLD_SECONDS: Final = 1.0
 
 @dataclass(slots=True)
 class _Held:
-    """What is to be written of a run.
+    """Entries of a run that are to be written.
 
     Attributes:
         due: when, on the monotonic clock.
@@ -77,7 +77,7 @@ class _Held:
 
 @dataclass(frozen=True, slots=True)
 class _Logged:
-    """What an attempt has logged to its run."""
+    """Entries that an attempt has logged to its run."""
 
     log: Log
     attempt: int
@@ -166,7 +166,7 @@ class Writer:
             self._attempts[run] = attempt
 
     def is_stale(self, run: int, attempt: int) -> bool:
-        """Whether a later attempt of the trial has begun."""
+        """Returns whether a later attempt of the trial has begun."""
         return attempt < self._attempts.get(run, 0)
 
     # From within what `call` calls.
@@ -222,7 +222,7 @@ class Writer:
 
     @property
     def has_given_up(self) -> bool:
-        """Whether the store is out of reach for good, and what comes goes to a file."""
+        """True if the store is out of reach for good, and what comes goes to a file."""
         return self._delivery.is_gone
 
     def close(self, waiting: Callable[[int], None], last: Record | None = None) -> None:

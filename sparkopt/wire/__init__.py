@@ -1,4 +1,4 @@
-"""What crosses the wire, and its limits.
+"""Messages and payloads that cross the wire, and their limits.
 
 v1/            generated from proto/sparkopt/v1 by scripts/protos
 limits.py      sizes, keepalive, and the channel options made of them

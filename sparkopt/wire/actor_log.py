@@ -36,7 +36,7 @@ class ActorLog:
         self._logger = logging.getLogger(f"sparkopt.{actor}")
 
     def is_on(self, level: int) -> bool:
-        """Whether messages of a level go anywhere; costs a look into a dictionary."""
+        """Returns whether messages of a level go anywhere; costs a look into a dictionary."""
         return self._logger.isEnabledFor(level)
 
     @property

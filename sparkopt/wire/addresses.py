@@ -35,13 +35,13 @@ def join(host: str, port: int) -> str:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this host can reach it. Of names, that is true of ``localhost`` only."""
+    """Returns whether only this host can reach it. Of names, that is true of ``localhost`` only."""
     ip = _ip(host)
     return host == "localhost" if ip is None else ip.is_loopback
 
 
 def is_unspecified(host: str) -> bool:
-    """Whether it means every interface: 0.0.0.0 or ::."""
+    """Returns whether it means every interface: 0.0.0.0 or ::."""
     ip = _ip(host)
     return ip is not None and ip.is_unspecified
 

@@ -44,7 +44,7 @@ def to_lease(attempt: trial_pb2.Attempt) -> Lease:
 
 
 def to_outcome(kind: trial_pb2.OutcomeKind.ValueType) -> Outcome:
-    """What a worker says of an attempt.
+    """Returns what a worker says of an attempt.
 
     Raises:
         ProtocolError: if a worker may not say that.
@@ -56,7 +56,7 @@ def to_outcome(kind: trial_pb2.OutcomeKind.ValueType) -> Outcome:
 
 
 def to_report_kind(kind: trial_pb2.ReportKind.ValueType) -> ReportKind:
-    """What a report is about.
+    """Returns what a report is about.
 
     Raises:
         ProtocolError: if it is about nothing that we know.

@@ -26,7 +26,7 @@ def hold() -> None:
 
 
 def is_child() -> bool:
-    """Whether this process was forked from one that had used Spark or gRPC."""
+    """Returns whether this process was forked from one that had used Spark or gRPC."""
     return _State.inherited
 
 
@@ -58,7 +58,7 @@ def refuse(what: str) -> None:
 
 
 def _has_session() -> bool:
-    """Whether this process has a Spark session or its JVM; loads nothing for it."""
+    """Returns whether this process has a Spark session or its JVM; loads nothing for it."""
     classic = sys.modules.get("pyspark.core.context") or sys.modules.get("pyspark.context")
     if getattr(getattr(classic, "SparkContext", None), "_gateway", None) is not None:
         return True

@@ -11,7 +11,7 @@ from typing import Final
 
 
 class Lane(enum.Enum):
-    """Who answers a request."""
+    """Addressee of a request."""
 
     MLFLOW = "mlflow"
     """The study's tracking, for what the objective calls of MLflow."""

@@ -113,7 +113,7 @@ Options = list[tuple[str, int]]
 
 
 def keepalive(grace: float) -> float:
-    """How often both ends probe an idle connection, and how long a probe may stay unanswered; in seconds.
+    """Returns how often to probe an idle connection, and how long to wait for an answer; in seconds.
 
     A connection that swallows everything must be found out well within the grace, so that the worker comes
     back on another one.

@@ -1,4 +1,4 @@
-"""What a report can be about. Apart from the conversions, so that an evaluator need not load protobuf."""
+"""Kinds of reports. Apart from the conversions, so that an evaluator need not load protobuf."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import enum
 
 
 class ReportKind(enum.Enum):
-    """What an objective says in the middle of a trial."""
+    """Kind of what an objective says in the middle of a trial."""
 
     CHECKPOINT = "checkpoint"
     """An intermediate result."""

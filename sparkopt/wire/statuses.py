@@ -91,7 +91,7 @@ _CODES: Final[tuple[tuple[type[Exception], grpc.StatusCode], ...]] = (
 
 
 class Status(NamedTuple):
-    """What a caller gets for an exception: the arguments of ``grpc.aio``'s ``context.abort``."""
+    """Status for an exception: the arguments of ``grpc.aio``'s ``context.abort``."""
 
     code: grpc.StatusCode
     message: str
@@ -173,7 +173,7 @@ async def answering(context: Context, log: ActorLog) -> AsyncIterator[None]:
 
 
 def control_error_of(error: grpc.RpcError) -> ControlError:
-    """What a client raises for an error of a call to a control service, synchronous or not."""
+    """Returns the client's exception for an error of a call to a control service, synchronous or not."""
     call = cast("grpc.Call", error)  # as errors of calls are, whatever the types say
     code, message = call.code(), call.details() or ""
     info: ErrorInfo | None = None

@@ -21,7 +21,7 @@ def new_token() -> str:
 
 
 def is_token(text: str) -> bool:
-    """Whether a header can carry it: 1 to 1,024 visible ASCII characters, and no space."""
+    """Returns whether a header can carry it: 1 to 1,024 visible ASCII characters, and no space."""
     return _TOKEN.fullmatch(text) is not None
 
 
@@ -31,7 +31,7 @@ def bearer(token: str) -> tuple[tuple[str, str], ...]:
 
 
 def is_authorized(metadata: Iterable[tuple[str, str | bytes]] | None, token: str) -> bool:
-    """Whether a call's metadata carry the token; compared in constant time."""
+    """Returns whether a call's metadata carry the token; compared in constant time."""
     expected = f"{_SCHEME}{token}".encode()
     for key, value in metadata or ():
         if key == HEADER:

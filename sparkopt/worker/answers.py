@@ -27,7 +27,7 @@ _REPORTS: Final = frozenset(kind.value for kind in ReportKind)
 
 
 def _is_text(value: Any) -> bool:
-    """Whether the value is text that a message takes."""
+    """Returns whether the value is text that a message takes."""
     if type(value) is not str:
         return False
     try:

@@ -77,7 +77,7 @@ class Asking:
 
     @property
     def in_child(self) -> bool:
-        """Whether this is a process that the objective has forked."""
+        """True if this is a process that the objective has forked."""
         return self._sock.in_child
 
     def refuse_children(self, what: str) -> None:

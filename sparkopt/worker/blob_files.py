@@ -111,7 +111,7 @@ class BlobFiles:
             raise StorageError.of(error, "an objective, argument or reply", self._directory) from error
 
     async def payload(self, answer: Frame) -> trial_pb2.Payload:
-        """What a frame carries, pushed to the coordinator if it is in a file.
+        """Returns a frame's payload, pushed to the coordinator if it is in a file.
 
         Raises:
             StorageError: if it cannot be read, or the coordinator's disk does not take it.

@@ -1,4 +1,4 @@
-"""What stands for a broadcast variable on workers that were launched before it was captured."""
+"""Stand-in for a broadcast variable on workers that were launched before it was captured."""
 
 from __future__ import annotations
 

@@ -89,7 +89,7 @@ class CoordinatorConnection:
 
     @property
     def metadata(self) -> tuple[tuple[str, str], ...]:
-        """What every call must carry."""
+        """Metadata that every call must carry."""
         return self._metadata
 
     def send(self, message: worker_pb2.WorkerMessage) -> None:

@@ -58,7 +58,7 @@ class EvaluatorConnection(asyncio.Protocol):
 
     @property
     def began(self) -> bool:
-        """Whether the evaluator may have read the run that it was asked for.
+        """True if the evaluator may have read the run that it was asked for.
 
         The kernel resets a socket that is closed before all of it was read, and takes nothing for it then.
         """

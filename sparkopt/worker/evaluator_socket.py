@@ -82,7 +82,7 @@ class EvaluatorSocket:
 
     @property
     def in_child(self) -> bool:
-        """Whether this is a process that the objective has forked."""
+        """True if this is a process that the objective has forked."""
         return getpid() != self._process
 
     def refuse_children(self, what: str) -> None:

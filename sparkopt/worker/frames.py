@@ -49,7 +49,7 @@ class FrameError(Exception):
 
 
 class Kind(enum.IntEnum):
-    """What a frame is about."""
+    """Kind of a frame."""
 
     RUN = 1
     """A to B: run the objective on this argument."""

@@ -57,7 +57,7 @@ class _ValueReporter:
 
     @property
     def is_to_stop(self) -> bool:
-        """Whether the trial is to stop early."""
+        """True if the trial is to stop early."""
         return self._flag.is_to_stop(self._sock.run)
 
 
@@ -101,7 +101,7 @@ def report(value: SupportsFloat, step: SupportsIndex | None = None) -> None:
 
 
 def should_prune() -> bool:
-    """Whether the trial is to stop early, for code that would rather ask than have :func:`report` raise.
+    """Returns whether the trial is to stop early, for code that asks rather than has :func:`report` raise.
 
     It takes less than a microsecond. A trial that returns its result all the same has that result. False
     outside of a trial.
@@ -118,7 +118,7 @@ def should_prune() -> bool:
 
 
 def is_pruned(error: BaseException) -> bool:
-    """Whether :class:`~sparkopt.errors.TrialPruned` is what an error came of, or in a group of them."""
+    """Returns whether an error comes of :class:`~sparkopt.errors.TrialPruned`, or is a group with one."""
     seen: set[int] = set()
     left: list[BaseException | None] = [error]
     while left:

@@ -89,7 +89,7 @@ class NurseryHandle:
 
     @property
     def has_spare(self) -> bool:
-        """Whether there is one to take its place."""
+        """True if there is one to take its place."""
         return self._spare is not None
 
     def put_spare(self, pid: int, control: socket.socket) -> None:
@@ -137,7 +137,7 @@ class NurseryHandle:
 
 
 def _is_child(pid: int) -> bool:
-    """Whether a process is a child of this one that runs, or is stopped."""
+    """Returns whether a process is a child of this one that runs, or is stopped."""
     try:
         return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
     except ChildProcessError:

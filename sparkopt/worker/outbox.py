@@ -1,4 +1,4 @@
-"""What the coordinator must hear from a worker: kept until it has, and sent again after a cut.
+"""Messages that the coordinator must get: kept until it has them, and sent again after a cut.
 
 A report has two ends. It is *acknowledged* when the coordinator has it, and need not be kept here then. It is
 *taken* when its study has looked at it, which a study that is busy in its algorithm does late; until then it
@@ -32,7 +32,7 @@ class Outbox:
 
     @property
     def unacknowledged(self) -> list[worker_pb2.WorkerMessage]:
-        """What must be sent again on a new stream, in order."""
+        """Messages to be sent again on a new stream, in order."""
         return list(self._kept)
 
     @property
@@ -43,7 +43,7 @@ class Outbox:
         return None
 
     def has_room(self, study: str) -> bool:
-        """Whether the study has taken enough of this worker's reports for the next to be made."""
+        """Returns whether the study has taken enough of this worker's reports for the next to be made."""
         return sum(other == study for other in self._untaken.values()) < _REPORTS
 
     def put_report(self, report: trial_pb2.Report) -> None:
@@ -70,7 +70,7 @@ class Outbox:
             self._untaken.pop(sequence, None)
 
     def taken_but(self, sequences: Iterable[int]) -> None:
-        """Of all reports that are acknowledged, studies have taken all but these."""
+        """Note that studies have taken all acknowledged reports but these."""
         left = {*sequences, *(message.sequence for message in self._kept)}
         self._untaken = {number: study for number, study in self._untaken.items() if number in left}
 

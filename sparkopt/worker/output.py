@@ -1,4 +1,4 @@
-"""What evaluators write, on its way to the executor's log.
+"""Output of evaluators, on its way to the executor's log.
 
     B, its children ──▶ pipe ──▶ Output.read ──▶ Lines: "[trial 12] text" ──▶ A's standard error
                                  when readable               ▲                when writable
@@ -96,7 +96,7 @@ class Output:
         os.close(self._pipe)
 
     async def begin(self, label: str) -> None:
-        """What comes from now on is of the trial with this label. Waits until the log has taken the rest."""
+        """Begin the output of the trial with this label, once the log has taken all that came before."""
         self._change(label)
         await self._written.wait()
 

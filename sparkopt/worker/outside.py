@@ -95,7 +95,7 @@ def _plain(value: Any, where: str, around: frozenset[int]) -> Any:
 
 
 def _text(number: float) -> str:
-    """What JSON does not know, in the words that protobuf has for it."""
+    """Returns the text for a number that JSON does not know, in the words that protobuf has for it."""
     return "NaN" if math.isnan(number) else "Infinity" if number > 0 else "-Infinity"
 
 

@@ -25,5 +25,5 @@ class PruneFlag:
         self._number[0] = run
 
     def is_to_stop(self, run: int) -> bool:
-        """Whether the objective of a run is to stop early."""
+        """Returns whether the objective of a run is to stop early."""
         return self._number[0] == run

@@ -84,7 +84,7 @@ class Reporter:
 
     @property
     def in_child(self) -> bool:
-        """Whether this is a process that the objective has forked, which cannot report."""
+        """True if this is a process that the objective has forked, which cannot report."""
         return self._asking.in_child
 
     def refuse_children(self, what: str) -> None:

@@ -39,7 +39,7 @@ def nothing_returned(value: Any) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Convention:
-    """What a front end's objectives return. By default a number, which is the loss.
+    """Convention on what a front end's objectives return. By default a number, which is the loss.
 
     Attributes:
         loss: takes whatever the objective returned, and returns its loss; None if it has none that is a

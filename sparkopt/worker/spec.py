@@ -14,7 +14,7 @@ _NAME: Final = re.compile(r"gang\d+\.\d+/worker(\d+)(?:-retry(\d+))?(?:\.\d+)?",
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where the coordinator listens.
+    """Address at which the coordinator listens.
 
     Attributes:
         address: ``host:port``.

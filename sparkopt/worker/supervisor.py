@@ -56,12 +56,12 @@ class EvaluatorEnded(Exception):
 
     @property
     def unheard(self) -> bool:
-        """Whether it had an answer that it could neither send nor save."""
+        """True if it had an answer that it could neither send nor save."""
         return os.WIFEXITED(self.status) and os.WEXITSTATUS(self.status) == UNHEARD
 
     @property
     def killed(self) -> bool:
-        """Whether SIGKILL has ended it, which is what Linux ends those with that take too much memory."""
+        """True if SIGKILL has ended it, which is what Linux ends those with that take too much memory."""
         return os.WIFSIGNALED(self.status) and os.WTERMSIG(self.status) == signal.SIGKILL
 
 

@@ -127,7 +127,7 @@ class Surroundings:
 
 
 def _undecoded_environment() -> Mapping[Any, Any]:
-    """What is behind ``os.environ``: decoding every variable only to compare it takes most of the time."""
+    """Returns the mapping behind ``os.environ``: to decode every variable takes most of the time."""
     inside: Mapping[Any, Any] = getattr(os.environ, "_data", os.environ)
     return inside
 

@@ -1,4 +1,4 @@
-"""How many threads the libraries of an objective compute with."""
+"""Thread pools of the libraries that an objective computes with."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ class ThreadPools:
         self._modules = 0
 
     def largest(self) -> int:
-        """How many threads the largest pool has; 0 if there is none, or none is known since the last look."""
+        """Returns how many threads the largest pool has.
+
+        0 if there is none, or nothing was loaded since the last look.
+        """
         if len(sys.modules) == self._modules or not any(name in sys.modules for name in _LOADERS):
             return 0
         found = _pools()

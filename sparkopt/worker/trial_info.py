@@ -47,7 +47,7 @@ def trial_info() -> TrialInfo | None:
 
 
 def runs() -> bool:
-    """Whether a trial runs in this process."""
+    """Returns whether a trial runs in this process."""
     return _trial is not None
 
 

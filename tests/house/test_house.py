@@ -28,6 +28,7 @@ INDEX_ADDRESS = re.compile(
     r"""\bindex[-_]url\b|\bfind[-_]links\b|(?:https?|file)://[^\s"']*/simple\b|python[h]osted"""
     r"""|"resolved":\s*"https?:"""
 )
+UNUSUAL = re.compile(r"(?:Of|How|That|What|Where|Whether|Which|Who)\b")
 MACHINE_PATH = re.compile(r"(?<![\w.~-])/(?:root|work|home/\w+|Users/\w+)/")
 
 
@@ -100,6 +101,25 @@ def test_two_files_of_one_name_are_recognised():
 @pytest.mark.parametrize("path", WRITTEN, ids=name_of)
 def test_a_module_says_what_lives_in_it(path):
     assert ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))), f"{path} has no docstring"
+
+
+def unusual_docstrings(source):
+    """Docstrings that begin with a question word or with "That" or "Of", as no usual sentence does."""
+    documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    nodes = [node for node in ast.walk(ast.parse(source)) if isinstance(node, documented)]
+    return [text for text in map(ast.get_docstring, nodes) if text and UNUSUAL.match(text)]
+
+
+@pytest.mark.parametrize("path", WRITTEN, ids=name_of)
+def test_docstrings_begin_with_a_noun_or_a_verb(path):
+    found = unusual_docstrings(path.read_text(encoding="utf-8"))
+    assert not found, f"say what it is or does, in the usual order of words: {found}"
+
+
+def test_a_docstring_that_begins_otherwise_is_recognised():
+    source = 'def f():\n    """Whether it is."""\n\nclass C:\n    """Who asks."""\n    """What is none."""\n'
+    assert unusual_docstrings(source) == ["Whether it is.", "Who asks."]
+    assert unusual_docstrings('"""Offers of a wheel."""\n') == []
 
 
 def test_the_core_knows_the_standard_library_only():

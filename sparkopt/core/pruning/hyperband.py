@@ -54,5 +54,5 @@ class HyperbandPruner:
 
 
 def _sizes(brackets: int, factor: int) -> list[int]:
-    """How many trials each bracket gets, relative to the others."""
+    """Returns how many trials each bracket gets, relative to the others."""
     return [-(-brackets * factor**last // (last + 1)) for last in reversed(range(brackets))]

@@ -54,7 +54,7 @@ _SETTINGS: Final = frozenset(setting.name for setting in fields(Settings))
 
 
 def accelerated(algo: Callable[..., Any], domain: base.Domain) -> Callable[..., Any]:
-    """What to call in the place of ``algo`` for suggestions in a domain: the same documents come of it."""
+    """Returns a faster function than ``algo`` for suggestions in a domain; the documents are the same."""
     inner, keywords = _unwrapped(algo)
     if keywords is None or not is_known():
         return algo

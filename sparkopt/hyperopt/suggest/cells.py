@@ -87,7 +87,7 @@ class Cells:
 
     @staticmethod
     def are_worth_it(centres: Floats, deviation: float) -> bool:
-        """Whether they are many, and not each in a cell of its own."""
+        """Returns whether they are many, and not each in a cell of its own."""
         count = len(centres)
         return count >= _LEAST and bool(centres[-1] - centres[0] < _MOST_CELLS * WIDTH * deviation * count)
 

@@ -1,4 +1,4 @@
-"""What a search knows, as TPE sees it: hyperopt's documents as arrays that grow with them.
+"""TPE's view of a search: hyperopt's documents as arrays that grow with them.
 
     trials.trials ──▶ History.look ──▶ Moment: which trials count, which are good
                       columns.py       each parameter's values
@@ -29,7 +29,7 @@ _MOST_GONE: Final = 100
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """What is known at the time of one suggestion.
+    """History of a search at the time of one suggestion.
 
     Attributes:
         tids: of the trials that count, ascending.
@@ -214,7 +214,7 @@ class History:
             self._choose(shared)
 
     def _choose(self, rows: list[int]) -> None:
-        """Of a trial's documents that one counts that hyperopt takes: the last of those with the least loss.
+        """Choose the document of a trial that hyperopt takes: the last of those with the least loss.
 
         None does if the first one's loss is NaN.
         """
@@ -283,7 +283,7 @@ def _value_of(misc: Any, label: str) -> Any:
 
 
 def _are_the_same(documents: list[Any], seen: list[Any]) -> bool:
-    """Whether two lists hold the same documents."""
+    """Returns whether two lists hold the same documents."""
     if len(documents) != len(seen):
         return False
     if not seen:

@@ -1,4 +1,4 @@
-"""What hyperopt computes of the ids of the trials to come, and need not.
+"""Values that hyperopt computes of the ids of the trials to come, and need not.
 
 hyperopt draws for many ids at once, and keeps sets of them: which ones have come to a branch. Most of these
 sets are all ids.
@@ -10,7 +10,7 @@ from hyperopt import pyll
 
 
 def what_is_known_of(ids: pyll.Apply, count: int, drawn: pyll.Apply) -> dict[pyll.Apply, pyll.Apply]:
-    """What need not be computed, and what to take for it.
+    """Returns what need not be computed, and what to take for it.
 
     A union of several sets is computed even if all ids are in one of them: what is drawn on the way to the
     others would come later otherwise, and from another place of the random stream.

@@ -1,4 +1,4 @@
-"""Whether the installed hyperopt is one whose draws are known.
+"""Check of the installed hyperopt: is it one whose draws are known?
 
 What is in this package is made after its code.
 """
@@ -30,7 +30,7 @@ with NumPy 2.4 and newer, where what is in this package goes on."""
 
 @functools.cache
 def is_known() -> bool:
-    """Whether it is. If not, its own functions make the suggestions."""
+    """Returns whether it is. If not, its own functions make the suggestions."""
     known = digest() in DIGESTS
     if not known:
         _logger.info("this hyperopt is not known: its own functions make the suggestions, more slowly")
@@ -38,7 +38,7 @@ def is_known() -> bool:
 
 
 def digest() -> str:
-    """Of the sources of the installed hyperopt."""
+    """Returns a digest of the installed hyperopt's sources."""
     found = hashlib.sha256()
     for module in MODULES:
         try:

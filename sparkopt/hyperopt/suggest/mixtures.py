@@ -181,12 +181,12 @@ def _with(array: Floats, place: int, value: float) -> Floats:
 
 
 def are_ordinary(least: float, most: float) -> bool:
-    """Whether standard deviations between these need no special care."""
+    """Returns whether standard deviations between these need no special care."""
     return _SCALES[0] < least <= most < _SCALES[1]
 
 
 def certain_best(points: Floats, good: Mixture, other: Mixture | CrowdedMixture) -> int | None:
-    """Where the density under one mixture is the highest, compared with another's.
+    """Returns where the density under one mixture is the highest, compared with another's.
 
     Args:
         points: the candidates.

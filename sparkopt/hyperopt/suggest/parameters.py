@@ -33,7 +33,7 @@ class UnknownParameterError(Exception):
 
 
 def posterior_of(node: pyll.Apply, prior_weight: float) -> tuple[Draw, Column]:
-    """What draws a parameter's values, and what keeps those that are known.
+    """Returns what draws a parameter's values, and what keeps those that are known.
 
     Args:
         node: its distribution, as in ``domain.params``.
@@ -54,7 +54,7 @@ def posterior_of(node: pyll.Apply, prior_weight: float) -> tuple[Draw, Column]:
 
 
 def offset_of(node: pyll.Apply) -> Any:
-    """What ``hyperopt.tpe.suggest`` adds to the numbers that it has drawn for a parameter."""
+    """Returns what ``hyperopt.tpe.suggest`` adds to the numbers that it has drawn for a parameter."""
     return node.pos_args[0].obj if node.name == "randint" and len(node.pos_args) == 2 else None
 
 

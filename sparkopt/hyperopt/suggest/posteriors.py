@@ -1,4 +1,4 @@
-"""What TPE draws a parameter's value from, one class for each family of hyperopt's distributions.
+"""Distributions that TPE draws values from, one class for each family of hyperopt's.
 
     Smooth    uniform, loguniform, normal, lognormal
     Stepped   quniform, qloguniform, qnormal, qlognormal (and uniformint)
@@ -43,7 +43,7 @@ _FINEST: Final = 1e-5
 
 @dataclass(frozen=True, slots=True)
 class Prior:
-    """What stands for the values that there are none of.
+    """Placeholder for values that there are none of.
 
     Attributes:
         weight: how much it counts, compared with a value.
@@ -185,7 +185,7 @@ class Stepped:
         return np.log(values if self._least is None else np.maximum(values, self._least))
 
     def _log_densities(self, candidates: Floats, mixture: Mixture) -> Floats:
-        """Of each candidate, as ``GMM1_lpdf`` and ``LGMM1_lpdf`` have them: summed up in the same order."""
+        """Log densities of candidates, summed up in the order of ``GMM1_lpdf`` and ``LGMM1_lpdf``."""
         prior, step = self._prior, self._prior.step
         assert step is not None
         upper, lower = candidates + step / 2, candidates - step / 2
@@ -207,7 +207,7 @@ class Stepped:
         return logarithms
 
     def _shares(self, ends: Floats, mixture: Mixture) -> Floats:
-        """What of each component is below each end, times its weight."""
+        """Returns what of each component is below each end, times its weight."""
         weights, centres, deviations = (part[:, None] for part in mixture.parts)
         scaled = ends - centres
         scaled /= np.maximum(np.sqrt(2) * deviations, tpe.EPS)
@@ -247,7 +247,7 @@ class Counted:
         return [candidates[best]] * size
 
     def _chances(self, values: Floats, moment: Moment) -> Floats:
-        """How likely each option is: how often it was chosen, lately more than long ago, and the prior."""
+        """Chances of each option: how often it was chosen, lately more than long ago, and the prior."""
         weights = moment.forgetting(len(values))
         counts = pyll.base.bincount(values, offset=self._offset, weights=weights, minlength=self._count)
         chances: Floats

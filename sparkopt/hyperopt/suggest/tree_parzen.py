@@ -33,7 +33,7 @@ Document = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What ``hyperopt.tpe.suggest`` can be told; see there.
+    """Settings of ``hyperopt.tpe.suggest``; see there.
 
     Attributes:
         prior_weight: how much the prior counts, compared with a trial.
@@ -51,7 +51,7 @@ class Settings:
 
     @property
     def make_sense(self) -> bool:
-        """Whether they are such as hyperopt means them. What it makes of others is for it to say."""
+        """True if they are such as hyperopt means them. What it makes of others is for it to say."""
         numbers = (self.prior_weight, self.n_startup_jobs, self.n_EI_candidates, self.gamma)
         return (
             all(isinstance(number, (int, float)) and math.isfinite(number) for number in numbers)

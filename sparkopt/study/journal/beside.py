@@ -41,7 +41,7 @@ def check(path: Path) -> None:
 
 
 def belongs(file: Path, journal: Path) -> bool:
-    """Whether a path is that of a journal, or one that the journal uses.
+    """Returns whether a path is that of a journal, or one that the journal uses.
 
     Args:
         file: the path, links followed.

@@ -115,7 +115,7 @@ def _ending(row: Iterable[Any]) -> tuple[Ending | None, bool]:
 
 
 def _is_time(value: object) -> bool:
-    """Whether it is seconds since the epoch that a calendar has."""
+    """Returns whether it is seconds since the epoch that a calendar has."""
     return isinstance(value, (int, float)) and 0 <= value < _YEAR_9999
 
 

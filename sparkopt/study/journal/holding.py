@@ -86,7 +86,7 @@ class Hold:
 
 
 def _same(one: Path, other: Path) -> bool:
-    """Whether two paths are names of one file."""
+    """Returns whether two paths are names of one file."""
     try:
         return one.samefile(other)
     except OSError:

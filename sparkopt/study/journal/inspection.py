@@ -200,7 +200,7 @@ def _last_commit(log: Path) -> int:
 
 
 def _is_log_header(header: bytes) -> bool:
-    """Whether a log's header is whole: SQLite takes nothing of a log if it is not."""
+    """Returns whether a log's header is whole: SQLite takes nothing of a log if it is not."""
     order = _LOG_ORDERS.get(header[:4])
     if order is None or len(header) < pages.LOG_HEADER:
         return False
@@ -212,7 +212,7 @@ def _is_log_header(header: bytes) -> bool:
 
 
 def _has_log(path: Path) -> bool:
-    """Whether a journal that was not closed has its log: something is in that as soon as it is opened."""
+    """Returns whether a journal that was not closed has its log, which its opening writes to."""
     log = _first(log_of(path), pages.LOG_HEADER)
     return log == EMPTY_LOG or _is_log_header(log)
 

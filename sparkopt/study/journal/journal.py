@@ -81,7 +81,7 @@ class Journal(SearchJournal):
             )
 
     def _is_in_place(self) -> bool:
-        """Whether the file that is written to is the one at the journal's path."""
+        """Returns whether the file that is written to is the one at the journal's path."""
         try:
             return self._opened is not None and os.path.samestat(self._opened, self._target.stat())
         except OSError:

@@ -42,7 +42,7 @@ class KeptFiles:
         return Stored(file=name, digest=_digest(target))
 
     def has(self, stored: Stored) -> bool:
-        """Whether what is stored is there as it was written.
+        """Returns whether what is stored is there as it was written.
 
         Raises:
             OSError: if the disk does not give it.

@@ -60,7 +60,7 @@ class RelayArtifactRepository(ArtifactRepository):
         return RunOperations([])
 
     def list_artifacts(self, path: str | None = None) -> list[FileInfo]:
-        """What is in a directory; nothing if it is a file."""
+        """Returns what is in a directory; nothing if it is a file."""
         data = self._line().ask_for_bytes(relay_protocol.LIST, self._label(path or "").encode())
         prefix = f"{self._root.path}/" if self._root.path else ""
         return [

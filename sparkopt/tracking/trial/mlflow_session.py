@@ -104,7 +104,7 @@ class MlflowSession:
         fluent.start_run = mlflow.start_run = start_run
 
     def _is_inside(self) -> bool:
-        """Whether a trial runs, and its objective has not turned to a store of its own."""
+        """Returns whether a trial runs, and its objective has not turned to a store of its own."""
         return self._running and mlflow.get_tracking_uri() == TRACKING_URI
 
     def _enters_the_trials_run(self, asked: dict[str, Any]) -> bool:

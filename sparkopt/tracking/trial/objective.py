@@ -67,7 +67,7 @@ def _loaded(_: None, fn: Callable[[Any], Any] | ReportingObjective) -> TrackedOb
 
 @functools.cache
 def process() -> Process:
-    """What there is of MLflow in this process: as MLflow's own state, it is a process's."""
+    """Returns MLflow's part of this process: as MLflow's own state, it is a process's."""
     return Process()
 
 

@@ -1,4 +1,4 @@
-"""What MLflow finds by its entry points: an answer for addresses of a trial's, outside of it.
+"""Plugins that MLflow finds by its entry points: an answer for addresses of a trial's, outside of it.
 
 Inside a trial, session.py registers the store and the artifact repository that work, in code: nothing need be
 installed on executors as a plugin for it. An address that has got out of its trial is explained here.

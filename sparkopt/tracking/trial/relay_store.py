@@ -130,7 +130,7 @@ class RelayStore(RestStore):
 
     @property
     def asked(self) -> bool:
-        """Whether anything wanted to know the trial's run yet."""
+        """True if anything wanted to know the trial's run yet."""
         return self._run is not None
 
     @property
@@ -250,7 +250,7 @@ class RelayStore(RestStore):
         self._buffer.add(run_id, metrics, params, tags)
 
     def _is_new(self, param: Param) -> bool:
-        """Whether the trial's run had no such parameter when the trial began.
+        """Returns whether the trial's run had no such parameter when the trial began.
 
         The search logs each hyperparameter by its label, and so may the objective; and an attempt before this
         one may have logged anything. No trial should fail because the objective writes a value otherwise.
@@ -331,7 +331,7 @@ def _code(name: str) -> int:
 
 
 def not_relayed(what: str) -> MlflowException:
-    """What is raised for something that a trial cannot have."""
+    """Returns the error for something that a trial cannot have."""
     return MlflowException(
         f"inside a trial MLflow takes what belongs to the trial's run: {what} is not passed on to the"
         " tracking store. Do it on the driver, before or after fmin.",

@@ -32,7 +32,7 @@ SOURCES: Final = "sparkopt-sources.json"
 
 @dataclass(frozen=True, slots=True)
 class ArchiveHeader:
-    """What is said of an archive before it comes.
+    """Header of an archive, which comes before it.
 
     Attributes:
         digests: of the modules, by name.

@@ -136,7 +136,7 @@ class OwnModules:
         return bool(self._places[name])
 
     def _is_elsewhere(self, place: Path) -> bool:
-        """Whether something that is found there belongs to the Python installation or to the platform."""
+        """Returns whether what is found there belongs to the Python installation or to the platform."""
         if not _INSTALLED.isdisjoint(place.parts):
             return True
         texts = (str(place), os.path.realpath(place))
@@ -144,7 +144,7 @@ class OwnModules:
 
 
 def check_ship_modules(value: object) -> bool | tuple[str, ...]:
-    """Whether an objective's modules go along; names of more of them, if a list came.
+    """Returns whether an objective's modules go along; names of more of them, if a list came.
 
     Raises:
         ArgumentTypeError: if it is something else.

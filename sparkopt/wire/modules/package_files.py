@@ -44,13 +44,13 @@ class PackageFile:
 
     @property
     def is_source(self) -> bool:
-        """Whether it is Python's."""
+        """True if it is Python's."""
         return self.name.endswith(".py")
 
 
 @dataclass(frozen=True, slots=True)
 class PackageContent:
-    """What a package consists of.
+    """Content of a package.
 
     Attributes:
         digest: of everything, its places included.
