@@ -23,8 +23,8 @@ from benchmarks.question import Figures, Form, Settings, question
 from benchmarks.record import Limit, Record
 from benchmarks.statistics import Spread, in_rounds
 from benchmarks.tables import Table, spread_cells
-from sparkopt.hyperopt import search
 from sparkopt.study.journal import Journal as RealJournal
+from sparkopt.study.journal import places
 
 LIMIT: Final = 0.2
 """Milliseconds that a journal may cost a trial."""
@@ -90,7 +90,7 @@ def journal(trials: int, parallelism: int, rounds: int) -> Figures:
         run_sparkopt(Search(parallelism, parallelism, 1, session, seed=0))  # the session's own first time
         with (
             tempfile.TemporaryDirectory(prefix="sparkopt-benchmark-") as directory,
-            mock.patch.object(search, "Journal", Journal),
+            mock.patch.object(places, "Journal", Journal),
         ):
             for each, kind in in_rounds(("without", "with"), rounds):
                 asked = Search(trials, parallelism, 1, session, seed=each)

@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import hyperopt
@@ -41,7 +42,7 @@ from sparkopt.pool.worker_pool import WorkerPool
 from sparkopt.spark.console import ConsoleProgress
 from sparkopt.spark.preflight import pickle_objective
 from sparkopt.study.failures import Failures
-from sparkopt.study.journal import Identity, Journal
+from sparkopt.study.journal import Identity, is_address, open_journal
 from sparkopt.study.progress import ProgressListener
 from sparkopt.study.quarantine import Patience
 from sparkopt.study.study import Study
@@ -52,7 +53,7 @@ from sparkopt.worker.shipped import ShippedObjective
 if TYPE_CHECKING:
     from sparkopt.hyperopt.spark_trials import SparkTrials
     from sparkopt.spark.session import Session
-    from sparkopt.study.journal import Entry
+    from sparkopt.study.journal import Entry, SearchJournal
     from sparkopt.study.listener import Listener
 
 _logger = logging.getLogger("sparkopt.study")
@@ -116,13 +117,14 @@ class Search:
             beside=self._space.sources(),
         )
         saved = options.trials_save_file
-        self._file = SaveFile(saved, trials, trials.journal) if saved != "" else None
+        file = None if trials.journal is None or is_address(trials.journal) else Path(trials.journal)
+        self._file = SaveFile(saved, trials, file) if saved != "" else None
         self._study: Study | None = None
         self._ended_before = trials.count_total_trials()
         self._own_pool: WorkerPool | None = None
-        self._journal = None
+        self._journal: SearchJournal | None = None
         if trials.journal is not None:
-            self._journal = Journal(trials.journal)
+            self._journal = open_journal(trials.journal)
             try:
                 self._journal.check(Identity.of(self._domain.expr, fn, algo))
             except BaseException:
@@ -156,7 +158,7 @@ class Search:
             rstate,
             Goal(options.loss_threshold, options.early_stop_fn),
             self._takes_document,
-            trials.journal,
+            None if journal is None else journal.path,
         )
         entries = [] if journal is None else journal.take_entries()
         points, budget = self._take_stock(entries)
@@ -180,6 +182,8 @@ class Search:
                 # With a history the algorithm has something to learn from at once.
                 advise_on_parallelism(trials.parallelism, budget, options.algo)
             self._search(study, documents, budget, rstate)
+        if journal is not None:
+            journal.until_kept()
 
     def _take_stock(self, entries: Sequence[Entry]) -> tuple[Sequence[Point], int]:
         """Find which points are still to be evaluated, and how much may be proposed after that."""
@@ -193,7 +197,7 @@ class Search:
             if history:
                 wanted += len(points) + self._journal.asked()
                 if points:
-                    there = [document_of(entry, trials.journal) for entry in entries]
+                    there = [document_of(entry, self._journal.path) for entry in entries]
                     points = not_among(points, there)
                 history += len(points)
         return points, max(0, wanted - history)

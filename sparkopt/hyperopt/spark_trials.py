@@ -37,7 +37,7 @@ from sparkopt.spark.session import (
     is_stopped,
     supported_profile,
 )
-from sparkopt.study.file_arguments import file_path
+from sparkopt.study.journal import check_place, without_secrets
 from sparkopt.study.timings import Timings
 from sparkopt.study.trial_record import Status
 from sparkopt.tracking.settings import Tracking
@@ -72,8 +72,8 @@ class SparkTrials(base.Trials):  # type: ignore[misc]
         pool: an open :class:`~sparkopt.WorkerPool` whose workers to use; by default each ``fmin`` has its
             own. Session, parallelism and profile are the pool's then, and so is control.
         max_attempts: how many workers may be lost while they run a trial before it is recorded as failed.
-        journal: a file that survives a crash of the driver. The same ``fmin`` with the same journal goes on
-            where it stopped: what had finished does not run again.
+        journal: a file that survives a crash of the driver, or an address that survives its machine as well
+            (``s3://bucket/search``). The same ``fmin`` with it goes on: what had finished does not run again.
         tracking: whether to log the search to MLflow, or how, as a :class:`~sparkopt.Tracking`; None for yes,
             unless the Spark setting ``spark.databricks.mlflow.trackHyperopt.enabled`` is ``false``.
         start_timeout: seconds that the start of the workers may stand still, as of
@@ -132,7 +132,7 @@ class SparkTrials(base.Trials):  # type: ignore[misc]
         if tracking is not None and not isinstance(tracking, Tracking):
             tracking = check_flag("tracking", tracking, "None, True, False or a Tracking")
         if journal is not None:
-            file_path(journal, "journal")
+            check_place(journal)
         elastic = check_elastic(elastic)
         check_pool(pool, (parallelism, spark_session, resource_profile, elastic), control, start_timeout)
         self.user_specified_parallelism = parallelism
@@ -181,6 +181,7 @@ class SparkTrials(base.Trials):  # type: ignore[misc]
         for name in ("_spark", "_searching", "_space", "resource_profile", "pool", "control", "_running"):
             del state[name]
         state["_kept_best"] = self._best_that_pickles()
+        state["journal"] = without_secrets(self.journal)
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:

@@ -5,8 +5,7 @@
     └── settle    channel.next_settled ──▶ proposer.finish ──▶ listeners ──▶ proposer.settled: stop?
                                       └──▶ what somebody outside wants: more points, a stop
 
-Nothing here sleeps or polls: the study waits for the next settled trial, or for its deadline. The history is
-never walked except by the proposer.
+Nothing here sleeps or polls. The history is never walked except by the proposer.
 
 While all workers are busy, ``ahead`` proposals are made ahead, so that none of them has to wait for one. A
 single worker gets one less: with one worker and one ahead a proposal is made when the one before has settled.
@@ -50,7 +49,7 @@ if TYPE_CHECKING:
         Settled,
         StudyChannel,
     )
-    from sparkopt.study.journal import Entry, Journal
+    from sparkopt.study.journal import Entry, SearchJournal
     from sparkopt.study.listener import Listener
     from sparkopt.study.study_spec import StudySpec
     from sparkopt.study.trial_record import Proposal
@@ -74,7 +73,7 @@ class Study:
         journal: hears of every trial before anybody else; None for none.
     """
 
-    def __init__(self, spec: StudySpec, proposer: Proposer, journal: Journal | None = None) -> None:
+    def __init__(self, spec: StudySpec, proposer: Proposer, journal: SearchJournal | None = None) -> None:
         self.spec = spec
         self.failures = Failures()
         self.first_failure: RemoteTraceback | None = None
@@ -190,7 +189,9 @@ class Study:
         self._told = Listeners(listeners)
         channel.on_report, channel.on_values = self._take_report, self._take_values
         channel.register(Lane.TRIAL, self._serve)
-        self._room = Room(self.spec, workers, most_workers)
+        self._room = Room(self.spec, workers, most_workers, self._journal)
+        if self._journal is not None:
+            self._journal.watch(channel.wake, channel.put_failure)
         _LOG.info("search begins", workers=workers, waiting=self.queued, most=self.spec.trials)
         try:
             self._told.opened(channel)
@@ -222,26 +223,25 @@ class Study:
         while True:
             if channel.stop is not None:
                 self._stop(channel.stop)
-            while len(outstanding) < room.trials and self._wants_more and not (self._waits or self._overdue):
+            most = room.trials
+            while len(outstanding) < most and self._wants_more and not (self._waits or self._overdue):
                 if self._queue:
                     self._submit(channel, [self._queue.popleft()])
                 else:
-                    self._propose(channel, room.trials - len(outstanding))
+                    self._propose(channel, most - len(outstanding))
             if not self._submissions_ended and not self._wants_more:
                 self._submissions_ended = True
                 channel.end_submissions()
             if (outstanding or self._wants_more) and self._overdue:
                 # Not left to the wait below: with short trials there would always be one that has settled.
                 self._cancel(self.spec.reasons.timeout)
-            if not outstanding and not self._idles:
+            if not outstanding and (most or self._stopped) and not self._idles:
                 return
             settled = channel.next_settled(None if self._cancelling else self.spec.deadline)
             if settled is None:
                 continue  # overdue, more workers than before, or a client of the control service asks
             self._waits = False
-            stop = self._proposer.settled(self._take(settled), False)
-            if stop is not None:
-                self._heed(stop)
+            self._heed(self._proposer.settled(self._take(settled), False))
             if self.failures.fatal is not None:
                 raise self.failures.fatal
 

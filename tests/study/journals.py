@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import pickle
 import random
 import shutil
@@ -12,7 +13,7 @@ from pathlib import Path
 from sparkopt.coordinator import Payload, Reported, Settled, Started
 from sparkopt.core.states import Outcome
 from sparkopt.errors import JournalError, JournalWarning, RefusedError
-from sparkopt.study.journal import Identity, Journal
+from sparkopt.study.journal import Identity, Journal, open_journal
 from sparkopt.wire import codec
 from sparkopt.wire.report_kinds import ReportKind
 from sparkopt.wire.v1 import trial_pb2
@@ -152,7 +153,11 @@ def damage(path, chance):
     """Damage a journal, its log or a file beside it at one place; say how."""
     parts = [path, path.with_name(f"{path.name}-wal")] * 5
     parts += chance.sample(sorted(path.with_name(f"{path.name}-files").glob("*")) or [path], 1)
-    part = chance.choice([part for part in parts if part.exists()])
+    return damage_part(chance.choice([part for part in parts if part.exists()]), chance)
+
+
+def damage_part(part, chance):
+    """Damage a file at one place; say how."""
     data = bytearray(part.read_bytes())
     at, length = chance.randrange(len(data)), chance.choice((1, 8, 100, 5000))
     how = chance.choice(("flip", "flip", "zeros", "noise", "truncate", "insert", "cut out"))
@@ -182,17 +187,30 @@ def told_of(path):
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
         try:
-            journal = Journal(path)
+            journal = open_journal(path)
             try:
                 journal.check(IDENTITY)
                 assert all(issubclass(each.category, JournalWarning) for each in told)
-                return journal.take_entries(), journal.state(), [str(each.message) for each in told]
+                entries = [_read(entry) for entry in journal.take_entries()]
+                return entries, journal.state(), [str(each.message) for each in told]
             finally:
                 journal.close()
         except (JournalError, RefusedError) as error:
             said = str(error)
     assert str(path) in said
     return None, None, [said]
+
+
+def _read(entry):
+    """An entry with all that it has in files, which may be gone with its journal."""
+    reports = tuple(dataclasses.replace(each, body=_in_memory(each.body)) for each in entry.reports)
+    return dataclasses.replace(entry, result=_in_memory(entry.result), reports=reports)
+
+
+def _in_memory(payload):
+    if payload is None or isinstance(payload.body, bytes):
+        return payload
+    return Payload(payload.body.read_bytes())
 
 
 def compare(path, truth, killed):
@@ -214,12 +232,8 @@ def compare(path, truth, killed):
         result = entry.result.body if entry.result is not None else None
         found = (
             *(codec.loads(entry.own), true[1], entry.outcome),
-            *(result.read_bytes() if isinstance(result, Path) else result, entry.kind, entry.reason),
-            tuple(
-                (each.kind, each.name, body.read_bytes() if isinstance(body, Path) else body)
-                for each in entry.reports
-                for body in (each.body.body,)
-            ),
+            *(result, entry.kind, entry.reason),
+            tuple((each.kind, each.name, each.body.body) for each in entry.reports),
         )
         assert found == true
     if entries:

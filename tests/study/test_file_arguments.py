@@ -83,7 +83,6 @@ class TestArguments:
             (["journal"], "must be the path of a file.*list"),
             (":memory:", "would be gone"),
             ("file:journal?mode=memory", "is a URI"),
-            ("s3://bucket/journal", "is a URI"),
             ("dbfs:/journal", "is a URI"),
             ("a\0b", "null character"),
             ("journal/", "names a directory"),

@@ -121,7 +121,7 @@ class StudyChannel:
         self._parties: dict[Lane, Callable[[Request], None]] = {}
         self._recorder = recorder
         self._inbox: queue.SimpleQueue[
-            Settled | _Report | _ValuesCome | Workers | Stop | Points | SparkoptError
+            Settled | _Report | _ValuesCome | Workers | Stop | Points | SparkoptError | None
         ] = queue.SimpleQueue()
         self._values = GatheredValues()
         self._started: deque[Started] = deque()
@@ -175,6 +175,8 @@ class StudyChannel:
                 item = self._inbox.get(timeout=timeout)
             except queue.Empty:
                 return None
+            if item is None:
+                return None
             if isinstance(item, SparkoptError):
                 raise item
             if isinstance(item, Settled):
@@ -200,6 +202,10 @@ class StudyChannel:
                 self.on_report(item.reported)
             finally:
                 item.taken()
+
+    def wake(self) -> None:
+        """Have the study look at what it has to do. From any thread."""
+        self._inbox.put(None)
 
     def register(self, lane: Lane, take: Callable[[Request], None]) -> None:
         """Have the requests of a lane answered. Those of a lane that nobody has registered for are refused.

@@ -45,12 +45,11 @@ def belongs(file: Path, journal: Path) -> bool:
 
     Args:
         file: the path, links followed.
-        journal: the path of the journal, links followed.
+        journal: the path of the journal, which may be a directory, links followed.
     """
     names = {journal.name + suffix for suffix in ("", *_FILES, _DIRECTORY, _ROLLBACK)}
-    return journal.with_name(f"{journal.name}{_DIRECTORY}") in file.parents or (
-        file.parent == journal.parent and file.name in names
-    )
+    directories = {journal, journal.with_name(f"{journal.name}{_DIRECTORY}")}
+    return not directories.isdisjoint(file.parents) or (file.parent == journal.parent and file.name in names)
 
 
 def _in_the_way(path: Path, beside: Path, kind: str, expected: str) -> RefusedError:

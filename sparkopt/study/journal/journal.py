@@ -22,7 +22,7 @@ from sparkopt.study.journal.identity import Identity
 from sparkopt.study.journal.inspection import EMPTY_LOG, Found, inspect, log_of
 from sparkopt.study.journal.kept import KeptFiles
 from sparkopt.study.journal.rows import FORMAT, Content, Counts, Ending, Report, Sealer, Stored, new_id
-from sparkopt.study.journal.search_journal import SearchJournal
+from sparkopt.study.journal.search_journal import SearchJournal, missing_reports
 from sparkopt.wire import owner_only
 from sparkopt.wire.actor_log import ActorLog
 
@@ -62,7 +62,7 @@ class Journal(SearchJournal):
             raise
         self._sealer = self._found.sealer or Sealer(new_id())
         self._meta: dict[str, str] = {}
-        self._found.damage = self._found.damage or broken
+        self._found.damage = self._found.damage or missing_reports(broken)
         self._hold_content(content)
 
     def close(self) -> None:

@@ -79,7 +79,6 @@ class SearchJournal(ABC):
 
     Attributes:
         path: its path or address, as messages have it.
-        is_full: whether so much waits to be written that no more trials may be begun.
 
     Args:
         path: the same.
@@ -87,7 +86,6 @@ class SearchJournal(ABC):
 
     def __init__(self, path: Any) -> None:
         self.path = path
-        self.is_full = False
         self._said: dict[int, int] = {}
         self._values: dict[int, tuple[int, ValueSeries]] = {}
         self._hold_content(Content())
@@ -118,6 +116,11 @@ class SearchJournal(ABC):
     @abstractmethod
     def close(self) -> None:
         """Write what is left to be written, and let go of the journal. Idempotent."""
+
+    @property
+    def is_full(self) -> bool:
+        """Whether so much waits to be written that no more trials may be begun."""
+        return False
 
     def watch(self, room: Callable[[], None], failed: Callable[[SparkoptError], None]) -> None:  # noqa: B027
         """Have a search hear of what happens in other threads than its own.
@@ -162,7 +165,9 @@ class SearchJournal(ABC):
             JournalWarning,
         )
 
-    def _forget_what_is_gone(self, content: Content, has: Callable[[Stored], bool]) -> tuple[list[int], str]:
+    def _forget_what_is_gone(
+        self, content: Content, has: Callable[[Stored], bool]
+    ) -> tuple[list[int], list[int]]:
         """Have those trials not settled whose results or reports are not what was written.
 
         Args:
@@ -170,7 +175,7 @@ class SearchJournal(ABC):
             has: says whether a result or report is there as it was written; it may raise.
 
         Returns:
-            Those whose results or reports are gone, and what is damaged beyond that.
+            Those whose results or reports are gone, and those of whose reports nothing is known.
         """
         broken, gone = [], []
         for tid, trial in content.trials.items():
@@ -182,7 +187,7 @@ class SearchJournal(ABC):
             elif not all(map(has, (trial.ending.result, *(each.value for each in reports)))):
                 gone.append(tid)
         content.forget_endings([*broken, *gone])
-        return sorted(gone), f"reports of trials {listed(broken)} are missing" if broken else ""
+        return sorted(gone), sorted(broken)
 
     def _say_what_is_gone(self, gone: Sequence[int], place: object) -> None:
         if gone:
@@ -267,7 +272,7 @@ class SearchJournal(ABC):
     def _payload(self, stored: Stored) -> Payload | None:
         """Return what is stored as the study gets it."""
 
-    def _error(self, error: Exception) -> JournalError:
+    def _error(self, error: BaseException) -> JournalError:
         mend = "make room or mend the disk"
         if isinstance(error, OSError) and error.errno not in _OF_THE_DISK:
             mend = "see to that"
@@ -317,6 +322,11 @@ def _values_in(reports: Collection[Report]) -> ValueSeries | None:
     """The intermediate values among a trial's reports."""
     found = next((each.value.body for each in reports if each.kind == VALUES), None)
     return None if found is None else ValueSeries.from_bytes(found)
+
+
+def missing_reports(broken: Sequence[int]) -> str:
+    """Says which trials lack reports; empty if none does."""
+    return f"reports of trials {listed(broken)} are missing" if broken else ""
 
 
 def _newest_state(content: Content) -> SavedState | None:

@@ -1,0 +1,158 @@
+"""Places for journals: which kind of journal a path or an address gets, and what messages say of it.
+
+    a path on a local disk                      a file of SQLite's
+    a path on a network, or on FUSE; file://    a directory with a log of objects
+    s3://, gs://, abfs://, hdfs://, ...         a log of objects in that store
+
+What is there already decides before that: a file is SQLite's, and a directory has a log.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
+
+from sparkopt.errors import RefusedError
+from sparkopt.study.file_arguments import file_path
+from sparkopt.study.journal.journal import Journal
+from sparkopt.study.journal.search_journal import SearchJournal
+from sparkopt.study.journal.segments.arrow_store import ArrowStore
+from sparkopt.study.journal.segments.object_stores import DirectoryStore, ObjectStore
+from sparkopt.study.journal.segments.segment_journal import SegmentJournal
+
+_ADDRESS: Final = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]+)://(?P<rest>.+)", re.DOTALL)
+
+_REMOTE: Final = re.compile(
+    r"fuse(\..*)?|nfs4?|cifs|smb[23s]?(fs)?|ceph|lustre|gpfs|beegfs|afs|glusterfs|davfs|9p2000.*"
+)
+"""Types of file systems that may have neither locks nor appends that can be relied on."""
+
+_MOUNTS: Final = Path("/proc/self/mountinfo")
+
+_SHOWN: Final = frozenset(
+    {
+        *("region", "scheme", "endpoint_override", "allow_bucket_creation", "allow_bucket_deletion"),
+        *("allow_delayed_open", "tls_ca_file_path", "force_virtual_addressing", "anonymous"),
+        *("replication", "buffer_size", "default_block_size", "user", "enable_tls"),
+        *("blob_storage_authority", "dfs_storage_authority", "retry_limit_seconds"),
+    }
+)
+"""Parameters of addresses that are no secrets."""
+
+
+def is_address(place: object) -> bool:
+    """Whether this is an address, and not a path."""
+    return isinstance(place, str) and _ADDRESS.fullmatch(place) is not None
+
+
+def shown(place: object) -> str:
+    """A path or an address as messages may have it: without secrets."""
+    if not isinstance(place, str) or not is_address(place):
+        return os.fspath(place) if isinstance(place, os.PathLike) else str(place)
+    parts = urlsplit(place)
+    user, at, host = parts.netloc.rpartition("@")
+    if ":" in user:
+        user = "***"
+    values = parse_qsl(parts.query, keep_blank_values=True)
+    query = urlencode([(key, value if key in _SHOWN else "***") for key, value in values], safe="*:/")
+    return f"{parts.scheme}://{user}{at}{host}{parts.path}{'?' if query else ''}{query}"
+
+
+def without_secrets(place: str | os.PathLike[str] | None) -> str | os.PathLike[str] | None:
+    """The same place; None if there is none, or its address holds a secret."""
+    return place if place is not None and shown(place) == os.fspath(place) else None
+
+
+def check_place(place: object) -> None:
+    """See that this can be the place of a journal, as far as that can be told without looking there.
+
+    Raises:
+        RefusedError: if it cannot.
+    """
+    if not is_address(place):
+        file_path(place, "journal")
+        return
+    assert isinstance(place, str)
+    parts = urlsplit(place)
+    if "\0" in place:
+        raise RefusedError(f"journal {shown(place)!r} holds a null character: name a place without one")
+    if parts.scheme == "file":
+        if parts.netloc not in ("", "localhost") or parts.path.strip("/") == "":
+            raise RefusedError(f"journal {place} must name a directory of this machine: file:///path/to/it")
+    elif not parts.path.strip("/"):
+        raise RefusedError(
+            f"journal {shown(place)} names a whole bucket or host: name a place in it, such as"
+            f" {parts.scheme}://{parts.netloc.rpartition('@')[2]}/searches/mine"
+        )
+
+
+def store_of(place: str | os.PathLike[str]) -> ObjectStore | None:
+    """The store of objects at a place; None if a journal there is a file of SQLite's.
+
+    Raises:
+        RefusedError: if nothing that is installed can reach it.
+    """
+    check_place(place)
+    if is_address(place):
+        assert isinstance(place, str)
+        parts = urlsplit(place)
+        if parts.scheme == "file":
+            return DirectoryStore(_in_a_directory(Path(unquote(parts.path))))
+        return ArrowStore.of(place, shown(place))
+    path = Path(place)
+    if path.is_dir() or (not os.path.lexists(path) and _is_remote(path)):
+        return DirectoryStore(_in_a_directory(path))
+    return None
+
+
+def open_journal(place: str | os.PathLike[str]) -> SearchJournal:
+    """Open the journal at a path or an address, or begin one there.
+
+    Raises:
+        RefusedError: if it cannot be one, or is something else.
+        JournalError: if it cannot be read.
+    """
+    store = store_of(place)
+    return Journal(place) if store is None else SegmentJournal(store, shown(place))
+
+
+def _in_a_directory(path: Path) -> Path:
+    if not path.parent.is_dir():
+        raise RefusedError(
+            f"journal {path} cannot be made: there is no directory {path.parent}. Make it, or name another."
+        )
+    if os.path.lexists(path) and not path.is_dir():
+        raise RefusedError(f"journal {path} is a file: name a directory, or one that can be made")
+    return path
+
+
+def _is_remote(path: Path) -> bool:
+    """Whether a path is on a file system of another machine's, or of a program's."""
+    try:
+        lines = _MOUNTS.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+        return _REMOTE.fullmatch(file_system_of(path.parent.resolve(), lines)) is not None
+    except OSError:
+        return False
+
+
+def file_system_of(directory: Path, mounts: Iterable[str]) -> str:
+    """The type of the file system that a directory is on; empty if that is not known.
+
+    Args:
+        directory: links followed.
+        mounts: lines as ``/proc/self/mountinfo`` has them.
+    """
+    longest, found = -1, ""
+    for line in mounts:
+        before, _, after = line.partition(" - ")
+        fields = before.split(" ")
+        if len(fields) < 5 or not after:
+            continue
+        point = Path(re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), fields[4]))
+        if point in (directory, *directory.parents) and len(point.parts) >= longest:
+            longest, found = len(point.parts), after.split(" ")[0]
+    return found

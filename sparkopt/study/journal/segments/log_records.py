@@ -1,0 +1,167 @@
+"""Records of a log: what happened to a search and its trials, as bytes and back.
+
+A record is a head, a list in JSON that begins with the record's kind, and a tail of bytes that are the front
+end's or pickled. Nothing here unpickles. Fields that a newer version adds at the end of a head are ignored.
+Each record has a checksum of its own, so that those of an object that is damaged are not all lost.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Final
+
+from sparkopt.study.journal.rows import Content, Ending, Report, Stored, Trial
+from sparkopt.study.journal.segments.object_format import NewerFormatError
+
+_SIZES: Final = struct.Struct("<IQI")
+"""Bytes of a record's head and tail, and the checksum of both."""
+
+
+def _record(tail: bytes, *head: Any) -> bytes:
+    text = json.dumps(head, separators=(",", ":")).encode()
+    return _SIZES.pack(len(text), len(tail), zlib.crc32(tail, zlib.crc32(text))) + text + tail
+
+
+def search(meta: Mapping[str, str]) -> bytes:
+    """What search the log is of. The first record of each driver."""
+    return _record(b"", "search", dict(meta))
+
+
+def submitted(proposals: Sequence[tuple[int, bytes]], first: int, state: bytes, asked: bool) -> bytes:
+    """Trials were submitted.
+
+    Args:
+        proposals: the trials' numbers, each with the front end's own bytes.
+        first: place of the first of them among all that were submitted, from 0.
+        state: the front end's state after their proposal.
+        asked: whether somebody outside has asked for them.
+    """
+    tail = b"".join([*(own for _, own in proposals), state])
+    sizes = [(tid, len(own)) for tid, own in proposals]
+    return _record(tail, "submitted", first, asked, sizes)
+
+
+def started(tid: int, time: float) -> bytes:
+    """An attempt was sent to a worker, so many seconds after the epoch."""
+    return _record(b"", "started", tid, time)
+
+
+def reported(report: Report) -> bytes:
+    """A trial has said something."""
+    tail, stored = _stored(report.value)
+    return _record(
+        tail,
+        *("reported", report.number, report.tid, report.opening, report.nth, report.kind, report.name),
+        stored,
+    )
+
+
+def settled(tid: int, ending: Ending) -> bytes:
+    """A trial has settled."""
+    tail, stored = _stored(ending.result)
+    return _record(
+        tail,
+        *("settled", tid, ending.outcome, ending.settled, ending.place, ending.kind, ending.reason),
+        *(ending.opening, ending.reports, stored),
+    )
+
+
+def unsettled(tids: Sequence[int]) -> bytes:
+    """Trials run again, as what they have reported is lost."""
+    return _record(b"", "unsettled", list(tids))
+
+
+def _stored(value: Stored) -> tuple[bytes, Any]:
+    if value.file is not None:
+        assert value.digest is not None
+        return b"", [value.file, value.digest.hex()]
+    return value.body or b"", value.body is not None
+
+
+def _read_stored(said: Any, tail: bytes) -> Stored:
+    if isinstance(said, list):
+        return Stored(None, said[0], bytes.fromhex(said[1]))
+    return Stored(tail) if said else Stored()
+
+
+def of_content(content: Content) -> Iterator[bytes]:
+    """The records of a whole journal, in an order in which :func:`take` makes the same of them."""
+    yield search(content.meta)
+    for trial in sorted(content.trials.values(), key=lambda each: each.number):
+        yield submitted([(trial.tid, trial.own)], trial.number, trial.state or b"", trial.asked)
+        if trial.started is not None:
+            yield started(trial.tid, trial.started)
+        for report in content.reports_of(trial) or ():
+            yield reported(report)
+        if trial.ending is not None:
+            yield settled(trial.tid, trial.ending)
+
+
+def take(body: bytes, content: Content) -> None:
+    """Take the records of a segment or snapshot into a content, in their order.
+
+    Raises:
+        NewerFormatError: if there is one that no version up to this one writes.
+    """
+    at = 0
+    while at < len(body):
+        head, tail, _ = _SIZES.unpack_from(body, at)
+        at += _SIZES.size
+        kind, *said = json.loads(body[at : at + head])
+        at += head + tail
+        _take(kind, said, body[at - tail : at], content)
+
+
+def whole(data: bytes, at: int) -> bytes:
+    """Returns those records of a damaged object that are as they were written.
+
+    Args:
+        data: of the object.
+        at: where its first record begins.
+    """
+    found = []
+    while at + _SIZES.size <= len(data):
+        head, tail, checksum = _SIZES.unpack_from(data, at)
+        end = at + _SIZES.size + head + tail
+        if end > len(data):
+            break
+        if zlib.crc32(data[at + _SIZES.size : end]) == checksum:
+            found.append(data[at:end])
+        at = end
+    return b"".join(found)
+
+
+def _take(kind: str, said: list[Any], tail: bytes, content: Content) -> None:
+    trials = content.trials
+    match kind:
+        case "search":
+            content.meta.update(said[0])
+        case "submitted":
+            first, asked, sizes = said[:3]
+            at = 0
+            state = tail[sum(size for _, size in sizes) :] or None
+            for number, (tid, size) in enumerate(sizes, first):
+                trials[tid] = Trial(tid, number, asked, tail[at : at + size], state)
+                at += size
+        case "started":
+            tid, time = said[:2]
+            if tid in trials:
+                trials[tid] = replace(trials[tid], started=time)
+        case "reported":
+            number, tid, opening, nth, report_kind, name, stored = said[:7]
+            value = _read_stored(stored, tail)
+            content.add_report(Report(number, tid, opening, nth, report_kind, name, value))
+        case "settled":
+            tid, outcome, time, place, error, reason, opening, reports, stored = said[:9]
+            if tid in trials:
+                result = _read_stored(stored, tail)
+                ending = Ending(outcome, time, place, error, reason, result, opening, reports)
+                trials[tid] = replace(trials[tid], ending=ending)
+        case "unsettled":
+            content.forget_endings(tid for tid in said[0] if tid in trials)
+        case _:
+            raise NewerFormatError(f"a record {kind!r}")

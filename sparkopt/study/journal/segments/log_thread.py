@@ -1,0 +1,393 @@
+"""The thread that writes a log: gathers records into segments, puts them, and makes snapshots.
+
+    append ──▶ waiting records ── 250 ms, or 8 MiB ──▶ large objects ─▶ segment ─▶ counts
+                                                         │ the store cannot be reached:
+                                                         ▼ again and again, up to a limit
+
+One put is under way at a time. Whoever needs to know waits with :meth:`LogThread.until_kept`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import IO, Any, Final, TypeVar
+
+from sparkopt.errors import SparkoptError
+from sparkopt.study.journal.rows import Stored
+from sparkopt.study.journal.segments.object_format import LARGE, Part, Sealing
+from sparkopt.study.journal.segments.object_stores import ObjectStore, Pieces
+from sparkopt.study.journal.segments.segment_log import (
+    Delete,
+    Get,
+    ListNames,
+    Put,
+    Request,
+    SegmentLog,
+    Steps,
+)
+from sparkopt.wire.actor_log import ActorLog
+
+T = TypeVar("T")
+
+_LOG: Final = ActorLog("study")
+_PIECE: Final = 2**20
+_THREADS: Final = 16
+"""How many objects are got or deleted at once: most of the time passes on the way to the store."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """Times and sizes of a log.
+
+    Attributes:
+        flush: seconds for which a record may wait for others before its segment is put.
+        segment: bytes of records at which a segment is put at once.
+        unwritten: bytes of records and large objects that may wait before no more trials are begun.
+        large: bytes beyond which a result or report is an object of its own.
+        snapshot: how many segments are put before a snapshot takes their place.
+        outage: seconds for which the store may be out of reach.
+        closing: the same once a search has ended.
+    """
+
+    flush: float = 0.25
+    segment: int = 8 * 2**20
+    unwritten: int = 64 * 2**20
+    large: int = 64 * 2**10
+    snapshot: int = 256
+    outage: float = 300.0
+    closing: float = 60.0
+
+
+_FIRST_PAUSE: Final = 0.1
+_LONGEST_PAUSE: Final = 5.0
+"""Seconds between two tries, doubled each time."""
+
+
+@dataclass(frozen=True, slots=True)
+class LargeObject:
+    """A result or report that is put before the segment that names it.
+
+    Attributes:
+        name: of its object.
+        source: its bytes, or a file that is open for reading and closed once it is put.
+        size: in bytes.
+        record: makes the record that names it.
+    """
+
+    name: str
+    source: bytes | IO[bytes]
+    size: int
+    record: Callable[[Stored], bytes]
+
+    def pieces(self) -> Iterator[bytes]:
+        """Its bytes, from the first on."""
+        if isinstance(self.source, bytes):
+            yield self.source
+            return
+        self.source.seek(0)
+        while piece := self.source.read(_PIECE):
+            yield piece
+
+    def digest(self) -> bytes:
+        """Returns its checksum."""
+        digest = hashlib.blake2b(digest_size=16)
+        for piece in self.pieces():
+            digest.update(piece)
+        return digest.digest()
+
+    def close(self) -> None:
+        """Close its file."""
+        if not isinstance(self.source, bytes):
+            self.source.close()
+
+
+class StoreCalls:
+    """Requests of a log, made in a store; again and again if it cannot be reached.
+
+    Attributes:
+        patience: seconds until a request fails for good.
+        hurry: cuts the pause between two tries short.
+
+    Args:
+        store: where the objects are.
+        patience: seconds until a request fails for good.
+    """
+
+    def __init__(self, store: ObjectStore, patience: float) -> None:
+        self.store = store
+        self.patience = patience
+        self.hurry = threading.Event()
+        self._pool: ThreadPoolExecutor | None = None
+
+    def run(self, steps: Steps[T]) -> T:
+        """Make an operation's requests, one after another.
+
+        Raises:
+            Exception: what the operation raises; or the store, for longer than is waited for.
+        """
+        answer: Any = None
+        while True:
+            try:
+                request = steps.send(answer)
+            except StopIteration as stop:
+                result: T = stop.value
+                return result
+            answer = self.make(request)
+
+    def make(self, request: Request) -> Any:
+        """Make a request, and return its answer."""
+        match request:
+            case Put(name, data):
+                pieces: Pieces = data if callable(data) else lambda: (data,)
+                return self.again(lambda: self.store.put(name, pieces()))
+            case Get(names):
+                return self.each(self.store.get, names)
+            case ListNames():
+                return self.again(self.store.list)
+            case Delete(names):
+                return self.each(self.store.delete, names)
+
+    def each(self, call: Callable[[str], T], names: Sequence[str]) -> list[T]:
+        """Make a call for each of several names, several at once."""
+        if len(names) == 1:
+            return [self.again(lambda: call(names[0]))]
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(_THREADS, "sparkopt-journal")
+        return [*self._pool.map(lambda name: self.again(lambda: call(name)), names)]
+
+    def again(self, call: Callable[[], T]) -> T:
+        """Make a call until it succeeds."""
+        began, pause = time.monotonic(), _FIRST_PAUSE
+        while True:
+            try:
+                return call()
+            except Exception as error:
+                # Libraries of stores raise what they like.
+                if time.monotonic() - began + pause > self.patience:
+                    raise
+                _LOG.info("journal's store fails", error=f"{type(error).__name__}: {error}", again_in=pause)
+            if self.hurry.wait(pause):
+                self.hurry.clear()
+            pause = min(2 * pause, _LONGEST_PAUSE)
+
+    def close(self) -> None:
+        """End the threads."""
+        if self._pool is not None:
+            self._pool.shutdown()
+            self._pool = None
+
+
+def _nobody(_error: SparkoptError) -> None:
+    """No search runs that could be told."""
+
+
+def _close(records: Iterable[bytes | LargeObject]) -> None:
+    for each in records:
+        if isinstance(each, LargeObject):
+            each.close()
+
+
+class LogThread:
+    """Writes a log that was opened. Thread-safe.
+
+    Args:
+        log: that was opened.
+        calls: to its store.
+        pace: times and sizes.
+        bodies: records of the log so far, for snapshots.
+        error_of: makes what is raised of what went wrong.
+        compact: whether to make a snapshot at once.
+    """
+
+    def __init__(
+        self,
+        log: SegmentLog,
+        calls: StoreCalls,
+        pace: Pace,
+        bodies: Iterable[bytes],
+        error_of: Callable[[BaseException], SparkoptError],
+        compact: bool = False,
+    ) -> None:
+        self._log, self._calls, self._pace, self._error_of = log, calls, pace, error_of
+        self._changed = threading.Condition()
+        self._waiting: list[bytes | LargeObject] = []
+        self._since = 0.0
+        self._size = 0
+        self._unwritten = 0
+        self._appended = self._kept = 0
+        self._awaited = self._closing = False
+        self._compact = compact
+        self._error: SparkoptError | None = None
+        self._was_full = self._was_told = False
+        self._room: Callable[[], None] = lambda: None
+        self._failed: Callable[[SparkoptError], None] = _nobody
+        self._cleaning: Steps[None] | None = None
+        self._cleaned: Any = None
+        self._spool: IO[bytes] = tempfile.TemporaryFile(prefix="sparkopt-journal-")  # noqa: SIM115
+        for body in bodies:
+            self._spool.write(body)
+        self._thread = threading.Thread(target=self._run, name="sparkopt-journal", daemon=True)
+        self._thread.start()
+
+    def watch(self, room: Callable[[], None], failed: Callable[[SparkoptError], None]) -> None:
+        """See :meth:`SearchJournal.watch`."""
+        with self._changed:
+            self._room, self._failed = room, failed
+
+    def append(self, record: bytes | LargeObject) -> None:
+        """Have a record written. Waits for nothing.
+
+        Raises:
+            JournalError: if nothing more can be written.
+        """
+        size = len(record) if isinstance(record, bytes) else record.size
+        with self._changed:
+            if self._error is not None:
+                self._was_told = True
+                raise self._error
+            if not self._waiting:
+                self._since = time.monotonic()
+            self._waiting.append(record)
+            self._appended += 1
+            self._size += size
+            self._unwritten += size
+            if len(self._waiting) == 1 or self._size >= self._pace.segment:
+                self._changed.notify_all()
+            self._was_full = self._was_full or self._unwritten > self._pace.unwritten
+
+    @property
+    def is_full(self) -> bool:
+        """Whether too much waits to be written."""
+        return self._unwritten > self._pace.unwritten
+
+    def until_kept(self) -> None:
+        """Wait until everything that was appended counts.
+
+        Raises:
+            JournalError: if nothing more can be written.
+        """
+        with self._changed:
+            wanted = self._appended
+            while self._kept < wanted and self._error is None:
+                self._awaited = True
+                self._changed.notify_all()
+                self._changed.wait()
+            if self._error is not None and self._kept < wanted:
+                self._was_told = True
+                raise self._error
+
+    def close(self) -> bool:
+        """Write what waits, and end the thread. Idempotent.
+
+        Returns:
+            Whether everything counts that was appended, or somebody was told that it does not.
+        """
+        with self._changed:
+            self._closing = True
+            self._calls.patience = min(self._calls.patience, self._pace.closing)
+            self._calls.hurry.set()
+            self._changed.notify_all()
+        self._thread.join()
+        self._spool.close()
+        return self._kept == self._appended or self._was_told
+
+    def _run(self) -> None:
+        try:
+            if self._compact:
+                self._shorten()
+            while self._turn():
+                pass
+        except BaseException as error:  # noqa: BLE001 - whoever waits for the log hears of it
+            said = self._error_of(error)
+            with self._changed:
+                self._error = said
+                waiting, self._waiting = self._waiting, []
+                failed = self._failed
+                self._was_told = failed is not _nobody
+                self._changed.notify_all()
+            _close(waiting)
+            failed(said)
+
+    def _turn(self) -> bool:
+        """Wait for something to do, and do it; false at the end."""
+        with self._changed:
+            while not (due := self._is_due()) and not self._closing and self._cleaning is None:
+                self._changed.wait(self._until_due())
+            waiting: list[bytes | LargeObject] = []
+            if due or self._closing:
+                waiting, self._waiting = self._waiting, []
+                self._size, self._awaited = 0, False
+        if waiting:
+            self._write(waiting)
+        elif self._cleaning is not None:
+            self._clean()
+        elif self._closing:
+            self._calls.run(self._log.close())
+            return False
+        if self._log.since >= self._pace.snapshot:
+            self._shorten()
+        return True
+
+    def _shorten(self) -> None:
+        """Put a snapshot, and begin to delete what it covers."""
+        self._calls.run(self._log.snapshot(self._snapshot))
+        self._cleaning = self._log.clean()
+
+    def _is_due(self) -> bool:
+        full = self._size >= self._pace.segment
+        return bool(self._waiting) and (full or self._awaited or self._until_due() == 0.0)
+
+    def _until_due(self) -> float | None:
+        return max(0.0, self._since + self._pace.flush - time.monotonic()) if self._waiting else None
+
+    def _write(self, waiting: Sequence[bytes | LargeObject]) -> None:
+        try:
+            body = b"".join([each if isinstance(each, bytes) else self._put(each) for each in waiting])
+        finally:
+            _close(waiting)
+        self._calls.run(self._log.commit(body))
+        self._spool.write(body)
+        size = sum(len(each) if isinstance(each, bytes) else each.size for each in waiting)
+        with self._changed:
+            self._kept += len(waiting)
+            self._unwritten -= size
+            tell = self._was_full and not self.is_full
+            if tell:
+                self._was_full = False
+            room = self._room
+            self._changed.notify_all()
+        if tell:
+            room()
+
+    def _put(self, large: LargeObject) -> bytes:
+        """Put a large object, and return the record that names it."""
+        stored = Stored(file=large.name, digest=large.digest())
+        self._calls.make(Put(f"{LARGE}{large.name}", large.pieces))
+        return large.record(stored)
+
+    def _snapshot(self, part: Part, journal: str, chain: bytes) -> Pieces:
+        def pieces() -> Iterator[bytes]:
+            sealing = Sealing(part, journal, chain)
+            yield sealing.head()
+            self._spool.seek(0)
+            while piece := self._spool.read(_PIECE):
+                yield sealing.add(piece)
+            yield sealing.tail()[0]
+
+        return pieces
+
+    def _clean(self) -> None:
+        """Make one request of those that delete what a snapshot covers."""
+        assert self._cleaning is not None
+        try:
+            request = self._cleaning.send(self._cleaned)
+        except StopIteration:
+            self._cleaning = self._cleaned = None
+            return
+        self._cleaned = self._calls.make(request)
