@@ -36,6 +36,7 @@ from sparkopt.tracking.outcome_texts import best_as_json, points_of
 from sparkopt.tracking.reach import check_reach, unreachable
 from sparkopt.tracking.relay import Relay
 from sparkopt.tracking.relay_protocol import TRANSFERS
+from sparkopt.tracking.reported_values import VALUE, ReportedValues
 from sparkopt.tracking.run_records import Create, End, Log, LogArtifact, Metric
 from sparkopt.tracking.settings import Tracking
 from sparkopt.tracking.store import Store
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from sparkopt.coordinator import Request, StudyChannel
     from sparkopt.study.search_summary import SearchSummary
     from sparkopt.study.trial_record import TrialRecord
+    from sparkopt.wire.value_series import ValueSeries
 
 _LOG: Final = ActorLog("tracking")
 
@@ -138,7 +140,8 @@ class Tracker(Listener):
         self._given: dict[int, dict[str, str]] = {}
         self._attempts = Attempts(uri)
         self._params, self._best_params = Names(), Names()
-        self._metrics = Names(ours=[_SECONDS])
+        self._metrics = Names(ours=[_SECONDS, VALUE])
+        self._values = ReportedValues()
         file = Path(f"sparkopt-mlflow-{self._main}.jsonl")
         self._writer = Writer(self._store, file, description.parallelism, settings.lanes)
         _LOG.info("study's run taken", run=self._main, own=self._own, store=mask(uri))
@@ -187,11 +190,6 @@ class Tracker(Listener):
         That is done in the trial's lane of the writer, between its records.
         """
 
-        def begun(tid: int, seconds: float) -> None:
-            if tid not in self._begun:
-                self._begun[tid] = _milliseconds(seconds)
-                self._writer.call(tid, lambda: self._make(tid), flush=False)
-
         def answer(request: Request) -> None:
             if self._writer.is_stale(request.tid, request.attempt):
                 self._relay.discard(request)  # nobody waits for the answer
@@ -202,12 +200,18 @@ class Tracker(Listener):
         def take(request: Request) -> None:
             self._asked.add(request.tid)
             self._writer.attempt_begins(request.tid, request.attempt)
-            begun(request.tid, time.time())
+            self._note_begun(request.tid, time.time())
             kind = Kind.TRANSFER if request.method in TRANSFERS else Kind.CALL
             self._writer.call(request.tid, lambda: answer(request), True, kind=kind, flush=False)
 
-        channel.on_begun = begun
+        channel.on_begun = self._note_begun
         channel.register(Lane.MLFLOW, take)
+
+    def _note_begun(self, tid: int, seconds: float) -> None:
+        """A trial runs, since so many seconds after the epoch. From any thread."""
+        if tid not in self._begun:
+            self._begun[tid] = _milliseconds(seconds)
+            self._writer.call(tid, lambda: self._make(tid), flush=False)
 
     def _make(self, tid: int) -> None:
         """Make the run of a trial that runs; called in its lane."""
@@ -266,6 +270,12 @@ class Tracker(Listener):
         if record.attempt > 1:
             self._writer.attempt_begins(record.tid, record.attempt)
 
+    def reported(self, record: TrialRecord, values: ValueSeries) -> None:
+        """The objective has reported intermediate values."""
+        if record.tid in self._open and (metrics := self._values.add(record.tid, values)):
+            self._note_begun(record.tid, record.started or time.time())
+            self._writer.put_logged(Log(record.tid, metrics=metrics), record.attempt)
+
     def settled(self, record: TrialRecord) -> None:
         """A trial has its final state."""
         tid, status, settled = record.tid, record.status, record.settled
@@ -287,6 +297,8 @@ class Tracker(Listener):
             log.metrics.append((_SECONDS, record.seconds, now, 0))
         with self._attempts.at(f"the result of trial {tid}"):
             self._say_result(record, log, now)
+        if metrics := self._values.end(tid, now):
+            self._writer.put_logged(Log(tid, metrics=metrics), record.attempt)
         self._put_last(log, tid)
         if record.error is not None:
             self._writer.put(LogArtifact(tid, "error.txt", _bytes(record.error.text)))
