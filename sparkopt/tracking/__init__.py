@@ -10,6 +10,7 @@
     writer.py     records in their order, merged        backlog.py   how much may wait
     delivery.py   each to the store, or to the file     file.py      that file, and its replay
     relay.py      what objectives ask for               store.py     records become runs
+    reported_values.py  intermediate values, a trial's once a second
 
 The only room that imports mlflow, and it is imported only if a search is tracked; on a worker, only if the
 objective imports it as well.
