@@ -17,17 +17,24 @@ def replay(file: Path, tracking_uri: str | None) -> None:
     """Write to MLflow what a search could not write.
 
     Its tracking store was out of reach. FILE is the one that the search's warning named
-    (sparkopt-mlflow-RUN.jsonl). It is removed once everything in it is written; if the store fails again it
-    keeps the rest.
+    (sparkopt-mlflow-RUN.jsonl). It is removed once everything in it is written; if the store fails again, or
+    refuses something, it keeps the rest. What is there already is not written twice.
     """
     from sparkopt.tracking.installed import is_installed
 
     if not is_installed():
         raise click.ClickException("this needs MLflow: pip install 'sparkopt[mlflow]'")
-    from sparkopt.tracking.file import replay as write
+    from sparkopt.tracking.replay import replay as write
 
     try:
-        written = write(file, tracking_uri)
+        done = write(file, tracking_uri)
     except SparkoptError as error:
         raise click.ClickException(str(error)) from error
-    click.echo(f"{written} records written")
+    there = (
+        f"; {done.found} runs and {done.known} values were there already" if done.found + done.known else ""
+    )
+    click.echo(f"{done.records} records written, {done.runs} runs created{there}")
+    if done.refused:
+        raise click.ClickException(
+            f"the store has refused {done.refused} records, which are still in {file}: {done.reason}"
+        )

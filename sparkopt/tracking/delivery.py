@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from sparkopt.errors import TrackingWarning, warn
 from sparkopt.tracking.file import RecordFile
@@ -23,6 +24,8 @@ from sparkopt.tracking.store import Store, is_passing, is_rate_limit
 from sparkopt.wire.actor_log import ActorLog
 
 _LOG: Final = ActorLog("tracking")
+
+T = TypeVar("T")
 
 _FIRST_PAUSE: Final = 0.2
 _LONGEST_PAUSE: Final = 5.0
@@ -122,6 +125,30 @@ class Delivery:
             since, self._away_since = self._away_since, None
         if since is not None:
             _LOG.info("store is back", seconds=time.monotonic() - since)
+
+    def insist(self, function: Callable[[], T], passes: Callable[[Exception], bool]) -> T:
+        """Call a function again and again while the store has no time for it.
+
+        Args:
+            function: calls the store.
+            passes: tells of what it raises whether it may be called again.
+
+        Raises:
+            Exception: what it has raised, at once or once the store has been away for too long.
+        """
+        began, pause = time.monotonic(), _FIRST_PAUSE
+        while True:
+            try:
+                return function()
+            except Exception as error:
+                is_over = self._no_more_waiting.is_set() or time.monotonic() - began >= self._patience
+                if is_over or not passes(error):
+                    raise
+                limited = is_rate_limit(error)
+            self._pace.pushed_back()
+            with self._lanes.aside():
+                self._no_more_waiting.wait(max(pause, _LIMITED_PAUSE) if limited else pause)
+            pause = min(2 * pause, _LONGEST_PAUSE)
 
     def stop_waiting(self) -> None:
         """From now on what cannot be written at once goes to the file."""

@@ -1,18 +1,24 @@
-"""Records that a store could not take, in a file: a line that says where they belong, and a line for each."""
+"""Records that a store could not take, in a file: a line that says where they belong, and a line for each.
+
+Large artifacts are files of their own, in a directory beside it.
+"""
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
-from collections.abc import Callable, Iterator
+import shutil
+import uuid
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
 import mlflow
 
 from sparkopt.errors import TrackingError
-from sparkopt.tracking.masking import MASK, mask, shown_cause
-from sparkopt.tracking.run_records import Record, from_line, to_line
+from sparkopt.tracking.masking import MASK, mask
+from sparkopt.tracking.run_records import LogArtifact, Record, from_line, to_line
 from sparkopt.tracking.store import Store
 from sparkopt.wire import owner_only
 
@@ -26,13 +32,20 @@ class RecordFile:
         count: how many records it has.
     """
 
-    def __init__(self, file: IO[str]) -> None:
+    def __init__(self, file: IO[str], artifacts: Path) -> None:
         self._file = file
+        self._artifacts = artifacts
         self.count = 0
 
     @classmethod
-    def create(cls, path: Path, store: Store) -> RecordFile:
-        """Make a new file for records of this store, which its owner alone can read. It gets no password."""
+    def create(cls, path: Path, store: Store, artifacts: Path | None = None) -> RecordFile:
+        """Make a new file for records of this store, which its owner alone can read. It gets no password.
+
+        Args:
+            path: of the file.
+            store: the store.
+            artifacts: the directory for large artifacts, beside the file; None for the file's own.
+        """
         file = io.TextIOWrapper(owner_only.create(path), encoding="utf-8")
         head = {
             "format": _FORMAT,
@@ -42,10 +55,17 @@ class RecordFile:
             "runs": store.runs,
         }
         file.write(json.dumps(head) + "\n")
-        return cls(file)
+        return cls(file, artifacts or artifacts_of(path))
 
     def add(self, record: Record) -> None:
-        """Write a record; it is in the file when this returns."""
+        """Write a record; it is in the file when this returns. An artifact that is a file is moved."""
+        if isinstance(record, LogArtifact) and record.file is not None:
+            kept = Path(record.file)
+            if kept.parent != self._artifacts:
+                self._artifacts.mkdir(mode=0o700, exist_ok=True)
+                kept = self._artifacts / uuid.uuid4().hex
+                shutil.move(record.file, kept)
+            record = dataclasses.replace(record, file=f"{self._artifacts.name}/{kept.name}")
         self._file.write(to_line(record) + "\n")
         self._file.flush()
         self.count += 1
@@ -55,45 +75,23 @@ class RecordFile:
         self._file.close()
 
 
-def replay(path: Path, uri: str | None = None, progress: Callable[[int], None] = lambda done: None) -> int:
-    """Write the records of a file to their store, and remove the file.
+def artifacts_of(path: Path) -> Path:
+    """The directory with the large artifacts of a file of records."""
+    return path.with_suffix(".files")
 
-    If the store fails again, the file keeps what is not written yet, and can be replayed once more.
+
+def read(path: Path, file: IO[str], uri: str | None) -> tuple[Store, list[Record]]:
+    """Read a file of records.
 
     Args:
         path: of the file.
+        file: open at its beginning.
         uri: where the store is now; by default where it was, with the password that MLflow's own setting has.
-        progress: called with the number of records that are written.
-
-    Returns:
-        How many records were written.
 
     Raises:
-        TrackingError: if the file is none of ours, or the store fails.
+        TrackingError: if the file is none of ours.
     """
-    with path.open(encoding="utf-8") as file:
-        store = _store_of(path, file.readline(), uri)
-        records = list(_records(path, file))
-    for done, record in enumerate(records):
-        failed = _write(store, record)
-        if failed is not None:
-            _keep_rest(path, store, records[done:])
-            raise TrackingError(
-                f"the tracking store {mask(store.uri)} took {done} of {len(records)} records"
-                f" ({type(failed).__name__}: {mask(str(failed), store.uri)}); the rest is still in {path}"
-            ) from shown_cause(failed, store.uri)
-        progress(done + 1)
-    path.unlink()
-    return len(records)
-
-
-def _write(store: Store, record: Record) -> Exception | None:
-    """Write a record, and return what the store has raised."""
-    try:
-        store.write(record, again=True)
-    except Exception as error:  # noqa: BLE001 - what stores raise is theirs to choose
-        return error
-    return None
+    return _store_of(path, file.readline(), uri), list(_records(path, file))
 
 
 def _store_of(path: Path, line: str, uri: str | None) -> Store:
@@ -123,15 +121,9 @@ def _address(path: Path, given: str | None, written: str) -> str:
 def _records(path: Path, lines: Iterator[str]) -> Iterator[Record]:
     for number, line in enumerate(lines, start=2):
         try:
-            yield from_line(line)
+            record = from_line(line)
         except ValueError as error:
             raise TrackingError(f"{path}, line {number}: {error}") from error
-
-
-def _keep_rest(path: Path, store: Store, records: list[Record]) -> None:
-    beside = path.with_name(f"{path.name}.new")
-    rest = RecordFile.create(beside, store)
-    for record in records:
-        rest.add(record)
-    rest.close()
-    beside.replace(path)
+        if isinstance(record, LogArtifact) and record.file is not None:
+            record = dataclasses.replace(record, file=str(path.parent / record.file))
+        yield record

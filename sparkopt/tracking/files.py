@@ -10,6 +10,7 @@ import shutil
 import tempfile
 import threading
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -35,10 +36,14 @@ class Files:
 
     Args:
         client: of the tracking store.
+        insist: calls a function that stores a file, again if need be.
     """
 
-    def __init__(self, client: MlflowClient) -> None:
+    def __init__(
+        self, client: MlflowClient, insist: Callable[[Callable[[], None]], None] = lambda store: store()
+    ) -> None:
         self._client = client
+        self._insist = insist
         self._places: dict[tuple[str, str], str] = {}
         self._repositories: dict[tuple[str, str], ArtifactRepository] = {}
         self._lock = threading.Lock()
@@ -49,7 +54,12 @@ class Files:
         self._places[kind, owner] = uri
 
     def put(self, label: Label, content: bytes | Path) -> None:
-        """Store a file; if it is one already, it is moved."""
+        """Store content as a file. A file is moved, and back if that fails.
+
+        Raises:
+            RelayError: if the path is no file's.
+            Exception: what the store has raised.
+        """
         repository = self._repository(label)
         directory, _, name = label.path.rpartition("/")
         if not name:
@@ -62,7 +72,12 @@ class Files:
                 file.write_bytes(content)
             if name == _MODEL_FILE:
                 _replace(file, artifact_uri(label.kind, label.owner), repository.artifact_uri)
-            repository.log_artifact(str(file), directory or None)
+            try:
+                self._insist(lambda: repository.log_artifact(str(file), directory or None))
+            except BaseException:
+                if isinstance(content, Path):
+                    shutil.move(file, content)
+                raise
 
     def list(self, label: Label) -> bytes:
         """Returns what is in a directory, as a message of MLflow's."""

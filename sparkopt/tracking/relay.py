@@ -17,7 +17,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from google.protobuf.message import DecodeError
 from mlflow import MlflowClient
@@ -40,7 +40,7 @@ from sparkopt.tracking.ownership import OwnedEntities, refused
 from sparkopt.tracking.relay_protocol import Label, RelayError, artifact_uri
 from sparkopt.tracking.run_records import Log, LogArtifact
 from sparkopt.tracking.run_records import Metric as Logged
-from sparkopt.tracking.store import end_run, is_passing, unwrapped
+from sparkopt.tracking.store import end_run, is_busy, is_passing, is_rate_limit, unwrapped
 from sparkopt.wire.actor_log import ActorLog
 
 if TYPE_CHECKING:
@@ -64,6 +64,11 @@ _READING: Final = frozenset(
 )
 """Messages whose answer depends on what was logged before them."""
 
+_MAKING: Final = frozenset({"CreateLoggedModel", "CreateRun", "LogModel"})
+"""Messages that must not be carried out twice: if an answer was lost, the worker hears so."""
+
+Insist: TypeAlias = Callable[[Callable[[], Any], Callable[[Exception], bool]], Any]
+
 _ENDED: Final = tuple(RunStatus.from_string(name) for name in ("FINISHED", "FAILED", "KILLED"))
 
 _LARGEST_STEP: Final = 2**63 - 1
@@ -82,6 +87,7 @@ class Relay:
         flush: writes what ``record`` has taken for a trial.
         begun: a trial's run as it began, with its parameters, if that is known here.
         direct: whether workers learn where artifacts are, and store them themselves.
+        insist: calls a function of the store, and again if what it has raised passes.
     """
 
     def __init__(
@@ -94,7 +100,9 @@ class Relay:
         flush: Callable[[int], None] = lambda tid: None,
         begun: Callable[[int], Run | None] = lambda tid: None,
         direct: bool = False,
+        insist: Insist = lambda call, passes: call(),
     ) -> None:
+        self._insist = insist
         self._direct = direct
         self._record = record
         self._is_gone = is_gone
@@ -105,7 +113,7 @@ class Relay:
         self._experiment_id = experiment_id
         self._run_of = run_of
         self._trials: dict[int, OwnedEntities] = {}
-        self._files = Files(client)
+        self._files = Files(client, lambda store: insist(store, is_busy))
         self._calls: dict[str, Callable[[OwnedEntities, Any], Any]] = {
             "CreateRun": self._create_run,
             "DeleteRun": self._delete_run,
@@ -191,11 +199,7 @@ class Relay:
         if request.method == relay_protocol.PUT:
             content, label = _labelled(request.body)
             trial.check_label(label)
-            if self._record is not None and self._is_gone() and label.owner == trial.run_id:
-                data = content.read_bytes() if isinstance(content, Path) else content
-                self._record(LogArtifact(trial.tid, label.path, data), trial.attempt)
-            else:
-                self._files.put(label, content)
+            self._put(trial, label, content)
             return relay_protocol.pack_answer(b"")
         body = request.body if isinstance(request.body, bytes) else request.body.read_bytes()
         if request.method == relay_protocol.RUN:
@@ -226,8 +230,24 @@ class Relay:
             raise _malformed(error) from None
         if request.method in _READING:
             self._flush(trial.tid)
-        response = call(trial, message) or message_type.Response()
+        passes = is_rate_limit if request.method in _MAKING else is_busy
+        response = self._insist(lambda: call(trial, message), passes) or message_type.Response()
         return relay_protocol.pack_answer(response.SerializeToString())
+
+    def _put(self, trial: OwnedEntities, label: Label, content: bytes | Path) -> None:
+        """Store a file, or have it recorded if the store is gone and it belongs to the trial's run."""
+        record = self._record if label.owner == trial.run_id else None
+        if record is None or not self._is_gone():
+            try:
+                self._files.put(label, content)
+                return
+            except Exception as error:
+                if record is None or not is_busy(error):
+                    raise
+        if isinstance(content, Path):
+            record(LogArtifact(trial.tid, label.path, file=str(content)), trial.attempt)
+        else:
+            record(LogArtifact(trial.tid, label.path, content), trial.attempt)
 
     # Runs.
 

@@ -63,12 +63,14 @@ class LogArtifact:
     Attributes:
         run: whose.
         path: where, with the file's name; slashes part folders.
-        data: its bytes.
+        data: its bytes, if it is a small one.
+        file: where its bytes are otherwise.
     """
 
     run: Run
     path: str
-    data: bytes
+    data: bytes = b""
+    file: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +116,9 @@ def to_line(record: Record) -> str:
     """A record as one line of JSON."""
     fields = dataclasses.asdict(record)
     if isinstance(record, LogArtifact):
-        fields["data"] = base64.b64encode(record.data).decode("ascii")
+        del fields["file" if record.file is None else "data"]
+        if record.file is None:
+            fields["data"] = base64.b64encode(record.data).decode("ascii")
     return json.dumps({"record": _NAMES[type(record)], **fields}, ensure_ascii=False)
 
 
@@ -127,7 +131,7 @@ def from_line(line: str) -> Record:
     try:
         fields: dict[str, Any] = json.loads(line)
         kind = _KINDS[fields.pop("record")]
-        if kind is LogArtifact:
+        if kind is LogArtifact and "data" in fields:
             fields["data"] = base64.b64decode(fields["data"], validate=True)
         if kind is Log:
             fields["metrics"] = [tuple(metric) for metric in fields["metrics"]]

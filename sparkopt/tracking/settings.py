@@ -13,31 +13,25 @@ _MOST_LANES: Final = 256
 
 @dataclass(frozen=True, kw_only=True)
 class Tracking:
-    """How a search is tracked in MLflow.
+    """Settings for how a search is tracked in MLflow.
 
     The store, its credentials and everything else are MLflow's own settings.
 
     Args:
         experiment: name of the experiment that the search's runs belong to; it is created if there is none.
-            None
-            for the active one. An active run has to belong to it.
-        run_name: name of the search's own run; None for one that is made of the objective and the
-            algorithm. A
-            run that is active when the search begins keeps its name.
+            None for the active one. An active run has to belong to it.
+        run_name: name of the search's own run; None for one that is made of the objective and the algorithm.
+            A run that is active when the search begins keeps its name.
         tags: of the search's run and of the runs of its trials.
         lanes: how many calls of the store may be under way at once at most. None for one with SQLite and
-            files,
-            and up to 64 with servers; fewer whenever the store has too much to do.
+            files, and up to 64 with servers; fewer whenever the store has too much to do.
         artifacts: ``"relay"`` sends what objectives log as files to the driver, which stores them, so that
-            workers
-            need no credentials. ``"direct"`` has workers store them themselves, with credentials of their
-            own: for large files in object stores, or on file systems that all machines share.
+            workers need no credentials. ``"direct"`` has workers store them themselves, with credentials of
+            their own: for large files in object stores, or on file systems that all machines share.
         metrics: names of the numbers in a trial's result that become metrics of its run, beside its loss.
-            None for
-            all of them.
+            None for all of them.
         nested: whether the trials' runs are children of the search's run, or stand beside it and only share
-            its
-            tag ``fmin_uuid``.
+            its tag ``fmin_uuid``.
 
     Raises:
         ArgumentTypeError: if a setting has the wrong type.

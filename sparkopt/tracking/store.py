@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
@@ -15,9 +16,11 @@ from mlflow.entities import RunStatus
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import INTERNAL_ERROR, ErrorCode
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
+from requests.exceptions import ConnectionError as RequestsConnectionError
+from requests.exceptions import HTTPError, Timeout
 
 from sparkopt.tracking import versions
-from sparkopt.tracking.run_records import Create, End, Log, LogArtifact, Record, Run
+from sparkopt.tracking.run_records import Create, End, Log, LogArtifact, Metric, Record, Run
 
 T = TypeVar("T")
 
@@ -34,6 +37,8 @@ _NAMES_PER_BATCH: Final = 100
 
 _METRICS_PER_BATCH: Final = 800
 """With as many parameters and tags beside them, as many as a batch may have."""
+
+_LARGEST: Final = sys.float_info.max
 
 _INTERNAL: Final = ErrorCode.Name(INTERNAL_ERROR)
 
@@ -56,6 +61,7 @@ class Store:
         runs: the ids of the trials' runs, by trial.
         created: the trials' runs as they began, as far as they began here; whoever needs them no more removes
             them.
+        found: how many runs were there although nobody had said that they were created.
     """
 
     def __init__(self, uri: str, experiment: str, main: str, runs: Mapping[int, str] | None = None) -> None:
@@ -64,6 +70,7 @@ class Store:
         self.main = main
         self.runs = dict(runs or {})
         self.created: dict[int, mlflow.entities.Run] = {}
+        self.found = 0
         self.client = MlflowClient(tracking_uri=uri)
 
     def write(self, record: Record, again: bool = False) -> None:
@@ -86,6 +93,38 @@ class Store:
             case End():
                 self._end(record)
 
+    def write_once(self, record: Record) -> int:
+        """Write a record that may have been written before, whatever became of that.
+
+        Returns:
+            How many values of metrics were there already.
+
+        Raises:
+            Exception: see :meth:`write`.
+        """
+        known = 0
+        if isinstance(record, Log) and record.metrics and record.run not in self.created:
+            new = self._unknown(record)
+            known = len(record.metrics) - len(new)
+            record = Log(record.run, record.params, new, record.tags)
+        self.write(record, again=True)
+        return known
+
+    def _unknown(self, record: Log) -> list[Metric]:
+        """The values that a run does not have: some stores would have them twice."""
+        run_id = self.run_id(record.run)
+        has = self.client.get_run(run_id).data.metrics
+        there = {
+            (key, each.step, each.timestamp, _stored(each.value))
+            for key in {key for key, *_ in record.metrics} & has.keys()
+            for each in self.client.get_metric_history(run_id, key)
+        }
+        return [
+            (key, value, when, step)
+            for key, value, when, step in record.metrics
+            if (key, step, when, _stored(value)) not in there
+        ]
+
     def run_id(self, run: Run) -> str:
         """The store's id of a run."""
         return self.main if run is None else self.runs[run]
@@ -95,6 +134,7 @@ class Store:
             return
         if again and (found := self._find(record)) is not None:
             self.runs[record.run] = found
+            self.found += 1
             return
         tags, late = record.tags, Log(record.run)
         try:
@@ -167,11 +207,19 @@ class Store:
         folder = None if path.parent == PurePosixPath() else str(path.parent)
         with tempfile.TemporaryDirectory(prefix="sparkopt-") as directory:
             file = Path(directory, path.name)
-            file.write_bytes(record.data)
+            if record.file is None:
+                file.write_bytes(record.data)
+            else:
+                file.symlink_to(Path(record.file).resolve(strict=True))
             versions.log_artifact(self.client, self.run_id(record.run), str(file), folder)
 
     def _end(self, record: End) -> None:
         end_run(self.client, self.run_id(record.run), record.status, record.time)
+
+
+def _stored(value: float) -> str:
+    """A metric's value as stores have it, which know no infinity."""
+    return repr(max(-_LARGEST, min(_LARGEST, float(value))) if value == value else value)
 
 
 def end_run(client: MlflowClient, run_id: str, status: str, time: int | None = None) -> None:
@@ -205,11 +253,25 @@ def is_passing(error: Exception) -> bool:
     return not isinstance(error, (TypeError, ValueError, KeyError))
 
 
+def is_denied(error: Exception) -> bool:
+    """Returns whether a store lets nobody in who says what this process says."""
+    return isinstance(error, MlflowException) and unwrapped(error).get_http_status_code() in (401, 403)
+
+
+def is_busy(error: Exception) -> bool:
+    """Returns whether a store, or where artifacts are, had surely no time for a call, or could not be reached."""
+    if isinstance(error, MlflowException):
+        return int(unwrapped(error).get_http_status_code()) in _PASSING - {500}
+    if isinstance(error, HTTPError):
+        return error.response is not None and error.response.status_code in _PASSING
+    return isinstance(error, (ConnectionError, TimeoutError, RequestsConnectionError, Timeout))
+
+
 def is_rate_limit(error: Exception) -> bool:
     """Returns whether a store wants fewer calls."""
-    if not isinstance(error, MlflowException):
-        return False
-    return int(unwrapped(error).get_http_status_code()) == _TOO_MANY
+    if isinstance(error, HTTPError):
+        return error.response is not None and error.response.status_code == _TOO_MANY
+    return isinstance(error, MlflowException) and unwrapped(error).get_http_status_code() == _TOO_MANY
 
 
 def _pieces(items: Sequence[T], size: int) -> Iterator[list[Any]]:

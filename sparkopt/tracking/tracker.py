@@ -155,6 +155,7 @@ class Tracker(Listener):
             writer.flush,
             self._as_begun,
             direct=settings.artifacts == "direct",
+            insist=writer.insist,
         )
         self._begin(description)
 

@@ -44,7 +44,7 @@ except ImportError:
 VERSION: Final = str(mlflow.__version__)
 
 HAS_LOGGED_MODELS: Final = hasattr(mlflow.entities, "LoggedModel")
-"""Whether models are entities beside runs, and not only artifacts of a run."""
+"""Returns whether models are entities beside runs, and not only artifacts of a run."""
 
 
 def _takes(name: str) -> bool:
@@ -56,7 +56,7 @@ def _takes(name: str) -> bool:
 
 
 TAKES_COLONS: Final = _takes(":")
-"""Whether the names of metrics, parameters and tags may have colons."""
+"""Returns whether the names of metrics, parameters and tags may have colons."""
 
 _REPOSITORIES_KNOW_STORES: Final = "tracking_uri" in inspect.signature(get_artifact_repository).parameters
 _THREADS_HAVE_STACKS: Final = hasattr(fluent._active_run_stack, "get")

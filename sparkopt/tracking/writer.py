@@ -20,7 +20,7 @@ import time
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, TypeVar
 
 from sparkopt.errors import TrackingWarning, warn
 from sparkopt.tracking.backlog import Backlog
@@ -82,6 +82,8 @@ class _Logged:
     log: Log
     attempt: int
 
+
+T = TypeVar("T")
 
 Call: TypeAlias = Callable[[], None]
 
@@ -215,6 +217,10 @@ class Writer:
         log.add(held.log)
         if log:
             self._delivery.write(log)
+
+    def insist(self, function: Callable[[], T], passes: Callable[[Exception], bool]) -> T:
+        """Call a function of the store; see :meth:`Delivery.insist`."""
+        return self._delivery.insist(function, passes)
 
     def forget(self, run: int) -> None:
         """Note that no more comes of a trial."""

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import itertools
+import threading
 
+import psutil
 import pytest
 from mlflow import MlflowClient
 
 from sparkopt import SparkTrials, fmin
+from sparkopt.errors import TrackingWarning
+from sparkopt.tracking import writer
+from sparkopt.tracking.replay import replay
 from tests.support.store_proxy import StoreProxy
 from tests.support.study_tools import CASE, in_order
-from tests.tracking.runs import artifacts, children, main_runs
+from tests.tracking.runs import artifacts, children, content, main_runs
 
 
 @pytest.fixture
@@ -127,3 +132,65 @@ def test_mlflow_itself_heeds_the_pause_that_a_store_asks_for(spark, client, prox
     search(spark, lambda case: case, 6)
     _, found = runs_of(client)
     assert {tid: run.data.metrics["loss"] for tid, run in found.items()} == {tid: tid for tid in range(6)}
+
+
+def with_large_files(case):
+    from pathlib import Path
+    from tempfile import TemporaryDirectory
+
+    import mlflow
+
+    with TemporaryDirectory() as directory:
+        large = Path(directory, "large.bin")
+        with large.open("wb") as file:
+            for _ in range(LARGE >> 20):
+                file.write(b"x" * (1 << 20))
+        mlflow.log_artifact(large)
+    return case
+
+
+LARGE = 100 << 20
+
+
+@pytest.mark.slow
+def test_large_files_are_never_whole_in_the_drivers_memory(spark, client, server, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", server.uri)  # the proxy would have them in this process
+    process, most, over = psutil.Process(), [], threading.Event()
+
+    def watch():
+        while not over.wait(0.02):
+            most.append(process.memory_info().rss)
+
+    search(spark, with_a_file, 1)
+    before = process.memory_info().rss
+    watching = threading.Thread(target=watch)
+    watching.start()
+    search(spark, with_large_files, 4)
+    over.set()
+    watching.join()
+    main = main_runs(client)[-1]
+    for run in children(client, main).values():
+        (file,) = client.list_artifacts(run.info.run_id)
+        assert file.file_size == LARGE
+    assert max(most) - before < LARGE
+
+
+def test_files_of_a_store_that_goes_away_are_kept(spark, client, proxy, tmp_path, monkeypatch):
+    monkeypatch.setattr(writer, "PATIENCE", 0.0)
+    proxy.intercept = lambda asked: (503, {}) if "artifacts" in asked.path else None
+    with pytest.warns(TrackingWarning, match="sparkopt replay"):
+        search(spark, with_a_large_file, 2)
+    (kept,) = tmp_path.glob("sparkopt-mlflow-*.jsonl")
+    proxy.intercept = lambda asked: None
+    replay(kept)
+    _, found = runs_of(client)
+    for tid, run in found.items():
+        assert run.data.metrics["loss"] == tid
+        assert content(client, run, "large.txt") == b"word" * (1 << 20)
+
+
+def with_a_large_file(case):
+    import mlflow
+
+    mlflow.log_text("word" * (1 << 20), "large.txt")
+    return case

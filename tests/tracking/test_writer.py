@@ -12,8 +12,8 @@ from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE, TEMPORARILY_UN
 from sparkopt.errors import TrackingError, TrackingWarning
 from sparkopt.tracking import backlog, lanes
 from sparkopt.tracking import writer as room
-from sparkopt.tracking.file import replay
 from sparkopt.tracking.lanes import Lanes
+from sparkopt.tracking.replay import replay
 from sparkopt.tracking.run_records import Create, End, Log, LogArtifact
 from sparkopt.tracking.store import Store, is_passing
 from sparkopt.tracking.writer import Writer
@@ -297,7 +297,7 @@ def test_records_of_a_store_that_is_gone_are_kept_and_replayed(target, store, tm
     kept = tmp_path / "kept.jsonl"
     with pytest.warns(TrackingWarning, match=rf"cable cut.* 3 records .* `sparkopt replay {kept}`"):
         written_by(target, RECORDS, tmp_path)
-    assert replay(kept) == 3
+    assert replay(kept).records == 3
     assert not kept.exists()
     check_run(store)
 
@@ -319,7 +319,7 @@ def test_a_replay_that_fails_keeps_the_rest(target, store, tmp_path, impatient, 
         patch.setattr(Store, "write", failing)
         with pytest.raises(TrackingError, match=r"took 2 of 5 records .*cut again.* still in"):
             replay(kept)
-    assert replay(kept, store.tracking_uri) == 3
+    assert replay(kept, store.tracking_uri).records == 3
     check_run(store)
 
 

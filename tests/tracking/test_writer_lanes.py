@@ -11,9 +11,10 @@ from mlflow.protos.databricks_pb2 import INTERNAL_ERROR
 
 from sparkopt.errors import TrackingWarning
 from sparkopt.tracking import writer as room
-from sparkopt.tracking.file import replay
 from sparkopt.tracking.pace import Pace
+from sparkopt.tracking.replay import replay
 from sparkopt.tracking.run_records import Create, End, Log, LogArtifact
+from sparkopt.tracking.store import is_busy
 from sparkopt.tracking.writer import Writer
 from tests.tracking.failing_store import RECORDS
 
@@ -116,7 +117,7 @@ def test_a_run_that_a_store_cannot_write_goes_to_the_file_and_no_other(target, s
     with pytest.warns(TrackingWarning, match=r"a fault of the server's.*2 records"):
         writer.close(lambda left: None)
     monkeypatch.undo()
-    assert replay(tmp_path / "kept.jsonl", store.tracking_uri) == 2
+    assert replay(tmp_path / "kept.jsonl", store.tracking_uri).records == 2
     assert store.get_run(target.runs[7]).data.params == {"x": "1.5"}
 
 
@@ -128,3 +129,29 @@ def test_a_search_that_was_held_up_is_told(target, tmp_path, monkeypatch):
         writer.put(LogArtifact(None, f"{number}.txt", b"x" * 2000))  # each waits alone
     with pytest.warns(TrackingWarning, match="the search waited .* 1,000 bytes"):
         writer.close(lambda left: None)
+
+
+def test_a_call_of_the_store_is_tried_again_as_long_as_it_is_away(target, tmp_path, monkeypatch):
+    writer = Writer(target, tmp_path / "kept.jsonl")
+    failures, said, done = [ConnectionError("gone")] * 2, [], threading.Event()
+
+    def store():
+        if failures:
+            raise failures.pop()
+        return "stored"
+
+    def refuse():
+        raise ValueError("no good")
+
+    def work():
+        said.append(writer.insist(store, is_busy))
+        try:
+            writer.insist(refuse, is_busy)
+        except ValueError as error:
+            said.append(str(error))
+        done.set()
+
+    writer.call(7, work)
+    assert done.wait(60)
+    assert said == ["stored", "no good"]
+    writer.close(lambda left: None)
