@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from sparkopt.hyperopt.fmin import fmin
     from sparkopt.hyperopt.space_evaluation import WorkerPool
     from sparkopt.hyperopt.spark_trials import SparkTrials
-    from sparkopt.tracking.settings import Tracking
+    from sparkopt.tracking.tracking_settings import Tracking
     from sparkopt.worker.intermediate_values import report, should_prune
     from sparkopt.worker.trial_info import TrialInfo, trial_info
 
@@ -44,7 +44,7 @@ _HOMES = {
     "Control": "sparkopt.control.options",
     "ControlClient": "sparkopt.client",
     "SparkTrials": "sparkopt.hyperopt.spark_trials",
-    "Tracking": "sparkopt.tracking.settings",
+    "Tracking": "sparkopt.tracking.tracking_settings",
     "TrialInfo": "sparkopt.worker.trial_info",
     "TrialPruned": "sparkopt.errors",
     "WorkerPool": "sparkopt.hyperopt.space_evaluation",

@@ -24,7 +24,7 @@ def replay(file: Path, tracking_uri: str | None) -> None:
 
     if not is_installed():
         raise click.ClickException("this needs MLflow: pip install 'sparkopt[mlflow]'")
-    from sparkopt.tracking.replay import replay as write
+    from sparkopt.tracking.record_replay import replay as write
 
     try:
         done = write(file, tracking_uri)

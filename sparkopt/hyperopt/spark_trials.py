@@ -40,7 +40,7 @@ from sparkopt.spark.session import (
 from sparkopt.study.journal import check_place, without_secrets
 from sparkopt.study.timings import Timings
 from sparkopt.study.trial_record import Status
-from sparkopt.tracking.settings import Tracking
+from sparkopt.tracking.tracking_settings import Tracking
 from sparkopt.wire.arguments import WHOLE, check_flag, check_limit, check_whole, hinting, refuse_type
 from sparkopt.wire.modules.own_modules import check_ship_modules
 

@@ -23,7 +23,7 @@ from sparkopt.spark.session import Session
 from sparkopt.spark.settings import setting
 from sparkopt.study.journal import name_of
 from sparkopt.study.search_summary import FinishedTrial, SearchSummary
-from sparkopt.tracking.settings import Tracking
+from sparkopt.tracking.tracking_settings import Tracking
 from sparkopt.wire.actor_log import ActorLog
 from sparkopt.wire.installed_versions import version_of
 

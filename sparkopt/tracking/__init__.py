@@ -5,12 +5,12 @@
                                                           │                             └──▶ a file ──▶ replay
     objective ── mlflow.log_… ──▶ trial/ ── messages ──▶ Relay, in the trial's lane ──▶ MlflowClient
 
-    settings.py   what users may set                    lanes.py     threads, and whose turn it is
-    tracker.py    what becomes of a study, as records   pace.py      how many calls at once help
-    writer.py     records in their order, merged        backlog.py   how much may wait
-    delivery.py   each to the store, or to the file     file.py      that file, and its replay
-    relay.py      what objectives ask for               store.py     records become runs
-    reported_values.py  intermediate values, a trial's once a second
+    tracking_settings.py  what users may set                   run_lanes.py      threads, and whose turn it is
+    tracker.py            what becomes of a study, as records  pace.py           how many calls help at once
+    reported_values.py    values of running trials, gathered   backlog.py        how much may wait
+    writer.py             records in their order, merged       file.py           what a store has not taken
+    delivery.py           each to the store, or to the file    record_replay.py  that file, written later
+    relay.py              what objectives ask for              store.py          records become runs
 
 The only room that imports mlflow, and it is imported only if a search is tracked; on a worker, only if the
 objective imports it as well.

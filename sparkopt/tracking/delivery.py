@@ -16,9 +16,9 @@ from typing import Any, Final, TypeVar
 
 from sparkopt.errors import TrackingWarning, warn
 from sparkopt.tracking.file import RecordFile
-from sparkopt.tracking.lanes import Lanes
 from sparkopt.tracking.masking import is_secret, mask
 from sparkopt.tracking.pace import Pace
+from sparkopt.tracking.run_lanes import Lanes
 from sparkopt.tracking.run_records import Log, LogArtifact, Record, Run
 from sparkopt.tracking.store import Store, is_passing, is_rate_limit
 from sparkopt.wire.actor_log import ActorLog

@@ -259,7 +259,7 @@ def is_denied(error: Exception) -> bool:
 
 
 def is_busy(error: Exception) -> bool:
-    """Returns whether a store, or where artifacts are, had surely no time for a call, or could not be reached."""
+    """Returns whether a store, or what holds artifacts, was surely too busy or out of reach."""
     if isinstance(error, MlflowException):
         return int(unwrapped(error).get_http_status_code()) in _PASSING - {500}
     if isinstance(error, HTTPError):

@@ -29,7 +29,6 @@ from sparkopt.errors import TrackingError
 from sparkopt.study.listener import Listener
 from sparkopt.tracking import versions
 from sparkopt.tracking.attempts import Attempts
-from sparkopt.tracking.lanes import Kind
 from sparkopt.tracking.masking import MaskedStream, is_secret, mask, shown_cause
 from sparkopt.tracking.names import Names, cleaned, fitted, storable
 from sparkopt.tracking.outcome_texts import best_as_json, points_of
@@ -37,9 +36,10 @@ from sparkopt.tracking.reach import check_reach, unreachable
 from sparkopt.tracking.relay import Relay
 from sparkopt.tracking.relay_protocol import TRANSFERS
 from sparkopt.tracking.reported_values import VALUE, ReportedValues
+from sparkopt.tracking.run_lanes import Kind
 from sparkopt.tracking.run_records import Create, End, Log, LogArtifact, Metric
-from sparkopt.tracking.settings import Tracking
 from sparkopt.tracking.store import Store
+from sparkopt.tracking.tracking_settings import Tracking
 from sparkopt.tracking.writer import Writer
 from sparkopt.wire.actor_log import ActorLog
 from sparkopt.wire.lanes import Lane

@@ -4,8 +4,8 @@
     call ─────────────▶ the same lane ──▶ a function: requests of the run's trial
 
 Order holds for each run: records and calls of a run are worked off in their order, those of different runs
-beside each other (lanes.py), as many at once as the store bears (pace.py). A run begins as soon as its turn
-comes; what is logged to it is held for a while and merged, so that the run of a trial that has ended by
+beside each other (run_lanes.py), as many at once as the store bears (pace.py). A run begins as soon as its
+turn comes; what is logged to it is held for a while and merged, so that the run of a trial that has ended by
 then takes three calls. A backlog that is full holds up whoever puts more (backlog.py).
 
 What an objective logs is known by its attempt. Once a later attempt of the trial has begun, what is still
@@ -25,9 +25,9 @@ from typing import Final, TypeAlias, TypeVar
 from sparkopt.errors import TrackingWarning, warn
 from sparkopt.tracking.backlog import Backlog
 from sparkopt.tracking.delivery import Delivery
-from sparkopt.tracking.lanes import Kind, Lanes
 from sparkopt.tracking.masking import mask
 from sparkopt.tracking.pace import pace_for
+from sparkopt.tracking.run_lanes import Kind, Lanes
 from sparkopt.tracking.run_records import Create, End, Log, LogArtifact, Record, Run, size_of
 from sparkopt.tracking.store import Store
 

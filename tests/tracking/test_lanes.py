@@ -8,8 +8,8 @@ import time
 
 import pytest
 
-from sparkopt.tracking import lanes as room
-from sparkopt.tracking.lanes import Kind, Lanes
+from sparkopt.tracking import run_lanes as room
+from sparkopt.tracking.run_lanes import Kind, Lanes
 
 SECONDS = 60
 

@@ -12,7 +12,7 @@ from mlflow import MlflowClient
 from sparkopt import SparkTrials, fmin
 from sparkopt.errors import TrackingWarning
 from sparkopt.tracking import writer
-from sparkopt.tracking.replay import replay
+from sparkopt.tracking.record_replay import replay
 from tests.support.store_proxy import StoreProxy
 from tests.support.study_tools import CASE, in_order
 from tests.tracking.runs import artifacts, children, content, main_runs

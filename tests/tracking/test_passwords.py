@@ -24,9 +24,9 @@ from sparkopt.errors import TrackingError, TrackingWarning
 from sparkopt.tracking import writer
 from sparkopt.tracking.file import RecordFile
 from sparkopt.tracking.masking import MASK
+from sparkopt.tracking.record_replay import replay
 from sparkopt.tracking.relay import Relay
 from sparkopt.tracking.relay_protocol import RelayError, unpack_answer
-from sparkopt.tracking.replay import replay
 from sparkopt.tracking.run_records import End
 from sparkopt.tracking.store import Store
 from tests.support.mlflow_parts import needs_databases

@@ -13,7 +13,7 @@ from mlflow import MlflowClient
 from sparkopt.cli import main as command
 from sparkopt.errors import TrackingError
 from sparkopt.tracking.file import RecordFile, artifacts_of
-from sparkopt.tracking.replay import replay
+from sparkopt.tracking.record_replay import replay
 from sparkopt.tracking.run_records import Create, End, Log, LogArtifact
 from sparkopt.tracking.store import Store
 from tests.tracking.runs import all_runs, content

@@ -8,7 +8,7 @@ from mlflow import MlflowClient
 from sparkopt import SparkTrials, fmin
 from sparkopt.errors import TrackingWarning
 from sparkopt.tracking import versions, writer
-from sparkopt.tracking.replay import replay
+from sparkopt.tracking.record_replay import replay
 from tests.support.mlflow_parts import HAS_PICTURES
 from tests.support.study_tools import CASE, in_order
 from tests.tracking.logged import check_logged, log_everything

@@ -10,10 +10,11 @@ from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE, TEMPORARILY_UNAVAILABLE
 
 from sparkopt.errors import TrackingError, TrackingWarning
-from sparkopt.tracking import backlog, lanes
+from sparkopt.tracking import backlog
+from sparkopt.tracking import run_lanes as lanes
 from sparkopt.tracking import writer as room
-from sparkopt.tracking.lanes import Lanes
-from sparkopt.tracking.replay import replay
+from sparkopt.tracking.record_replay import replay
+from sparkopt.tracking.run_lanes import Lanes
 from sparkopt.tracking.run_records import Create, End, Log, LogArtifact
 from sparkopt.tracking.store import Store, is_passing
 from sparkopt.tracking.writer import Writer

@@ -12,7 +12,7 @@ from mlflow.protos.databricks_pb2 import INTERNAL_ERROR
 from sparkopt.errors import TrackingWarning
 from sparkopt.tracking import writer as room
 from sparkopt.tracking.pace import Pace
-from sparkopt.tracking.replay import replay
+from sparkopt.tracking.record_replay import replay
 from sparkopt.tracking.run_records import Create, End, Log, LogArtifact
 from sparkopt.tracking.store import is_busy
 from sparkopt.tracking.writer import Writer

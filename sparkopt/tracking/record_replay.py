@@ -18,9 +18,9 @@ from typing import Final
 
 from sparkopt.errors import TrackingError
 from sparkopt.tracking.file import RecordFile, artifacts_of, read
-from sparkopt.tracking.lanes import Kind, Lanes
 from sparkopt.tracking.masking import mask, shown_cause
 from sparkopt.tracking.pace import Pace, pace_for
+from sparkopt.tracking.run_lanes import Kind, Lanes
 from sparkopt.tracking.run_records import LogArtifact, Record, Run
 from sparkopt.tracking.store import Store, is_denied, is_passing
 
