@@ -8,6 +8,7 @@ import click
 from rich.console import Console
 
 from sparkopt.cli.exits import EXIT_CODES
+from sparkopt.cli.launching import elastic_option
 from sparkopt.cli.seconds import Seconds
 from sparkopt.errors import SparkoptError
 
@@ -24,6 +25,7 @@ from sparkopt.errors import SparkoptError
     help="A Spark Connect server to run on (sc://host:port), or local[n] for one in this process.  [default:"
     " what SPARK_REMOTE says]",
 )
+@elastic_option
 @click.option("--seed", default=0, show_default=True, type=int, help="Of the search's random draws.")
 @click.option(
     "--timeout",
@@ -43,6 +45,7 @@ def demo(
     parallelism: int,
     master: str,
     remote: str | None,
+    elastic: bool | None,
     seed: int,
     timeout: float | None,
     tracking: bool,
@@ -64,7 +67,7 @@ def demo(
         _need("mlflow", "MLflow, or --no-tracking", "mlflow")
     if remote is not None or "SPARK_REMOTE" in os.environ:
         _need("grpc_status", "grpcio-status", "connect")
-    options = room.Options(trials, parallelism, master, remote, seed, timeout, tracking)
+    options = room.Options(trials, parallelism, master, remote, elastic, seed, timeout, tracking)
     try:
         room.run(options, Console())
     except SparkoptError as error:

@@ -38,6 +38,7 @@ class Options:
         parallelism: how many at once.
         master: the Spark master to run on.
         remote: the Spark Connect server to run on instead, or ``local[n]`` for one in this process.
+        elastic: whether workers come and go with executors; None for what suits the cluster.
         seed: of the search; the same seed proposes the same first settings.
         timeout: seconds after which to stop; None for never.
         tracking: whether to log the search to MLflow.
@@ -47,6 +48,7 @@ class Options:
     parallelism: int = 2
     master: str = "local[*]"
     remote: str | None = None
+    elastic: bool | None = None
     seed: int = 0
     timeout: float | None = None
     tracking: bool = True
@@ -142,6 +144,7 @@ def run(options: Options, console: Console) -> None:
             timeout=options.timeout,
             spark_session=session,
             tracking=options.tracking,
+            elastic=options.elastic,
         )
         fmin(
             objective,

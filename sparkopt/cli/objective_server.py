@@ -40,6 +40,8 @@ class Options:
         space: ``MODULE:NAME``; None to hand points on as they come.
         master: the Spark master to run on.
         parallelism: how many trials may run at once; None for Spark's default.
+        elastic: whether workers come and go with executors; None for what suits the cluster.
+        idle_seconds: seconds after which an elastic worker without a trial leaves; None for 60.
         control: where to listen, and who may call. Its token is in a file.
         start_timeout: seconds that the start of the workers may stand still; None for 60.
         trial_timeout: seconds that a trial may take; None for any.
@@ -52,6 +54,8 @@ class Options:
     space: str | None
     master: str
     parallelism: int | None
+    elastic: bool | None
+    idle_seconds: float | None
     control: Control
     start_timeout: float | None
     trial_timeout: float | None
@@ -92,6 +96,8 @@ def _serve(options: Options, signals: _Signals, console: Console) -> None:
                 spark_session=session,
                 start_timeout=options.start_timeout,
                 control=options.control,
+                elastic=options.elastic,
+                idle_seconds=options.idle_seconds,
             ) as pool,
             pool.open_evaluation(
                 fn,
@@ -242,9 +248,11 @@ def _announce(options: Options, pool: WorkerPool, version: str, console: Console
     how = f"--address {address} --token-file {token_file}"
     trust = "" if certificate is None else f" --ca-cert {certificate}"
     space = "" if options.space is None else f", points of {options.space}"
+    come_and_go = ", by workers that come and go" if pool.elastic else ""
     for line in (
         f"sparkopt {__version__}, Spark {version} on {options.master}: {options.objective}{space}",
-        f"Listening at {address}, for {pool.parallelism} trials at once; the token is in {token_file}",
+        f"Listening at {address}, for {pool.parallelism} trials at once{come_and_go}; the token is in"
+        f" {token_file}",
         *(["To look at it, from any shell of yours: sparkopt status"] if control.listed else []),
         f"{'From elsewhere' if control.listed else 'To look at it'}: sparkopt status {how}{trust}",
         "Ready for points. Ctrl-C, SIGTERM or sparkopt stop ends it.",

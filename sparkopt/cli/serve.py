@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
+from sparkopt.cli.launching import elastic_option
 from sparkopt.cli.seconds import Seconds
 from sparkopt.errors import SparkoptError
 
@@ -25,6 +26,13 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
     "--parallelism",
     type=click.IntRange(min=1),
     help="How many trials may run at once.  [default: Spark's default parallelism]",
+)
+@elastic_option
+@click.option(
+    "--idle-seconds",
+    type=_SECONDS,
+    help="An elastic worker that has had no trial for so long leaves, and comes again with the next one."
+    "  [default: 60]",
 )
 @click.option(
     "--listen",
@@ -98,6 +106,8 @@ def serve(
     objective: str,
     master: str,
     parallelism: int | None,
+    elastic: bool | None,
+    idle_seconds: float | None,
     listen: str,
     token_file: Path,
     read_only_token_file: Path | None,
@@ -145,6 +155,8 @@ def serve(
             space,
             master,
             parallelism,
+            elastic,
+            idle_seconds,
             control,
             start_timeout,
             trial_timeout,

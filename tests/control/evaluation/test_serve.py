@@ -22,7 +22,9 @@ import grpc
 import psutil
 import pytest
 
+from sparkopt import ControlClient
 from sparkopt.cli import objective_server as serve
+from sparkopt.client import EventKind
 from sparkopt.errors import RefusedError
 from sparkopt.wire.v1 import control_pb2
 from tests.control.control_clients import Client, Stream
@@ -227,6 +229,25 @@ def test_on_a_cluster_the_objective_goes_to_executors_that_do_not_have_it(start,
         served.signal(signal.SIGTERM)
         code, _, err = served.ends()
         assert code == 0, err
+
+
+@pytest.mark.slow
+def test_elastic_workers_come_for_points_and_leave_without(start):
+    served = start(
+        *("train:double", "--master", "local[1]", "--listen", "127.0.0.1:0"),
+        *("--elastic", "--idle-seconds", "0.2"),
+    )
+    stream = served.stream()
+    (address,) = re.findall(r"Listening at (\S+),", served.said)
+    with ControlClient(address, token=served.token) as client, client.watch(after=0) as events:
+        for x in range(2):  # there is no worker before the first point, and none after it
+            stream.ask(f"p{x}", x=x)
+            assert stream.results(1) == {f"p{x}": 2 * x}
+            left = next(event for event in events if event.kind is EventKind.WORKER_LEFT)
+            assert client.status().workers == 0, left
+    served.signal(signal.SIGTERM)
+    code, _, err = served.ends()
+    assert code == 0, err
 
 
 def test_when_sparks_java_is_killed_it_ends_with_an_error(start):
