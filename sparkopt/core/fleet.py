@@ -33,7 +33,6 @@ Everything here takes constant time for each job concerned.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from typing import Final
 
 from sparkopt.core.commands import Command, LaunchGang, WithdrawGang
@@ -41,9 +40,6 @@ from sparkopt.core.records import Elastic, Policy, Seat
 from sparkopt.core.staffing import Staffing
 from sparkopt.core.states import SeatInput, SeatState
 from sparkopt.core.transitions import SEAT, move
-
-_DOUBLINGS: Final = 30
-"""Most doublings of the wait after a failure. Every limit on that wait is reached with fewer."""
 
 UNNEEDED: Final = "no trial needs it any more"
 """The reason that a worker is told which comes too late."""
@@ -60,12 +56,12 @@ class Fleet(Staffing[Seat]):
         resumes: when launches that wait after a failure are made.
     """
 
+    _over = (SeatState.ASLEEP, SeatState.CLOSED)
+
     def __init__(self, policy: Policy, elastic: Elastic) -> None:
-        super().__init__()
+        super().__init__(policy)
         self.resumes = -math.inf
-        self._policy = policy
         self._elastic = elastic
-        self._seats: dict[int, Seat] = {}
         self._asleep: list[int] = []
         self._waiting: dict[int, None] = {}
         self._lost: dict[int, float] = {}
@@ -80,15 +76,6 @@ class Fleet(Staffing[Seat]):
         self._surplus_since = self._alone_since = math.inf
         self._progressed = 0.0
 
-    def __getitem__(self, number: int) -> Seat:
-        return self._seats[number]
-
-    def __iter__(self) -> Iterator[int]:
-        return iter(self._seats)
-
-    def __len__(self) -> int:
-        return len(self._seats)
-
     @property
     def waiting(self) -> int:
         """See :attr:`Staffing.waiting`."""
@@ -102,27 +89,16 @@ class Fleet(Staffing[Seat]):
         """
         raise ValueError(f"gang {number} was launched, and an elastic pool says by itself what to launch")
 
-    def is_current(self, number: int, generation: int) -> bool:
-        """See :meth:`Staffing.is_current`."""
-        seat = self._seats.get(number)
-        if seat is None:
-            raise ValueError(f"gang {number} was never launched")
-        return generation == seat.generation and seat.state not in (SeatState.ASLEEP, SeatState.CLOSED)
-
     def refusal(self, number: int, generation: int) -> str | None:
-        """See :meth:`Staffing.refusal`."""
-        seat = self._seats.get(number)
-        if seat is None or seat.state is SeatState.CLOSED:
-            return "the pool is closed"
-        if not self.is_current(number, generation):
-            return f"generation {generation} of gang {number} has ended"
-        if seat.state is SeatState.WITHDRAWN:
+        """See :meth:`Staffing.refusal`. The worker of a launch that was withdrawn comes too late."""
+        refusal = super().refusal(number, generation)
+        if refusal is None and self._records[number].state is SeatState.WITHDRAWN:
             return UNNEEDED
-        return None
+        return refusal
 
     def objection(self, number: int, worker: str) -> str | None:
         """See :meth:`Staffing.objection`. Another start of a task is taken if a worker is wanted."""
-        seat = self._seats[number]
+        seat = self._records[number]
         if seat.state is SeatState.UP and seat.worker != worker:
             return f"{seat.worker} has its place"
         if seat.state is SeatState.VACANT and self._staying >= self._wanted:
@@ -136,7 +112,7 @@ class Fleet(Staffing[Seat]):
 
     def joined(self, number: int, worker: str, now: float) -> None:
         """See :meth:`Staffing.joined`."""
-        seat = self._seats[number]
+        seat = self._records[number]
         if seat.state is not SeatState.UP:
             self._forget(number)
             seat.worker, seat.draining, seat.sent_away = worker, False, False
@@ -147,14 +123,14 @@ class Fleet(Staffing[Seat]):
 
     def drains(self, number: int, worker: str) -> None:
         """See :meth:`Staffing.drains`. Another one may come for it at once."""
-        seat = self._seats[number]
+        seat = self._records[number]
         if not seat.draining:
             seat.draining = True
             self._staying -= 1
 
     def left(self, number: int, worker: str, sent_away: bool, now: float) -> None:
         """See :meth:`Staffing.left`."""
-        seat = self._seats[number]
+        seat = self._records[number]
         seat.state = move(SEAT, seat.state, SeatInput.LEAVE)
         seat.sent_away = sent_away
         self._here -= 1
@@ -172,7 +148,7 @@ class Fleet(Staffing[Seat]):
 
     def explains(self, number: int) -> str | None:
         """See :meth:`Staffing.explains`. The end of a job that was withdrawn explains nothing."""
-        seat = self._seats[number]
+        seat = self._records[number]
         return None if seat.state is SeatState.WITHDRAWN else seat.worker
 
     def ended(
@@ -187,7 +163,7 @@ class Fleet(Staffing[Seat]):
         out: list[Command],
     ) -> str | None:
         """See :meth:`Staffing.ended`."""
-        seat = self._seats[number]
+        seat = self._records[number]
         failed = not (explained or seat.sent_away or seat.state is SeatState.WITHDRAWN)
         self._forget(number)
         if ending:
@@ -243,9 +219,9 @@ class Fleet(Staffing[Seat]):
         if self._asleep:
             number = self._asleep.pop()
         else:
-            number = len(self._seats)
-            self._seats[number] = Seat()
-        seat = self._seats[number]
+            number = len(self._records)
+            self._records[number] = Seat()
+        seat = self._records[number]
         seat.state = move(SEAT, seat.state, SeatInput.LAUNCH)
         seat.generation += 1
         seat.launched = now
@@ -257,7 +233,7 @@ class Fleet(Staffing[Seat]):
         out.append(LaunchGang(number, seat.generation, 1))
 
     def _withdraw(self, number: int, out: list[Command]) -> None:
-        seat = self._seats[number]
+        seat = self._records[number]
         seat.state = move(SEAT, seat.state, SeatInput.WITHDRAW)
         self._forget(number)
         out.append(WithdrawGang(number, seat.generation))
@@ -302,11 +278,9 @@ class Fleet(Staffing[Seat]):
         if not self._any_joined:
             return reason  # What has never worked is a mistake to be told at once, not a fault to be sat out.
         if seat.launched >= self._failed:
-            policy = self._policy
-            backoff = policy.relaunch_backoff * 2 ** min(self._failures, _DOUBLINGS)
+            self.resumes = now + self._policy.backoff(self._failures)
             self._failures += 1
             self._failed = now
-            self.resumes = now + min(backoff, policy.relaunch_backoff_limit)
         if self._failures > self._policy.max_relaunches and not self._here:
             return f"{reason} (workers failed {self._failures} times in a row, with no trial settled)"
         return None

@@ -30,7 +30,6 @@ and does what follows for them.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from typing import Final
 
 from sparkopt.core.commands import Command, LaunchGang, WithdrawGang
@@ -38,9 +37,6 @@ from sparkopt.core.records import Gang, Policy
 from sparkopt.core.staffing import Staffing
 from sparkopt.core.states import GangInput, GangState
 from sparkopt.core.transitions import GANG, move
-
-_DOUBLINGS: Final = 30
-"""Most doublings of the wait before a relaunch. Every limit on that wait is reached with fewer."""
 
 _GROWTH_DOUBLINGS: Final = 6
 """Most doublings of the wait before a gang is added after others were given up."""
@@ -53,22 +49,13 @@ class Gangs(Staffing[Gang]):
         policy: how long a gang may take to start, and how often and after which wait it is launched again.
     """
 
+    _over = (GangState.DOWN, GangState.CLOSED)
+
     def __init__(self, policy: Policy) -> None:
-        super().__init__()
-        self._policy = policy
-        self._records: dict[int, Gang] = {}
+        super().__init__(policy)
         self._asleep: dict[int, None] = {}
         self._given_up = 0
         self._grows = -math.inf
-
-    def __getitem__(self, number: int) -> Gang:
-        return self._records[number]
-
-    def __iter__(self) -> Iterator[int]:
-        return iter(self._records)
-
-    def __len__(self) -> int:
-        return len(self._records)
 
     @property
     def waiting(self) -> int:
@@ -86,22 +73,6 @@ class Gangs(Staffing[Gang]):
         """See :meth:`Staffing.may_grow`."""
         at_rest = (GangState.UP, GangState.CLOSED)
         return now >= self._grows and all(gang.state in at_rest for gang in self._records.values())
-
-    def is_current(self, number: int, generation: int) -> bool:
-        """See :meth:`Staffing.is_current`."""
-        gang = self._records.get(number)
-        if gang is None:
-            raise ValueError(f"gang {number} was never launched")
-        return generation == gang.generation and gang.state not in (GangState.DOWN, GangState.CLOSED)
-
-    def refusal(self, number: int, generation: int) -> str | None:
-        """See :meth:`Staffing.refusal`."""
-        gang = self._records.get(number)
-        if gang is None or gang.state is GangState.CLOSED:
-            return "the pool is closed"
-        if not self.is_current(number, generation):
-            return f"generation {generation} of gang {number} has ended"
-        return None
 
     def progressed(self, number: int, generation: int, now: float) -> None:
         """See :meth:`Staffing.progressed`."""
@@ -155,8 +126,7 @@ class Gangs(Staffing[Gang]):
         else:
             gang.state = move(GANG, gang.state, GangInput.END)
             gang.unexplained += not explained
-            backoff = self._policy.relaunch_backoff * 2 ** min(gang.relaunches, _DOUBLINGS)
-            gang.due = now + min(backoff, self._policy.relaunch_backoff_limit)
+            gang.due = now + self._policy.backoff(gang.relaunches)
             self._wake_at(gang.due)
         return None
 

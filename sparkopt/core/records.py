@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Final
 
 from sparkopt.core.states import GangState, Lease, Outcome, SeatState, TrialState, WorkerState
+
+_DOUBLINGS: Final = 30
+"""Most doublings of the wait before a relaunch. Every limit on that wait is reached with fewer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +36,14 @@ class Policy:
     max_relaunches: int = 3
     relaunch_backoff: float = 1.0
     relaunch_backoff_limit: float = 60.0
+
+    def backoff(self, before: int) -> float:
+        """The wait before a relaunch.
+
+        Args:
+            before: how many relaunches in a row there were before.
+        """
+        return min(self.relaunch_backoff * 2.0 ** min(before, _DOUBLINGS), self.relaunch_backoff_limit)
 
 
 @dataclass(frozen=True, slots=True)

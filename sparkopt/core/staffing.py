@@ -12,11 +12,12 @@ from __future__ import annotations
 
 import abc
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import TypeVar
 
 from sparkopt.core.commands import Command
-from sparkopt.core.records import Gang, Seat
+from sparkopt.core.records import Gang, Policy, Seat
+from sparkopt.core.states import GangState, SeatState
 
 RecordT_co = TypeVar("RecordT_co", bound=Gang | Seat, covariant=True)
 
@@ -24,13 +25,30 @@ RecordT_co = TypeVar("RecordT_co", bound=Gang | Seat, covariant=True)
 class Staffing(Mapping[int, RecordT_co]):
     """Jobs of a pool's workers: a mapping of their numbers to records, which is to be looked at only.
 
+    Args:
+        policy: how patient it is.
+
     Attributes:
         deadline: when the next :meth:`tick` is due, infinite if nothing waits for time. Never later than the
             earliest deadline; it may be earlier.
     """
 
-    def __init__(self) -> None:
+    _over: Collection[GangState | SeatState]
+    """The states of jobs that have ended."""
+
+    def __init__(self, policy: Policy) -> None:
         self.deadline = math.inf
+        self._policy = policy
+        self._records: dict[int, RecordT_co] = {}
+
+    def __getitem__(self, number: int) -> RecordT_co:
+        return self._records[number]
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._records)
+
+    def __len__(self) -> int:
+        return len(self._records)
 
     @property
     @abc.abstractmethod
@@ -49,17 +67,25 @@ class Staffing(Mapping[int, RecordT_co]):
         """Tell if the shell may add a job of more workers now. One that launches by itself needs none."""
         return False
 
-    @abc.abstractmethod
     def is_current(self, number: int, generation: int) -> bool:
         """Tell if this generation of a job was launched last and has not ended.
 
         Raises:
             ValueError: if the job was never launched.
         """
+        record = self._records.get(number)
+        if record is None:
+            raise ValueError(f"gang {number} was never launched")
+        return generation == record.generation and record.state not in self._over
 
-    @abc.abstractmethod
     def refusal(self, number: int, generation: int) -> str | None:
         """Reason for which no worker of this job and generation may join; None if one may."""
+        record = self._records.get(number)
+        if record is None or record.state in (GangState.CLOSED, SeatState.CLOSED):
+            return "the pool is closed"
+        if not self.is_current(number, generation):
+            return f"generation {generation} of gang {number} has ended"
+        return None
 
     def objection(self, number: int, worker: str) -> str | None:
         """Reason for which this one may not join, of a job whose workers are not refused; None if it may."""

@@ -260,8 +260,12 @@ class ElasticSimulation(Simulation):
             self._lose(executor, self.random.random() < 0.5, self.random.uniform(0.5, 5), seen=True)
 
     def _vanish(self) -> None:
-        """A host goes without a word. Spark sees that much later than the grace."""
-        if (executor := self._take()) is not None:
+        """A host goes without a word. Spark sees that much later than the grace.
+
+        It is none where a pool that has no worker waits for one: Spark has started that task, so that the
+        pool would be lost after its time to start.
+        """
+        if (executor := self._take()) is not None and self.machine.present():
             self.seen["vanished"] += 1
             self._lose(executor, True, self.random.uniform(40, 120), seen=False)
 

@@ -434,3 +434,11 @@ class Simulation:
 
 def simulate(setup: Setup, seed: int) -> Result:
     return Simulation(setup, seed).run()
+
+
+def assert_all_settled(result: Result, trials: int) -> None:
+    """All trials have settled, each once, and the pool has ended in good order."""
+    lost = result.counts.lost_attempts
+    assert result.counts == Counts(submitted=trials, pending=0, leased=0, settled=trials, lost_attempts=lost)
+    assert sum(result.settled.values()) == result.commands["Settle"] == trials
+    assert result.shutdowns == [c.ShutDown("all is done", failed=False)]

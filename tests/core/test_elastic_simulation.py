@@ -11,11 +11,9 @@ from collections import Counter
 
 import pytest
 
-from sparkopt.core import commands as c
-from sparkopt.core.records import Counts
 from sparkopt.core.states import Outcome
 from tests.core.elastic_simulation import ElasticSetup, simulate_elastic
-from tests.core.simulation import Result
+from tests.core.simulation import Result, assert_all_settled
 
 SMALL = ElasticSetup(
     trials=300,
@@ -74,13 +72,6 @@ SEEN = {
 @functools.cache
 def small(seed: int) -> Result:
     return simulate_elastic(SMALL, seed)
-
-
-def assert_all_settled(result: Result, trials: int) -> None:
-    lost = result.counts.lost_attempts
-    assert result.counts == Counts(submitted=trials, pending=0, leased=0, settled=trials, lost_attempts=lost)
-    assert sum(result.settled.values()) == result.commands["Settle"] == trials
-    assert result.shutdowns == [c.ShutDown("all is done", failed=False)]
 
 
 @pytest.mark.parametrize("seed", SEEDS)

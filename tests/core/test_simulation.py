@@ -14,10 +14,8 @@ from collections import Counter
 
 import pytest
 
-from sparkopt.core import commands as c
-from sparkopt.core.records import Counts
 from sparkopt.core.states import Outcome
-from tests.core.simulation import Result, Setup, simulate
+from tests.core.simulation import Result, Setup, assert_all_settled, simulate
 from tests.support.paths import ROOT
 
 SMALL = Setup(
@@ -68,13 +66,6 @@ FAULTS = {
 @functools.cache
 def small(seed: int) -> Result:
     return simulate(SMALL, seed)
-
-
-def assert_all_settled(result: Result, trials: int) -> None:
-    lost = result.counts.lost_attempts
-    assert result.counts == Counts(submitted=trials, pending=0, leased=0, settled=trials, lost_attempts=lost)
-    assert sum(result.settled.values()) == result.commands["Settle"] == trials
-    assert result.shutdowns == [c.ShutDown("all is done", failed=False)]
 
 
 @pytest.mark.parametrize("seed", SEEDS)
