@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pyspark
 import pytest
 
 from tests.faults import cluster_scenarios
@@ -9,6 +10,7 @@ from tests.faults import elastic_proofs as proofs
 from tests.faults import elastic_scenarios as scenarios
 from tests.faults.driver_process import assert_all_settled, driver_process, runs
 from tests.support.cluster import Cluster
+from tests.support.connect_session import OTHER_HOME
 
 SECONDS = 900
 
@@ -21,7 +23,13 @@ def cluster():
         yield cluster
 
 
-@pytest.fixture(scope="module", params=["classic", "connect"])
+own_server = pytest.mark.skipif(
+    OTHER_HOME is not None,
+    reason=f"PySpark {pyspark.__version__} starts no server of Spark Connect on a cluster",
+)
+
+
+@pytest.fixture(scope="module", params=["classic", pytest.param("connect", marks=own_server)])
 def kind(request):
     """The kind of session that the scenarios run on."""
     return request.param

@@ -134,6 +134,7 @@ class Cluster:
         cores: slots that each of them has.
         gpus: addresses that each of them takes for GPUs. Spark believes a script that prints them.
         home: the SPARK_HOME of the Spark that it is of; by default the installed one.
+        apart: whether Spark takes each daemon for a machine of its own; by default all are of one.
 
     Attributes:
         address: the master's, ``spark://host:port``.
@@ -141,9 +142,16 @@ class Cluster:
     """
 
     def __init__(
-        self, daemons: int = 2, cores: int = 1, gpus: Sequence[str] = (), home: Path | None = None
+        self,
+        daemons: int = 2,
+        cores: int = 1,
+        gpus: Sequence[str] = (),
+        home: Path | None = None,
+        *,
+        apart: bool = False,
     ) -> None:
         self._number, self.cores, self._gpus = daemons, cores, gpus
+        self._apart = apart
         self._home = home or Path(pyspark.__file__).parent
         self._ends = contextlib.ExitStack()
         self.address = ""
@@ -160,7 +168,8 @@ class Cluster:
             environment = {"SPARK_WORKER_OPTS": self._discovery()} if self._gpus else None
             for number in range(self._number):
                 place = self._directory / f"daemon-{number}"
-                daemon = joining_daemon(self.address, self.cores, place, self._home, environment)
+                host = f"127.0.0.{1 + number * self._apart}"
+                daemon = joining_daemon(self.address, self.cores, place, self._home, environment, host)
                 self.daemons.append(psutil.Process(ends.enter_context(daemon)))
             self._ends = ends.pop_all()
         return self
@@ -263,6 +272,7 @@ def joining_daemon(
     place: Path,
     home: Path | None = None,
     environment: Mapping[str, str] | None = None,
+    host: str = "127.0.0.1",
 ) -> Iterator[int]:
     """A worker daemon, which may be one more for another process's cluster; its process id.
 
@@ -272,12 +282,14 @@ def joining_daemon(
         place: a directory for its executors.
         home: the SPARK_HOME of the Spark that it is of; by default the installed one.
         environment: variables for it.
+        host: its loopback address.
     """
     options = ["--cores", str(cores), "--memory", "1g", "--work-dir", str(place)]
     with _daemon(
         home or Path(pyspark.__file__).parent,
         *("worker.Worker", *options, address),
         environment=environment,
+        host=host,
         stderr=subprocess.DEVNULL,
     ) as process:
         yield process.pid
@@ -285,15 +297,20 @@ def joining_daemon(
 
 @contextlib.contextmanager
 def _daemon(
-    home: Path, kind: str, *options: str, environment: Mapping[str, str] | None = None, **streams: Any
+    home: Path,
+    kind: str,
+    *options: str,
+    environment: Mapping[str, str] | None = None,
+    host: str = "127.0.0.1",
+    **streams: Any,
 ) -> Iterator[subprocess.Popen[bytes]]:
     """One of Spark's standalone daemons."""
-    common = ["--host", "127.0.0.1", "--webui-port", "0"]
+    common = ["--host", host, "--webui-port", "0"]
     with subprocess.Popen(
         [home / "bin" / "spark-class", f"org.apache.spark.deploy.{kind}", *common, *options],
         env={
             **os.environ,
-            "SPARK_LOCAL_IP": "127.0.0.1",
+            "SPARK_LOCAL_IP": host,
             "PYSPARK_PYTHON": sys.executable,
             "SPARK_DAEMON_JAVA_OPTS": _QUICK_START,
             **(environment or {}),
