@@ -42,6 +42,7 @@ from sparkopt.pool.worker_pool import WorkerPool
 from sparkopt.spark.console import ConsoleProgress
 from sparkopt.spark.preflight import pickle_objective
 from sparkopt.study.failures import Failures
+from sparkopt.study.interruptions import InterruptionListener
 from sparkopt.study.journal import Identity, is_address, open_journal
 from sparkopt.study.progress import ProgressListener
 from sparkopt.study.quarantine import Patience
@@ -242,7 +243,9 @@ class Search:
         self, study: Study, documents: Documents, budget: int, pool: WorkerPool
     ) -> Iterator[Sequence[Listener]]:
         """The bar, and the file that the trials are saved to now and then, for as long as it proposes."""
-        saving = () if self._file is None else (SavingListener(self._file),)
+        more: list[Listener] = [] if self._file is None else [SavingListener(self._file)]
+        if pool.elastic:
+            more.append(InterruptionListener(self._trials.max_attempts))
         done = len(documents.finished)
         factory = _progress_factory(self._options)
         with opened_bar(factory, initial=done, total=done + study.queued + budget) as bar:
@@ -250,7 +253,7 @@ class Search:
                 *(bar, study.failures, pool.parallelism, lambda: documents.best_loss),
                 elastic=pool.elastic,
             )
-            yield *saving, on_bar
+            yield *more, on_bar
 
     def _console(self) -> AbstractContextManager[ConsoleProgress | None]:
         """Spark's progress bar, if this search shows one of its own."""

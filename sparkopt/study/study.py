@@ -86,8 +86,7 @@ class Study:
         self._queue: deque[Proposal] = deque()
         self._outstanding: dict[int, TrialRecord] = {}
         self._numbers = TrialNumbers()
-        self._launched, self._proposed = 0.0, 0
-        self._room = Room(spec, 0, 0)
+        self._launched, self._proposed, self._room = 0.0, 0, Room(spec, 0, 0)
         self._stopped = self._cancelling = self._waits = False
         self._submissions_ended = False
         self._warned_of_oversubscription = False
@@ -218,7 +217,7 @@ class Study:
 
     def _search(self, channel: StudyChannel) -> None:
         channel.on_external_request = self._take_external_request
-        channel.on_workers = self._take_workers
+        channel.on_workers = partial(self._take_workers, channel)
         outstanding, room = self._outstanding, self._room
         while True:
             if channel.stop is not None:
@@ -245,8 +244,9 @@ class Study:
             if self.failures.fatal is not None:
                 raise self.failures.fatal
 
-    def _take_workers(self, present: int) -> bool:
+    def _take_workers(self, channel: StudyChannel, present: int) -> bool:
         """Workers have come: with more than before, more trials may be outstanding."""
+        self._note_started(channel)
         self._told.workers(present)
         return self._room.widen(present)
 
