@@ -17,20 +17,26 @@ from sparkopt import SparkTrials, WorkerPool, fmin
 from sparkopt.core.states import WorkerState
 from sparkopt.spark.session import get_session
 from tests.faults.elastic_scenarios import PATIENCE, executors_of, search, seconds_until_none_is_left
-from tests.support.cluster import resume
+from tests.support.cluster import Executor, resume
 from tests.support.study_tools import CASE, in_order
 
 # Executors cannot import it.
 cloudpickle.register_pickle_by_value(sys.modules[__name__])
 
 TRIALS = 200
+FEWER = 60
 TRIAL_SECONDS = 1.5
 EVERY_SECONDS = 4.0
 
 
 def kills(directory, daemons):
     """Twenty executors are killed, each while its worker runs a trial."""
-    return _harmed(directory, daemons, 20, max_attempts=10, harm=lambda executor: executor.kill())
+    return _harmed(directory, daemons, TRIALS, 20, max_attempts=10, harm=Executor.kill)
+
+
+def fewer_kills(directory, daemons):
+    """The same, smaller."""
+    return _harmed(directory, daemons, FEWER, 6, max_attempts=10, harm=Executor.kill)
 
 
 def decommissions(directory, daemons):
@@ -41,10 +47,10 @@ def decommissions(directory, daemons):
         time.sleep(1)
         executor.kill()
 
-    return _harmed(directory, daemons, 12, max_attempts=1, harm=harm)
+    return _harmed(directory, daemons, TRIALS, 12, max_attempts=1, harm=harm)
 
 
-def _harmed(directory, daemons, times, max_attempts, harm):
+def _harmed(directory, daemons, count, times, max_attempts, harm):
     place = directory / "runs"
     place.mkdir()
     session = get_session()
@@ -68,7 +74,7 @@ def _harmed(directory, daemons, times, max_attempts, harm):
             trials, over = SparkTrials(pool=pool, max_attempts=max_attempts), threading.Event()
             running = threads.submit(_harm, pool, daemons, harm, times, settled, harmed, over)
             try:
-                fmin(objective, CASE, in_order, TRIALS, trials=trials, early_stop_fn=hear, verbose=False)
+                fmin(objective, CASE, in_order, count, trials=trials, early_stop_fn=hear, verbose=False)
             finally:
                 over.set()
                 running.result()

@@ -110,16 +110,24 @@ def test_other_jobs_that_hold_the_slots_do_not_stop_a_search(play):
     assert said["others"] == 3
 
 
-@pytest.mark.usefixtures("on_classic")
-@pytest.mark.parametrize("proof", [proofs.kills, proofs.decommissions])
-def test_a_long_search_outlives_its_executors(play, proof):
-    said = play(proof)
-    assert said["ok"] == proofs.TRIALS
-    assert said["settled"] == list(range(proofs.TRIALS))
-    assert said["harmed"] >= 12
+def outlives(said, trials, harmed):
+    """A long search has lost nothing, at most an attempt for each executor, and executors are given back."""
+    assert said["ok"] == trials
+    assert said["settled"] == list(range(trials))
+    assert said["harmed"] >= harmed
     assert said["again"] <= said["harmed"]
     assert said["back"] <= 40
     assert said["then"] == 8
+
+
+@pytest.mark.usefixtures("on_classic")
+@pytest.mark.parametrize("proof", [proofs.kills, proofs.decommissions])
+def test_a_long_search_outlives_its_executors(play, proof):
+    outlives(play(proof), proofs.TRIALS, harmed=12)
+
+
+def test_a_shorter_search_does_on_either_kind_of_session(play):
+    outlives(play(proofs.fewer_kills), proofs.FEWER, harmed=3)
 
 
 def test_a_host_that_vanishes_costs_its_trial_an_attempt_after_the_grace(play):
