@@ -35,7 +35,7 @@ from benchmarks.statistics import Spread, covered
 from benchmarks.strikes import Run, runs_of
 from benchmarks.tables import Table
 from sparkopt import SparkTrials, fmin
-from sparkopt.spark.session import get_session
+from sparkopt.spark.session import Session, get_session
 from tests.support.cluster import Cluster
 
 EXECUTORS: Final = 4
@@ -123,8 +123,10 @@ def _search(cluster: Cluster, pool: str, misfortune: str, trials: int, work: flo
         ended = time.time()
         back = _seconds_until_none_is_left(cluster) if pool == "elastic" else None
         runs = [runs_of(place, tid) for tid in range(trials)]
+        came = _executors_came(session)
     return {
         **_figures(runs, work, began),
+        "joining": _joining(came, runs) if (pool, misfortune) == ("elastic", "none") else None,
         "seconds": ended - began,
         "ended_executors": met.number,
         "back": back,
@@ -150,6 +152,26 @@ def _figures(runs: list[list[Run]], work: float, began: float) -> dict[str, Any]
     }
 
 
+def _executors_came(session: Session) -> list[float]:
+    """Times at which Spark had its executors, in order, in seconds since the epoch."""
+    store = session.sparkContext._jsc.sc().statusStore()  # type: ignore[attr-defined]  # of a classic session
+    found = store.executorList(False)
+    executors = [found.apply(index) for index in range(found.size())]
+    return sorted(each.addTime().getTime() / 1000 for each in executors if each.id() != "driver")
+
+
+def _joining(came: list[float], runs: list[list[Run]]) -> float:
+    """Most seconds from an executor being there to its worker's first trial.
+
+    Of a search whose executors have a slot each and are left alone: the first one to come is that of the
+    first worker to run a trial, and so on.
+    """
+    firsts: dict[int, float] = {}
+    for run in sorted((run for each in runs for run in each), key=lambda run: run.began):
+        firsts.setdefault(run.nursery, run.began)
+    return max(first - there for there, first in zip(came, firsts.values(), strict=False))
+
+
 def _seconds_until_none_is_left(cluster: Cluster) -> float:
     began = time.monotonic()
     while cluster.executors() and time.monotonic() < began + 3 * BACK:
@@ -172,7 +194,7 @@ def _cost(figures: Figures, pool: str, misfortune: str) -> float | None:
 
 
 def _median(figures: list[Figures], name: str, digits: int = 1) -> str:
-    values = [each[name] for each in figures if each[name] is not None]
+    values = [each[name] for each in figures if each.get(name) is not None]
     return f"{Spread.of(values).median:,.{digits}f}" if values else ""
 
 
@@ -189,6 +211,7 @@ def _tables(record: Record) -> list[Table]:
                 *(_median(found, name, 0) for name in ("ended_executors", "again")),
                 "" if cost is None else f"{cost:,.1f}",
                 _median(found, "back"),
+                _median(found, "joining"),
             )
         )
     title = (
@@ -198,6 +221,7 @@ def _tables(record: Record) -> list[Table]:
     columns = (
         *("", "s to the first trial", f"s until {EXECUTORS} run", "s in all", "busy share"),
         *("executors ended", "trials run again", "worker-seconds lost, each", "s until all are given back"),
+        "s from an executor to its first trial, at most",
     )
     notes = ["An elastic pool begins with no executor; a barrier job's executors are there before it begins."]
     return [Table(title, columns, rows, notes, sections=(len(MISFORTUNES),))]

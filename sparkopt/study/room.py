@@ -33,7 +33,7 @@ class Room:
 
     @property
     def trials(self) -> int:
-        """How many trials may be outstanding; none while the journal is full, which wakes the study later."""
+        """Number of trials that may be outstanding: none while the journal is full, which wakes the study."""
         return 0 if self._journal is not None and self._journal.is_full else self._trials
 
     def widen(self, present: int) -> bool:
