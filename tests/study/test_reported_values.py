@@ -9,6 +9,9 @@ import sparkopt
 from sparkopt.coordinator import AttemptValues, Payload, ReportedValues, Started
 from sparkopt.core.states import Outcome
 from sparkopt.study.journal import Journal
+from sparkopt.study.journal.segments.log_thread import Pace
+from sparkopt.study.journal.segments.object_stores import DirectoryStore
+from sparkopt.study.journal.segments.segment_journal import SegmentJournal
 from sparkopt.study.listener import Listener
 from sparkopt.study.trial_record import Proposal, TrialRecord
 from sparkopt.wire import codec
@@ -89,23 +92,34 @@ def test_a_later_attempt_replaces_an_earlier_one_from_its_first_step_on(tmp_path
     assert read(tmp_path)[0].values.by_step() == expected
 
 
-def opened(directory):
-    journal = Journal(directory / "journal")
+def file(directory):
+    return Journal(directory / "journal")
+
+
+def segments(directory):
+    place = directory / "log"
+    place.mkdir(exist_ok=True)
+    return SegmentJournal(DirectoryStore(place), place, Pace(flush=0.0))
+
+
+def opened(directory, make=file):
+    journal = make(directory)
     journal.check(IDENTITY)
     journal.submitted([(tid, codec.dumps({"tid": tid})) for tid in range(4)], b"state")
     return journal
 
 
-def read(directory):
-    journal = Journal(directory / "journal")
+def read(directory, make=file):
+    journal = make(directory)
     try:
         return journal.take_entries()
     finally:
         journal.close()
 
 
-def test_the_journal_has_those_of_trials_that_have_settled(tmp_path):
-    journal = opened(tmp_path)
+@pytest.mark.parametrize("make", [file, segments])
+def test_the_journal_has_those_of_trials_that_have_settled(tmp_path, make):
+    journal = opened(tmp_path, make)
     for tid in range(4):
         journal.started(Started(tid, 1, 1000.0, 0.0))
         if tid:
@@ -115,7 +129,7 @@ def test_the_journal_has_those_of_trials_that_have_settled(tmp_path):
         result = None if outcome is Outcome.CANCELLED else Payload(result_of(tid))
         journal.settled(settled(tid, outcome, result, "", None))
     journal.close()
-    entries = read(tmp_path)
+    entries = read(tmp_path, make)
     assert [entry.values is not None for entry in entries] == [False, True, False, False]
     assert [entry.reports for entry in entries] == [()] * 4
     assert entries[1].values.newest == (MOST_VALUES, float(MOST_VALUES))
