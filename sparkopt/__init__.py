@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from sparkopt.control.options import Control
     from sparkopt.errors import TrialPruned
     from sparkopt.hyperopt.fmin import fmin
+    from sparkopt.hyperopt.journal_reading import read_journal
     from sparkopt.hyperopt.space_evaluation import WorkerPool
     from sparkopt.hyperopt.spark_trials import SparkTrials
     from sparkopt.tracking.tracking_settings import Tracking
@@ -35,6 +36,7 @@ __all__ = [
     "TrialPruned",
     "WorkerPool",
     "fmin",
+    "read_journal",
     "report",
     "should_prune",
     "trial_info",
@@ -49,6 +51,7 @@ _HOMES = {
     "TrialPruned": "sparkopt.errors",
     "WorkerPool": "sparkopt.hyperopt.space_evaluation",
     "fmin": "sparkopt.hyperopt.fmin",
+    "read_journal": "sparkopt.hyperopt.journal_reading",
     "report": "sparkopt.worker.intermediate_values",
     "should_prune": "sparkopt.worker.intermediate_values",
     "trial_info": "sparkopt.worker.trial_info",

@@ -11,7 +11,7 @@ from benchmarks.peers.peer import Peer, Ran, Search, timed
 
 def run_sparkopt(
     search: Search,
-    journal: Path | None = None,
+    journal: str | Path | None = None,
     tracking: bool = False,
     pool: sparkopt.WorkerPool | None = None,
 ) -> Ran:

@@ -10,6 +10,7 @@ from sparkopt import __version__
 from sparkopt.cli.demo import demo
 from sparkopt.cli.evaluate import evaluate
 from sparkopt.cli.exits import EXIT_CODES, Commands
+from sparkopt.cli.journal_commands import journal
 from sparkopt.cli.lists import status, workers
 from sparkopt.cli.pack import pack
 from sparkopt.cli.pools import pools
@@ -43,6 +44,7 @@ def main() -> None:
 
 main.add_command(demo)
 main.add_command(replay)
+main.add_command(journal)
 main.add_command(serve)
 main.add_command(pack)
 main.add_command(pools)

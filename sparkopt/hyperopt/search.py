@@ -235,7 +235,7 @@ class Search:
         if not self._tracks:
             yield ()
             return
-        with tracked(self._trials, self._domain, self._options, rstate) as tracker:
+        with tracked(self._trials, self._domain, self._options, rstate, self._journal) as tracker:
             yield (tracker,)
 
     @contextmanager

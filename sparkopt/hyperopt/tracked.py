@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from sparkopt.hyperopt.documents import Document
     from sparkopt.hyperopt.fmin_options import Options
     from sparkopt.hyperopt.spark_trials import SparkTrials
+    from sparkopt.study.journal import SearchJournal
     from sparkopt.study.listener import Listener
 
 _LOG: Final = ActorLog("tracking")
@@ -62,7 +63,11 @@ def wants_tracking(session: Session, asked: bool | Tracking | None) -> bool:
 
 @contextmanager
 def tracked(
-    trials: SparkTrials, domain: base.Domain, options: Options, rstate: np.random.Generator
+    trials: SparkTrials,
+    domain: base.Domain,
+    options: Options,
+    rstate: np.random.Generator,
+    journal: SearchJournal | None,
 ) -> Iterator[Listener]:
     """Track a study from its first trial to its end, which is when everything is written.
 
@@ -71,6 +76,7 @@ def tracked(
         domain: the space.
         options: what ``fmin`` was told.
         rstate: where the seeds come from.
+        journal: of the study, if it has one: what it does not hold yet has not ended for MLflow.
 
     Yields:
         The listener that tracks the study's trials.
@@ -93,6 +99,7 @@ def tracked(
             _tags(),
             ReadableSpace(domain.expr),
             trials.parallelism,
+            until_kept=(lambda: None) if journal is None else journal.until_kept,
         ),
         trials.tracking if isinstance(trials.tracking, Tracking) else Tracking(),
     )

@@ -77,6 +77,7 @@ class StudyDescription:
         tags: of the study's run.
         space: in words.
         parallelism: how many trials may run at once.
+        until_kept: waits until what the study knows by now cannot be lost any more; it may raise.
     """
 
     name: str
@@ -84,6 +85,7 @@ class StudyDescription:
     tags: Mapping[str, str]
     space: SpaceWords
     parallelism: int = 1
+    until_kept: Callable[[], None] = lambda: None
 
 
 class SpaceWords(Protocol):
@@ -143,7 +145,9 @@ class Tracker(Listener):
         self._metrics = Names(ours=[_SECONDS, VALUE])
         self._values = ReportedValues()
         file = Path(f"sparkopt-mlflow-{self._main}.jsonl")
-        self._writer = Writer(self._store, file, description.parallelism, settings.lanes)
+        self._writer = Writer(
+            *(self._store, file, description.parallelism, settings.lanes), description.until_kept
+        )
         _LOG.info("study's run taken", run=self._main, own=self._own, store=mask(uri))
         writer, store = self._writer, self._store
         self._relay = Relay(

@@ -99,9 +99,18 @@ class Writer:
         file: where they go if the store is out of reach for too long.
         parallelism: how many trials of the study may run at once.
         lanes: how many calls may be made at once at most; None for what suits the store.
+        until_kept: waits until what the study knows by now cannot be lost any more, before a run ends.
     """
 
-    def __init__(self, store: Store, file: Path, parallelism: int = 1, lanes: int | None = None) -> None:
+    def __init__(
+        self,
+        store: Store,
+        file: Path,
+        parallelism: int = 1,
+        lanes: int | None = None,
+        until_kept: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._until_kept = until_kept
         self._store = store
         self._pace = pace_for(store.uri, parallelism, lanes)
         self._transfers = min(max(2, parallelism), _MOST_TRANSFERS) if lanes is None else lanes
@@ -295,6 +304,8 @@ class Writer:
                 self._delivery.write(item)
                 return
             case LogArtifact() | End():
+                if isinstance(item, End):
+                    self._until_kept()
                 self.flush(item.run)
                 self._delivery.write(item)
                 return

@@ -14,7 +14,7 @@ from sparkopt.wire.v1 import control_pb2
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "control-api.md").read_text(encoding="utf-8")
 PROTO = (ROOT / "proto" / "sparkopt" / "v1" / "control.proto").read_text(encoding="utf-8")
-NOT_OF_A_CALL = {"demo", "replay", "pack"}
+NOT_OF_A_CALL = {"demo", "journal", "replay", "pack"}
 
 
 def named_in_tables(pattern):

@@ -7,11 +7,19 @@ import sys
 from contextlib import contextmanager
 
 _SERVER = """
-import sys
+import re, sys, threading
 from werkzeug.serving import make_server
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
-server = make_server("127.0.0.1", 0, DomainDispatcherApplication(create_backend_app), threaded=True)
+storage = DomainDispatcherApplication(create_backend_app)
+
+def delayed(environment, respond):
+    delay = re.match(r"/searches/put-(\\d+)-ms/", environment["PATH_INFO"])
+    if delay and environment["REQUEST_METHOD"] == "PUT":
+        threading.Event().wait(int(delay[1]) / 1000)
+    return storage(environment, respond)
+
+server = make_server("127.0.0.1", 0, delayed, threaded=True)
 sys.stdout.write(f"{server.server_port}\\n")
 sys.stdout.flush()
 server.serve_forever()
@@ -20,7 +28,10 @@ server.serve_forever()
 
 @contextmanager
 def object_storage():
-    """A function that makes addresses of places in a bucket, for as long as the server runs."""
+    """A function that makes addresses of places in a bucket, for as long as the server runs.
+
+    A put below ``put-50-ms/`` takes fifty milliseconds longer.
+    """
     from pyarrow import fs
 
     command = [sys.executable, "-c", _SERVER]

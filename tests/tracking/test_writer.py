@@ -9,7 +9,7 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE, TEMPORARILY_UNAVAILABLE
 
-from sparkopt.errors import TrackingError, TrackingWarning
+from sparkopt.errors import JournalError, TrackingError, TrackingWarning
 from sparkopt.tracking import backlog
 from sparkopt.tracking import run_lanes as lanes
 from sparkopt.tracking import writer as room
@@ -373,3 +373,33 @@ def test_whoever_does_not_wait_loses_nothing(target, store, tmp_path):
         writer.close(interrupt)
     replay(tmp_path / "kept.jsonl")
     check_run(store)
+
+
+def test_a_run_ends_once_what_it_ends_with_is_kept(target, store, tmp_path):
+    asked, kept, ends = threading.Event(), threading.Event(), []
+
+    def until_kept():
+        ends.extend(record for record, _ in target.written if isinstance(record, End))
+        asked.set()
+        assert kept.wait(60)
+
+    writer = Writer(target, tmp_path / "kept.jsonl", until_kept=until_kept)
+    for record in RECORDS:
+        writer.put(record)
+    assert asked.wait(60)
+    assert ends == []
+    kept.set()
+    writer.close(lambda left: None)
+    check_run(store)
+
+
+def test_a_run_whose_end_cannot_be_kept_does_not_end(target, tmp_path):
+    def until_kept():
+        raise JournalError("the store is away for good")
+
+    writer = Writer(target, tmp_path / "kept.jsonl", until_kept=until_kept)
+    for record in RECORDS:
+        writer.put(record)
+    with pytest.warns(TrackingWarning, match="the store is away for good"):
+        writer.close(lambda left: None)
+    assert not any(isinstance(record, End) for record, _ in target.written)

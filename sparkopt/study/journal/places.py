@@ -45,7 +45,7 @@ _SHOWN: Final = frozenset(
 
 
 def is_address(place: object) -> bool:
-    """Whether this is an address, and not a path."""
+    """Says if this is an address, and not a path."""
     return isinstance(place, str) and _ADDRESS.fullmatch(place) is not None
 
 
@@ -131,7 +131,7 @@ def _in_a_directory(path: Path) -> Path:
 
 
 def _is_remote(path: Path) -> bool:
-    """Whether a path is on a file system of another machine's, or of a program's."""
+    """Says if a path is on a file system of another machine's, or of a program's."""
     try:
         lines = _MOUNTS.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
         return _REMOTE.fullmatch(file_system_of(path.parent.resolve(), lines)) is not None

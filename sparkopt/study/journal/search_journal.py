@@ -119,7 +119,7 @@ class SearchJournal(ABC):
 
     @property
     def is_full(self) -> bool:
-        """Whether so much waits to be written that no more trials may be begun."""
+        """True if so much waits to be written that no more trials may be begun."""
         return False
 
     def watch(self, room: Callable[[], None], failed: Callable[[SparkoptError], None]) -> None:  # noqa: B027

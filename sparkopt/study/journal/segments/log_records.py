@@ -27,7 +27,7 @@ def _record(tail: bytes, *head: Any) -> bytes:
 
 
 def search(meta: Mapping[str, str]) -> bytes:
-    """What search the log is of. The first record of each driver."""
+    """Identity of the search that the log is of. The first record of each driver."""
     return _record(b"", "search", dict(meta))
 
 

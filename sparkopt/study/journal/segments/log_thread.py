@@ -263,7 +263,7 @@ class LogThread:
 
     @property
     def is_full(self) -> bool:
-        """Whether too much waits to be written."""
+        """True if too much waits to be written."""
         return self._unwritten > self._pace.unwritten
 
     def until_kept(self) -> None:

@@ -135,7 +135,7 @@ class Listing:
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing of a log is there."""
+        """True if nothing of a log is there."""
         return not (self.epochs or any(self.parts.values()))
 
     @property

@@ -34,7 +34,7 @@ _PIECE: Final = 2**20
 
 
 def _salvage(data: bytes) -> bytes:
-    """What is whole of the body of a damaged object."""
+    """Returns what is whole of the body of a damaged object."""
     return log_records.whole(data, body_of_damaged(data))
 
 
@@ -175,7 +175,7 @@ class SegmentJournal(SearchJournal):
 
     @property
     def is_full(self) -> bool:
-        """Whether so much waits to be written that no more trials may be begun."""
+        """True if so much waits to be written that no more trials may be begun."""
         return self._thread is not None and self._thread.is_full
 
     def until_kept(self) -> None:
