@@ -11,6 +11,7 @@ from benchmarks.journal import journal
 from benchmarks.modelsearch import modelsearch
 from benchmarks.overhead import overhead
 from benchmarks.payload import payload
+from benchmarks.pruning import pruning
 from benchmarks.question import Question
 from benchmarks.startup import startup
 from benchmarks.suggest import suggest
@@ -33,6 +34,7 @@ _ALL: tuple[Question, ...] = (
     control,
     faults,
     elastic,
+    pruning,
 )
 
 QUESTIONS: dict[str, Question] = {str(each.name): each for each in _ALL}

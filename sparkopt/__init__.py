@@ -21,6 +21,13 @@ if TYPE_CHECKING:
     from sparkopt.hyperopt.journal_reading import read_journal
     from sparkopt.hyperopt.space_evaluation import WorkerPool
     from sparkopt.hyperopt.spark_trials import SparkTrials
+    from sparkopt.study.pruning_rules import (
+        ASHA,
+        Hyperband,
+        MedianStopping,
+        PercentileStopping,
+        ThresholdStopping,
+    )
     from sparkopt.tracking.tracking_settings import Tracking
     from sparkopt.worker.intermediate_values import report, should_prune
     from sparkopt.worker.trial_info import TrialInfo, trial_info
@@ -28,9 +35,14 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "ASHA",
     "Control",
     "ControlClient",
+    "Hyperband",
+    "MedianStopping",
+    "PercentileStopping",
     "SparkTrials",
+    "ThresholdStopping",
     "Tracking",
     "TrialInfo",
     "TrialPruned",
@@ -43,9 +55,14 @@ __all__ = [
 ]
 
 _HOMES = {
+    "ASHA": "sparkopt.study.pruning_rules",
     "Control": "sparkopt.control.options",
     "ControlClient": "sparkopt.client",
+    "Hyperband": "sparkopt.study.pruning_rules",
+    "MedianStopping": "sparkopt.study.pruning_rules",
+    "PercentileStopping": "sparkopt.study.pruning_rules",
     "SparkTrials": "sparkopt.hyperopt.spark_trials",
+    "ThresholdStopping": "sparkopt.study.pruning_rules",
     "Tracking": "sparkopt.tracking.tracking_settings",
     "TrialInfo": "sparkopt.worker.trial_info",
     "TrialPruned": "sparkopt.errors",

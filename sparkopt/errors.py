@@ -15,6 +15,7 @@ SparkoptError
 │   ├── PoolCancelledError       somebody cancelled the workers' Spark job, or stopped its session
 │   └── PoolClosedError          the pool was closed under a running study
 ├── MissingModuleError           workers lack a module that the objective needs
+├── PrunerError                  the pruner of a search has raised an error
 ├── JournalError                 the journal cannot be read or written, or is too damaged to be gone on with
 ├── SaveFileError                the trials could not be saved at the end of a search (OSError)
 ├── TrackingError                MLflow or its store cannot be used
@@ -128,6 +129,10 @@ class PoolClosedError(PoolError):
 
 class MissingModuleError(SparkoptError):
     """Workers lack a module that the objective needs; the message says which, and how to send it."""
+
+
+class PrunerError(SparkoptError):
+    """The pruner of a search has raised an error, the cause of this one. Finished trials are kept."""
 
 
 class JournalError(SparkoptError):

@@ -69,7 +69,7 @@ def evaluate(
     before anything is sent; standard input is sent line by line, as it comes.
 
     Prints a JSON object for each point, when it has its outcome: the `line` of the point, `id`, `tid`,
-    `state` (ok, failed, cancelled, lost, rejected), `loss`, `seconds`, `values`, `result`, `error`,
+    `state` (ok, failed, pruned, cancelled, lost, rejected), `loss`, `seconds`, `values`, `result`, `error`,
     `traceback`. A summary goes to standard error. A connection that is lost is made again, and no point runs
     twice for it.
     """

@@ -27,6 +27,7 @@ def status(client: ControlClient, as_json: bool) -> None:
             "runs",
             "ok",
             "failed",
+            "pruned",
             "cancelled",
             "lost",
             "best loss",
@@ -48,22 +49,22 @@ def summary(status: PoolStatus) -> list[str]:
         f"{'paused' if status.paused else 'runs'}; parallelism {limit}, {status.workers} workers,"
         f" idle {status.idle_share:.1%} of their time",
         f"{counts.submitted} trials: {counts.pending} pending, {counts.leased} running, {counts.ok} ok,"
-        f" {counts.failed} failed, {counts.cancelled} cancelled, {counts.lost} lost;"
+        f" {counts.failed} failed, {counts.pruned} pruned, {counts.cancelled} cancelled, {counts.lost} lost;"
         f" {status.trials_per_second:.1f} a second",
     ]
 
 
 def _study_row(study: StudyInfo) -> list[str]:
     counts = study.trials
-    numbers = [counts.submitted, counts.pending, counts.leased, counts.ok, counts.failed, counts.cancelled]
+    began = [counts.submitted, counts.pending, counts.leased]
+    settled = [counts.ok, counts.failed, counts.pruned, counts.cancelled, counts.lost]
     of = "" if study.best_tid is None else f"trial {study.best_tid}"
     ended = "running" if study.ended is None else "ended"
     return [
         printable(study.name),
         study.kind,
         ended,
-        *map(str, numbers),
-        str(counts.lost),
+        *map(str, [*began, *settled]),
         number(study.best_loss),
         of,
     ]

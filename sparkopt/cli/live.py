@@ -33,7 +33,7 @@ def show(
     screen = Screen()
     with client.watch(after, study, values) as events:
         screen.ask(client)
-        for trial in client.trials(states=[TrialState.LEASED, TrialState.CANCELLING]):
+        for trial in client.trials(states=[TrialState.LEASED, TrialState.PRUNING, TrialState.CANCELLING]):
             screen.runs(trial)
         over = threading.Event()
         asking = threading.Thread(

@@ -54,13 +54,18 @@ def _say_status(status: PoolStatus, as_json: bool) -> None:
 @click.argument("tid", type=int)
 @study_option
 @click.option("--reason", default="", metavar="TEXT", help="Goes into the trial's record.")
+@click.option("--prune", is_flag=True, help="Have it stop as pruned, if it runs.")
 @json_option
-def cancel(client: ControlClient, tid: int, study: str | None, reason: str, as_json: bool) -> None:
+def cancel(
+    client: ControlClient, tid: int, study: str | None, reason: str, prune: bool, as_json: bool
+) -> None:
     """End the trial TID, waiting or running.
 
     It is recorded as cancelled, without a result. A trial that has settled stays as it is.
+
+    With --prune the objective is told to stop at its next report, and the trial is recorded as pruned.
     """
-    trial = client.cancel_trial(tid, study, reason)
+    trial = client.cancel_trial(tid, study, reason, prune)
     if as_json:
         print_json(trial)
     else:

@@ -180,13 +180,17 @@ class ControlClient(Closing):
         request = control_pb2.SetParallelismRequest(parallelism=_whole("parallelism", parallelism, 32))
         return to_status(self._link.call(self._link.stub.SetParallelism, request))
 
-    def cancel_trial(self, tid: int, study: str | None = None, reason: str = "") -> TrialInfo:
+    def cancel_trial(
+        self, tid: int, study: str | None = None, reason: str = "", prune: bool = False
+    ) -> TrialInfo:
         """End one trial, waiting or running; it settles as cancelled, unless it ends by itself before that.
 
         Args:
             tid: its number.
             study: its study.
             reason: goes into the trial's record; at most 1,000 characters.
+            prune: have it stop as pruned instead, if it runs: its objective is told so at its next report,
+                and is ended only if it goes on. A pool that is older than this client cancels it.
 
         Returns:
             The trial as it is now: of one that has settled nothing changes.
@@ -195,7 +199,10 @@ class ControlClient(Closing):
             NotFoundError: if the study has no such trial.
         """
         request = control_pb2.CancelTrialRequest(
-            study=_study(study), tid=_whole("tid", tid, 64), reason=_text("reason", reason)
+            study=_study(study),
+            tid=_whole("tid", tid, 64),
+            reason=_text("reason", reason),
+            prune=check_flag("prune", prune),
         )
         return to_trial(self._link.call(self._link.stub.CancelTrial, request))
 

@@ -203,6 +203,7 @@ def _counts(message: control_pb2.TrialCounts) -> TrialCounts:
         message.failed,
         message.cancelled,
         message.lost,
+        message.pruned,
     )
 
 

@@ -37,12 +37,16 @@ class TrialState(Word):
     """Waits for a worker."""
     LEASED = "leased"
     """A worker has it."""
+    PRUNING = "pruning"
+    """A worker has it, and was told to stop it, as it will not win."""
     CANCELLING = "cancelling"
     """A worker has it, and was told to end it."""
     OK = "ok"
     """Settled: the objective returned."""
     FAILED = "failed"
     """Settled: the objective raised, or its process ended."""
+    PRUNED = "pruned"
+    """Settled: it was stopped, as its reports showed that it would not win."""
     CANCELLED = "cancelled"
     """Settled: somebody asked for it to end."""
     LOST = "lost"
@@ -98,6 +102,7 @@ class TrialCounts:
     failed: int
     cancelled: int
     lost: int
+    pruned: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +178,7 @@ class TrialInfo:
         settled: when it got its final state.
         seconds: in the objective.
         loss: None if the result has none that is a number.
-        reason: why it failed, was cancelled or lost: a line.
+        reason: why it failed, or was pruned, cancelled or lost: a line.
         request_id: the client's id, of a trial that came through ``evaluate``.
     """
 

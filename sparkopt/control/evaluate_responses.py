@@ -4,24 +4,16 @@ from __future__ import annotations
 
 import math
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from sparkopt.control.messages import line_of
-from sparkopt.core.states import Outcome
+from sparkopt.control.messages import STATES, line_of
 from sparkopt.wire.v1 import control_pb2
 
 if TYPE_CHECKING:
     from sparkopt.control.kept_answers import Point
     from sparkopt.coordinator import Settled
-
-_STATES: Final = {
-    Outcome.OK: control_pb2.TRIAL_STATE_OK,
-    Outcome.FAILED: control_pb2.TRIAL_STATE_FAILED,
-    Outcome.CANCELLED: control_pb2.TRIAL_STATE_CANCELLED,
-    Outcome.LOST: control_pb2.TRIAL_STATE_LOST,
-}
 
 
 def answer_of(study: str, point: Point, settled: Settled) -> control_pb2.EvaluateResponse:
@@ -31,7 +23,7 @@ def answer_of(study: str, point: Point, settled: Settled) -> control_pb2.Evaluat
     trial = evaluation.trial
     trial.study = study
     trial.tid = settled.tid
-    trial.state = _STATES[settled.outcome]
+    trial.state = STATES[settled.outcome]
     trial.values.MergeFromString(point.struct)
     trial.attempt = settled.attempt
     trial.worker = settled.worker or ""

@@ -27,9 +27,11 @@ STATES: Final = {
     TrialState.PENDING: control_pb2.TRIAL_STATE_PENDING,
     TrialState.HELD: control_pb2.TRIAL_STATE_PENDING,
     TrialState.LEASED: control_pb2.TRIAL_STATE_LEASED,
+    TrialState.PRUNING: control_pb2.TRIAL_STATE_PRUNING,
     TrialState.CANCELLING: control_pb2.TRIAL_STATE_CANCELLING,
     Outcome.OK: control_pb2.TRIAL_STATE_OK,
     Outcome.FAILED: control_pb2.TRIAL_STATE_FAILED,
+    Outcome.PRUNED: control_pb2.TRIAL_STATE_PRUNED,
     Outcome.CANCELLED: control_pb2.TRIAL_STATE_CANCELLED,
     Outcome.LOST: control_pb2.TRIAL_STATE_LOST,
 }
@@ -132,17 +134,9 @@ def _worker_state(book: Book, worker: WorkerRecord) -> control_pb2.WorkerState.V
 
 
 def _counts(submitted: int, leased: int, outcomes: Mapping[Outcome, int]) -> control_pb2.TrialCounts:
-    ok, failed = outcomes.get(Outcome.OK, 0), outcomes.get(Outcome.FAILED, 0)
-    cancelled, lost = outcomes.get(Outcome.CANCELLED, 0), outcomes.get(Outcome.LOST, 0)
-    return control_pb2.TrialCounts(
-        submitted=submitted,
-        pending=submitted - leased - ok - failed - cancelled - lost,
-        leased=leased,
-        ok=ok,
-        failed=failed,
-        cancelled=cancelled,
-        lost=lost,
-    )
+    settled = {outcome.value: outcomes.get(outcome, 0) for outcome in Outcome}
+    pending = submitted - leased - sum(settled.values())
+    return control_pb2.TrialCounts(submitted=submitted, pending=pending, leased=leased, **settled)
 
 
 # What has happened: with what was so then.

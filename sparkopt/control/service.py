@@ -94,8 +94,9 @@ class ControlService(control_pb2_grpc.ControlServiceServicer):
     async def CancelTrial(self, request: pb.CancelTrialRequest, context: Context) -> pb.Trial:
         """End one trial."""
         async with answering(context, LOG):
-            trial = self._steering.cancel_trial(request.study, request.tid, request.reason)
-            _log_steering(context, "CancelTrial", study=trial.study, trial=trial.tid, reason=request.reason)
+            tid, reason, prune = request.tid, request.reason, request.prune
+            trial = self._steering.cancel_trial(request.study, tid, reason, prune)
+            _log_steering(context, "CancelTrial", study=trial.study, trial=tid, reason=reason, prune=prune)
             return trial
 
     async def StopStudy(self, request: pb.StopStudyRequest, context: Context) -> pb.Study:

@@ -76,8 +76,8 @@ class SteeringCalls:
             )
         self._coordinator.step(events.LimitChanged(parallelism))
 
-    def cancel_trial(self, name: str, tid: int, reason: str) -> control_pb2.Trial:
-        """End one trial.
+    def cancel_trial(self, name: str, tid: int, reason: str, prune: bool) -> control_pb2.Trial:
+        """End one trial, or have it stop as pruned.
 
         Raises:
             BadRequestError: if the reason is too long.
@@ -94,8 +94,9 @@ class SteeringCalls:
         trial = study.by_tid.get(tid)
         if trial is None:
             raise NotFoundError(f"{study.name} has no trial {tid}", "NO_TRIAL")
-        why = reason or "it was cancelled over the control service"
-        self._coordinator.step(events.CancelRequested(study.name, tid, why))
+        why = reason or f"it was {'pruned' if prune else 'cancelled'} over the control service"
+        request = events.PruneRequested if prune else events.CancelRequested
+        self._coordinator.step(request(study.name, tid, why))
         return messages.trial_of(self._book, trial)
 
     def stop_study(self, name: str, finish_running: bool) -> control_pb2.Study:

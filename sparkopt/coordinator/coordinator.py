@@ -263,6 +263,10 @@ class Coordinator:
                 stream = self._streams.get(worker)
                 if stream is not None:
                     stream.cancel(lease, reason)
+            case commands.PruneAttempt(worker, lease):
+                stream = self._streams.get(worker)
+                if stream is not None:
+                    stream.prune(lease, self.studies.prune_grace(lease.trial.study))
             case commands.Settle():
                 self._settle(command)
             case commands.DeliverReport():

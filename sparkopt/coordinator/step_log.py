@@ -90,6 +90,8 @@ def _log_trials_event(event: events.Event) -> None:
             LOG.debug(
                 "trials submitted", study=study, trials=len(tids), first=tids[0], max_attempts=max_attempts
             )
+        case events.PruneRequested(study, tid, reason):
+            LOG.debug("prune asked for", study=study, trial=tid, reason=reason)
         case events.CancelRequested(study, tid, reason):
             LOG.debug("cancel asked for", study=study, trial="all" if tid is None else tid, reason=reason)
         case events.OutcomeArrived(worker, lease, outcome):
@@ -102,6 +104,8 @@ def _log_trials_command(machine: Machine, command: commands.Command) -> None:
             record = machine.trials.get(lease.trial)
             charged = 0 if record is None else record.charged
             LOG.debug("attempt leased", **values_of(lease), worker=worker, charged=charged)
+        case commands.PruneAttempt(worker, lease, reason):
+            LOG.debug("attempt to stop as pruned", **values_of(lease), worker=worker, reason=reason)
         case commands.CancelAttempt(worker, lease, reason):
             LOG.debug("attempt cancelled", **values_of(lease), worker=worker, reason=reason)
         case commands.Settle(key, attempt, outcome, worker, reason):

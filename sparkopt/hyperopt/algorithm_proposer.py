@@ -215,7 +215,9 @@ class AlgorithmProposer(Proposer):
     def finish(self, record: TrialRecord, result: Payload | None) -> None:
         """Give the document its final state."""
         document, error = record.proposal.origin, record.error
-        if error is None:
+        if record.outcome is Outcome.PRUNED:
+            self._documents.prune(document, self._last_loss(record))
+        elif error is None:
             read = self._documents.finish(document, result)
             if isinstance(read, TrialError):
                 record.error = read
@@ -230,6 +232,13 @@ class AlgorithmProposer(Proposer):
         if record.reports is not None:
             # One of that name in the objective's own result stays.
             document["result"].setdefault("intermediate", record.reports.by_step())
+
+    def _last_loss(self, record: TrialRecord) -> float | None:
+        """The last value that a trial has reported, as a loss."""
+        newest = None if record.reports is None else record.reports.newest
+        if newest is None:
+            return None
+        return newest[1] if self._trials.mode == "min" else -newest[1]
 
     def settled(self, record: TrialRecord, replayed: bool) -> StopSearch | None:
         """Look at the goal, once for each trial that has a result."""

@@ -1,6 +1,7 @@
 """hyperopt's documents of one study: each from its proposal to its final state, and what all of them say.
 
     add ──▶ NEW ── start ──▶ RUNNING ── finish ──▶ DONE
+             │                  ├────── prune ───▶ DONE     (status ``fail``, with its last value as its loss)
              │                  ├────── fail ────▶ ERROR    (hidden from ``trials.trials``)
              └──────────────────┴────── cancel ──▶ CANCEL   (hidden)
 
@@ -46,6 +47,9 @@ _STATUSES: Final[dict[int, Status]] = {
     base.JOB_STATE_CANCEL: "cancelled",
 }
 
+PRUNED: Final = "pruned"
+"""Field of the result of a trial that was pruned: True."""
+
 _EPOCH: Final = datetime.datetime(1970, 1, 1)
 
 
@@ -59,7 +63,7 @@ class Documents:
         patience: how long what a trial sends may take to be read.
 
     Attributes:
-        finished: those that have a result, in the order in which they got it.
+        finished: those that have a result, in the order in which they got it; none that was pruned.
         best_loss: the smallest loss of those of status ``ok`` that is a number; None if there is none.
     """
 
@@ -71,7 +75,7 @@ class Documents:
         self.finished: list[Document] = []
         self.best_loss: float | None = None
         for document in trials.trials:
-            if document["state"] == base.JOB_STATE_DONE:
+            if document["state"] == base.JOB_STATE_DONE and not is_pruned(document):
                 self._finished(document, document["result"].get("loss"))
 
     def add(self, documents: list[Document]) -> list[Document]:
@@ -164,6 +168,19 @@ class Documents:
     def _failed(self, document: Document, kind: str, traceback: RemoteTraceback) -> TrialError:
         self.fail(document, kind, traceback.text)
         return TrialError(kind, traceback.text)
+
+    def prune(self, document: Document, loss: float | None) -> None:
+        """The trial was stopped before its end. What its objective has saved with its Ctrl stays.
+
+        Args:
+            document: of the trial.
+            loss: how far it had come, for algorithms to learn from; None if that is not known.
+        """
+        document["state"] = base.JOB_STATE_DONE
+        document["result"] = {**document["result"], "status": base.STATUS_FAIL, PRUNED: True}
+        if loss is not None and not math.isnan(loss):
+            document["result"]["loss"] = loss
+        document["refresh_time"] = coarse_utcnow()
 
     def fail(self, document: Document, kind: str, text: str) -> None:
         """The trial failed.
@@ -313,6 +330,12 @@ def _coarse(seconds: float) -> datetime.datetime:
     return _EPOCH + datetime.timedelta(milliseconds=round(seconds * 1_000_000) // 1000)
 
 
+def is_pruned(document: Document) -> bool:
+    """Tell if the trial was stopped because it would not win."""
+    result = document["result"]
+    return result.get(PRUNED) is True and result.get("status") == base.STATUS_FAIL
+
+
 def is_lost(document: Document) -> bool:
     """Returns whether the trial has no result because each worker that tried it was lost."""
     # One that was made elsewhere need not say why it has failed.
@@ -321,7 +344,9 @@ def is_lost(document: Document) -> bool:
 
 
 def status_of(document: Document) -> Status:
-    """Returns how a trial in a final state ended. A result whose status is not ``ok`` is a failure."""
+    """Returns how a trial in a final state ended. Unless pruned, any status but ``ok`` is a failure."""
+    if is_pruned(document):
+        return "pruned"
     if document["state"] == base.JOB_STATE_DONE:
         return "success" if document["result"].get("status") == base.STATUS_OK else "failure"
     return _STATUSES[document["state"]]

@@ -14,6 +14,7 @@ from hyperopt import base
 from hyperopt.exceptions import AllTrialsFailed
 
 from sparkopt.errors import AllTrialsFailedError, TrialLostError
+from sparkopt.hyperopt.documents import is_pruned
 
 _LOST: Final = str(TrialLostError)
 
@@ -38,6 +39,7 @@ def no_loss(documents: Iterable[dict[str, Any]], why: str = "") -> NoLossError:
         for ending, said in (
             ("nan", "returned a loss that is NaN"),
             ("status", "returned another status than 'ok'"),
+            ("pruned", "were pruned"),
             ("raised", "raised an error, or returned no result"),
             ("lost", "were lost with their workers"),
             ("cancelled", "were cancelled"),
@@ -61,6 +63,8 @@ def _ending_of(document: dict[str, Any]) -> str:
         return "cancelled"
     if state != base.JOB_STATE_DONE:
         return "unfinished"
+    if is_pruned(document):
+        return "pruned"
     if result.get("status") != base.STATUS_OK:
         return "status"
     loss = result.get("loss")  # documents that were made elsewhere may have none

@@ -164,10 +164,14 @@ class Search:
         entries = [] if journal is None else journal.take_entries()
         points, budget = self._take_stock(entries)
         spec = StudySpec(
-            ObjectiveSpec(self._objective.shipped, trials.max_attempts, trials.trial_timeout),
+            ObjectiveSpec(
+                *(self._objective.shipped, trials.max_attempts, trials.trial_timeout, trials.prune_grace)
+            ),
             trials=budget,
             deadline=deadline,
             ahead=options.max_queue_len,
+            pruner=trials.pruner,
+            mode=trials.mode,
             reasons=StopReasons(CANCELLED_BY_TIMEOUT, CANCELLED_BY_USER, "fmin ended with an error"),
         )
         study = self._study = Study(spec, proposer, journal)
@@ -333,12 +337,14 @@ def _log_ending(trials: SparkTrials) -> None:
     if trials.fmin_cancelled_reason is not None:
         _hyperopts_logger.warning("fmin cancelled because of %s", trials.fmin_cancelled_reason)
         _hyperopts_logger.warning("fmin is cancelled, so new trials will not be launched.")
+    pruned = trials.count_pruned_trials()
     _hyperopts_logger.info(
-        "Total Trials: %d: %d succeeded, %d failed, %d cancelled.",
+        "Total Trials: %d: %d succeeded, %d failed, %d cancelled%s.",
         trials.count_total_trials(),
         trials.count_successful_trials(),
         trials.count_failed_trials(),
         trials.count_cancelled_trials(),
+        f", {pruned} pruned" if pruned else "",
     )
     timings = trials.timings
     _logger.log(logging.WARNING if timings.outpaced else logging.INFO, "%s", timings.summary())

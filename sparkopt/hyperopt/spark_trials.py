@@ -15,15 +15,18 @@ from hyperopt import base
 from hyperopt.exceptions import AllTrialsFailed, InvalidTrial
 
 from sparkopt.control import Control
+from sparkopt.coordinator.channels.objective_spec import PRUNE_GRACE_SECONDS
+from sparkopt.core.pruning.pruner import Pruner
 from sparkopt.errors import PoolClosedError, RefusedError, SparkoptError, SparkoptWarning, warn
 from sparkopt.hyperopt.bars import ProgressFactory
-from sparkopt.hyperopt.documents import Document, is_lost, status_of
+from sparkopt.hyperopt.documents import Document
 from sparkopt.hyperopt.fmin_options import Algorithm, EarlyStop, Options, check_loss_threshold, check_timeout
 from sparkopt.hyperopt.no_loss import no_loss
 from sparkopt.hyperopt.points_to_evaluate import Point
 from sparkopt.hyperopt.pool_arguments import check_pool
 from sparkopt.hyperopt.proposals import said_by_hyperopt
 from sparkopt.hyperopt.search import Search
+from sparkopt.hyperopt.trial_counts import TrialCounts
 from sparkopt.pool.patience import check_start_timeout
 from sparkopt.pool.worker_pool import WorkerPool
 from sparkopt.spark.elasticity import check_elastic, decide_elastic
@@ -38,14 +41,14 @@ from sparkopt.spark.session import (
     supported_profile,
 )
 from sparkopt.study.journal import check_place, without_secrets
+from sparkopt.study.pruning_rules import Mode, PruningRule, check_mode, check_pruner
 from sparkopt.study.timings import Timings
-from sparkopt.study.trial_record import Status
 from sparkopt.tracking.tracking_settings import Tracking
 from sparkopt.wire.arguments import WHOLE, check_flag, check_limit, check_whole, hinting, refuse_type
 from sparkopt.wire.modules.own_modules import check_ship_modules
 
 
-class SparkTrials(base.Trials):  # type: ignore[misc]
+class SparkTrials(TrialCounts):
     """Trials of a search whose objective runs on Spark workers; a drop-in for ``hyperopt.SparkTrials``.
 
     The documents are hyperopt's, in every field. Bookkeeping takes constant time a trial. Pickles without
@@ -86,6 +89,14 @@ class SparkTrials(base.Trials):  # type: ignore[misc]
         ship_modules: whether your own modules that an objective imports, those outside of ``site-packages``,
             go to workers that lack them, as whole top-level packages. A list names more of them.
 
+        pruner: stops trials early whose reports (:func:`sparkopt.report`) show that they will not win:
+            :class:`~sparkopt.MedianStopping` for instance; or an object with the methods of
+            :class:`~sparkopt.core.pruning.pruner.Pruner`. See docs/pruning.md.
+        mode: ``"min"`` if the smallest of the reported values is the best, as of losses; ``"max"`` if the
+            largest is.
+        prune_grace: seconds that a trial may go on for once it is to stop; after that its process is killed.
+            None for any.
+
     Attributes:
         parallelism: how many trials may run at once; in the last search, if executors have joined, could.
         max_parallelism: how many may when they join.
@@ -122,6 +133,9 @@ class SparkTrials(base.Trials):  # type: ignore[misc]
         control: bool | str | Control | None = None,
         ship_modules: bool | Sequence[str] = True,
         elastic: bool | None = None,
+        pruner: PruningRule | Pruner | None = None,
+        mode: Mode = "min",
+        prune_grace: float | None = PRUNE_GRACE_SECONDS,
     ) -> None:
         super().__init__(exp_key=None, refresh=False)
         parallelism = check_parallelism(parallelism)
@@ -146,6 +160,9 @@ class SparkTrials(base.Trials):  # type: ignore[misc]
         self.control = Control.of(control)
         self.ship_modules = check_ship_modules(ship_modules)
         self.elastic = elastic
+        self.pruner = check_pruner(pruner)
+        self.mode: Mode = check_mode(mode)
+        self.prune_grace = check_limit("prune_grace", prune_grace)
         # Shared with the views of these trials that callbacks get.
         self._running: list[WorkerPool] = []
         self.timings = Timings()
@@ -180,6 +197,8 @@ class SparkTrials(base.Trials):  # type: ignore[misc]
         # What belongs to this process, and the space, whose parts need not pickle: its best point stands in.
         for name in ("_spark", "_searching", "_space", "resource_profile", "pool", "control", "_running"):
             del state[name]
+        if not isinstance(self.pruner, PruningRule):
+            del state["pruner"]  # one of the user's is that of a search
         state["_kept_best"] = self._best_that_pickles()
         state["journal"] = without_secrets(self.journal)
         return state
@@ -187,8 +206,9 @@ class SparkTrials(base.Trials):  # type: ignore[misc]
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.start_timeout = check_start_timeout(None)  # those of version 0.1 have none
         self.ship_modules = True
-        self.elastic = None
+        self.elastic = self.pruner = None
         self.max_parallelism = state["parallelism"]
+        self.mode, self.prune_grace = "min", PRUNE_GRACE_SECONDS
         self.__dict__.update(state)
         self._spark = None
         self._session_is_given = False
@@ -251,35 +271,6 @@ class SparkTrials(base.Trials):  # type: ignore[misc]
     def fmin_cancelled_reason(self) -> str | None:
         """Why the last search ended early; None if it did not."""
         return self._fmin_cancelled_reason
-
-    def count_successful_trials(self) -> int:
-        """Returns the number of trials that finished with a result of status ``ok``."""
-        return self._count("success")
-
-    def count_failed_trials(self) -> int:
-        """Returns the number of trials that raised, were lost, or returned a status other than ``ok``."""
-        return self._count("failure")
-
-    def _count(self, status: Status) -> int:
-        states = (base.JOB_STATE_DONE, base.JOB_STATE_ERROR)
-        return sum(
-            document["state"] in states and status_of(document) == status
-            for document in self._dynamic_trials
-            if self._exp_key is None or document["exp_key"] == self._exp_key
-        )
-
-    def count_lost_trials(self) -> int:
-        """Returns how many trials have no result because each worker that tried them was lost."""
-        return sum(is_lost(document) for document in self._dynamic_trials)
-
-    def count_cancelled_trials(self) -> int:
-        """Returns how many trials were cancelled: by a timeout, an early stop, or the user."""
-        return int(self.count_by_state_unsynced(base.JOB_STATE_CANCEL))
-
-    def count_total_trials(self) -> int:
-        """Returns how many trials have ended, one way or another."""
-        ended = [base.JOB_STATE_DONE, base.JOB_STATE_ERROR, base.JOB_STATE_CANCEL]
-        return int(self.count_by_state_unsynced(ended))
 
     def delete_all(self) -> None:
         """Forget every trial."""

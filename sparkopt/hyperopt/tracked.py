@@ -151,6 +151,8 @@ def _summary_of(trials: SparkTrials) -> SearchSummary:
         "cancelled": trials.count_cancelled_trials(),
         "total": trials.count_total_trials(),
     }
+    if (pruned := trials.count_pruned_trials()) or trials.pruner is not None:
+        counts["pruned"] = pruned
     finished = [
         _finished(document)
         for document in trials.trials

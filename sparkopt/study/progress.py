@@ -57,6 +57,7 @@ class ProgressListener(Listener):
         self._starting = self._refresh is not None
         # Those that the journal had are told of at the end only.
         self._before = failures.count
+        self._pruned = 0
         self._warned = False
 
     def opened(self, channel: StudyChannel) -> None:
@@ -91,7 +92,8 @@ class ProgressListener(Listener):
     def settled(self, record: TrialRecord) -> None:
         """Show a trial, unless it was cancelled, and warn of the first failure."""
         if record.outcome is not Outcome.CANCELLED:
-            if self._starting or self._best_loss() is not None or self._failures.count:
+            self._pruned += record.outcome is Outcome.PRUNED
+            if self._starting or self._best_loss() is not None or self._failures.count or self._pruned:
                 self._starting = False
                 self._show_best()
             self._bar.update(1)
@@ -102,6 +104,7 @@ class ProgressListener(Listener):
     def _show_best(self) -> None:
         best, failed = self._best_loss(), self._failures.count
         failures = f", {failed} failed" if failed else ""
+        pruned = f", {self._pruned} pruned" if self._pruned else ""
         fewer = self._elastic and self._present < self._workers
         workers = f", {self._present} of {self._workers} workers" if fewer else ""
-        self._bar.postfix = f"best loss: {'?' if best is None else best}{failures}{workers}"
+        self._bar.postfix = f"best loss: {'?' if best is None else best}{failures}{pruned}{workers}"

@@ -8,8 +8,9 @@ Settings are immutable, so that one may be given to several searches.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Final, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
 from sparkopt.core.pruning.halving import HalvingPruner, rungs
 from sparkopt.core.pruning.hyperband import HyperbandPruner
@@ -17,6 +18,9 @@ from sparkopt.core.pruning.percentile import PercentilePruner
 from sparkopt.core.pruning.pruner import Maximizing, Pruner
 from sparkopt.core.pruning.threshold import ThresholdPruner
 from sparkopt.wire.arguments import WHOLE, check_number, check_whole, hinting, refuse_type, refuse_value
+
+if TYPE_CHECKING:
+    from sparkopt.study.journal import Entry
 
 RuleT = TypeVar("RuleT", bound="PruningRule")
 
@@ -258,9 +262,21 @@ def check_pruner(pruner: Any) -> PruningRule | Pruner | None:
     return known
 
 
-def make_pruner(rule: PruningRule | Pruner, mode: Mode) -> Pruner:
-    """A pruner for one search; one that was given as it is, which knows its values' best by itself."""
-    return rule.make(mode) if isinstance(rule, PruningRule) else rule
+def make_pruner(rule: PruningRule | Pruner, mode: Mode, entries: Iterable[Entry] = ()) -> Pruner:
+    """Make a pruner for one search.
+
+    Args:
+        rule: which makes it; or a pruner, which is used as it is and knows by itself what is best.
+        mode: whether the smallest or the largest of the reported values is the best.
+        entries: of the journal that the search goes on from. The pruner hears of what their trials reported.
+    """
+    pruner = rule.make(mode) if isinstance(rule, PruningRule) else rule
+    for entry in entries:
+        if entry.outcome is not None:
+            for step, value in entry.values or ():
+                pruner.reported(entry.tid, step, value)
+            pruner.settled(entry.tid, entry.outcome)
+    return pruner
 
 
 def _for(mode: Mode, minimizing: Pruner) -> Pruner:

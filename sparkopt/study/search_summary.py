@@ -27,7 +27,7 @@ class SearchSummary:
     """Summary of how a search has ended.
 
     Attributes:
-        counts: of trials, by ``successful``, ``failed``, ``cancelled``, ``total``.
+        counts: of trials, by ``successful``, ``failed``, ``cancelled``, ``total``, and perhaps ``pruned``.
         finished: the trials that succeeded.
         best: the best of them, which has a loss; None if none has.
         best_point: what the objective got in that trial, if it can be told.

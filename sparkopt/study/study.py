@@ -41,14 +41,7 @@ from sparkopt.wire.actor_log import ActorLog
 from sparkopt.wire.lanes import Lane
 
 if TYPE_CHECKING:
-    from sparkopt.coordinator import (
-        AttemptValues,
-        ExternalRequest,
-        Reported,
-        Request,
-        Settled,
-        StudyChannel,
-    )
+    from sparkopt.coordinator import AttemptValues, ExternalRequest, Reported, Request, Settled, StudyChannel
     from sparkopt.study.journal import Entry, SearchJournal
     from sparkopt.study.listener import Listener
     from sparkopt.study.study_spec import StudySpec
@@ -82,6 +75,7 @@ class Study:
         self._proposer = proposer
         self._journal = journal
         self._told = Listeners(())
+        self._heard: Sequence[Entry] = ()
         self._channel: StudyChannel | None = None
         self._queue: deque[Proposal] = deque()
         self._outstanding: dict[int, TrialRecord] = {}
@@ -103,7 +97,7 @@ class Study:
             JournalError: if something of it cannot be read in this process.
             Exception: whatever the proposer raises.
         """
-        proposals = self._proposer.recover(entries)
+        proposals, self._heard = self._proposer.recover(entries), entries
         pairs = [
             (entry, TrialRecord(proposal))
             for entry, proposal in zip(entries, proposals, strict=True)
@@ -187,6 +181,8 @@ class Study:
         self._launched = launched
         self._told = Listeners(listeners)
         channel.on_report, channel.on_values = self._take_report, self._take_values
+        channel.judge_by(self.spec.make_pruner(self._heard))
+        self._heard = ()
         channel.register(Lane.TRIAL, self._serve)
         self._room = Room(self.spec, workers, most_workers, self._journal)
         if self._journal is not None:

@@ -5,8 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from sparkopt.study.pruning_rules import make_pruner
+
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from sparkopt.coordinator import ObjectiveSpec
+    from sparkopt.core.pruning.pruner import Pruner
+    from sparkopt.study.journal import Entry
+    from sparkopt.study.pruning_rules import Mode, PruningRule
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +49,8 @@ class StudySpec:
             that each of its trials is proposed when the one before has settled.
         may_idle: whether the study may wait although no trial runs, because somebody outside can have it
             evaluate points or stop.
+        pruner: rule by which trials stop early, or a pruner of its own; None for none.
+        mode: whether the smallest or the largest of the values that trials report is the best.
         reasons: for trials that the study cancels.
     """
 
@@ -51,4 +60,10 @@ class StudySpec:
     deadline: float | None = None
     ahead: int = 1
     may_idle: bool = False
+    pruner: PruningRule | Pruner | None = None
+    mode: Mode = "min"
     reasons: StopReasons = field(default=StopReasons())
+
+    def make_pruner(self, entries: Iterable[Entry]) -> Pruner | None:
+        """Returns the study's pruner, which has heard of what a journal has; None if there is to be none."""
+        return None if self.pruner is None else make_pruner(self.pruner, self.mode, entries)

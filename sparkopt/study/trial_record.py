@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from sparkopt.study.journal import Entry
     from sparkopt.wire.value_series import ValueSeries
 
-Status = Literal["success", "failure", "cancelled"]
+Status = Literal["success", "failure", "pruned", "cancelled"]
 """How a trial has ended, in a word."""
 
 
@@ -81,7 +81,7 @@ class TrialRecord:
         proposal: the trial before it ran.
         outcome: how the last attempt ended, OK also if what it returned is no result (see :attr:`status`);
             None as long as the trial has not settled.
-        error: why there is no result; None if there is one, or the trial has not settled.
+        error: why there is no result; None if there is one, the trial was pruned, or it has not settled.
         loss: of the result, NaN perhaps; None if there is none.
         fault: what the result says of itself if the trial has failed although it returned: ``status 'fail'``.
         metrics: names and values of the numbers in the result.
@@ -137,6 +137,8 @@ class TrialRecord:
         """Status of a trial that has ended."""
         if self.outcome is Outcome.CANCELLED:
             return "cancelled"
+        if self.outcome is Outcome.PRUNED:
+            return "pruned"
         return "success" if self.has_result and not self.fault else "failure"
 
     # The study's.
@@ -174,7 +176,7 @@ class TrialRecord:
         self.outcome, self.settled, self.reports = entry.outcome, entry.settled, entry.values
         if entry.outcome is Outcome.LOST:
             self.error = TrialError(str(TrialLostError), entry.reason)
-        elif entry.outcome is not Outcome.OK:
+        elif entry.outcome is Outcome.FAILED:
             self.error = TrialError(f"<class '{entry.kind}'>", entry.reason)
 
     def cancel(self, reason: str) -> None:

@@ -58,7 +58,8 @@ _SOURCE: Final = "hyperoptAutoTracking"
 _COPIED: Final = ("mlflow.user", "mlflow.source.name", "mlflow.source.type", "mlflow.source.git.commit")
 """The parent's tags that its children get as well: MlflowClient sets none."""
 
-_STATUSES: Final = {"success": "FINISHED", "failure": "FAILED", "cancelled": "KILLED"}
+_STATUSES: Final = {"success": "FINISHED", "failure": "FAILED", "pruned": "KILLED", "cancelled": "KILLED"}
+"""Status of a trial's run. MLflow's own storage for Optuna has a pruned trial's run KILLED as well."""
 
 _PARAMETERS_SECONDS: Final = 5.0
 """For so long a trial's parameters may wait for its result, so that both are written at once."""

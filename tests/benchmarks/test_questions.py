@@ -184,3 +184,17 @@ def test_every_question_is_answered(tmp_path, name, options):
     record, printed = ask(tmp_path, name, *options.split())
     assert record["question"] == name
     assert f"{name}: " in printed
+
+
+def test_what_pruning_saves_is_played_on_recorded_curves(tmp_path):
+    record, text = ask(tmp_path, "pruning", "--trials", "40", "--seeds", "2")
+    for name, steps in (("digits", 27), ("diabetes", 81)):
+        measured = record["figures"]["curves"][name]
+        assert measured["steps"] == steps
+        ours, theirs = measured["rules"]["sparkopt"], measured["rules"]["optuna"]
+        assert (ours["none"]["work"], ours["none"]["best"]) == ([1, 1], [0, 0])
+        for rule in ("median after a third", "best quarter after a third", "ASHA from a ninth"):
+            assert ours[rule]["work"] == theirs[rule]["work"]
+            assert ours[rule]["best"] == theirs[rule]["best"]
+            assert 0 < ours[rule]["work"][0] < 1
+    assert "Rank correlation of a loss with that of the last step, 27" in text

@@ -210,9 +210,9 @@ class Rig:
 
     # Studies.
 
-    def study(self, objective, max_attempts: int = 3, trial_timeout: float | None = None) -> Study:
+    def study(self, objective, max_attempts: int = 3, trial_timeout: float | None = None, **more) -> Study:
         """Open a study of an objective."""
-        objective_spec = ObjectiveSpec(cloudpickle.dumps(objective), max_attempts, trial_timeout)
+        objective_spec = ObjectiveSpec(cloudpickle.dumps(objective), max_attempts, trial_timeout, **more)
         name = next(self._names)
         return Study(name, self.coordinator.open_study(name, objective_spec))
 

@@ -25,6 +25,7 @@ OF_THE_POOL = [
 ]
 OF_TRIALS = [
     *(e.TrialsSubmitted("study1", (17, 18)), e.CancelRequested("study1", 17, "enough")),
+    *(e.PruneRequested("study1", 17, "enough"), c.PruneAttempt("w1", LEASE, "no")),
     *(
         e.OutcomeArrived("w1", LEASE, Outcome.OK, 1),
         c.Assign("w1", LEASE),

@@ -13,8 +13,10 @@ from typing import Any, Protocol, TypeVar
 
 from sparkopt.coordinator.channels.external_requests import ExternalRequest, Points, Stop
 from sparkopt.coordinator.channels.gathered_values import AttemptValues, GatheredValues
+from sparkopt.coordinator.channels.judge import Judge
 from sparkopt.coordinator.channels.study_events import Reported, ReportedValues, Request, Settled, Started
-from sparkopt.errors import SparkoptError
+from sparkopt.core.pruning.pruner import Pruner
+from sparkopt.errors import PrunerError, SparkoptError
 from sparkopt.wire import forks
 from sparkopt.wire.lanes import Lane
 from sparkopt.wire.limits import INLINE_BYTES
@@ -76,6 +78,9 @@ class StudyActions(Protocol):
     def end_submissions(self) -> None:
         """Say that no more trials will be submitted; workers may leave then."""
 
+    def prune(self, tid: int, reason: str) -> None:
+        """Have a trial that runs stop as pruned."""
+
     def cancel(self, tid: int | None, reason: str) -> None:
         """End a trial, or with None all of them."""
 
@@ -124,6 +129,7 @@ class StudyChannel:
             Settled | _Report | _ValuesCome | Workers | Stop | Points | SparkoptError | None
         ] = queue.SimpleQueue()
         self._values = GatheredValues()
+        self._judged_by: Judge | None = None
         self._started: deque[Started] = deque()
 
     def submit(
@@ -207,6 +213,13 @@ class StudyChannel:
         """Have the study look at what it has to do. From any thread."""
         self._inbox.put(None)
 
+    def judge_by(self, pruner: Pruner | None) -> None:
+        """Have a pruner decide which trials stop, in the coordinator's thread. What it raises ends the study.
+
+        To be called before trials are submitted.
+        """
+        self._judged_by = None if pruner is None else Judge(pruner, self._actions.prune)
+
     def register(self, lane: Lane, take: Callable[[Request], None]) -> None:
         """Have the requests of a lane answered. Those of a lane that nobody has registered for are refused.
 
@@ -274,8 +287,10 @@ class StudyChannel:
     def put_values(self, reported: ReportedValues) -> None:
         """Hand intermediate values over. Those of a trial come before it is settled.
 
-        The study sees them when it looks; nobody waits for that.
+        The study sees them when it looks; nobody waits for that. A verdict waits for nobody.
         """
+        if self._judged_by is not None:
+            self._judge(self._judged_by.reported, reported)
         if self._recorder is not None:
             self._attempt(self._recorder.reported_values, reported)
         if self._values.add(reported):
@@ -283,6 +298,8 @@ class StudyChannel:
 
     def put_settled(self, settled: Settled) -> None:
         """Hand a settled trial over."""
+        if self._judged_by is not None:
+            self._judge(self._judged_by.settled, settled)
         if self._recorder is not None:
             settled = self._attempt(self._recorder.settled, settled) or settled
         self._inbox.put(settled)
@@ -294,6 +311,16 @@ class StudyChannel:
             return False
         take(request)
         return True
+
+    def _judge(self, say: Callable[[T], None], happened: T) -> None:
+        """Have the pruner hear of something. If that fails, the study is told, and it hears no more."""
+        try:
+            say(happened)
+        except Exception as error:  # noqa: BLE001 - code of the user's, perhaps
+            self._judged_by = None
+            failure = PrunerError(f"the pruner has raised {type(error).__name__}: {error}")
+            failure.__cause__ = error
+            self._inbox.put(failure)
 
     def _attempt(self, record: Callable[[T], R], happened: T) -> R | None:
         """Have something recorded; if that fails, the study is told, and still hears of what happened."""

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
+
+PRUNE_GRACE_SECONDS: Final = 30.0
+"""Seconds that a trial may go on for after its verdict, unless somebody says otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,8 +17,11 @@ class ObjectiveSpec:
         pickled: the objective; sent once to each worker that runs a trial of the study.
         max_attempts: number of workers that may be lost while they run a trial before the trial is lost.
         trial_timeout: seconds that a trial may take before it is killed and fails; None for any.
+        prune_grace: seconds that a trial may go on for after its verdict, before it is killed and counts as
+            pruned; None for any.
     """
 
     pickled: bytes
     max_attempts: int = 3
     trial_timeout: float | None = None
+    prune_grace: float | None = PRUNE_GRACE_SECONDS

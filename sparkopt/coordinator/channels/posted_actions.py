@@ -60,6 +60,10 @@ class PostedActions:
         if self._alone:
             self._coordinator.post_event(events.SubmissionsEnded())
 
+    def prune(self, tid: int, reason: str) -> None:
+        """Have a trial that runs stop as pruned."""
+        self._coordinator.post_event(events.PruneRequested(self._study, tid, reason))
+
     def cancel(self, tid: int | None, reason: str) -> None:
         """End a trial, or with None all of them."""
         self._coordinator.post_event(events.CancelRequested(self._study, tid, reason))

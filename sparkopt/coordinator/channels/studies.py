@@ -67,6 +67,7 @@ class _Study:
     objective: trial_pb2.Blob
     max_attempts: int
     trial_timeout: float | None
+    prune_grace: float | None
     opened: float
 
 
@@ -97,7 +98,8 @@ class Studies:
     def open(self, name: str, subscriber: StudySubscriber, objective: ObjectiveSpec) -> None:
         """Take a study in."""
         blob, now = self._blobs.offer(objective.pickled), time.monotonic()
-        self._studies[name] = _Study(subscriber, blob, objective.max_attempts, objective.trial_timeout, now)
+        limits = objective.max_attempts, objective.trial_timeout, objective.prune_grace
+        self._studies[name] = _Study(subscriber, blob, *limits, now)
         if self._failure is not None:
             subscriber.put_failure(self._failure)
 
@@ -130,6 +132,11 @@ class Studies:
         """Parts of an assignment: the objective, the argument, and its seconds (0 for any)."""
         study = self._studies[lease.trial.study]
         return study.objective, self._proposals[lease.trial].argument, study.trial_timeout or 0.0
+
+    def prune_grace(self, name: str) -> float | None:
+        """Seconds that a study's trials may go on for after a verdict; None for any, or if it has ended."""
+        study = self._studies.get(name)
+        return None if study is None else study.prune_grace
 
     def waited(self, trial: TrialKey, idle_since: float) -> float:
         """Seconds in which a worker had nothing to do before a trial was proposed.

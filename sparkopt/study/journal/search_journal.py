@@ -13,7 +13,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from sparkopt.coordinator import Payload, Reported, ReportedValues, Settled, Started
 from sparkopt.core.states import Outcome
@@ -22,6 +22,8 @@ from sparkopt.study.journal.identity import Identity, difference
 from sparkopt.study.journal.rows import VALUES, Content, Ending, Report, Stored, Trial
 from sparkopt.wire.report_kinds import ReportKind
 from sparkopt.wire.value_series import ValueSeries
+
+WordT = TypeVar("WordT", Outcome, ReportKind)
 
 _OF_THE_DISK: Final = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS}
 
@@ -303,19 +305,32 @@ class SearchJournal(ABC):
             tid=trial.tid,
             own=trial.own,
             started=trial.started,
-            outcome=None if ending is None else Outcome(ending.outcome),
+            outcome=None if ending is None else self._word(Outcome, ending.outcome, trial.tid),
             settled=0.0 if ending is None else ending.settled,
             place=0 if ending is None else ending.place,
             result=None if ending is None else self._payload(ending.result),
             kind="" if ending is None else ending.kind,
             reason="" if ending is None else ending.reason,
             reports=tuple(
-                Reported(each.tid, ReportKind(each.kind), each.name, self._payload(each.value))
+                Reported(
+                    *(each.tid, self._word(ReportKind, each.kind, trial.tid), each.name),
+                    self._payload(each.value),
+                )
                 for each in reports
                 if each.kind != VALUES
             ),
             values=_values_in(reports),
         )
+
+    def _word(self, words: type[WordT], word: str, tid: int) -> WordT:
+        try:
+            return words(word)
+        except ValueError:
+            raise JournalError(
+                f"the journal {self.path} says {word!r} of trial {tid}, a word that this version of"
+                " sparkopt does not know: a newer one has written it. Go on with that one, or give fmin"
+                " another journal."
+            ) from None
 
 
 def _values_in(reports: Collection[Report]) -> ValueSeries | None:

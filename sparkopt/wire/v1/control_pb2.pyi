@@ -76,6 +76,10 @@ class _TrialStateEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._Enu
     """Settled: somebody asked for it to end."""
     TRIAL_STATE_LOST: _TrialState.ValueType  # 7
     """Settled: it took too many workers down."""
+    TRIAL_STATE_PRUNING: _TrialState.ValueType  # 8
+    """A worker has it, and was told to stop it, as it will not win."""
+    TRIAL_STATE_PRUNED: _TrialState.ValueType  # 9
+    """Settled: it was stopped, as its reports showed that it would not win."""
 
 class TrialState(_TrialState, metaclass=_TrialStateEnumTypeWrapper): ...
 
@@ -94,6 +98,10 @@ TRIAL_STATE_CANCELLED: TrialState.ValueType  # 6
 """Settled: somebody asked for it to end."""
 TRIAL_STATE_LOST: TrialState.ValueType  # 7
 """Settled: it took too many workers down."""
+TRIAL_STATE_PRUNING: TrialState.ValueType  # 8
+"""A worker has it, and was told to stop it, as it will not win."""
+TRIAL_STATE_PRUNED: TrialState.ValueType  # 9
+"""Settled: it was stopped, as its reports showed that it would not win."""
 global___TrialState = TrialState
 
 class _WorkerState:
@@ -210,6 +218,7 @@ class TrialCounts(google.protobuf.message.Message):
     FAILED_FIELD_NUMBER: builtins.int
     CANCELLED_FIELD_NUMBER: builtins.int
     LOST_FIELD_NUMBER: builtins.int
+    PRUNED_FIELD_NUMBER: builtins.int
     submitted: builtins.int
     pending: builtins.int
     leased: builtins.int
@@ -218,6 +227,7 @@ class TrialCounts(google.protobuf.message.Message):
     """Of a search also those whose objective returned no result, or a status other than "ok"."""
     cancelled: builtins.int
     lost: builtins.int
+    pruned: builtins.int
     def __init__(
         self,
         *,
@@ -228,8 +238,9 @@ class TrialCounts(google.protobuf.message.Message):
         failed: builtins.int = ...,
         cancelled: builtins.int = ...,
         lost: builtins.int = ...,
+        pruned: builtins.int = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["cancelled", b"cancelled", "failed", b"failed", "leased", b"leased", "lost", b"lost", "ok", b"ok", "pending", b"pending", "submitted", b"submitted"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["cancelled", b"cancelled", "failed", b"failed", "leased", b"leased", "lost", b"lost", "ok", b"ok", "pending", b"pending", "pruned", b"pruned", "submitted", b"submitted"]) -> None: ...
 
 global___TrialCounts = TrialCounts
 
@@ -884,19 +895,23 @@ class CancelTrialRequest(google.protobuf.message.Message):
     STUDY_FIELD_NUMBER: builtins.int
     TID_FIELD_NUMBER: builtins.int
     REASON_FIELD_NUMBER: builtins.int
+    PRUNE_FIELD_NUMBER: builtins.int
     study: builtins.str
     tid: builtins.int
     """Required."""
     reason: builtins.str
     """Goes into the trial's record; at most 1,000 characters."""
+    prune: builtins.bool
+    """Stop it as pruned: the objective hears of it at its next report, and may return a result all the same."""
     def __init__(
         self,
         *,
         study: builtins.str = ...,
         tid: builtins.int = ...,
         reason: builtins.str = ...,
+        prune: builtins.bool = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["reason", b"reason", "study", b"study", "tid", b"tid"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["prune", b"prune", "reason", b"reason", "study", b"study", "tid", b"tid"]) -> None: ...
 
 global___CancelTrialRequest = CancelTrialRequest
 

@@ -179,6 +179,8 @@ class ControlServiceServicer(object):
     def CancelTrial(self, request, context):
         """End one trial, waiting or running; it settles as cancelled. Answered at once: a running trial settles when its
         worker has ended it, or with its outcome if that was quicker. Of a trial that has settled it changes nothing.
+        With `prune` a trial that runs settles as pruned: its objective is told to stop at its next report, and if it
+        goes on it is ended when its study's grace for that is over. One that waits for a worker is left as it is.
         NOT_FOUND (NO_TRIAL) if the study has no such trial. INVALID_ARGUMENT (BAD_REASON) for one that is too long.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

@@ -191,6 +191,7 @@ def test_parallelism_that_is_no_number_is_refused_before_it_is_sent(client):
         (lambda client: client.trials(states="running"), "'running' is not a valid"),
         (lambda client: client.cancel_trial(True), "tid must be a whole number, got True"),
         (lambda client: client.cancel_trial(1, reason=3), "reason must be text, got 3 (int)"),
+        (lambda client: client.cancel_trial(1, prune="yes"), "prune must be True or False, got 'yes'"),
         (lambda client: client.drain_worker(None), "worker must be text, got None"),
         (lambda client: client.story(None), "about must be a whole number, got None"),
         (lambda client: client.story(1, study=3), "study must be"),

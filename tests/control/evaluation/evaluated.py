@@ -8,6 +8,15 @@ def double(point):
     return 2 * point["x"]
 
 
+def report_for_ever(point):
+    """Meet the test, then report until that is enough."""
+    import sparkopt
+
+    meet(point)
+    while True:
+        sparkopt.report(1.0)
+
+
 def meet(point):
     """Meet the test at its post, and return its word."""
     from tests.coordinator.meetings import meet

@@ -12,7 +12,7 @@ from sparkopt.control.values import struct_of
 from sparkopt.core import events
 from sparkopt.wire.limits import RESULT_BYTES
 from sparkopt.wire.v1 import control_pb2
-from tests.control.evaluation.evaluated import double, meet
+from tests.control.evaluation.evaluated import double, meet, report_for_ever
 
 MIB = 2**20
 
@@ -168,6 +168,22 @@ def test_a_trial_that_is_cancelled_is_answered(rig):
     rig.coordinator.post_event(events.CancelRequested(evaluation.name, 0, "somebody said so"))
     trial = stream.outcome().trial
     assert (trial.state, trial.reason) == (control_pb2.TRIAL_STATE_CANCELLED, "somebody said so")
+
+
+def test_a_trial_that_the_client_prunes_is_answered(rig):
+    rig.work(0)
+    evaluation = rig.evaluation(report_for_ever)
+    stream = rig.stream()
+    stream.ask("p", post=rig.post.path, word="p")
+    rig.post.visit().answer()
+    rig.call("CancelTrial", study=evaluation.name, tid=0, reason="not as good as others", prune=True)
+    outcome = stream.outcome()
+    assert (outcome.trial.state, outcome.trial.reason) == (
+        control_pb2.TRIAL_STATE_PRUNED,
+        "not as good as others",
+    )
+    assert not outcome.HasField("failure")
+    assert not outcome.result
 
 
 def test_a_trial_that_takes_too_long_or_too_many_workers_is_answered(rig):

@@ -12,6 +12,7 @@ from sparkopt.core import events
 from sparkopt.core.states import Outcome
 from sparkopt.errors import BadRequestError, NotFoundError, WrongStateError
 from sparkopt.wire.v1 import control_pb2 as pb
+from sparkopt.wire.v1 import trial_pb2
 from tests.control.watching.played import CANCELLED, attempt_of, ok
 from tests.coordinator import meetings
 from tests.support.post import SECONDS
@@ -85,6 +86,33 @@ def test_nothing_starts_in_a_pause_and_what_runs_goes_on(rig, record):
         rig.post.visit().answer()
         study.settled()
     assert not [when for when, step in runs(record) if step == 1 and paused <= when < resumed]
+
+
+class TestPruning:
+    def test_a_trial_that_runs_is_told_to_stop(self, rig):
+        peer = rig.joined_peer()
+        study = rig.study(meetings.double, prune_grace=7.5)
+        study.submit("runs", "waits")
+        attempt = attempt_of(peer)
+        trial = rig.call("CancelTrial", tid=0, prune=True)
+        assert (trial.tid, trial.state) == (0, pb.TRIAL_STATE_PRUNING)
+        told = peer.hear("prune").prune
+        assert (told.attempt, told.grace) == (attempt, 7.5)
+        (listed,) = rig.call("ListTrials", states=[pb.TRIAL_STATE_PRUNING]).trials
+        assert listed.tid == 0
+        peer.outcome(attempt, 1, kind=trial_pb2.OUTCOME_KIND_PRUNED, seconds=0.5)
+        settled = study.settled()
+        why = "it was pruned over the control service"
+        assert (settled.tid, settled.outcome, settled.reason) == (0, Outcome.PRUNED, why)
+        (trial,) = rig.call("ListTrials", states=[pb.TRIAL_STATE_PRUNED]).trials
+        assert (trial.tid, trial.reason, trial.seconds) == (0, why, 0.5)
+        assert rig.call("GetStatus").trials == pb.TrialCounts(submitted=2, leased=1, pruned=1)
+        study.channel.close()
+
+    def test_a_trial_that_waits_is_left_as_it_is(self, rig):
+        rig.study(meetings.double).submit("waits")
+        assert rig.call("CancelTrial", tid=0, prune=True).state == pb.TRIAL_STATE_PENDING
+        assert rig.refusal("CancelTrial", tid=9, prune=True) == (NotFoundError, "NO_TRIAL")
 
 
 class TestCancelling:
