@@ -230,3 +230,12 @@ def test_text_of_an_objective_cannot_steer_the_terminal(shell, client):
     (outcome,) = client.evaluate([{"x": 1, "raises": "\x1b[2J"}])
     assert "\x1b" in (outcome.failure.message + outcome.trial.reason)
     assert "\x1b" not in shell.run("trials")
+
+
+def test_a_trial_that_has_settled_is_neither_cancelled_nor_pruned(shell, client):
+    (done,) = client.evaluate([{"x": 43}])
+    for options in ([], ["--prune"]):
+        assert shell.json("cancel", str(done.trial.tid), *options)[0]["state"] == "ok"
+    assert shell.json("trials", "--state", "pruned") == shell.json("trials", "--state", "pruning") == []
+    assert shell.json("status")[0]["trials"]["pruned"] == 0
+    assert "pruned" in shell.run("status")
