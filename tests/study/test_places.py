@@ -71,6 +71,7 @@ class TestKinds:
         assert (tmp_path / "my journal").is_dir()
 
     def test_a_store_that_fsspec_knows(self):
+        pytest.importorskip("fsspec")
         assert self.kind("memory://searches/mine") is SegmentJournal
         with closing(open_journal("memory://searches/mine")) as journal:
             journal.check(journals.IDENTITY)

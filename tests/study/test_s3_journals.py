@@ -24,6 +24,7 @@ from tests.support.study_tools import make_fifos
 
 @pytest.fixture(scope="module")
 def s3():
+    pytest.importorskip("moto")
     with object_storage() as address:
         yield address
 
