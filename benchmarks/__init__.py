@@ -11,6 +11,7 @@ footprint.py    memory of a worker's processes, and their start (waiting_crowd.p
 modelsearch.py  the demo's search, end to end
 journal.py      what a journal adds to a trial
 tracking.py     what MLflow adds to it
+tracking_server.py  what MLflow adds to it over http (tracked_search.py: in a process of its own)
 faults.py       what a fault costs (strikes.py: faults drawn from a seed)
 elastic.py      cost of executors that come and go
 

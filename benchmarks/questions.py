@@ -16,6 +16,7 @@ from benchmarks.question import Question
 from benchmarks.startup import startup
 from benchmarks.suggest import suggest
 from benchmarks.tracking import tracking
+from benchmarks.tracking_server import tracking_server
 from benchmarks.utilisation import utilisation
 from benchmarks.workers import workers
 
@@ -31,6 +32,7 @@ _ALL: tuple[Question, ...] = (
     modelsearch,
     journal,
     tracking,
+    tracking_server,
     control,
     faults,
     elastic,

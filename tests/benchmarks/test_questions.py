@@ -176,6 +176,7 @@ def test_every_peer_runs_a_search(tmp_path, name):
         ("modelsearch", "--trials 2 --seeds 1 --against hyperopt"),
         ("journal", "--trials 20 --rounds 1"),
         ("tracking", "--trials 4 --rounds 1"),
+        ("tracking-server", "--trials 4 --rounds 1 --workers 2 --seconds 0.05"),
         ("control", "--points 20 --rounds 1"),
         ("elastic", "--trials 8 --work 0.2 --pause 2 --rounds 1"),
     ],
