@@ -1,4 +1,4 @@
-"""Whole searches over http, behind a proxy that counts, delays and refuses calls."""
+"""Whole searches, most of them over http, behind a proxy that counts, delays and refuses calls."""
 
 from __future__ import annotations
 
@@ -153,8 +153,7 @@ LARGE = 100 << 20
 
 
 @pytest.mark.slow
-def test_large_files_are_never_whole_in_the_drivers_memory(spark, client, server, monkeypatch):
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", server.uri)  # the proxy would have them in this process
+def test_large_files_are_never_whole_in_the_drivers_memory(spark, store):
     process, most, over = psutil.Process(), [], threading.Event()
 
     def watch():
@@ -168,9 +167,9 @@ def test_large_files_are_never_whole_in_the_drivers_memory(spark, client, server
     search(spark, with_large_files, 4)
     over.set()
     watching.join()
-    main = main_runs(client)[-1]
-    for run in children(client, main).values():
-        (file,) = client.list_artifacts(run.info.run_id)
+    main = main_runs(store)[-1]
+    for run in children(store, main).values():
+        (file,) = store.list_artifacts(run.info.run_id)
         assert file.file_size == LARGE
     assert max(most) - before < LARGE
 
