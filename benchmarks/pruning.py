@@ -1,4 +1,4 @@
-"""What does pruning save, and what does it cost a search? Ours beside Optuna's, on the same learning curves.
+"""What does pruning save, and what does it cost a search? Ours, Optuna's and Ray Tune's on learning curves.
 
 A search is played on recorded curves (learning_curves.py), on a virtual clock: eight workers take trials in
 an order that is drawn from the seed, each step of a trial takes about as long as any other, and each value is
@@ -17,6 +17,7 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import mean, median
+from types import SimpleNamespace
 from typing import Any, Final, Protocol
 
 import click
@@ -92,6 +93,54 @@ class OptunasJudge:
         """Tell how a trial has ended."""
         value = 0.0 if outcome is Outcome.OK else None
         self._study.tell(self._trials[tid], value, state=self._states[outcome])
+
+
+@dataclass(frozen=True, slots=True)
+class _RaysTrial:
+    """A trial, as far as Ray Tune's schedulers look at it."""
+
+    trial_id: str
+
+
+class RaysJudge:
+    """A scheduler of Ray Tune's, whose trials report as ours do. It runs without Ray's processes.
+
+    Args:
+        scheduler: of Ray Tune's.
+    """
+
+    def __init__(self, scheduler: Any) -> None:
+        self._scheduler = scheduler
+        self._controller = SimpleNamespace(get_live_trials=list)
+        self._trials: dict[int, _RaysTrial] = {}
+
+    def reported(self, tid: int, step: int, value: float) -> bool:
+        """Give the scheduler a result, and see what it says."""
+        trial = self._trials.get(tid)
+        if trial is None:
+            trial = self._trials[tid] = _RaysTrial(str(tid))
+            self._scheduler.on_trial_add(self._controller, trial)
+        result = {"step": step, "loss": value}
+        return bool(self._scheduler.on_trial_result(self._controller, trial, result) == self._scheduler.STOP)
+
+    def settled(self, tid: int, outcome: Outcome) -> None:
+        """Forget a trial. What it has reported stays with the scheduler."""
+        del self._trials[tid]
+
+
+def _rays(steps: int) -> dict[str, Callable[[], Judge]]:
+    try:
+        from ray.tune.schedulers import ASHAScheduler, MedianStoppingRule
+    except ImportError:
+        return {}
+    third, ninth = steps // 3, steps // 9
+    asked = {"time_attr": "step", "metric": "loss", "mode": "min"}
+    asha = {"max_t": steps, "reduction_factor": 3, **asked}
+    return {
+        MEDIAN: lambda: RaysJudge(MedianStoppingRule(grace_period=third, min_samples_required=5, **asked)),
+        NINTH: lambda: RaysJudge(ASHAScheduler(grace_period=ninth, **asha)),
+        "ASHA from the first step": lambda: RaysJudge(ASHAScheduler(grace_period=1, **asha)),
+    }
 
 
 def _ours(steps: int) -> dict[str, Callable[[], Judge]]:
@@ -230,7 +279,11 @@ def _measure(curves: Curves, trials: int, seeds: int) -> Figures:
     rules: Figures = {}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        for who, makers in (("sparkopt", _ours(curves.steps)), ("optuna", _optunas(curves.steps))):
+        for who, makers in (
+            ("sparkopt", _ours(curves.steps)),
+            ("optuna", _optunas(curves.steps)),
+            ("ray-tune", _rays(curves.steps)),
+        ):
             for rule, make in makers.items():
                 played = [play(curves, make(), trials, seed) for seed in range(seeds)]
                 rules.setdefault(who, {})[rule] = {
