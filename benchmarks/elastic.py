@@ -55,22 +55,26 @@ _NOTICE: Final = 1.0
 _ATTEMPTS: Final = 100
 """So many workers may be lost with a trial: the question is what that costs, not how often it may come."""
 
+_START: Final = 300.0
+"""Seconds that a search may be without a worker: a machine with other work starts executors slowly."""
+
 
 class Misfortunes:
-    """Ends one executor after the other, for as long as a search lasts.
+    """Ends one executor after the other, from a search's first trial on and for as long as it lasts.
 
     Args:
         kind: which misfortune it is.
         cluster: whose executors meet it.
         pause: seconds between two.
+        place: a directory that is empty until the first trial runs.
 
     Attributes:
         number: how many executors have met it.
     """
 
-    def __init__(self, kind: str, cluster: Cluster, pause: float) -> None:
+    def __init__(self, kind: str, cluster: Cluster, pause: float, place: Path) -> None:
         self.number = 0
-        self._kind, self._cluster, self._pause = kind, cluster, pause
+        self._kind, self._cluster, self._pause, self._place = kind, cluster, pause, place
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run)
 
@@ -85,6 +89,9 @@ class Misfortunes:
     def _run(self) -> None:
         if self._kind == "none":
             return
+        while not any(self._place.iterdir()):
+            if self._over.wait(0.1):
+                return
         for turn in itertools.count():
             if self._over.wait(self._pause):
                 return
@@ -114,10 +121,11 @@ def _search(cluster: Cluster, pool: str, misfortune: str, trials: int, work: flo
             spark_session=session,
             elastic=pool == "elastic",
             max_attempts=_ATTEMPTS,
+            start_timeout=_START,
             tracking=False,
         )
         began = time.time()
-        with Misfortunes(misfortune, cluster, pause) as met:
+        with Misfortunes(misfortune, cluster, pause, place) as met:
             space = hp.uniformint("number", 0, trials)
             fmin(Faulty(str(place), {}, work), space, in_order, trials, trials=found, verbose=False)
         ended = time.time()

@@ -41,6 +41,19 @@ _TITLES: Final = {"tasks": "Spark's own tasks", "barrier": "a barrier pool", "el
 
 _POOLS: Final = ("barrier", "elastic")
 
+_TRIED: Final = (
+    "Done: the bootstrap is compiled on the driver; the versions of packages are read from the names of their"
+    " directories, as importlib.metadata took as long to import as all else of a worker in Spark's process;"
+    " importlib.invalidate_caches is not called in evaluators, where it read Spark's zip file once for each"
+    " package in it.",
+    "What is left of the time is imports: grpc, protobuf, asyncio with ssl, and our own modules. Workers"
+    " cannot be forked from a process that has them: Spark forks its Python processes itself, and one in"
+    " which grpc has started cannot be forked.",
+    "The workers of an elastic pool have a Spark job each, which takes the JVM's time: see decision 12.",
+    "gc.freeze in process A spares an evaluator that collects all its garbage a few MiB of copies. But to see"
+    " whether a trial has frozen something itself takes milliseconds then, after each trial.",
+)
+
 _SECONDS: Final = 600
 """That one measurement may take."""
 
@@ -157,7 +170,13 @@ def _picture(record: Record) -> Picture:
 
 
 @question(
-    Form("What do a worker's processes cost, in memory and in time to start?", _tables, _limits, _picture)
+    Form(
+        "What do a worker's processes cost, in memory and in time to start?",
+        _tables,
+        _limits,
+        _picture,
+        tried=_TRIED,
+    )
 )
 @click.option("--number", default=64, show_default=True, type=click.IntRange(min=2), help="Of workers.")
 @click.option("--rounds", default=3, show_default=True, type=click.IntRange(min=1))
