@@ -234,9 +234,9 @@ class AlgorithmProposer(Proposer):
             document["result"].setdefault("intermediate", record.reports.by_step())
 
     def _last_loss(self, record: TrialRecord) -> float | None:
-        """The last value that a trial has reported, as a loss."""
+        """The last value that a trial has reported, as a loss; None if there is none on the loss's scale."""
         newest = None if record.reports is None else record.reports.newest
-        if newest is None:
+        if newest is None or (self._trials.metric is not None and not self._trials.metric_is_loss):
             return None
         return newest[1] if self._trials.mode == "min" else -newest[1]
 

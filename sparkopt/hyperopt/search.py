@@ -105,6 +105,10 @@ class Search:
         )
         self._takes_document = controlled
         self._tracks = wants_tracking(session, trials.tracking)
+        if trials.metric is not None:
+            from sparkopt.tracking.trial.metric_objective import MetricObjective
+
+            shipped = MetricObjective(shipped, trials.metric, ends_runs=not self._tracks)
         if self._tracks:
             from sparkopt.tracking.trial.objective import TrackedObjective
 

@@ -41,7 +41,7 @@ from sparkopt.spark.session import (
     supported_profile,
 )
 from sparkopt.study.journal import check_place, without_secrets
-from sparkopt.study.pruning_rules import Mode, PruningRule, check_mode, check_pruner
+from sparkopt.study.pruning_rules import Mode, PruningRule, check_metric, check_mode, check_pruner
 from sparkopt.study.timings import Timings
 from sparkopt.tracking.tracking_settings import Tracking
 from sparkopt.wire.arguments import WHOLE, check_flag, check_limit, check_whole, hinting, refuse_type
@@ -96,6 +96,9 @@ class SparkTrials(TrialCounts):
             largest is.
         prune_grace: seconds that a trial may go on for once it is to stop; after that its process is killed.
             None for any.
+        metric: name of a metric whose values in MLflow, as an objective or autologging logs them, are the
+            trial's reports.
+        metric_is_loss: whether its last value may stand for a pruned trial's loss (``mode="max"``: negated).
 
     Attributes:
         parallelism: how many trials may run at once; in the last search, if executors have joined, could.
@@ -136,6 +139,8 @@ class SparkTrials(TrialCounts):
         pruner: PruningRule | Pruner | None = None,
         mode: Mode = "min",
         prune_grace: float | None = PRUNE_GRACE_SECONDS,
+        metric: str | None = None,
+        metric_is_loss: bool = False,
     ) -> None:
         super().__init__(exp_key=None, refresh=False)
         parallelism = check_parallelism(parallelism)
@@ -163,6 +168,7 @@ class SparkTrials(TrialCounts):
         self.pruner = check_pruner(pruner)
         self.mode: Mode = check_mode(mode)
         self.prune_grace = check_limit("prune_grace", prune_grace)
+        self.metric, self.metric_is_loss = check_metric(metric, metric_is_loss)
         # Shared with the views of these trials that callbacks get.
         self._running: list[WorkerPool] = []
         self.timings = Timings()
@@ -209,6 +215,7 @@ class SparkTrials(TrialCounts):
         self.elastic = self.pruner = None
         self.max_parallelism = state["parallelism"]
         self.mode, self.prune_grace = "min", PRUNE_GRACE_SECONDS
+        self.metric, self.metric_is_loss = None, False
         self.__dict__.update(state)
         self._spark = None
         self._session_is_given = False

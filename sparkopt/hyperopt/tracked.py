@@ -100,6 +100,7 @@ def tracked(
             ReadableSpace(domain.expr),
             trials.parallelism,
             until_kept=(lambda: None) if journal is None else journal.until_kept,
+            logs_values=trials.metric is None,
         ),
         trials.tracking if isinstance(trials.tracking, Tracking) else Tracking(),
     )

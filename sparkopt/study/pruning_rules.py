@@ -17,7 +17,15 @@ from sparkopt.core.pruning.hyperband import HyperbandPruner
 from sparkopt.core.pruning.percentile import PercentilePruner
 from sparkopt.core.pruning.pruner import Maximizing, Pruner
 from sparkopt.core.pruning.threshold import ThresholdPruner
-from sparkopt.wire.arguments import WHOLE, check_number, check_whole, hinting, refuse_type, refuse_value
+from sparkopt.wire.arguments import (
+    WHOLE,
+    check_flag,
+    check_number,
+    check_whole,
+    hinting,
+    refuse_type,
+    refuse_value,
+)
 
 if TYPE_CHECKING:
     from sparkopt.study.journal import Entry
@@ -231,6 +239,23 @@ class ThresholdStopping(PruningRule):
         lower = float("-inf") if self.lower is None else self.lower
         upper = float("inf") if self.upper is None else self.upper
         return ThresholdPruner(lower, upper, self.warmup_steps, self.interval_steps)
+
+
+def check_metric(metric: str | None, metric_is_loss: bool) -> tuple[str | None, bool]:
+    """The name of the metric that trials report by, and whether it is on the loss's scale.
+
+    Raises:
+        ArgumentTypeError: if one of them is of another type.
+        ArgumentValueError: if the name is empty, or there is none that could be on that scale.
+    """
+    is_loss = check_flag("metric_is_loss", metric_is_loss)
+    if metric is not None and not isinstance(metric, str):
+        refuse_type("metric", metric, "None or the name of a metric")
+    if metric == "":
+        refuse_value("metric", metric, "None or the name of a metric")
+    if is_loss and metric is None:
+        refuse_value("metric_is_loss", is_loss, "False, as no metric is named")
+    return metric, is_loss
 
 
 def check_mode(mode: object) -> Mode:

@@ -79,6 +79,7 @@ class StudyDescription:
         space: in words.
         parallelism: how many trials may run at once.
         until_kept: waits until what the study knows by now cannot be lost any more; it may raise.
+        logs_values: whether intermediate values are to be logged; not those that objectives log themselves.
     """
 
     name: str
@@ -87,6 +88,7 @@ class StudyDescription:
     space: SpaceWords
     parallelism: int = 1
     until_kept: Callable[[], None] = lambda: None
+    logs_values: bool = True
 
 
 class SpaceWords(Protocol):
@@ -144,7 +146,7 @@ class Tracker(Listener):
         self._attempts = Attempts(uri)
         self._params, self._best_params = Names(), Names()
         self._metrics = Names(ours=[_SECONDS, VALUE])
-        self._values = ReportedValues()
+        self._values = ReportedValues() if description.logs_values else None
         file = Path(f"sparkopt-mlflow-{self._main}.jsonl")
         self._writer = Writer(
             *(self._store, file, description.parallelism, settings.lanes), description.until_kept
@@ -278,7 +280,9 @@ class Tracker(Listener):
 
     def reported(self, record: TrialRecord, values: ValueSeries) -> None:
         """The objective has reported intermediate values."""
-        if record.tid in self._open and (metrics := self._values.add(record.tid, values)):
+        if self._values is None or record.tid not in self._open:
+            return
+        if metrics := self._values.add(record.tid, values):
             self._note_begun(record.tid, record.started or time.time())
             self._writer.put_logged(Log(record.tid, metrics=metrics), record.attempt)
 
@@ -303,7 +307,7 @@ class Tracker(Listener):
             log.metrics.append((_SECONDS, record.seconds, now, 0))
         with self._attempts.at(f"the result of trial {tid}"):
             self._say_result(record, log, now)
-        if metrics := self._values.end(tid, now):
+        if self._values is not None and (metrics := self._values.end(tid, now)):
             self._writer.put_logged(Log(tid, metrics=metrics), record.attempt)
         self._put_last(log, tid)
         if record.error is not None:

@@ -52,8 +52,6 @@ class _ValueReporter:
                     _checked_step(step)
             self._last = step
             sock.send_value(step, value)
-        if self._flag.is_to_stop(sock.run):
-            raise TrialPruned(f"the trial is to stop, as of what it has reported by step {step}")
 
     @property
     def is_to_stop(self) -> bool:
@@ -93,6 +91,13 @@ def report(value: SupportsFloat, step: SupportsIndex | None = None) -> None:
         ...         sparkopt.report(loss, epoch)
         ...     return loss
     """
+    report_quietly(value, step)
+    if should_prune():
+        raise TrialPruned("the trial is to stop, as of what it has reported")
+
+
+def report_quietly(value: SupportsFloat, step: SupportsIndex | None = None) -> None:
+    """Report as :func:`report` does, but raise no TrialPruned."""
     number = value if type(value) is float else _number(value)
     if step is not None:
         step = _checked_step(step)

@@ -25,6 +25,7 @@ from sparkopt.coordinator import Coordinator, ObjectiveSpec
 from sparkopt.coordinator.observer import Observer
 from sparkopt.core import events
 from sparkopt.core.records import Policy
+from sparkopt.core.states import Lease, TrialKey
 from sparkopt.errors import PoolLostError
 from sparkopt.wire import codec
 from sparkopt.wire.lanes import Lane
@@ -215,6 +216,16 @@ class Rig:
         objective_spec = ObjectiveSpec(cloudpickle.dumps(objective), max_attempts, trial_timeout, **more)
         name = next(self._names)
         return Study(name, self.coordinator.open_study(name, objective_spec))
+
+    def prune(self, study: Study, tid: int, grace: float | None = SECONDS) -> None:
+        """Tell the worker that has a study's trial, in its first attempt, to stop early."""
+        lease = Lease(TrialKey(study.name, tid), 1)
+
+        def tell() -> None:
+            worker = self.coordinator.machine.trials[lease.trial].worker
+            self.coordinator._streams[worker].prune(lease, grace)
+
+        self.coordinator.post(tell)
 
     def close(self) -> None:
         """Send everybody away and wait until they are gone. Idempotent."""

@@ -10,20 +10,7 @@ import pytest
 from sparkopt.core import events
 from sparkopt.core.states import Lease, Outcome, TrialKey
 from tests.coordinator.pruned_objectives import Follow
-from tests.support.post import SECONDS
 from tests.support.proxy import Proxy
-
-
-def prune(rig, study, tid, grace=SECONDS):
-    """Tell the worker that has a study's trial, in its first attempt, to stop."""
-    lease = Lease(TrialKey(study.name, tid), 1)
-
-    def tell():
-        worker = rig.coordinator.machine.trials[lease.trial].worker
-        rig.coordinator._streams[worker].prune(lease, grace)
-
-    rig.coordinator.post(tell)
-
 
 STOPS = [
     "reports",
@@ -44,7 +31,7 @@ def test_an_objective_that_lets_it_pass_has_stopped_and_the_next_trial_runs_in_i
     for tid, name in enumerate(STOPS):
         study.submit((name, rig.post.path))
         visit = rig.post.visit()
-        prune(rig, study, tid)
+        rig.prune(study, tid)
         visit.answer()
         settled = study.settled()
         assert (name, settled.outcome) == (name, Outcome.PRUNED)
@@ -66,12 +53,12 @@ def test_what_the_objective_says_by_itself_beats_the_verdict(rig):
     study = rig.study(Follow())
     study.submit(("returns_all_the_same", rig.post.path))
     visit = rig.post.visit()
-    prune(rig, study, 0)
+    rig.prune(study, 0)
     visit.answer()
     assert study.result() == "a result"
     study.submit(("fails_all_the_same", rig.post.path))
     visit = rig.post.visit()
-    prune(rig, study, 1)
+    rig.prune(study, 1)
     visit.answer()
     settled = study.settled()
     assert (settled.outcome, settled.failure.message) == (Outcome.FAILED, "of its own")
@@ -82,7 +69,7 @@ def test_one_that_goes_on_is_ended_after_the_grace(rig):
     study = rig.study(Follow())
     study.submit(("goes_on", rig.post.path))
     visit = rig.post.visit()
-    prune(rig, study, 0, grace=0.3)
+    rig.prune(study, 0, grace=0.3)
     began = time.monotonic()
     visit.answer()
     again = rig.post.visit()
@@ -101,7 +88,7 @@ def test_one_that_lets_nothing_else_in_is_ended_too(rig, grace):
     study.submit(("goes_on_in_c", rig.post.path))
     visit = rig.post.visit()
     visit.answer()
-    prune(rig, study, 0, grace=grace)
+    rig.prune(study, 0, grace=grace)
     visit.wait_for_the_end()
     assert study.settled().outcome is Outcome.PRUNED
 
@@ -111,7 +98,7 @@ def test_without_a_grace_it_goes_on_and_a_cancellation_ends_it(rig):
     study = rig.study(Follow())
     study.submit(("goes_on", rig.post.path))
     visit = rig.post.visit()
-    prune(rig, study, 0, grace=None)
+    rig.prune(study, 0, grace=None)
     visit.answer()
     rig.post.visit().answer()
     rig.post.visit()
@@ -124,7 +111,7 @@ def test_a_timeout_of_one_that_is_to_stop_is_its_end(rig):
     study = rig.study(Follow(), trial_timeout=1.0)
     study.submit(("goes_on_in_c", rig.post.path))
     visit = rig.post.visit()
-    prune(rig, study, 0)
+    rig.prune(study, 0)
     visit.answer()
     assert study.settled().outcome is Outcome.PRUNED
 
@@ -136,7 +123,7 @@ def test_a_verdict_of_another_attempt_changes_nothing(rig):
     visit = rig.post.visit()
     lease = Lease(TrialKey(study.name, 1), 1)
     rig.coordinator.post(lambda: [each.prune(lease, 0.0) for each in rig.coordinator._streams.values()])
-    prune(rig, study, 0)
+    rig.prune(study, 0)
     visit.answer()
     assert study.result() == "a result"
     assert study.settled().outcome is Outcome.OK
@@ -152,7 +139,7 @@ def test_a_pruned_outcome_survives_a_cut(rig, said):
         study.submit(("reports", rig.post.path))
         visit = rig.post.visit()
         if said:
-            prune(rig, study, 0)
+            rig.prune(study, 0)
             rig.heard(events.Heartbeat)
             rig.heard(events.Heartbeat)
         line.cut()
@@ -161,7 +148,7 @@ def test_a_pruned_outcome_survives_a_cut(rig, said):
         line.mend()
         rig.heard(events.WorkerJoined)
         if not said:
-            prune(rig, study, 0)
+            rig.prune(study, 0)
         assert study.settled().outcome is Outcome.PRUNED
     finally:
         rig.close()

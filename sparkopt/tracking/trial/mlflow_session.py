@@ -146,11 +146,11 @@ class MlflowSession:
         self._active.begin_with(lambda: TrialRun(self._store))
         self._running = True
 
-    def end(self, *, failed: bool) -> None:
+    def end(self, status: str) -> None:
         """The trial's objective has returned or raised: send everything, and forget the trial.
 
         Args:
-            failed: whether it has raised.
+            status: of the runs that it has left active: FINISHED, FAILED, or KILLED if it was stopped early.
 
         Raises:
             Exception: what could not be logged.
@@ -158,7 +158,7 @@ class MlflowSession:
         try:
             # The objective may have set another, and what is left to be done is this one's.
             mlflow.set_tracking_uri(TRACKING_URI)
-            self._end_runs("FAILED" if failed else "FINISHED")
+            self._end_runs(status)
             self._store.flush()
         finally:
             self._running = False

@@ -10,22 +10,18 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import importlib.abc
-import importlib.machinery
-import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from types import ModuleType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
+from sparkopt.tracking.trial.mlflow_import import when_loaded
+from sparkopt.worker.intermediate_values import is_pruned
 from sparkopt.worker.reports import Reporter, ReportingObjective
 
 if TYPE_CHECKING:
     from sparkopt.tracking.trial.mlflow_session import MlflowSession
 
 __wraps_objectives__ = True
-
-_MLFLOW: Final = "mlflow"
 
 
 @dataclass(frozen=True)
@@ -84,11 +80,7 @@ class Process:
         if self._watching:
             return
         self._watching = True
-        module = sys.modules.get(_MLFLOW)
-        if module is not None and not getattr(module.__spec__, "_initializing", False):
-            self._mlflow_is_here()
-        else:
-            sys.meta_path.insert(0, _Watch(self._mlflow_is_here))
+        when_loaded(self._mlflow_is_here)
 
     @contextlib.contextmanager
     def trial(self, reporter: Reporter) -> Iterator[None]:
@@ -97,10 +89,14 @@ class Process:
         self._reporter = reporter
         if self._session is not None:
             self._session.begin(reporter)
-        failed = True
+        status = "FAILED"
         try:
             yield
-            failed = False
+            status = "FINISHED"
+        except BaseException as error:
+            if is_pruned(error):
+                status = "KILLED"
+            raise
         finally:
             self._reporter = None
             # A process that the objective has forked has nothing to end: the run is its parent's.
@@ -108,7 +104,7 @@ class Process:
                 from sparkopt.tracking.trial.mlflow_session import tell
 
                 try:
-                    self._session.end(failed=failed)
+                    self._session.end(status)
                 except BaseException as error:  # noqa: BLE001 - the result counts, whatever becomes of the log
                     tell(error)
 
@@ -118,57 +114,3 @@ class Process:
         self._session = MlflowSession()
         if self._reporter is not None:
             self._session.begin(self._reporter)
-
-
-class _Watch(importlib.abc.MetaPathFinder):
-    """Lets others find MLflow, and says when it has been loaded.
-
-    Args:
-        loaded: called then.
-    """
-
-    def __init__(self, loaded: Callable[[], None]) -> None:
-        self._loaded = loaded
-
-    def find_spec(
-        self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
-    ) -> importlib.machinery.ModuleSpec | None:
-        """The spec that the next finder has, with a loader that says when it is done."""
-        if name != _MLFLOW:
-            return None
-        for finder in sys.meta_path:
-            if finder is self or not hasattr(finder, "find_spec"):
-                continue
-            spec = finder.find_spec(name, path, target)
-            if spec is not None and spec.loader is not None:
-                spec.loader = _TellingLoader(spec.loader, self._done)
-                return spec
-        return None
-
-    def _done(self) -> None:
-        with contextlib.suppress(ValueError):
-            sys.meta_path.remove(self)
-        self._loaded()
-
-
-class _TellingLoader(importlib.abc.Loader):
-    """Another loader, and a word when it has executed its module."""
-
-    def __init__(self, loader: Any, done: Callable[[], None]) -> None:
-        self._loader = loader
-        self._done = done
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._loader, name)
-
-    def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType | None:
-        """As the other loader does."""
-        module: ModuleType | None = self._loader.create_module(spec)
-        return module
-
-    def exec_module(self, module: ModuleType) -> None:
-        """As the other loader does; then say so."""
-        self._loader.exec_module(module)
-        assert module.__spec__ is not None
-        module.__spec__.loader = module.__loader__ = self._loader
-        self._done()
