@@ -63,7 +63,8 @@ def replay(
         progress: called with the number of records that are written, one call at a time.
 
     Raises:
-        TrackingError: if the file is none of ours, somebody else replays it, or the store fails.
+        TrackingError: if the file is none of ours, somebody else replays it, or the store fails or refuses
+            something.
     """
     with path.open(encoding="utf-8") as file:
         try:
@@ -87,6 +88,11 @@ def replay(
             f" ({type(failed).__name__}: {mask(str(failed), store.uri)}); the rest is still in {path}"
         ) from shown_cause(failed, store.uri)
     done.runs, done.found = len(store.created), store.found
+    if done.refused:
+        raise TrackingError(
+            f"{done.records} records written, {done.runs} runs created; the tracking store {mask(store.uri)}"
+            f" has refused {done.refused} records, which are still in {path}: {done.reason}"
+        )
     return done
 
 
