@@ -1,6 +1,6 @@
 """Bootstrap of a worker: gives Spark's Python process the driver's sparkopt, and runs the worker with it.
 
-This file travels as text in the closure of Spark's task, and runs on the executor before there is a sparkopt
+This file travels compiled in the closure of Spark's task, and runs on the executor before there is a sparkopt
 to import anything from. So it imports the standard library and PySpark alone.
 
     what the executor has        what `import sparkopt` is, in this process and its children
