@@ -34,9 +34,10 @@ _trust = click.option(
 
 @click.group("journal", cls=Commands, epilog=EXIT_CODES)
 def journal() -> None:
-    """Look at the journal of a search: a path, or an address such as s3://bucket/search.
+    """Look at the journal of a search.
 
-    A search may be writing to it meanwhile. Nothing there changes, and nothing is unpickled without --trust.
+    ADDRESS is a path, or an address such as s3://bucket/search. A search may be writing to it meanwhile.
+    Nothing there changes, and nothing is unpickled without --trust.
     """
 
 
@@ -129,9 +130,9 @@ def _cell(value: Any) -> str:
 @click.argument("address")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def verify(address: str, as_json: bool) -> None:
-    """See whether everything in a journal is as it was written, also its large results.
+    """See whether everything in a journal is whole.
 
-    The exit code is 1 if something is not.
+    That includes its large results. The exit code is 1 if something is not.
     """
     from sparkopt.hyperopt.journal_reading import look
 
