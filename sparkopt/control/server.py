@@ -182,8 +182,8 @@ class ControlServer(Observer):
     async def stop(self) -> None:
         """End what is served; who watches is sent the rest of the events first."""
         self.feed.close()
-        self.book.close()
         if self._server is not None:
+            self.book.close()
             await self._beside.closing()
             await self._server.stop(_CUT_SECONDS)
             self._server = None

@@ -294,7 +294,7 @@ OF_TRIALS = [
     ("max_attempts", None, "got None"),
     ("max_attempts", "3", "at least 1, got '3' (str)"),
     ("max_attempts", 1.5, "got 1.5"),
-    ("tracking", "no", "None, True or False, got 'no' (str)"),
+    ("tracking", "no", "None, True, False or a Tracking, got 'no' (str)"),
     ("control", 7727, "got 7727"),
     ("control", b"host:1", "control"),
     ("pool", "pool", "None or a WorkerPool"),
