@@ -12,10 +12,12 @@ from __future__ import annotations
 import contextlib
 import math
 import sys
+import threading
 import time
 import uuid
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -115,8 +117,7 @@ class Tracker(Listener):
 
     Raises:
         TrackingError: if the store cannot be reached, or the active run belongs to another experiment than
-            the
-            settings ask for.
+            the settings ask for.
     """
 
     def __init__(self, description: StudyDescription, settings: Tracking | None = None) -> None:
@@ -165,6 +166,8 @@ class Tracker(Listener):
             insist=writer.insist,
         )
         self._begin(description)
+        # While workers start, rather than at the end, when the last calls of the store need the interpreter.
+        threading.Thread(target=_load_pictures, name="sparkopt-pictures", daemon=True).start()
 
     @property
     def run_id(self) -> str:
@@ -455,6 +458,13 @@ class Tracker(Listener):
             except Exception as error:  # noqa: BLE001 - the writer has warned of what the store did not take
                 reason = mask(f"{type(error).__name__}: {error}", self._uri)
                 _LOG.info("study's run stays open", run=self._main, reason=reason)
+
+
+def _load_pictures() -> None:
+    # What cannot be loaded is told when it is to draw.
+    if find_spec("matplotlib") is not None:
+        with contextlib.suppress(Exception):
+            import_module("sparkopt.tracking.pictures")
 
 
 def _now() -> int:
