@@ -237,11 +237,12 @@ def test_more_of_a_lane_comes_before_what_it_holds_back_is_due(make):
 
 
 def test_the_end_waits_for_all_lanes_and_for_what_they_hold_back(make):
-    bench, gate = make(calls=2), Gate()
+    bench, gate, held = make(calls=2), Gate(), threading.Event()
     bench.due.update(a=math.inf, b=math.inf)
     bench.lanes.put("a", gate)
-    bench.lanes.put("b", nothing)
+    bench.lanes.put("b", held.set)
     assert gate.reached.wait(SECONDS)
+    assert held.wait(SECONDS)
     assert not bench.lanes.drain(0.0)
     gate.open.set()
     bench.finish()
