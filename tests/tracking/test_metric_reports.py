@@ -60,6 +60,7 @@ def uri(new_store, tmp_path):
 def desk(uri, tmp_path):
     desk = Desk(uri, tmp_path / "artifacts")
     yield desk
+    desk.leave()
     desk.close()
 
 
