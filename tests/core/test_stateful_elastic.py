@@ -151,7 +151,7 @@ class Events(PoolEvents):
     def progress(self, data) -> None:
         if self.jobs:
             gang = self.draw(data, self.jobs)
-            assert self.step(e.GangProgressed(gang, self.jobs[gang])) == []
+            self.step_that_asks_for_nothing(e.GangProgressed(gang, self.jobs[gang]))
 
     # What holds at all times, and how it ends.
 

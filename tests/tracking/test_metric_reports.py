@@ -120,7 +120,7 @@ def test_an_objective_without_mlflow_loads_none(rig, study_of):
     assert study.points == []
 
 
-@pytest.mark.parametrize("is_loss", [False, True])
+@pytest.mark.parametrize("is_loss", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_a_search_that_reports_by_a_metric_prunes_by_it(spark, store, is_loss):
     def objective(case):
         import time

@@ -126,6 +126,7 @@ def guarded(server, tmp_path, monkeypatch):
     proxy.stop()
 
 
+@pytest.mark.slow
 def test_a_store_that_wants_a_token(spark, guarded, monkeypatch):
     trials = SparkTrials(1, spark_session=spark, tracking=True)
     fmin(with_a_file, CASE, in_order, 2, trials=trials, verbose=False)
