@@ -55,7 +55,7 @@ _TRIED: Final = (
 )
 
 _SECONDS: Final = 600
-"""That one measurement may take."""
+"""Most that one measurement may take."""
 
 
 def _measure(kind: str, number: int, compiled: str) -> dict[str, Any]:
@@ -98,7 +98,7 @@ def _total(used: Mapping[str, Mapping[str, float]]) -> float:
 
 
 def _late(figures: Figures, pool: str) -> tuple[Spread, tuple[float, float]]:
-    """How many times as late as Spark's last task the last worker is, and the median's interval."""
+    """Ratio of the last worker's time to that of Spark's own last task, and the median's interval."""
     times = {kind: [each["seconds"] for each in figures[kind]] for kind in (pool, "tasks")}
     each = [own / spark for own, spark in zip(times[pool], times["tasks"], strict=True)]
     return ratio(times[pool], times["tasks"]), median_interval(each)

@@ -1,4 +1,4 @@
-"""What does pruning save, and what does it cost a search? Ours, Optuna's and Ray Tune's on learning curves.
+"""Work that pruning saves, and what it costs a search. Ours, Optuna's and Ray Tune's on learning curves.
 
 A search is played on recorded curves (learning_curves.py), on a virtual clock: eight workers take trials in
 an order that is drawn from the seed, each step of a trial takes about as long as any other, and each value is
@@ -41,10 +41,10 @@ _LIMITS: Final = {NINTH: 0.35, MEDIAN: 0.60}
 
 
 class Judge(Protocol):
-    """What a played search asks: a pruner of ours, or one of Optuna's."""
+    """A pruner of ours or of Optuna's, as a played search asks it."""
 
     def reported(self, tid: int, step: int, value: float) -> bool:
-        """Whether a trial is to stop."""
+        """Tell if a trial is to stop."""
 
     def settled(self, tid: int, outcome: Outcome) -> None:
         """A trial has ended."""
