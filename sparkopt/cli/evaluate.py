@@ -8,6 +8,7 @@ Standard input is read beside the outcomes, so that a program may choose its nex
 
 from __future__ import annotations
 
+import math
 import queue
 import threading
 import time
@@ -24,6 +25,7 @@ from sparkopt.cli.exits import Exit
 from sparkopt.cli.printing import number, to_json
 from sparkopt.cli.seconds import Seconds
 from sparkopt.client import ControlClient, Evaluation, EvaluationStream, TrialState
+from sparkopt.wire.limits import INTERRUPT_SECONDS
 
 _Change: TypeAlias = "points.Line | Exception | None"
 """A point that was read, why no more can be, or that an outcome may be there."""
@@ -106,7 +108,7 @@ class _Conversation:
     ) -> None:
         self._stream, self._lines, self._name = stream, lines, name
         self._within = within
-        self._until = None if within is None else time.monotonic() + within
+        self._until = math.inf if within is None else time.monotonic() + within
         self._room = threading.Semaphore(limit)
         self._changes: queue.SimpleQueue[_Change] = queue.SimpleQueue()
         self._sent: dict[str, int] = {}
@@ -137,10 +139,12 @@ class _Conversation:
             raise ended
 
     def _next(self) -> _Change:
-        left = None if self._until is None else max(0.0, self._until - time.monotonic())
+        left = max(0.0, self._until - time.monotonic())
         try:
-            return self._changes.get(timeout=left)
+            return self._changes.get(timeout=min(left, INTERRUPT_SECONDS))
         except queue.Empty:
+            if left > INTERRUPT_SECONDS:
+                return None
             raise CallError(f"the {self._within:g} s are over; what runs goes on", Exit.FAILED) from None
 
     def _send(self, line: int, point: dict[str, Any], printer: _Printer) -> None:

@@ -12,6 +12,7 @@ it again.
 from __future__ import annotations
 
 import contextlib
+import math
 import queue
 import threading
 import time
@@ -28,6 +29,7 @@ from sparkopt.client.control_channel import ControlChannel
 from sparkopt.client.conversion import from_point, to_evaluation, to_value
 from sparkopt.client.views import Evaluation, IntermediateValue
 from sparkopt.errors import ControlError, RefusedError, UnreachableError
+from sparkopt.wire.limits import INTERRUPT_SECONDS
 from sparkopt.wire.v1 import control_pb2
 
 _WINDOW: Final = "sparkopt-window"
@@ -136,17 +138,17 @@ class EvaluationStream(Closing):
             StudyStoppedError: if the study was stopped.
             UnreachableError: if the pool has closed, or could not be reached again.
         """
-        deadline = None if timeout is None else time.monotonic() + timeout
+        deadline = math.inf if timeout is None else time.monotonic() + timeout
         with self._changed:
             while (evaluation := self._take()) is None:
                 if not self._unanswered:
                     raise RefusedError(
                         "there is nothing to wait for: each point that was submitted is answered"
                     )
-                left = None if deadline is None else deadline - time.monotonic()
-                if left is not None and left <= 0:
+                left = deadline - time.monotonic()
+                if left <= 0:
                     raise TimeoutError(f"no outcome came within {timeout:g} s")
-                self._changed.wait(left)
+                self._changed.wait(min(left, INTERRUPT_SECONDS))
             return evaluation
 
     def take(self) -> Evaluation | None:

@@ -30,6 +30,11 @@ HEARTBEAT_SECONDS: Final = 1.0
 GRACE_SECONDS: Final = 30.0
 """Seconds that a worker may be out of reach before its attempt is given to another."""
 
+INTERRUPT_SECONDS: Final = 1.0
+"""Longest that a user's thread waits without a look at Ctrl-C.
+
+A signal that comes just before a wait begins, or that another thread takes, does not end the wait."""
+
 FIRST_MESSAGE_SECONDS: Final = 10.0
 """Seconds that a worker's stream may stay without its hello."""
 

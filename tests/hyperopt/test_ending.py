@@ -18,7 +18,9 @@ from sparkopt.coordinator import StudyChannel
 from sparkopt.errors import AllTrialsFailedError, PoolClosedError, TrialCancelledError
 from tests.support.study_tools import (
     CASE,
+    DEADLINE_SECONDS,
     blocking_from_the_third,
+    hear,
     in_order,
     make_fifos,
     take_ticket,
@@ -240,6 +242,23 @@ def test_ctrl_c_while_waiting(new_trials, tmp_path):
         fmin(objective, CASE, in_order, 100, trials=trials, verbose=False)
     check_two_kept(trials, "fmin run cancelled by user", cancelled=1)
     assert succeeds_again(new_trials)
+
+
+def test_ctrl_c_that_does_not_wake_the_main_thread(new_trials, tmp_path):
+    make_fifos(tmp_path, "there", "never")
+
+    def press():
+        # This thread takes the signal, as if it had come just before the main thread began to wait.
+        if hear(f"{tmp_path}/there", DEADLINE_SECONDS):
+            signal.raise_signal(signal.SIGINT)
+
+    user = threading.Thread(target=press)
+    user.start()
+    trials = new_trials(parallelism=1)
+    with pytest.raises(KeyboardInterrupt):
+        fmin(blocking_from_the_third(tmp_path), CASE, in_order, 100, trials=trials, verbose=False)
+    user.join()
+    check_two_kept(trials, "fmin run cancelled by user", cancelled=1)
 
 
 def test_an_algorithm_that_raises(new_trials):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import math
 import queue
 import time
 from collections import deque
@@ -19,7 +20,7 @@ from sparkopt.core.pruning.pruner import Pruner
 from sparkopt.errors import PrunerError, SparkoptError
 from sparkopt.wire import forks
 from sparkopt.wire.lanes import Lane
-from sparkopt.wire.limits import INLINE_BYTES
+from sparkopt.wire.limits import INLINE_BYTES, INTERRUPT_SECONDS
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -176,10 +177,12 @@ class StudyChannel:
         forks.check("a search that runs")  # a callback of the study may have forked
         looked = False
         while True:
-            timeout = None if deadline is None else max(0.0, deadline - time.monotonic())
+            left = math.inf if deadline is None else max(0.0, deadline - time.monotonic())
             try:
-                item = self._inbox.get(timeout=timeout)
+                item = self._inbox.get(timeout=min(left, INTERRUPT_SECONDS))
             except queue.Empty:
+                if left > INTERRUPT_SECONDS:
+                    continue
                 return None
             if item is None:
                 return None
@@ -188,11 +191,11 @@ class StudyChannel:
             if isinstance(item, Settled):
                 return item
             if item is _ValuesCome.COME:
-                if looked and timeout == 0:
+                if looked and left == 0:
                     # Trials may report without end; what had come by the deadline was taken.
                     self._inbox.put(item)
                     return None
-                looked = timeout == 0
+                looked = left == 0
                 for values in self._values.take():
                     self.on_values(values)
                 continue

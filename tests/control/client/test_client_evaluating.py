@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import signal
 import threading
 
 import numpy as np
@@ -282,6 +283,23 @@ def test_waiting_has_a_limit_and_can_go_on(evaluation, client, post):
             stream.next(timeout=0.01)
         visit.answer()
         assert stream.next().result == 25
+
+
+def test_ctrl_c_ends_the_wait_also_if_another_thread_takes_it(evaluation, client, post):
+    with client.evaluation() as stream:
+        stream.submit({"x": 5, "meet": post.path})
+        visit = post.visit()
+        user = threading.Thread(target=lambda: signal.raise_signal(signal.SIGINT))
+        with pytest.raises(KeyboardInterrupt):
+            _start_and_wait(user, stream)
+        user.join()
+        visit.answer()
+        assert stream.next().result == 25
+
+
+def _start_and_wait(user, stream):
+    user.start()
+    stream.next()
 
 
 def test_an_id_that_is_not_answered_yet_is_refused(evaluation, client, post):
