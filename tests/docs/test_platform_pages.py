@@ -8,30 +8,13 @@ import pytest
 
 from sparkopt.hyperopt.tracked import SETTING
 from sparkopt.spark.connect import BIND_SETTING, HOST_SETTING
+from tests.docs.links import LINK, anchors
 from tests.support.paths import ROOT
 
 PLATFORMS = ROOT / "docs" / "platforms"
 INDEX = PLATFORMS / "README.md"
 PAGES = sorted(PLATFORMS.glob("*.md"))
 LINKING = [ROOT / "README.md", ROOT / "docs" / "operations.md", *PAGES]
-
-LINK = re.compile(r"\]\((?!https?:)([^)#\s]*)(?:#([^)\s]+))?\)")
-
-
-def anchors(page):
-    """Of a page's headings, as they are made on GitHub."""
-    text = re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
-    headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
-    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
-
-
-@pytest.mark.parametrize("page", LINKING, ids=lambda page: str(page.relative_to(ROOT)))
-def test_links_within_the_repository_lead_somewhere(page):
-    for path, anchor in LINK.findall(page.read_text(encoding="utf-8")):
-        there = (page.parent / path).resolve() if path else page
-        assert there.exists(), path
-        if anchor:
-            assert anchor in anchors(there), f"{path}#{anchor}"
 
 
 def test_the_index_has_every_page_and_is_found():
