@@ -29,9 +29,11 @@ ONCE = {
     "files": True,
     "pictures": HAS_PICTURES,
     "images_of_steps": HAS_PICTURES and HAS_IMAGES_OF_STEPS,
+    # Before a model is logged: MLflow imports pip for that, after which setuptools cannot be imported before
+    # Python 3.12, and autologging imports it where scikit-learn is older than 1.5.
+    "grid": HAS_SKLEARN,
     "model": HAS_SKLEARN and HAS_LOGGED_MODELS,
     "model_of_run": HAS_SKLEARN and not HAS_LOGGED_MODELS,
-    "grid": HAS_SKLEARN,
     "nested": True,
     "threads": True,
     "threads_that_start_runs": HAS_STACKS_OF_THREADS,
