@@ -134,6 +134,13 @@ class MissingModuleError(SparkoptError):
 class PrunerError(SparkoptError):
     """The pruner of a search has raised an error, the cause of this one. Finished trials are kept."""
 
+    @classmethod
+    def of(cls, error: BaseException) -> PrunerError:
+        """The error for what a pruner has raised, whatever it is and even if it has no text."""
+        made = cls(f"the pruner has raised {''.join(traceback.format_exception_only(error)).strip()}")
+        made.__cause__ = error
+        return made
+
 
 class JournalError(SparkoptError):
     """The journal cannot be read or written: a full disk, for example; or it is damaged beyond its repair."""

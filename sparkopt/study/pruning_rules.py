@@ -17,8 +17,11 @@ from sparkopt.core.pruning.hyperband import HyperbandPruner
 from sparkopt.core.pruning.percentile import PercentilePruner
 from sparkopt.core.pruning.pruner import Maximizing, Pruner
 from sparkopt.core.pruning.threshold import ThresholdPruner
+from sparkopt.core.states import Outcome
+from sparkopt.errors import PrunerError
 from sparkopt.wire.arguments import (
     WHOLE,
+    check_callable,
     check_flag,
     check_number,
     check_whole,
@@ -283,6 +286,9 @@ def check_pruner(pruner: Any) -> PruningRule | Pruner | None:
     if pruner is not None and not isinstance(pruner, (PruningRule, Pruner)):
         foreign = type(pruner).__module__.startswith("optuna.")
         refuse_type("pruner", pruner, _RULE, "those of Optuna need its study" if foreign else "")
+    if isinstance(pruner, Pruner):
+        check_callable("the pruner's reported", pruner.reported, "a method (tid, step, value)", 0, 1, 0.0)
+        check_callable("the pruner's settled", pruner.settled, "a method (tid, outcome)", 0, Outcome.OK)
     known: PruningRule | Pruner | None = pruner
     return known
 
@@ -294,13 +300,21 @@ def make_pruner(rule: PruningRule | Pruner, mode: Mode, entries: Iterable[Entry]
         rule: which makes it; or a pruner, which is used as it is and knows by itself what is best.
         mode: whether the smallest or the largest of the reported values is the best.
         entries: of the journal that the search goes on from. The pruner hears of what their trials reported.
+
+    Raises:
+        PrunerError: if the pruner raises an error at that.
     """
     pruner = rule.make(mode) if isinstance(rule, PruningRule) else rule
-    for entry in entries:
-        if entry.outcome is not None:
-            for step, value in entry.values or ():
-                pruner.reported(entry.tid, step, value)
-            pruner.settled(entry.tid, entry.outcome)
+    try:
+        for entry in entries:
+            if entry.outcome is not None:
+                for step, value in entry.values or ():
+                    pruner.reported(entry.tid, step, value)
+                pruner.settled(entry.tid, entry.outcome)
+    except KeyboardInterrupt:
+        raise  # of the user's own, perhaps: this is the thread of the search
+    except BaseException as error:
+        raise PrunerError.of(error) from error
     return pruner
 
 

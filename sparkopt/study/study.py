@@ -181,14 +181,14 @@ class Study:
         self._launched = launched
         self._told = Listeners(listeners)
         channel.on_report, channel.on_values = self._take_report, self._take_values
-        channel.judge_by(self.spec.make_pruner(self._heard))
-        self._heard = ()
         channel.register(Lane.TRIAL, self._serve)
         self._room = Room(self.spec, workers, most_workers, self._journal)
         if self._journal is not None:
             self._journal.watch(channel.wake, channel.put_failure)
         _LOG.info("search begins", workers=workers, waiting=self.queued, most=self.spec.trials)
         try:
+            channel.judge_by(self.spec.make_pruner(self._heard))
+            self._heard = ()
             self._told.opened(channel)
             with shown or nullcontext(()) as more:
                 self._told = Listeners([*listeners, *more])

@@ -149,6 +149,10 @@ def report_through(sock: EvaluatorSocket, flag: PruneFlag) -> None:
 def _number(value: SupportsFloat) -> float:
     if isinstance(value, (str, bytes, bytearray)):
         raise TypeError(f"an intermediate value is a number, not {_shown(value)}")
+    dtype = getattr(value, "dtype", None)
+    if getattr(dtype, "kind", "") == "c" or getattr(dtype, "is_complex", False):
+        # NumPy would warn, and take the real part.
+        raise TypeError(f"an intermediate value is a number, not the complex one {_shown(value)}")
     try:
         return float(value)
     except OverflowError:

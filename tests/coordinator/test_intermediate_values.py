@@ -6,6 +6,7 @@ import dataclasses
 import math
 
 import grpc
+import numpy as np
 import pytest
 
 from sparkopt.core import events
@@ -279,3 +280,6 @@ def test_outside_of_a_trial_a_report_checks_its_arguments_alone():
         sparkopt.report("high")
     with pytest.raises(ValueError, match="from 0 to"):
         sparkopt.report(0.5, -1)
+    for complex_number in (1j, np.complex64(1j), np.array(1 + 0j)):
+        with pytest.raises(TypeError, match="is a number, not the complex"):
+            sparkopt.report(complex_number)

@@ -94,6 +94,25 @@ def test_what_it_raises_ends_the_study_once_and_settles_its_trials_all_the_same(
     assert (actions.pruned, len(pruner.heard)) == ([], 1)
 
 
+class Unreadable(Exception):
+    def __str__(self):
+        raise ValueError("no text")
+
+
+@pytest.mark.parametrize(
+    "error", [SystemExit(3), KeyboardInterrupt(), Unreadable()], ids=lambda error: type(error).__name__
+)
+def test_nothing_that_it_raises_reaches_the_coordinators_thread(channel, pruner, error):
+    def fails(tid, step, value):
+        raise error
+
+    pruner.reported = fails
+    channel.put_values(values(7, 1.0))
+    with pytest.raises(PrunerError, match=f"the pruner has raised .*{type(error).__name__}") as caught:
+        channel.next_settled()
+    assert caught.value.__cause__ is error
+
+
 def test_without_a_pruner_nothing_is_judged(actions):
     channel = StudyChannel(actions)
     channel.judge_by(None)

@@ -9,7 +9,7 @@ import pytest
 
 from sparkopt.coordinator import Reported, ReportedValues, Settled
 from sparkopt.core.states import Outcome
-from sparkopt.errors import JournalError
+from sparkopt.errors import JournalError, PrunerError
 from sparkopt.study.journal import Journal
 from sparkopt.study.pruning_rules import ASHA, make_pruner
 from sparkopt.study.trial_record import Proposal, TrialRecord
@@ -64,6 +64,20 @@ def test_a_pruner_hears_again_of_the_trials_that_had_settled_and_of_no_others(wr
     # Of the three only trial 1 counts: 0 and 2 run again.
     assert pruner.reported(0, 1, 1.0) is False
     assert pruner.reported(2, 1, 1.5) is True
+
+
+def test_what_a_pruner_raises_at_what_the_journal_has_is_an_error_of_the_pruners(written):
+    class Short:
+        def reported(self, tid, step, value):
+            raise SystemExit(step)
+
+        def settled(self, tid, outcome):
+            pass
+
+    entries = written(("reported_values", ReportedValues(0, 1, [7], [0.5])), ("settled", PRUNED))
+    with pytest.raises(PrunerError, match="the pruner has raised SystemExit: 7") as caught:
+        make_pruner(Short(), "min", entries)
+    assert isinstance(caught.value.__cause__, SystemExit)
 
 
 @pytest.mark.parametrize(

@@ -146,6 +146,34 @@ def test_anything_else_is_refused(pruner):
         check_pruner(pruner)
 
 
+class OneArgument(Own):
+    def settled(self, tid):
+        pass
+
+
+class Asynchronous(Own):
+    async def reported(self, tid, step, value):
+        return False
+
+
+@pytest.mark.parametrize(
+    ("pruner", "said"),
+    [
+        (
+            OneArgument(),
+            r"pruner's settled must be a method \(tid, outcome\), got .*signature is \(tid\)",
+        ),
+        (
+            Asynchronous(),
+            r"pruner's reported must be a method \(tid, step, value\), got .*to be awaited",
+        ),
+    ],
+)
+def test_methods_that_cannot_be_called_so_are_refused_before_anything_starts(pruner, said):
+    with pytest.raises(ArgumentTypeError, match=said):
+        check_pruner(pruner)
+
+
 def test_modes():
     assert check_mode("min") == "min"
     assert check_mode("max") == "max"

@@ -319,11 +319,9 @@ class StudyChannel:
         """Have the pruner hear of something. If that fails, the study is told, and it hears no more."""
         try:
             say(happened)
-        except Exception as error:  # noqa: BLE001 - code of the user's, perhaps
+        except BaseException as error:  # noqa: BLE001 - the user's code; SystemExit would end this thread's loop
             self._judged_by = None
-            failure = PrunerError(f"the pruner has raised {type(error).__name__}: {error}")
-            failure.__cause__ = error
-            self._inbox.put(failure)
+            self._inbox.put(PrunerError.of(error))
 
     def _attempt(self, record: Callable[[T], R], happened: T) -> R | None:
         """Have something recorded; if that fails, the study is told, and still hears of what happened."""

@@ -25,7 +25,7 @@ class Judge:
         """A trial reports values: judge it, unless it is to stop already.
 
         Raises:
-            Exception: whatever the pruner raises.
+            BaseException: whatever the pruner raises.
         """
         tid = reported.tid
         if tid in self._stopped:
@@ -40,7 +40,7 @@ class Judge:
         """A trial has settled.
 
         Raises:
-            Exception: whatever the pruner raises.
+            BaseException: whatever the pruner raises.
         """
         self._stopped.discard(settled.tid)
         self._pruner.settled(settled.tid, settled.outcome)
