@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+import sparkopt
 from tests.spark import packed_scenarios
 from tests.spark.executor_scenarios import NEEDED
 from tests.support.cluster import Cluster
@@ -30,9 +31,13 @@ def packed(tmp_path_factory):
     """What the command has printed; it has packed an environment without sparkopt."""
     place = tmp_path_factory.mktemp("packed")
     python = make_python(place / "there", *SPARKS, *NEEDED, *COMMANDS)
+    # Beside the environment, wherever this process has it from.
+    beside = place / "beside"
+    beside.mkdir()
+    (beside / "sparkopt").symlink_to(Path(sparkopt.__file__).parent)
     done = subprocess.run(
         [python, "-m", "sparkopt", "pack", "-o", place / "mine.tar.gz"],
-        env={"PYTHONPATH": python_path()},
+        env={"PYTHONPATH": str(beside)},
         capture_output=True,
         text=True,
         timeout=120,
