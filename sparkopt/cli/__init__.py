@@ -24,8 +24,8 @@ from sparkopt.cli.watch import watch
 _HELP: Final = """Hyperparameter search with hyperopt on Spark, without a Spark job for every trial.
 
 \b
-A search that runs is watched and steered from any shell of the same user:
-  SparkTrials(control=True)  in its program opens it
+Watch and steer a running search from any shell of the same user:
+  SparkTrials(control=True)  in the search's program opens it
   sparkopt pools             lists what is open
   sparkopt watch             shows what happens
 """

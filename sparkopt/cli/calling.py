@@ -82,7 +82,7 @@ _OPTIONS: Final = (
         envvar="SPARKOPT_ADDRESS",
         show_envvar=True,
         metavar="HOST:PORT",
-        help="Where the service listens.  [default: where the only one of `sparkopt pools` does, else"
+        help="Address of the pool's service.  [default: that of the only pool in `sparkopt pools`, else"
         f" {ADDRESS}]",
     ),
     click.option(
@@ -90,7 +90,7 @@ _OPTIONS: Final = (
         envvar="SPARKOPT_TOKEN_FILE",
         show_envvar=True,
         type=click.Path(path_type=Path),
-        help="Holds the token that the service asks for.  [default: that of `sparkopt pools`, else"
+        help="File with the token of the service.  [default: the one in `sparkopt pools`, else"
         f" {TOKEN_FILE}]",
     ),
     click.option(
@@ -98,8 +98,8 @@ _OPTIONS: Final = (
         envvar="SPARKOPT_CA_CERT",
         show_envvar=True,
         type=click.Path(path_type=Path),
-        help="Who is believed to be the service, PEM; needed off this host.  [default: that of `sparkopt"
-        " pools`]",
+        help="Certificate to trust (PEM); needed unless the service is on this host.  [default: the one in"
+        " `sparkopt pools`]",
     ),
     click.option(
         "--timeout",
@@ -107,7 +107,7 @@ _OPTIONS: Final = (
         show_default=True,
         metavar="SECONDS",
         type=Seconds(min=0, min_open=True),
-        help="How long a call may take.",
+        help="Longest that a call may take.",
     ),
 )
 

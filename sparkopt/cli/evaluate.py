@@ -41,19 +41,19 @@ _ENDED: Final = EOFError()
     "--in-flight",
     type=click.IntRange(min=1),
     metavar="N",
-    help="How many points may be without an outcome.  [default: one more than trials can run at once]",
+    help="Most points without an outcome at a time.  [default: one more than trials can run at once]",
 )
 @click.option(
     "--within",
     type=Seconds(min=0, min_open=True),
     metavar="SECONDS",
-    help="Wait no longer for all of it; what runs then goes on.  [default: as long as it takes]",
+    help="Longest to wait for all outcomes; trials that still run go on.  [default: no limit]",
 )
 @click.option(
     "--name",
     metavar="TEXT",
-    help="Of this list of points. Who asks again under the same name gets the outcomes that there are,"
-    " and only the rest runs.  [default: a new one]",
+    help="Name of this list of points. The same command with the same name gets the outcomes that there are,"
+    " and only the other points run.  [default: a new name]",
 )
 def evaluate(
     client: ControlClient,

@@ -25,12 +25,12 @@ class Exit(enum.IntEnum):
 
     DONE = 0, "done"
     REFUSED = 1, "the service refused it, or it failed; the message says why"
-    USAGE = 2, "the command line makes no sense, or does not say which pool is meant"
+    USAGE = 2, "the command line is wrong, or does not say which pool is meant"
     UNREACHABLE = 3, "nobody answers, the pool is closing, or none is open"
     UNAUTHORIZED = 4, "the token is missing, wrong, or good for reading only"
     FAILED = 5, "not every point of `evaluate` has an outcome that is ok"
     INTERRUPTED = 130, "interrupted (Ctrl-C)"
-    BROKEN_PIPE = 141, "nobody reads any more what is printed (`| head`)"
+    BROKEN_PIPE = 141, "the output was closed (`| head`)"
 
 
 EXIT_CODES = "\b\nExit codes:\n" + "\n".join(f"  {exit.value:3}  {exit.meaning}" for exit in Exit)

@@ -27,8 +27,8 @@ _REASON = 60
 _trust = click.option(
     "--trust",
     is_flag=True,
-    help="Unpickle what trials were proposed with and what they returned, for values and losses. That runs"
-    " code of whoever could write to the journal.",
+    help="Unpickle the values and results of trials, to show values and losses. That runs code of whoever"
+    " could write to the journal.",
 )
 
 
@@ -130,7 +130,7 @@ def _cell(value: Any) -> str:
 @click.argument("address")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def verify(address: str, as_json: bool) -> None:
-    """See whether everything in a journal is whole.
+    """Check that everything in a journal is as it was written.
 
     That includes its large results. The exit code is 1 if something is not.
     """

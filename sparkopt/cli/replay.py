@@ -12,7 +12,11 @@ from sparkopt.errors import SparkoptError
 
 @click.command(epilog=EXIT_CODES)
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--tracking-uri", help="Where the store is now.  [default: where it was]")
+@click.option(
+    "--tracking-uri",
+    help="Address of the store, with its password.  [default: the address in FILE; if it has a password,"
+    " MLFLOW_TRACKING_URI]",
+)
 def replay(file: Path, tracking_uri: str | None) -> None:
     """Write to MLflow what a search could not write.
 

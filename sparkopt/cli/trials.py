@@ -27,21 +27,21 @@ _SORTED_BY: Final = _COLUMNS[:-2]
 
 
 @calling("trials")
-@click.option("--study", metavar="NAME", help="Whose trials.  [default: those of all studies]")
+@click.option("--study", metavar="NAME", help="Study whose trials to list.  [default: all studies]")
 @click.option(
     "--state",
     "states",
     multiple=True,
     type=click.Choice([state.value for state in TrialState if state is not TrialState.UNKNOWN]),
-    help="Only those in this state; may be given again for another one.",
+    help="List only trials in this state; may be given several times.",
 )
 @click.option(
     "--sort",
     type=click.Choice(_SORTED_BY),
-    help="By what they are sorted; those without it come last.  [default: as they were submitted]",
+    help="Column to sort by; trials without a value come last.  [default: as they were submitted]",
 )
-@click.option("--desc", is_flag=True, help="The largest, or latest, first.")
-@click.option("--limit", type=click.IntRange(min=0), metavar="N", help="Only the first N of them.")
+@click.option("--desc", is_flag=True, help="Sort in descending order.")
+@click.option("--limit", type=click.IntRange(min=0), metavar="N", help="List only the first N.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV, with a column for each label at the end.")
 @json_option
 def trials(
@@ -56,12 +56,12 @@ def trials(
 ) -> None:
     """List the trials of a pool.
 
-    They come in the order in which they were submitted. The best ten: sparkopt trials --state ok --sort loss
-    --limit 10
+    They are listed in the order in which they were submitted. The best ten: sparkopt trials --state ok --sort
+    loss --limit 10
 
     CSV has the columns that --sort names, reason and request_id, and then the labels in alphabetical order; a
-    label that is named like a column has `values.` before it. Texts are as they are, everything else in a
-    label's column is JSON, and nothing stands for a label that a trial does not have.
+    label with the name of a column gets the prefix `values.`. Texts are unchanged, other values of labels are
+    JSON, and a cell is empty if the trial has no value for the label.
     """
     if as_csv and as_json:
         raise click.UsageError("--csv and --json were both given: give one of them")

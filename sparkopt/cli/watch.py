@@ -11,19 +11,19 @@ from sparkopt.client import ControlClient
 
 
 @calling("watch")
-@click.option("--study", metavar="NAME", help="Whose events.  [default: those of all studies]")
+@click.option("--study", metavar="NAME", help="Study whose events to show.  [default: all studies]")
 @click.option(
     "--after",
     type=click.IntRange(min=0),
-    help="Begin behind the event of this number, with 0 at the first.  [default: now]",
+    help="Begin after the event of this number; 0 begins at the first.  [default: now]",
 )
 @click.option(
     "--values/--no-values",
     default=None,
-    help="Show intermediate values of running trials, of each the newest, at most ten a second."
-    "  [default: in the live table alone]",
+    help="Show the newest intermediate value of each running trial, at most ten a second."
+    "  [default: only in the live table]",
 )
-@click.option("--plain", is_flag=True, help="Print lines on a terminal too, rather than a live table.")
+@click.option("--plain", is_flag=True, help="Print lines instead of a live table, also on a terminal.")
 @json_option
 def watch(
     client: ControlClient,
@@ -35,10 +35,10 @@ def watch(
 ) -> None:
     """Show what happens, until the pool closes.
 
-    On a terminal: a live table of the workers and what they run, the best loss, trials per second and the
-    workers' idle share. Elsewhere, or with --plain: a line for each event. With --json: an object for each
-    event; who comes back with the `sequence` of the last one (--after) misses nothing. A connection that is
-    lost is made again.
+    On a terminal it shows a live table of the workers and what they run, the best loss, trials per second and
+    the workers' idle share. Elsewhere, or with --plain, it prints a line for each event. With --json it
+    prints an object for each event; a later `watch` with the `sequence` of the last one as --after misses
+    nothing. If the connection is lost, it is made again.
     """
     out = console()
     if not (as_json or plain) and is_terminal() and not out.is_dumb_terminal:

@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 
 
 class WorkerPool(worker_pool.WorkerPool):
-    """Workers inside the tasks of Spark jobs, and the coordinator that they take trials from.
+    """Workers in the tasks of Spark jobs, which run the trials of one search or of several.
+
+    They start with the ``with`` block and are gone at its end.
 
     Example:
         >>> with WorkerPool(parallelism=4) as pool:
@@ -33,32 +35,32 @@ class WorkerPool(worker_pool.WorkerPool):
         ...     fmin(another, space, max_evals=100, trials=SparkTrials(pool=pool))
 
     Args:
-        parallelism: how many trials may run at once, over all searches, and how many workers there are; at
-            most 128, and at most the tasks that Spark can run at once, which is more when executors join:
-            workers are added for them. None or ≤ 0 means Spark's default, or with elastic workers as many
-            tasks as Spark may ever run at once, if there is a limit.
+        parallelism: how many trials may run at once, over all searches, and how many workers there are: at
+            most 128, and at most the tasks that Spark can run at once. When executors join, workers are
+            added. None or ≤ 0 means Spark's default parallelism, or with elastic workers the most tasks that
+            Spark may ever run at once, if there is a limit.
         spark_session: the session to use; by default the active one, or a new one.
         resource_profile: what each worker needs; see :class:`~sparkopt.SparkTrials`.
         gang_size: how many workers share a barrier job. Spark ends a barrier job as a whole, so that with a
             lost executor every trial of its gang runs again, and only these. None for one gang.
-        policy: how patient the pool is.
-        heartbeat: seconds between a worker's signs of life.
+        policy: all limits and waits, as a :class:`sparkopt.core.records.Policy`; None for its defaults.
+        heartbeat: seconds between a worker's heartbeats.
         grace: seconds that a worker may be out of reach before its trial runs again elsewhere; at least three
             heartbeats. None for the policy's, which is 30.
-        start_timeout: seconds that the start of workers may stand still: without a task that Spark starts, or
-            a worker. After five times as many without a worker it has failed, whatever moves. None for the
+        start_timeout: seconds that the start of workers may make no progress: Spark starts no task, and no
+            worker joins. After five times as many without a worker it has failed in any case. None for the
             policy's, which is 60.
-        control: opens the pool to control over gRPC: where to listen, as ``host:port`` or with all else in a
-            :class:`~sparkopt.Control`; True for a free port of this host alone. None for no. Files that it
-            names are read, or made, here.
+        control: opens the pool to control over gRPC: where to listen, as ``host:port`` or as a
+            :class:`~sparkopt.Control` with further settings; True for a free port of this host. Files that
+            it names are read, or made, at once.
         elastic: whether each worker comes and goes by itself, in a Spark job of its own, as there are trials
-            and executors. None for yes under dynamic allocation and on a Databricks cluster that autoscales,
-            else no: barrier jobs.
+            and executors, or workers share barrier jobs. None for yes under dynamic allocation and on a
+            Databricks cluster that autoscales, else no.
         idle_seconds: seconds after which an elastic worker without a trial leaves; None for 60.
 
     Attributes:
         parallelism: how many trials may run at once. It rises when executors join.
-        max_parallelism: how high.
+        max_parallelism: how high it may rise.
         elastic: whether workers come and go.
 
     Raises:
@@ -85,16 +87,16 @@ class WorkerPool(worker_pool.WorkerPool):
             ...     with pool.open_evaluation(objective, space) as evaluation:
             ...         evaluation.wait()  # until a client stops the study
 
-        What the objective returns goes to the client as JSON: numbers, text, lists and dictionaries, where
-        numpy's scalars and arrays count as such. hyperopt's dictionary is one like any other; the trial's
-        loss is the one in it, or the number that was returned. Nothing is logged to MLflow.
+        The objective's result goes to the client as JSON: numbers, text, lists and dictionaries; numpy's
+        scalars and arrays become numbers and lists. The trial's loss is the number that was returned, or the
+        one in hyperopt's dictionary. Nothing is logged to MLflow.
 
         Args:
             fn: the objective. Without a space it gets the point, a dictionary.
             space: any hyperopt expression. A client names a point by a value for each label that is active in
                 it, and for ``hp.choice`` the index of the option; the objective gets what the space makes of
                 that, as with ``fmin``.
-            trial_timeout: seconds that a trial may take before it is killed and fails; None for any.
+            trial_timeout: seconds that a trial may take before it is killed and fails; None for no limit.
             max_attempts: how many workers may be lost while they run a trial before it is recorded as lost.
             name: of the study, unique within the pool: letters, digits and ``_.-``. By default a new one.
             ship_modules: as of :class:`~sparkopt.SparkTrials`.

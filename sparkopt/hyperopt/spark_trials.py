@@ -51,8 +51,8 @@ from sparkopt.wire.modules.own_modules import check_ship_modules
 class SparkTrials(TrialCounts):
     """Trials of a search whose objective runs on Spark workers; a drop-in for ``hyperopt.SparkTrials``.
 
-    The documents are hyperopt's, in every field. Bookkeeping takes constant time a trial. Pickles without
-    Spark; whoever loads the pickle can look at the trials at once, and search on in a session of theirs.
+    The documents are hyperopt's, in every field. Trials pickle without Spark: whoever loads the pickle can
+    look at them, and go on with the search in a session of their own.
 
     Example:
         >>> from hyperopt import hp, tpe
@@ -62,47 +62,45 @@ class SparkTrials(TrialCounts):
 
     Args:
         parallelism: how many trials may run at once: at most 128, and at most the tasks that Spark can run
-            at once, which may grow. None or ≤ 0 means Spark's default parallelism; with elastic workers, as
-            many tasks as Spark may ever run at once, if there is a limit.
+            at once. When executors join, workers are added. None or ≤ 0 means Spark's default parallelism, or
+            with elastic workers the most tasks that Spark may ever run at once, if there is a limit.
         timeout: seconds after which ``fmin`` ends what runs and returns what has finished.
         loss_threshold: a loss below this ends the search.
-        spark_session: the session to use; by default the active one, or a new one, also for searches that go
-            on once it was stopped.
+        spark_session: the session to use; by default the active one, or a new one.
         resource_profile: what each worker needs (a :class:`pyspark.resource.ResourceProfile` of task
             resources), where the cluster schedules by it; a warning where it does not.
         trial_timeout: seconds that one trial's objective may take; after that its process is killed and the
-            trial has failed. None for any.
+            trial has failed. None for no limit.
         pool: an open :class:`~sparkopt.WorkerPool` whose workers to use; by default each ``fmin`` has its
-            own. Session, parallelism and profile are the pool's then, and so is control.
-        max_attempts: how many workers may be lost while they run a trial before it is recorded as failed.
+            own. Then parallelism, spark_session, resource_profile, elastic, start_timeout and control are the
+            pool's.
+        max_attempts: how many workers may be lost while they run a trial before it is recorded as lost.
         journal: a file that survives a crash of the driver, or an address that survives its machine as well
             (``s3://bucket/search``). The same ``fmin`` with it goes on: what had finished does not run again.
         tracking: whether to log the search to MLflow, or how, as a :class:`~sparkopt.Tracking`; None for yes,
             unless the Spark setting ``spark.databricks.mlflow.trackHyperopt.enabled`` is ``false``.
-        start_timeout: seconds that the start of the workers may stand still, as of
-            :class:`~sparkopt.WorkerPool`; None for 60.
-        control: opens each search to control over gRPC, as of :class:`~sparkopt.WorkerPool`: where to listen,
-            or True for a free port of this host alone. `sparkopt watch` then follows it from a shell of the
-            same user. :attr:`control_address` and :attr:`control_token` say how it is reached while it runs.
+        start_timeout: seconds that the start of the workers may make no progress; None for 60.
+        control: opens each search to control over gRPC, as in :class:`~sparkopt.WorkerPool`. `sparkopt watch`
+            then follows it from a shell of the same user; other clients use :attr:`control_address` and
+            :attr:`control_token` while it runs.
         elastic: whether workers come and go with Spark's executors, each by itself, rather than in barrier
             jobs. None for yes under dynamic allocation and on a Databricks cluster that autoscales, else no.
         ship_modules: whether your own modules that an objective imports, those outside of ``site-packages``,
-            go to workers that lack them, as whole top-level packages. A list names more of them.
-
+            are sent to workers that lack them, as whole top-level packages. A list names more of them.
         pruner: stops trials early whose reports (:func:`sparkopt.report`) show that they will not win:
             :class:`~sparkopt.MedianStopping` for instance; or an object with the methods of
             :class:`~sparkopt.core.pruning.pruner.Pruner`. See docs/pruning.md.
         mode: ``"min"`` if the smallest of the reported values is the best, as of losses; ``"max"`` if the
             largest is.
-        prune_grace: seconds that a trial may go on for once it is to stop; after that its process is killed.
-            None for any.
+        prune_grace: seconds that a trial may go on once it is to stop; after that its process is killed.
+            None for no limit.
         metric: name of a metric whose values in MLflow, as an objective or autologging logs them, are the
             trial's reports.
         metric_is_loss: whether its last value may stand for a pruned trial's loss (``mode="max"``: negated).
 
     Attributes:
-        parallelism: how many trials may run at once; in the last search, if executors have joined, could.
-        max_parallelism: how many may when they join.
+        parallelism: how many trials may run at once, or could in the last search.
+        max_parallelism: how many may when executors join.
         timings: where the time of the last search went.
 
     Raises:
