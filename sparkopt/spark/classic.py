@@ -32,6 +32,11 @@ def has_inherited_gateway() -> bool:
         return False
 
 
+def has_context() -> bool:
+    """Returns whether a classic session is there, whichever thread made it."""
+    return SparkContext._active_spark_context is not None
+
+
 def name(session: SparkSession) -> str:
     """The application's name."""
     return str(session.sparkContext.appName)

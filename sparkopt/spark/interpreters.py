@@ -22,6 +22,9 @@ from sparkopt.spark.settings import is_local
 
 _VARIABLE: Final = "PYSPARK_PYTHON"
 
+_DEFAULT: Final = "python3"
+"""What Spark runs where nobody has named an interpreter."""
+
 _OTHER_VERSION: Final = re.compile(r"Python in worker has different version:? ([\d.]+)")
 _NOT_THERE: Final = re.compile(r'Cannot run program "([^"]+)"')
 _CHANGING: Final = threading.Lock()
@@ -38,10 +41,14 @@ def drivers_on_local_master(session: SparkSession) -> Iterator[None]:
 
     Whoever made the session may have named another one, which counts.
     """
-    if is_connect(session) or not is_local(session) or os.environ.get(_VARIABLE):
+    if is_connect(session) or not is_local(session):
         yield
         return
     context: Any = session.sparkContext
+    if context.pythonExec != _DEFAULT or os.environ.get(_VARIABLE) == _DEFAULT:
+        # It was named. The variable alone does not say so: Spark reads it when the session is made.
+        yield
+        return
     with _CHANGING:  # gangs are launched from threads of their own
         before = context.pythonExec
         context.pythonExec = sys.executable

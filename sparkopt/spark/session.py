@@ -93,6 +93,10 @@ def _active_session() -> SparkSession | None:
         # On Spark Connect the builder, too, knows only the session of the calling thread.
         with contextlib.suppress(PySparkRuntimeError):
             return SparkSession.active()
+    if session is None and classic.has_context():
+        # A classic one is active in the thread that made it, and no more once a Ctrl-C has broken py4j's
+        # connection of that thread. It is the default of all threads, and gets no settings of ours.
+        return SparkSession.builder.getOrCreate()
     return session
 
 

@@ -35,6 +35,9 @@ def test_workers_on_a_local_master_run_the_drivers_interpreter(tmp_path, bare):
     ran = said(tmp_path, "", bare)
     assert (ran["before"], ran["after"]) == ("python3", "python3")
     assert ran["ran"] == [ran["executable"]] == [sys.executable]
+    # Where a session is active in other threads alone, and where the variable says what Spark has not read.
+    assert ran["in_a_thread"] == ran["late"] == [sys.executable]
+    assert ran["settings_kept"]
 
 
 def test_one_that_lacks_what_a_worker_needs_is_named_with_what_to_install(tmp_path, bare):
