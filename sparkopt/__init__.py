@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import sparkopt.wire.forks  # noqa: F401 - it has to be there before this process is forked
 
 if TYPE_CHECKING:
+    from sparkopt import optuna
     from sparkopt.client import ControlClient
     from sparkopt.control.options import Control
     from sparkopt.errors import TrialPruned
@@ -48,6 +49,7 @@ __all__ = [
     "TrialPruned",
     "WorkerPool",
     "fmin",
+    "optuna",
     "read_journal",
     "report",
     "should_prune",
@@ -78,6 +80,8 @@ _HOMES = {
 if not TYPE_CHECKING:  # which would believe that any name is here
 
     def __getattr__(name: str) -> Any:
+        if name == "optuna":  # a room of its own, whose names need Optuna
+            return importlib.import_module("sparkopt.optuna")
         if name not in _HOMES:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         value = globals()[name] = getattr(importlib.import_module(_HOMES[name]), name)

@@ -27,6 +27,7 @@ SparkoptError
 │   ├── ResultError              the result of a trial that was asked for from outside cannot be sent there
 │   ├── TrialLostError           every worker that tried the trial was lost
 │   └── TrialCancelledError      somebody asked for the trial to end
+├── ObjectiveError               what an objective has raised, where that cannot be sent to the driver
 ├── RequestFailedError           what an objective asked of the driver was refused or could not be done
 ├── AllTrialsFailedError         a study ended without a single result
 ├── ControlError                 what was asked of a control service was not done
@@ -211,6 +212,10 @@ class TrialPruned(BaseException):
     ``Exception``, so that neither the objective's ``except Exception`` nor a library's takes it for an error.
     An objective may raise it by itself.
     """
+
+
+class ObjectiveError(SparkoptError):
+    """An objective has raised what cannot be sent to the driver; the message has its type and text."""
 
 
 class RequestFailedError(SparkoptError):

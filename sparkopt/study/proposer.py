@@ -44,7 +44,8 @@ class NoProposal(enum.Enum):
     """Answer of a proposer that proposes nothing."""
 
     WAIT = enum.auto()
-    """Nothing before another trial settles, or somebody outside asks for points (``StudySpec.may_idle``)."""
+    """Nothing before another trial settles, or the study is woken (``StudySpec.may_idle``): somebody outside
+    asks for points, or the front end calls ``StudyChannel.wake``."""
 
     DONE = enum.auto()
     """Nothing any more."""
@@ -171,6 +172,14 @@ class Proposer(ABC):
 
     def reported(self, record: TrialRecord, report: Reported) -> None:
         """The objective has sent something while it runs."""
+
+    def raised(self, record: TrialRecord, exception: Payload) -> None:
+        """The objective has raised what is pickled here, and pickles. Called before :meth:`finish`.
+
+        By default it is dropped, as an exception runs code of the user's when it is unpickled: what is told
+        is its text, in ``record.error``. To be unpickled by :mod:`sparkopt.study.quarantine` alone.
+        """
+        exception.drop()
 
     def finish(self, record: TrialRecord, result: Payload | None) -> None:
         """Take in that a trial has ended, before anybody else hears of it.

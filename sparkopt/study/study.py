@@ -233,9 +233,9 @@ class Study:
             if not outstanding and (most or self._stopped) and not self._idles:
                 return
             settled = channel.next_settled(None if self._cancelling else self.spec.deadline)
-            if settled is None:
-                continue  # overdue, more workers than before, or a client of the control service asks
             self._waits = False
+            if settled is None:
+                continue  # overdue, woken, more workers than before, or a client of the control service asks
             self._heed(self._proposer.settled(self._take(settled), False))
             if self.failures.fatal is not None:
                 raise self.failures.fatal
@@ -372,7 +372,7 @@ class Study:
             warn_of(settled.oversubscription)
         record.settle(settled)
         if settled.exception is not None:
-            settled.exception.drop()  # its text is what is told: an exception runs code when it is loaded
+            self._proposer.raised(record, settled.exception)
         self._settle(record, settled.result)
         return record
 

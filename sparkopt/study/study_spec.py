@@ -48,7 +48,7 @@ class StudySpec:
             outstanding at most. The proposer is asked for as many at once. A single worker has one less, so
             that each of its trials is proposed when the one before has settled.
         may_idle: whether the study may wait although no trial runs, because somebody outside can have it
-            evaluate points or stop.
+            evaluate points or stop, or its front end wakes it.
         pruner: rule by which trials stop early, or a pruner of its own; None for none.
         mode: whether the smallest or the largest of the values that trials report is the best.
         reasons: for trials that the study cancels.

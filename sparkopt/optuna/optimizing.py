@@ -1,0 +1,233 @@
+"""``optimize``: an Optuna study on workers, from the check of the arguments to its last trial.
+
+optimize ──▶ objective pickled ──▶ pool, launched if it is ours
+                                    │
+         Optuna's loop, n_jobs=slots ──▶ RemoteTrials.run ──▶ Study ──▶ workers
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import TYPE_CHECKING, Any, Final
+
+import optuna
+from optuna.study import StudyDirection
+
+from sparkopt.coordinator import ObjectiveSpec
+from sparkopt.errors import RefusedError, TrialError
+from sparkopt.optuna.optuna_threads import StudyThread, UncaughtErrors, run_interruptibly
+from sparkopt.optuna.remote_trials import RemoteTrials
+from sparkopt.optuna.returned_values import convention_of
+from sparkopt.optuna.worker_trial import RemoteObjective
+from sparkopt.pool.worker_pool import WorkerPool
+from sparkopt.spark.console import ConsoleProgress
+from sparkopt.spark.preflight import pickle_objective
+from sparkopt.study.study import Study
+from sparkopt.study.study_spec import StudySpec
+from sparkopt.wire.arguments import (
+    WHOLE,
+    check_callable,
+    check_flag,
+    check_limit,
+    check_whole,
+    hinting,
+    refuse_type,
+)
+from sparkopt.worker.shipped import ShippedObjective
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from optuna.trial import BaseTrial, FrozenTrial
+
+    from sparkopt.control.options import Control
+    from sparkopt.spark.preflight import PickledObjective
+    from sparkopt.spark.session import Session
+
+_RUNNING: Final = threading.local()
+"""The study, if any, whose trials this thread runs."""
+
+
+@hinting
+def optimize(
+    study: optuna.Study,
+    objective: Callable[[BaseTrial], float | Sequence[float]],
+    n_trials: int | None = None,
+    timeout: float | None = None,
+    *,
+    parallelism: int | None = None,
+    pool: WorkerPool | None = None,
+    spark_session: Session | None = None,
+    catch: Iterable[type[Exception]] | type[Exception] = (),
+    callbacks: Iterable[Callable[[optuna.Study, FrozenTrial], None]] | None = None,
+    show_progress_bar: bool = False,
+    trial_timeout: float | None = None,
+    max_attempts: int = 3,
+    control: bool | str | Control | None = None,
+    elastic: bool | None = None,
+    gc_after_trial: bool = False,
+) -> None:
+    """Optimize an objective with an Optuna study, on Spark workers.
+
+    It is :meth:`optuna.study.Study.optimize`, whose arguments mean what they mean there, with the objective
+    on workers. Study, sampler, pruner, storage and callbacks stay here. One trial at a time is the study that
+    Optuna runs alone; several are those of Optuna's ``n_jobs``.
+
+    A trial that takes longer than ``trial_timeout``, whose process dies, whose workers are lost, or that
+    a client of the control service cancels, is a failed trial, and the study goes on.
+
+    Example:
+        >>> import optuna
+        >>> study = optuna.create_study()
+        >>> sparkopt.optuna.optimize(
+        ...     study, lambda trial: (trial.suggest_float("x", -5, 5) - 1) ** 2, n_trials=100, parallelism=4
+        ... )
+        >>> study.best_params
+
+    Args:
+        study: any study: new or not, with one objective or several.
+        objective: a function of the trial. On a worker it gets one that has the whole interface of
+            :class:`optuna.trial.BaseTrial`, and ``study`` with its name, directions and ``stop()``.
+        n_trials: how many trials to run; None for as many as there are until something else ends it.
+        timeout: seconds after which no trial is started any more; those that run go on.
+        parallelism: how many trials may run at once; at most 128, and at most Spark's slots. None or ≤ 0
+            means Spark's default.
+        pool: workers to use, of a :class:`~sparkopt.WorkerPool` that is open; None for some of its own.
+        spark_session: where they run; by default the active session, or a new one.
+        catch: exceptions of the objective that the study goes on after. One that cannot be pickled is an
+            :class:`~sparkopt.errors.ObjectiveError` here.
+        callbacks: called after each trial, here, with the study and the trial.
+        show_progress_bar: whether to show Optuna's.
+        trial_timeout: seconds that a trial may take before it is killed and fails; None for any.
+        max_attempts: how many workers may be lost while they run a trial before it fails.
+        control: opens the pool to control over gRPC; see :class:`~sparkopt.WorkerPool`.
+        elastic: whether each worker comes and goes by itself; see there.
+        gc_after_trial: whether to collect garbage here after each trial.
+
+    Raises:
+        RefusedError: before anything is launched, if something rules the study out.
+        PoolError: if the workers do not come up, are lost or are cancelled; trials that run then fail.
+        MissingModuleError: if workers lack a module that the objective needs, such as Optuna.
+        Exception: what the objective raises, unless ``catch`` has its class, and what callbacks, sampler,
+            pruner and storage raise.
+    """
+    if not isinstance(study, optuna.Study):
+        refuse_type("study", study, "a study of Optuna's, as optuna.create_study() makes it")
+    check_callable("objective", objective, "callable with one argument, the trial", None)
+    if n_trials is not None:
+        n_trials = check_whole("n_trials", n_trials, "None or a whole number that is not negative", least=0)
+    trial_timeout = check_limit("trial_timeout", trial_timeout)
+    max_attempts = check_whole("max_attempts", max_attempts, WHOLE, least=1)
+    if getattr(_RUNNING, "study", None) is study:
+        raise RuntimeError("a callback cannot optimize the study that it is called for")
+    if pool is not None:
+        _check_pool(pool, parallelism, spark_session, control, elastic)
+    caught = (catch,) if isinstance(catch, type) else tuple(catch)
+    loop: dict[str, Any] = {
+        "n_trials": n_trials,
+        "timeout": timeout,
+        "catch": (*caught, TrialError),
+        "callbacks": [] if callbacks is None else list(callbacks),
+        "gc_after_trial": check_flag("gc_after_trial", gc_after_trial),
+        "show_progress_bar": check_flag("show_progress_bar", show_progress_bar),
+    }
+    own = None
+    if pool is None:
+        own = WorkerPool(parallelism, spark_session=spark_session, control=control, elastic=elastic)
+    signs = tuple(-1 if each is StudyDirection.MAXIMIZE else 1 for each in study.directions)
+    remote = RemoteObjective(objective, study.study_name, tuple(each.name for each in study.directions))
+    pickled = pickle_objective(
+        ShippedObjective(remote, convention_of(signs)),
+        (pool or own).session,  # type: ignore[union-attr]
+        embed_broadcasts=own is None,
+    )
+    if n_trials == 0:
+        study.optimize(objective, **loop)  # which checks the rest, and runs nothing
+        return
+    spec = StudySpec(
+        ObjectiveSpec(pickled.shipped, max_attempts, trial_timeout), trials=n_trials, may_idle=True
+    )
+    with (
+        _console(own, show_progress_bar) as console,
+        _opened(pool, own, pickled, console, n_trials) as workers,
+    ):
+        _run(study, spec, signs, workers, loop)
+
+
+def _run(
+    study: optuna.Study, spec: StudySpec, signs: tuple[int, ...], pool: WorkerPool, loop: dict[str, Any]
+) -> None:
+    """Run Optuna's loop on a pool, and the study that has its trials run beside it."""
+    jobs = pool.parallelism if spec.trials is None else min(pool.parallelism, spec.trials)
+    channel = pool.open_study(spec.objective)
+    trials = RemoteTrials(signs, channel)
+    beside = StudyThread(Study(spec, trials), channel, pool, trials.close)
+    raised = UncaughtErrors(loop["catch"])
+
+    def run(trial: optuna.Trial) -> Any:
+        _RUNNING.study = study
+        return trials.run(trial)
+
+    arguments = {**loop, "callbacks": [raised.noting(callback) for callback in loop["callbacks"]]}
+
+    def optimize() -> None:
+        study.optimize(raised.noting(run, raised.catch), n_jobs=jobs, **arguments)
+        raised.check()
+
+    beside.start()
+    try:
+        if jobs == 1:
+            optimize()
+        else:
+            run_interruptibly(optimize, beside.cancel)
+    except BaseException as error:
+        beside.cancel()
+        beside.join()
+        if isinstance(error, Exception) and beside.error is not None and beside.error is not error:
+            raise beside.error from error
+        raise
+    finally:
+        _RUNNING.study = None
+        trials.end()
+        beside.join()
+    if beside.error is not None:
+        raise beside.error
+
+
+def _check_pool(pool: object, *given: object) -> None:
+    if not isinstance(pool, WorkerPool):
+        refuse_type("pool", pool, "None or a WorkerPool")
+    if any(value is not None for value in given):
+        raise RefusedError(
+            "with pool=..., parallelism, spark_session, control and elastic are the pool's: give them to"
+            " WorkerPool instead"
+        )
+    pool.check_open()
+
+
+def _console(own: WorkerPool | None, shown: bool) -> AbstractContextManager[ConsoleProgress | None]:
+    """Spark's progress bar, which would cross Optuna's."""
+    return ConsoleProgress(own.session) if shown and own is not None else nullcontext()
+
+
+@contextmanager
+def _opened(
+    given: WorkerPool | None,
+    own: WorkerPool | None,
+    objective: PickledObjective,
+    console: ConsoleProgress | None,
+    n_trials: int | None,
+) -> Iterator[WorkerPool]:
+    """The pool that was given, or the study's own, with no more workers than there are trials."""
+    if own is None:
+        assert given is not None
+        yield given
+        return
+    if n_trials is not None:
+        own.parallelism = min(own.parallelism, n_trials)
+    own.max_parallelism = own.parallelism  # as many as Optuna's loop has threads
+    hide = None if console is None else console.hide
+    with own.for_one_study(objective.broadcasts, hide) as opened:
+        yield opened

@@ -1,0 +1,114 @@
+"""Each sampler and pruner that Optuna ships, with one worker and with two; and a search whose workers die."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+
+import optuna
+import psutil
+import pytest
+
+import sparkopt
+from tests.optuna.studies import facts, shipped, states
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning"),
+    pytest.mark.filterwarnings("ignore::UserWarning"),
+]
+
+GRID = {"x": [-4.0, -1.0, 0.5, 3.0], "n": [1, 2, 3, 4, 5]}
+TRIALS = 20
+
+SAMPLERS = {
+    "random": lambda: optuna.samplers.RandomSampler(seed=1),
+    "tpe": lambda: optuna.samplers.TPESampler(seed=1, n_startup_trials=5),
+    "tpe, multivariate": lambda: optuna.samplers.TPESampler(seed=1, n_startup_trials=5, multivariate=True),
+    "nsga2": lambda: optuna.samplers.NSGAIISampler(seed=1, population_size=5),
+    "nsga3": lambda: optuna.samplers.NSGAIIISampler(seed=1, population_size=5),
+    "qmc": lambda: optuna.samplers.QMCSampler(seed=1),
+    "brute force": lambda: optuna.samplers.BruteForceSampler(seed=1),
+    "grid": lambda: optuna.samplers.GridSampler(GRID, seed=1),
+    "partly fixed": lambda: optuna.samplers.PartialFixedSampler(
+        {"n": 3}, optuna.samplers.RandomSampler(seed=1)
+    ),
+    "cma-es": lambda: optuna.samplers.CmaEsSampler(seed=1, n_startup_trials=3),
+    "gp": lambda: optuna.samplers.GPSampler(seed=1, n_startup_trials=15),
+}
+NEEDS = {"cma-es": "cmaes", "gp": "torch"}
+
+PRUNERS = {
+    "none": optuna.pruners.NopPruner,
+    "median": lambda: optuna.pruners.MedianPruner(n_startup_trials=2),
+    "percentile": lambda: optuna.pruners.PercentilePruner(40.0, n_startup_trials=2),
+    "halving": optuna.pruners.SuccessiveHalvingPruner,
+    "hyperband": lambda: optuna.pruners.HyperbandPruner(max_resource=4),
+    "patient": lambda: optuna.pruners.PatientPruner(optuna.pruners.MedianPruner(2), patience=1),
+    "threshold": lambda: optuna.pruners.ThresholdPruner(upper=5.0),
+    "wilcoxon": lambda: optuna.pruners.WilcoxonPruner(n_startup_steps=2),
+}
+
+
+def objective(trial):
+    import optuna
+
+    x = trial.suggest_float("x", -5, 5, step=0.5)
+    n = trial.suggest_int("n", 1, 5)
+    for step in range(4):
+        trial.report(abs(x) + n / (step + 1), step)
+        if trial.should_prune():
+            raise optuna.TrialPruned
+    return abs(x) + n
+
+
+def pairs():
+    yield from ((sampler, "median") for sampler in SAMPLERS)
+    yield from (("random", pruner) for pruner in PRUNERS)
+
+
+@pytest.mark.parametrize(("sampler", "pruner"), pairs())
+def test_a_sampler_and_a_pruner(spark, sampler, pruner):
+    if sampler in NEEDS and importlib.util.find_spec(NEEDS[sampler]) is None:
+        pytest.skip(f"{NEEDS[sampler]} is not installed")
+
+    def new():
+        return optuna.create_study(sampler=SAMPLERS[sampler](), pruner=PRUNERS[pruner](), study_name="one")
+
+    remote, local, several = new(), new(), new()
+    where = {"spark_session": spark}
+    sparkopt.optuna.optimize(remote, shipped(objective), TRIALS, parallelism=1, **where)
+    local.optimize(objective, TRIALS)
+    assert facts(remote) == facts(local)
+    sparkopt.optuna.optimize(several, shipped(objective), TRIALS, parallelism=2, **where)
+    ended = [trial for trial in several.trials if trial.state.is_finished()]
+    assert [trial.number for trial in ended] == [*range(len(ended))]
+    assert len(ended) == TRIALS or sampler == "grid"
+    assert set(states(several)) <= {"COMPLETE", "PRUNED"}
+
+
+def test_500_trials_whose_workers_are_killed_are_each_told_once(spark, workers_of_spark, tmp_path):
+    killed = []
+
+    def kill(_, trial):
+        if trial.number % 25 == 24:
+            with contextlib.suppress(psutil.NoSuchProcess, IndexError):
+                victim = workers_of_spark()[trial.number % 2].children()[0]
+                victim.kill()
+                killed.append(victim.pid)
+
+    def lasting(trial):
+        x = trial.suggest_float("x", 0, 1)
+        trial.set_user_attr("twice", 2 * x)
+        return trial.suggest_float("y", 0, 1) + x
+
+    storage = f"sqlite:///{tmp_path / 'study.db'}"
+    study = optuna.create_study(storage=storage, sampler=optuna.samplers.RandomSampler(seed=1))
+    sparkopt.optuna.optimize(
+        study, lasting, 500, parallelism=2, spark_session=spark, max_attempts=20, callbacks=[kill]
+    )
+    assert len(killed) > 5
+    assert states(study) == ["COMPLETE"] * 500
+    for trial in study.trials:
+        assert trial.value == trial.params["x"] + trial.params["y"]
+        assert trial.user_attrs == {"twice": 2 * trial.params["x"]}
