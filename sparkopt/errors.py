@@ -2,12 +2,12 @@
 
 SparkoptError
 ├── RefusedError                 bad input, found before anything was started
-│   ├── ArgumentTypeError        an argument of the wrong type, or of a name that there is not (a TypeError)
-│   ├── ArgumentValueError       an argument whose value makes no sense (a ValueError)
+│   ├── ArgumentTypeError        an argument of the wrong type, or an unknown one (a TypeError)
+│   ├── ArgumentValueError       an argument with a value that is not allowed (a ValueError)
 │   ├── NotPicklableError        the objective or the space cannot be shipped to workers
 │   ├── SparkInObjectiveError    the objective uses Spark itself
-│   ├── SparkSettingError        a Spark setting rules barrier jobs out
-│   └── UnsupportedArgumentError an argument that makes no sense with Spark workers
+│   ├── SparkSettingError        barrier jobs were asked for, and a Spark setting rules them out
+│   └── UnsupportedArgumentError an argument that cannot be used with Spark workers
 ├── PoolError                    the workers as a whole
 │   ├── NoSlotsError             Spark has no slot to run a worker in
 │   ├── PoolStartError           the workers did not come up
@@ -16,37 +16,37 @@ SparkoptError
 │   └── PoolClosedError          the pool was closed under a running study
 ├── MissingModuleError           workers lack a module that the objective needs
 ├── PrunerError                  the pruner of a search has raised an error
-├── JournalError                 the journal cannot be read or written, or is too damaged to be gone on with
+├── JournalError                 the journal cannot be read or written, or is too damaged to go on from
 ├── SaveFileError                the trials could not be saved at the end of a search (OSError)
 ├── TrackingError                MLflow or its store cannot be used
 ├── JavaNotFoundError            no Java that Spark can run on
-├── TrialError                   what is recorded for a trial whose objective did not end it
+├── TrialError                   recorded for a trial whose objective neither returned nor raised
 │   ├── EvaluatorDiedError       the process that ran the objective ended
 │   ├── TrialTimeoutError        the trial took longer than trial_timeout
 │   ├── StorageError             a disk did not take what the trial had to store
-│   ├── ResultError              the result of a trial that was asked for from outside cannot be sent there
+│   ├── ResultError              the result of a point from outside cannot be sent to its client
 │   ├── TrialLostError           every worker that tried the trial was lost
 │   └── TrialCancelledError      somebody asked for the trial to end
 ├── ObjectiveError               what an objective has raised, where that cannot be sent to the driver
-├── RequestFailedError           what an objective asked of the driver was refused or could not be done
+├── RequestFailedError           a request of an objective to the driver was refused, or failed
 ├── AllTrialsFailedError         a study ended without a single result
-├── ControlError                 what was asked of a control service was not done
-│   ├── BadRequestError          a request that makes no sense
+├── ControlError                 a call of a control service was not carried out
+│   ├── BadRequestError          the request is wrong
 │   ├── NotFoundError            no study, trial or worker of that name
-│   ├── WrongStateError          it cannot be done now, or not with this study
-│   ├── NotAuthorizedError       the token is missing, wrong, or good for reading only
+│   ├── WrongStateError          not possible now, or not with this kind of study
+│   ├── NotAuthorizedError       the token is missing, wrong, or read-only
 │   ├── LimitExceededError       too many, too often or too slow
 │   ├── EventsForgottenError     the events that a watch should begin with are not kept any more
 │   ├── StudyStoppedError        the study was stopped
 │   └── UnreachableError         nobody answers, or the pool is closing
-├── WireError                    what comes over gRPC is not what it should be
-│   ├── ProtocolError            a message that makes no sense where it stands
-│   ├── BlobNotFoundError        chunks were asked for that nobody holds
+├── WireError                    a message over gRPC is wrong
+│   ├── ProtocolError            a message that is not allowed at this point
+│   ├── BlobNotFoundError        the requested bytes are not here
 │   ├── UnknownWorkerError       a call in the name of a worker that is not here
 │   └── ImpostorError            a call in the name of another worker
 └── RemoteTraceback              not raised: the cause of a local exception, as text from a worker
 
-TrialPruned (BaseException)      ends the objective of a trial that is not worth going on with
+TrialPruned (BaseException)      ends the objective of a trial that will not win
 
 SparkoptWarning (UserWarning)
 ├── FailedTrialsWarning          trials have failed: the first as it happens, and all of them at the end
@@ -81,11 +81,11 @@ class RefusedError(SparkoptError):
 
 
 class ArgumentTypeError(RefusedError, TypeError):
-    """An argument of the wrong type, or a keyword that there is not; the message has what is expected."""
+    """An argument of the wrong type, or an unknown keyword; the message says what is expected."""
 
 
 class ArgumentValueError(RefusedError, ValueError):
-    """An argument whose value makes no sense; the message has its name, what came and what is expected."""
+    """An argument with a value that is not allowed; the message says what is expected."""
 
 
 class NotPicklableError(RefusedError):
@@ -97,11 +97,11 @@ class SparkInObjectiveError(RefusedError):
 
 
 class SparkSettingError(RefusedError):
-    """A Spark setting rules barrier jobs out."""
+    """Barrier jobs were asked for (``elastic=False``), and a Spark setting rules them out."""
 
 
 class UnsupportedArgumentError(RefusedError):
-    """An argument that makes no sense with Spark workers."""
+    """An argument that cannot be used with Spark workers."""
 
 
 class PoolError(SparkoptError):
@@ -144,7 +144,7 @@ class PrunerError(SparkoptError):
 
 
 class JournalError(SparkoptError):
-    """The journal cannot be read or written: a full disk, for example; or it is damaged beyond its repair."""
+    """The journal cannot be read or written (a full disk, for example), or is damaged beyond repair."""
 
 
 class SaveFileError(SparkoptError, OSError):
@@ -194,7 +194,7 @@ class StorageError(TrialError):
 
 
 class ResultError(TrialError):
-    """The objective's result cannot be told outside of Python; the message names the part or size."""
+    """The objective's result cannot be sent as JSON to the client; the message names the part or the size."""
 
 
 class TrialLostError(TrialError):
@@ -206,11 +206,11 @@ class TrialCancelledError(TrialError):
 
 
 class TrialPruned(BaseException):
-    """The trial is to stop early, as its intermediate values promise nothing.
+    """Stops the objective of a trial that will not win, as its intermediate values show.
 
-    Raised in the objective, by what it reports with. Let it pass: the trial ends as pruned. It is no
-    ``Exception``, so that neither the objective's ``except Exception`` nor a library's takes it for an error.
-    An objective may raise it by itself.
+    ``sparkopt.report`` raises it in the objective. Let it pass: the trial ends as pruned. It is no
+    ``Exception``, so that no ``except Exception``, the objective's or a library's, takes it for an error.
+    An objective may raise it itself.
     """
 
 
@@ -241,10 +241,10 @@ class ControlError(SparkoptError):
 
 
 class BadRequestError(ControlError):
-    """A request that makes no sense; the message names the field.
+    """A wrong request; the message names the field.
 
     Attributes:
-        field: the one at fault, as in the proto: ``points[3]``; empty if it is not one alone.
+        field: the field at fault, as in the proto: ``points[3]``; empty if it is not a single one.
     """
 
     def __init__(self, message: str, reason: str = "", field: str = "") -> None:
@@ -257,15 +257,15 @@ class NotFoundError(ControlError):
 
 
 class WrongStateError(ControlError):
-    """It cannot be done now, or not with this kind of study."""
+    """The call is not possible now, or not with this kind of study."""
 
 
 class NotAuthorizedError(ControlError):
-    """The token is missing, wrong, or good for reading only."""
+    """The token is missing, wrong, or read-only."""
 
 
 class LimitExceededError(ControlError):
-    """Too many, too often or too slow.
+    """Too many calls or streams, calls that come too often, or a client that reads too slowly.
 
     Attributes:
         retry_after: seconds after which it may be tried again; None if that is not known.
@@ -289,15 +289,15 @@ class UnreachableError(ControlError):
 
 
 class WireError(SparkoptError):
-    """Bytes that came over gRPC are not what they should be."""
+    """A message over gRPC is wrong."""
 
 
 class ProtocolError(WireError):
-    """A message that makes no sense where it stands."""
+    """A message that is not allowed at this point."""
 
 
 class BlobNotFoundError(WireError):
-    """Chunks were asked for that nobody holds."""
+    """The requested bytes are not here."""
 
 
 class UnknownWorkerError(WireError):

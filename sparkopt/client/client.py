@@ -41,12 +41,12 @@ _RECONNECT: Final = "a number of seconds from 0"
 class ControlClient(Closing):
     """Watches, steers and drives a pool that was opened to control, from anywhere.
 
-    Safe to use from several threads; also a context manager that closes it. Every method may raise
+    Several threads may use it, and a ``with`` block closes it. Every method may raise
     :class:`~sparkopt.errors.UnreachableError` (nobody answers, or the pool is closing) and
-    :class:`~sparkopt.errors.NotAuthorizedError` (the token is wrong, or good for reading only). Where a study
-    may be named, None means the pool's only study that has not ended:
-    :class:`~sparkopt.errors.WrongStateError` if there are several, :class:`~sparkopt.errors.NotFoundError` if
-    there is none, or none of that name.
+    :class:`~sparkopt.errors.NotAuthorizedError` (the token is wrong, or read-only). Where a study may be
+    named, None means the pool's only study that has not ended; there is a
+    :class:`~sparkopt.errors.WrongStateError` if there are several, and a
+    :class:`~sparkopt.errors.NotFoundError` if there is none, or none of that name.
 
     Example:
         >>> with ControlClient("127.0.0.1:7727", token=Path("sparkopt.token").read_text().strip()) as client:
@@ -55,11 +55,11 @@ class ControlClient(Closing):
 
     Args:
         address: ``host:port`` of the service.
-        token: what it asks of its callers.
-        ca_cert: who is believed to be the service: its certificate or that of the authority that signed it,
-            PEM or a file of that. Off loopback it is needed, because the connection has to be TLS there.
+        token: the service's token: the control token, or the read-only one for calls that only look.
+        ca_cert: certificate to trust: the service's own or that of the authority that signed it, as PEM or as
+            a path. Needed off loopback, where the connection has to be TLS.
         timeout: seconds that a call may take.
-        reconnect: seconds that a watch or an evaluation tries to get its connection back when it was lost.
+        reconnect: seconds that a watch or an evaluation tries to reconnect when it has lost its connection.
 
     Raises:
         RefusedError: if an argument makes no sense, or the token would travel in the clear.
@@ -85,14 +85,14 @@ class ControlClient(Closing):
         return to_status(self._link.call(self._link.stub.GetStatus, control_pb2.GetStatusRequest()))
 
     def workers(self) -> list[WorkerInfo]:
-        """The workers that are not gone."""
+        """List the workers that are not gone."""
         response = self._link.call(self._link.stub.ListWorkers, control_pb2.ListWorkersRequest())
         return [to_worker(worker) for worker in response.workers]
 
     def trials(
         self, study: str | None = None, *, states: Iterable[TrialState | str] = ()
     ) -> Iterator[TrialInfo]:
-        """Trials, in the order in which they were submitted, asked for page by page.
+        """List trials in the order in which they were submitted, page by page.
 
         Args:
             study: whose; None for those of all studies.
@@ -139,7 +139,7 @@ class ControlClient(Closing):
         return Watch(self._link, after, _study(study), self._reconnect, check_flag("values", values))
 
     def story(self, about: int | str, study: str | None = None) -> Story:
-        """Returns the story of a trial or a worker: the events that the pool recorded, and its commands.
+        """Return what the pool has recorded of a trial or a worker: events, and the pool's commands.
 
         Args:
             about: the number of a trial, or the name of a worker.
@@ -259,7 +259,7 @@ class ControlClient(Closing):
         in_flight: int | None = None,
         on_value: Callable[[str, IntermediateValue], None] | None = None,
     ) -> Evaluations:
-        """Have points evaluated by the pool's workers; their outcomes, in the order in which they complete.
+        """Evaluate points on the pool's workers; the result iterates over their outcomes as they complete.
 
         The points may come from a generator that looks at the outcomes so far: the next one is asked for when
         fewer than ``in_flight`` are without an outcome that was taken. A connection that is lost is made
@@ -287,7 +287,9 @@ class ControlClient(Closing):
     def evaluation(
         self, study: str | None = None, on_value: Callable[[str, IntermediateValue], None] | None = None
     ) -> EvaluationStream:
-        """The same for who would rather call than be asked: points go in and outcomes come out as you like.
+        """Open an evaluation for use call by call.
+
+        Its ``submit(point)`` sends a point, and its ``next()`` waits for an outcome.
 
         Args:
             study: one that is evaluated from outside.

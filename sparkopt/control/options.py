@@ -23,16 +23,16 @@ class Control:
     Attributes:
         listen: ``host:port`` to listen at, an IPv6 host in brackets; port 0 takes a free one, and 0.0.0.0 and
             [::] every interface. Off loopback it speaks TLS only.
-        token: what a call must carry that may do anything; by default a new one.
-        read_only_token: what a call must carry that may look only; by default a new one.
-        token_file: holds the token instead. A file that does not exist is made, with a new token, readable by
-            its owner only; one that others can read is refused.
+        token: token for every call; by default a new one.
+        read_only_token: token for calls that only look; by default a new one.
+        token_file: a file with the token, instead of ``token``. If it does not exist it is made, with a new
+            token, readable by its owner only; one that others can read is refused.
         read_only_token_file: the same for the read-only token.
-        tls_cert: a file with the certificate to use (PEM; with the chain behind it, if there is one), by
-            default one that is made for the pool. With it, it speaks TLS on loopback too.
+        tls_cert: a file with your own certificate (PEM, followed by its chain if there is one); by default
+            one is made for the pool. With your own, the service speaks TLS on loopback too.
         tls_key: the file with its private key (PEM, not encrypted).
-        listed: whether the address, the token and the certificate are kept in ``~/.sparkopt`` for as long as
-            the pool is open, readable by this user only. `sparkopt` then finds it without being told.
+        listed: whether the address, the token and the certificate are kept in ``~/.sparkopt`` while the pool
+            is open, readable by this user only, so that the `sparkopt` commands find it.
 
     Raises:
         RefusedError: if an argument makes no sense. Files are looked at when the pool is made.

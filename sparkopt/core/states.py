@@ -1,4 +1,4 @@
-"""States of trials, workers, gangs and the pool, and the names by which they are known.
+"""States of trials, workers, gangs and seats, and their names.
 
 Only states and identities live here. How one state becomes another is in :mod:`sparkopt.core.transitions`.
 """
@@ -61,11 +61,11 @@ class TrialState(_Member):
     LEASED = "leased"
     """Promised to one worker, which runs it."""
     PRUNING = "pruning"
-    """Still leased; its worker has been told that it will not win. Pruned, unless it ends by itself."""
+    """Still leased; its worker has been told to stop it as pruned. It may still end by itself."""
     CANCELLING = "cancelling"
     """Still leased; its worker has been told to end it."""
     HELD = "held"
-    """On no worker: the loss of its last one would end it, unless Spark soon calls that a preemption."""
+    """On no worker; it is lost unless Spark soon says that its last worker was preempted."""
     SETTLED = "settled"
     """Has its final state, exactly once."""
 
@@ -76,9 +76,9 @@ class TrialInput(_Member):
     LEASE = "lease"
     """A worker was free for it."""
     REQUEUE = "requeue"
-    """Its worker is gone and it may try again, be it because that worker was preempted."""
+    """Its worker is gone, and it may run again: it has attempts left, or that worker was preempted."""
     HOLD = "hold"
-    """Its worker was lost, it may not try again, and why the worker was lost is not known yet."""
+    """Its worker was lost, it has no attempt left, and it is not known yet why the worker was lost."""
     PRUNE = "prune"
     """Its reports show that it will not win."""
     CANCEL = "cancel"
@@ -104,7 +104,7 @@ class WorkerInput(_Member):
     CUT = "cut"
     """Its stream ended, or no heartbeat came for too long."""
     RETURN = "return"
-    """It was heard of again."""
+    """It was heard from again."""
     LEAVE = "leave"
     """Its grace ran out, its task ended, or it was expelled."""
 
@@ -113,7 +113,7 @@ class GangState(_Member):
     """State of a gang: how far its launch has come."""
 
     LAUNCHING = "launching"
-    """Its barrier job was asked for; no worker has joined."""
+    """Its barrier job was launched; no worker has joined."""
     UP = "up"
     """At least one worker of this generation has joined."""
     DOWN = "down"
@@ -130,20 +130,20 @@ class GangInput(_Member):
     END = "end"
     """The barrier job ended though nobody asked for that."""
     RELAUNCH = "relaunch"
-    """The backoff is over: the job is asked for again, as the next generation."""
+    """The wait is over: the job is launched again, as the next generation."""
     CLOSE = "close"
     """The pool ends, or it has given this gang up."""
 
 
 class SeatState(_Member):
-    """State of a seat, the place of one worker in an elastic pool: what is of its job and its worker."""
+    """State of a seat, the place of one worker in an elastic pool: its job and its worker."""
 
     ASLEEP = "asleep"
     """Has no job; is launched when one more worker is wanted."""
     WAITING = "waiting"
-    """Its job was asked for; no worker has joined."""
+    """Its job was launched; no worker has joined."""
     UP = "up"
-    """Its worker is there, in reach or not."""
+    """Its worker is there, whether or not it can be reached."""
     VACANT = "vacant"
     """Its worker is gone and its job has not ended: Spark may start the task again."""
     WITHDRAWN = "withdrawn"
@@ -156,7 +156,7 @@ class SeatInput(_Member):
     """Input that moves a seat from one state to the next."""
 
     LAUNCH = "launch"
-    """One more worker is wanted: its job is asked for, as the next generation."""
+    """One more worker is wanted: its job is launched, as the next generation."""
     JOIN = "join"
     """Its worker joined, for the first time, again, or in the place of one that is gone."""
     LEAVE = "leave"

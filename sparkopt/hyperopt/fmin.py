@@ -65,20 +65,21 @@ def fmin(
         loss_threshold: a loss below this ends the search.
         trials: where the trials go; by default a new :class:`SparkTrials`. It may hold trials already: the
             search goes on from them. With trials of hyperopt's own kinds the search is hyperopt's own.
-        rstate: where the algorithm's seeds come from; by default ``$HYPEROPT_FMIN_SEED``, or chance.
+        rstate: a :class:`numpy.random.Generator` for the algorithm's seeds; by default one seeded with
+            ``$HYPEROPT_FMIN_SEED`` if that is set, else at random.
         allow_trials_fmin: must be true.
         pass_expr_memo_ctrl: whether the objective takes ``expr``, ``memo`` and ``ctrl`` rather than a point;
             by default what :func:`hyperopt.fmin_pass_expr_memo_ctrl` says of it.
-        catch_eval_exceptions: may be given; either way a trial that fails is recorded and the search goes on,
-            as with ``hyperopt.SparkTrials``.
+        catch_eval_exceptions: has no effect: a trial that fails is recorded and the search goes on, as with
+            ``hyperopt.SparkTrials``.
         verbose: whether to show progress at all.
         return_argmin: whether to return the best values (``hp.choice`` as indices), or the best point.
         points_to_evaluate: settings to evaluate first, as dictionaries of values by label (``hp.choice`` by
-            index), beside ``max_evals`` others; with a journal, those that it does not hold yet.
-        max_queue_len: how many proposals are asked of the algorithm at once, and how many of them may wait
-            for a worker; one less if there is only one, so that the search is that of serial hyperopt.
+            index), in addition to ``max_evals`` others; with a journal, those that it does not hold yet.
+        max_queue_len: how many proposals the algorithm makes at once, and how many may wait for a worker; one
+            fewer with a parallelism of 1, so that the search is that of serial hyperopt.
         show_progressbar: whether to show a bar, or a context manager that makes one.
-        early_stop_fn: called once for each finished trial; ends the search when it says so.
+        early_stop_fn: called once for each finished trial, as in hyperopt; may end the search.
         trials_save_file: a file that the trials are pickled to now and then, and at the end. If there is one
             already and ``trials`` is not given, the search goes on from what it holds.
 

@@ -75,9 +75,8 @@ def explain(session: SparkSession, text: str) -> str:
     driver = f"{sys.executable}, version {platform.python_version()}"
     return (
         f"the executors' Python ({_of_executors(session)}) {what}. The driver's is {driver}. Set"
-        f" {_VARIABLE} to an interpreter of that minor version which the executors have, with pyspark, pandas"
-        " and pyarrow in it,"
-        " before the session is made"
+        f" {_VARIABLE}, before the session is made, to an interpreter of that minor version which the"
+        " executors have, with pyspark in it, and for Spark Connect pandas and pyarrow as well"
     )
 
 

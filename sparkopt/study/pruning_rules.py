@@ -57,7 +57,7 @@ def _hinting(rule: type[RuleT]) -> type[RuleT]:
 
 
 class PruningRule(ABC):
-    """Rule by which a search stops trials early: what there is to say of it before the search."""
+    """Rule by which a search stops trials early: its settings, before the search."""
 
     @abstractmethod
     def make(self, mode: Mode) -> Pruner:
@@ -148,7 +148,7 @@ class ASHA(PruningRule):
     :class:`~sparkopt.core.pruning.halving.HalvingPruner` for the rule.
 
     Args:
-        max_steps: step with which a trial ends. Nothing is stopped from there on.
+        max_steps: step at which a trial ends. Nothing is stopped from there on.
         min_steps: step at which trials are first compared. Next comes ``reduction_factor`` times that.
         reduction_factor: one trial in so many goes on each time.
 
@@ -181,7 +181,7 @@ class Hyperband(PruningRule):
     :class:`~sparkopt.core.pruning.hyperband.HyperbandPruner` for the rule.
 
     Args:
-        max_steps: step with which a trial ends. Nothing is stopped from there on.
+        max_steps: step at which a trial ends. Nothing is stopped from there on.
         min_steps: step at which trials of the first bracket are first compared.
         reduction_factor: one trial in so many goes on each time.
 
@@ -210,8 +210,8 @@ class ThresholdStopping(PruningRule):
     """Stops a trial whose value leaves bounds, or is NaN. The bounds are on the values as they are reported.
 
     Args:
-        lower: values below this stop a trial; None for any.
-        upper: values above this do; None for any.
+        lower: a value below this stops a trial; None for no bound.
+        upper: a value above this stops a trial; None for no bound.
         warmup_steps: first step at which a trial may be stopped.
         interval_steps: a trial is judged once in so many steps.
 

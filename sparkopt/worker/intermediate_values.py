@@ -65,17 +65,17 @@ _reporter: _ValueReporter | None = None
 def report(value: SupportsFloat, step: SupportsIndex | None = None) -> None:
     """Report an intermediate value of the trial that runs: its loss so far, for instance.
 
-    From any thread of the objective, and from code below it, such as a callback of a library. It returns in
-    microseconds: nobody waits for the driver. Outside of a trial it checks its arguments and does nothing, so
-    that an objective can be called as it is.
+    Any thread of the objective may call it, and code that the objective calls, such as a callback of a
+    library. It returns in microseconds and does not wait for the driver. Outside of a trial it checks its
+    arguments and does nothing, so that an objective can be called by itself.
 
-    If the search prunes, this raises at the first call after the driver has found that the trial is to stop,
-    some milliseconds after the value that decided it, and at every later one.
+    If the search prunes, this raises once the driver has found that the trial is to stop, some milliseconds
+    after the value that decided it, and at every later call.
 
     Args:
-        value: a number; NaN and infinity are values like others.
-        step: of the value, such as the epoch; from 0 on. Without one, values count from 1, on from the last
-            step. Steps may go back: of a step that is reported again the last value counts.
+        value: a number; NaN and infinity count like other values.
+        step: the step of the value, such as the epoch; at least 0. Without one it is one more than the last
+            step, and 1 at first. Steps may go back: the last value of a step counts.
 
     Raises:
         TrialPruned: if the trial is to stop. Let it pass; it is no ``Exception``.
@@ -93,7 +93,7 @@ def report(value: SupportsFloat, step: SupportsIndex | None = None) -> None:
     """
     report_quietly(value, step)
     if should_prune():
-        raise TrialPruned("the trial is to stop, as of what it has reported")
+        raise TrialPruned("the trial stops early, because of the values that it has reported")
 
 
 def report_quietly(value: SupportsFloat, step: SupportsIndex | None = None) -> None:

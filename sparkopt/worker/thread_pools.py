@@ -47,7 +47,7 @@ class ThreadPools:
 
 
 def _threads() -> list[int]:
-    """How many threads each pool of this process has; none if there is no threadpoolctl: it is optional."""
+    """Number of threads of each pool of this process; none without threadpoolctl, which is optional."""
     try:
         import threadpoolctl
     except ImportError:
@@ -61,7 +61,7 @@ def _threads() -> list[int]:
 
 
 def read_threads(maps: str) -> list[int]:
-    """How many threads each pool of this process has, as its libraries themselves say.
+    """Number of threads of each pool of this process, as its libraries themselves say.
 
     Args:
         maps: what the process has mapped, as ``/proc/self/maps`` has it.

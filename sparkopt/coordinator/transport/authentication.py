@@ -59,9 +59,15 @@ class TokenInterceptor(grpc.aio.ServerInterceptor):
         self._grants = grants
         self._peers = peers
         self._calls = calls
-        no_token = NotAuthorizedError("a call needs a token in its metadata", "NO_TOKEN")
-        wrong = NotAuthorizedError("the call's token is none that is good here", "WRONG_TOKEN")
-        looks_only = NotAuthorizedError("the call's token is good for looking only", READ_ONLY)
+        no_token = NotAuthorizedError(
+            "the call has no token: send `authorization: Bearer TOKEN` in its metadata", "NO_TOKEN"
+        )
+        wrong = NotAuthorizedError(
+            "the call's token is not valid here: each pool has tokens of its own", "WRONG_TOKEN"
+        )
+        looks_only = NotAuthorizedError(
+            "the call's token is read-only, and this call needs the control token", READ_ONLY
+        )
         self._no_token = self._refusal(no_token, counts=True)
         self._wrong_token = self._refusal(wrong, counts=True)
         self._read_only = self._refusal(looks_only, counts=False)
