@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         ThresholdStopping,
     )
     from sparkopt.tracking.tracking_settings import Tracking
+    from sparkopt.worker.checkpoints import load_checkpoint, save_checkpoint
     from sparkopt.worker.intermediate_values import report, should_prune
     from sparkopt.worker.trial_info import TrialInfo, trial_info
 
@@ -49,9 +50,11 @@ __all__ = [
     "TrialPruned",
     "WorkerPool",
     "fmin",
+    "load_checkpoint",
     "optuna",
     "read_journal",
     "report",
+    "save_checkpoint",
     "should_prune",
     "trial_info",
 ]
@@ -70,8 +73,10 @@ _HOMES = {
     "TrialPruned": "sparkopt.errors",
     "WorkerPool": "sparkopt.hyperopt.space_evaluation",
     "fmin": "sparkopt.hyperopt.fmin",
+    "load_checkpoint": "sparkopt.worker.checkpoints",
     "read_journal": "sparkopt.hyperopt.journal_reading",
     "report": "sparkopt.worker.intermediate_values",
+    "save_checkpoint": "sparkopt.worker.checkpoints",
     "should_prune": "sparkopt.worker.intermediate_values",
     "trial_info": "sparkopt.worker.trial_info",
 }

@@ -24,9 +24,10 @@ from sparkopt.control.kept_answers import KeptAnswers, Point
 from sparkopt.control.messages import fill_intermediate
 from sparkopt.control.newest_values import NewestValue, NewestValues
 from sparkopt.control.values import PointRead, read_point
+from sparkopt.coordinator.channels.held_checkpoints import Checkpoints
 from sparkopt.coordinator.transport.time_slices import TimeSlices
 from sparkopt.core import events
-from sparkopt.core.states import Outcome, TrialKey, TrialState
+from sparkopt.core.states import Lease, Outcome, TrialKey, TrialState
 from sparkopt.errors import (
     BadRequestError,
     MissingModuleError,
@@ -181,6 +182,7 @@ class EvaluatedStudy:
         # Behind each that runs there is one more, so that a worker that becomes free has its next at once.
         self._most = 2 * parallelism
         self._on_end = on_end
+        self._checkpoints = Checkpoints(self._reply)
         self._tids = itertools.count()
         self._points: dict[str, Point] = {}
         self._turns: deque[deque[Point]] = deque()
@@ -331,11 +333,18 @@ class EvaluatedStudy:
             point.asker.put_value(point, message)
 
     def take_request(self, lane: Lane, request: Request) -> bool:
-        """Nobody answers what an objective asks for."""
-        return False
+        """Nobody answers what an objective asks for, but for its checkpoints."""
+        if lane is Lane.CHECKPOINT:
+            self._checkpoints.take(request)
+        return lane is Lane.CHECKPOINT
+
+    def _reply(self, request: Request, body: bytes | Path | None = None, failure: str | None = None) -> None:
+        lease = Lease(TrialKey(self.name, request.tid), request.attempt)
+        self._coordinator.answer(lease, request.id, b"" if body is None else body, failure)
 
     def put_settled(self, settled: Settled) -> None:
         """A trial has its final state."""
+        self._checkpoints.settled(settled)
         point = self._trials.pop(settled.tid)
         self._values.end(point)
         asker = point.asker
@@ -427,6 +436,7 @@ class EvaluatedStudy:
         self._drop_waiting()
         self._kept.clear()
         self._values.clear()
+        self._checkpoints.close()
         self._points.clear()
         self._on_end(error)
 

@@ -8,13 +8,14 @@ would be pickled by name and not be found on the other side.
 from __future__ import annotations
 
 import io
-from pickle import Unpickler
+from pickle import Pickler, Unpickler
 from pickle import dumps as _dumps
 from pickle import load as _load
 from pickle import loads as _loads
-from typing import Any, BinaryIO, Final
+from typing import Any, BinaryIO, Final, Protocol
 
 from sparkopt.wire.sources import PROTOCOL as _PROTOCOL
+from sparkopt.wire.sources import Pickler as _PicklerByValue
 from sparkopt.wire.sources import dumps as _dumps_by_value
 
 __wraps_objectives__ = True
@@ -51,6 +52,25 @@ def dumps(value: object) -> bytes:
     if _is_plain(value, _DEPTH):
         return _dumps(value, _PROTOCOL)
     return _dumps_by_value(value)
+
+
+class Writable(Protocol):
+    """Takes the bytes of a pickle."""
+
+    def write(self, data: Any, /) -> Any:
+        """Take some bytes, or a view of some."""
+
+
+def dump(value: object, file: Writable) -> None:
+    """Pickle a value into a file as :func:`dumps` does, without a copy of its large parts.
+
+    Raises:
+        Exception: whatever the value's own pickling raises, or the file.
+    """
+    if _is_plain(value, _DEPTH):
+        Pickler(file, _PROTOCOL).dump(value)
+    else:
+        _PicklerByValue(file).dump(value)
 
 
 def loads(data: bytes) -> Any:

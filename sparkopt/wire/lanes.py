@@ -9,6 +9,12 @@ from __future__ import annotations
 import enum
 from typing import Final
 
+SAVE: Final = "Save"
+"""Method of the lane of checkpoints: keep the body. The answer is empty."""
+
+LOAD: Final = "Load"
+"""Method of the lane of checkpoints: answered with what was kept last; empty if nothing was."""
+
 
 class Lane(enum.Enum):
     """Addressee of a request."""
@@ -22,6 +28,11 @@ class Lane(enum.Enum):
 
 
 _LANES: Final = {lane.value: lane for lane in Lane}
+
+
+def method(lane: Lane, name: str) -> str:
+    """Returns the method of a lane with a name within it."""
+    return f"{lane.value}.{name}"
 
 
 def split(method: str) -> tuple[Lane, str]:

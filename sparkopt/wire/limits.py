@@ -44,6 +44,9 @@ UNCLAIMED_BYTES: Final = 16 * 1024**3
 UNCLAIMED_BLOBS: Final = 16
 """Most pieces of those bytes, with pieces that are under way. One trial pushes one or two at a time."""
 
+CHECKPOINT_BYTES: Final = 2 * 1024**3
+"""Most bytes of a trial's checkpoint."""
+
 WORKER_STREAMS: Final = 512
 """Most streams that a peer may have open at WorkerService. All workers may share one address."""
 

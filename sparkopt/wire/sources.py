@@ -13,7 +13,7 @@ import linecache
 from collections.abc import Callable, Iterator
 from io import BytesIO
 from types import CodeType
-from typing import Any, BinaryIO, Final
+from typing import Any, Final
 
 import cloudpickle
 
@@ -29,7 +29,7 @@ _CHARACTERS: Final = 256 * 1024
 class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
     """cloudpickle, with the sources of functions and classes that are pickled by value."""
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: Any) -> None:
         super().__init__(file, protocol=PROTOCOL)
         self._sent: dict[str, list[tuple[int, int]]] = {}
         self._left = _CHARACTERS

@@ -26,6 +26,7 @@
     outbox.py     reports and outcomes, kept until acknowledged
     broadcasts.py what stands for a broadcast variable
     reports.py    what an objective says in the middle of a trial; asking.py has it taken and answered
+    checkpoints.py what a trial saves, and goes on from when its worker is lost
     shipped.py    an objective with its front end's word on what it returns
     shipped_modules.py the user's own modules that come with an objective
     outside.py    objectives whose results are told outside of Python, as JSON

@@ -252,6 +252,8 @@ class Agent:
                     timer.cancel()
             if attempt.questions is not None:
                 attempt.questions.close()
+                if attempt.questions.load_checkpoint:
+                    self._blobs.remove_unpacked()
         if LOG.is_on(logging.DEBUG):
             kind = trial_pb2.OutcomeKind.Name(outcome.kind).removeprefix("OUTCOME_KIND_").lower()
             LOG.debug("attempt ended", **values_of(attempt.lease), outcome=kind, seconds=outcome.seconds)

@@ -21,7 +21,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
 from queue import SimpleQueue
-from threading import Lock, Thread
+from threading import Lock, RLock, Thread
 from typing import Any, Final
 
 from sparkopt.errors import RequestFailedError, StorageError, TrialError
@@ -221,3 +221,44 @@ class Asking:
             path.unlink()
             raise StorageError.of(error, "a request", self._directory) from error
         return path
+
+
+class TrialAsking:
+    """The :class:`Asking` of the trial that runs. It is made when the trial asks for the first time.
+
+    Args:
+        sock: to process A.
+        directory: where bodies go that are too large for the socket.
+    """
+
+    def __init__(self, sock: EvaluatorSocket, directory: Path) -> None:
+        self._sock = sock
+        self._directory = directory
+        self._lock = RLock()  # a signal handler of the objective's may ask while its thread does
+        self._asking: Asking | None = None
+        self._ended_run = 0
+
+    def get(self, what: str) -> Asking:
+        """Returns it, for any thread of the objective.
+
+        Args:
+            what: is to be said or asked, with its article.
+
+        Raises:
+            TrialError: if the trial has ended, or this is a child process.
+        """
+        self._sock.refuse_children(what)
+        with self._lock:
+            if self._ended_run == self._sock.run:
+                raise TrialError(f"{what} came after its trial had ended")
+            if self._asking is None:
+                self._asking = Asking(self._sock, self._directory)
+            return self._asking
+
+    def end(self) -> None:
+        """The trial has ended: refuse what comes from now on, and wait for the answers that are due."""
+        with self._lock:
+            self._ended_run = self._sock.run
+            asking, self._asking = self._asking, None
+        if asking is not None:
+            asking.close()

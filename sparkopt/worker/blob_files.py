@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import shutil
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -20,6 +22,7 @@ from sparkopt.errors import StorageError
 from sparkopt.wire import owner_only
 from sparkopt.wire.codes import FINAL_CODES
 from sparkopt.wire.v1 import trial_pb2, worker_pb2
+from sparkopt.worker.checkpoints import UNPACKED
 from sparkopt.worker.coordinator_connection import CoordinatorConnection
 from sparkopt.worker.frames import Frame
 from sparkopt.worker.greeting import Greeting
@@ -41,6 +44,7 @@ class BlobFiles:
     """
 
     def __init__(self, connection: CoordinatorConnection, directory: Path, greeting: Greeting) -> None:
+        self._loop = asyncio.get_running_loop()
         self._connection = connection
         self._directory = directory
         self._greeting = greeting
@@ -79,6 +83,11 @@ class BlobFiles:
     def remove(self, blob: trial_pb2.Blob) -> None:
         """Remove the file of a blob that was fetched."""
         self._files.pop(blob.id).unlink(missing_ok=True)
+
+    def remove_unpacked(self) -> None:
+        """Remove the directories into which an attempt that has ended has unpacked checkpoints."""
+        for path in self._directory.glob(f"{UNPACKED}*"):
+            self._loop.run_in_executor(None, partial(shutil.rmtree, path, ignore_errors=True))
 
     async def fetch_reply(self, blob: trial_pb2.Blob) -> Path:
         """Fetch the body of a reply into a file.

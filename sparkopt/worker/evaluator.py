@@ -34,7 +34,8 @@ from sparkopt.errors import StorageError
 from sparkopt.wire import codec
 from sparkopt.wire.limits import INLINE_BYTES, TEXT_CHARACTERS
 from sparkopt.wire.modules.missing_modules import NOT_LOADED, lacking
-from sparkopt.worker import children, trial_info
+from sparkopt.worker import checkpoints, children, trial_info
+from sparkopt.worker.asking import TrialAsking
 from sparkopt.worker.evaluator_socket import UNHEARD, EvaluatorSocket
 from sparkopt.worker.frames import Frame, Kind
 from sparkopt.worker.intermediate_values import is_pruned, report_through
@@ -79,10 +80,11 @@ class Evaluator:
         self._objective_id = ""
         self._modules = ShippedModules(directory)
         self._thread_pools = ThreadPools()
-        self._reporter: Reporter | None = None
+        self._asking = TrialAsking(sock, directory)
         self._started = 0.0
         self._advice = ""
         report_through(sock, prune_flag)
+        checkpoints.keep_through(self._asking, directory)
 
     def serve(self) -> None:
         """Answer frames until A closes the socket, or a trial has spoilt this process for others."""
@@ -144,8 +146,8 @@ class Evaluator:
         renew_randomness()
         fn = objective.fn
         if isinstance(fn, ReportingObjective):
-            self._reporter = Reporter(self._sock, self._packed, self._directory)
-            call = partial(fn.run, argument, self._reporter)
+            asking = self._asking.get("a reporter")
+            call = partial(fn.run, argument, Reporter(asking, self._packed, self._directory))
         else:
             call = partial(fn, argument)
         trial_info.begin(frame.header["trial"])
@@ -170,9 +172,7 @@ class Evaluator:
             children.leave(error)
         self._surroundings.calm()
         trial_info.begin(None)
-        if self._reporter is not None:
-            self._reporter.close()
-            self._reporter = None
+        self._asking.end()
 
     def _say_spent(self, kept: list[str]) -> None:
         """Say why this process ends."""

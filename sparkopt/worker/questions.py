@@ -11,18 +11,25 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from sparkopt.errors import StorageError
+from sparkopt.wire import lanes
 from sparkopt.wire.convert import from_report_kind
+from sparkopt.wire.lanes import Lane
 from sparkopt.wire.report_kinds import ReportKind
 from sparkopt.wire.v1 import trial_pb2
 from sparkopt.worker.frames import Frame, Kind
 from sparkopt.worker.outbox import Outbox
 
+_LOAD: Final = lanes.method(Lane.CHECKPOINT, lanes.LOAD)
+
 
 class Questions:
     """Questions of an attempt's evaluator that it waits to have answered. Made with the first of them.
+
+    Attributes:
+        load_checkpoint: whether one of them is for the trial's checkpoint.
 
     Args:
         attempt: whose they are.
@@ -42,6 +49,7 @@ class Questions:
         fetch: Callable[[trial_pb2.Blob], Awaitable[Path]],
         on_done: Callable[[asyncio.Task[None]], None],
     ) -> None:
+        self.load_checkpoint = False
         self._loop = asyncio.get_running_loop()
         self._attempt = attempt
         self._outbox = outbox
@@ -109,16 +117,15 @@ class Questions:
         self.look_for_room()
 
     async def _request(self, frame: Frame) -> None:
-        number = frame.header["id"]
+        number, method = frame.header["id"], frame.header["method"]
+        self.load_checkpoint = self.load_checkpoint or method == _LOAD
         try:
             body = await self._payload(frame)
         except StorageError as error:
             self._say(Frame(Kind.REPLY, {"id": number, "failure": str(error)}))
             return
         self._unanswered.add(number)
-        request = trial_pb2.Request(
-            attempt=self._attempt, id=number, method=frame.header["method"], body=body
-        )
+        request = trial_pb2.Request(attempt=self._attempt, id=number, method=method, body=body)
         self._outbox.put_request(request)
 
     async def _pass_on(self, reply: trial_pb2.Reply) -> None:

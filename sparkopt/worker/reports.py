@@ -21,7 +21,6 @@ from sparkopt.errors import StorageError
 from sparkopt.wire.limits import TEXT_CHARACTERS
 from sparkopt.wire.report_kinds import ReportKind
 from sparkopt.worker.asking import Asking
-from sparkopt.worker.evaluator_socket import EvaluatorSocket
 from sparkopt.worker.frames import Frame, Kind
 
 
@@ -32,17 +31,17 @@ class Reporter:
         directory: where a file for :meth:`ask` has to be.
 
     Args:
-        sock: to process A.
+        asking: the trial's.
         pack: makes the frame of a value.
         directory: where payloads go that are too large for the socket; A owns and removes it.
     """
 
     def __init__(
-        self, sock: EvaluatorSocket, pack: Callable[[Kind, dict[str, Any], Any], Frame], directory: Path
+        self, asking: Asking, pack: Callable[[Kind, dict[str, Any], Any], Frame], directory: Path
     ) -> None:
         self.directory = directory
         self._pack = pack
-        self._asking = Asking(sock, directory)
+        self._asking = asking
 
     def report(self, kind: ReportKind, value: Any, name: str = "") -> None:
         """Send a value to the driver.
@@ -97,10 +96,6 @@ class Reporter:
             TrialError: in a process that the objective has forked.
         """
         self._asking.refuse_children(what)
-
-    def close(self) -> None:
-        """The trial has ended: refuse what comes from now on."""
-        self._asking.close()
 
 
 def _check_name(name: object, kind: ReportKind) -> None:

@@ -13,6 +13,7 @@ import pytest
 from sparkopt.errors import TrialError
 from sparkopt.wire.report_kinds import ReportKind
 from sparkopt.wire.v1 import trial_pb2
+from sparkopt.worker.asking import Asking
 from sparkopt.worker.evaluator_socket import EvaluatorSocket
 from sparkopt.worker.frames import Frame, FrameReader, Kind
 from sparkopt.worker.outbox import Outbox
@@ -66,16 +67,19 @@ class TestEvaluator:
         ours, theirs = ends
         with pytest.raises(TypeError, match="cannot pickle"):
             Reporter(
-                ours, lambda kind, header, value: Frame(kind, header, pickle.dumps(value)), tmp_path
+                Asking(ours, tmp_path),
+                lambda kind, header, value: Frame(kind, header, pickle.dumps(value)),
+                tmp_path,
             ).report(ReportKind.CHECKPOINT, theirs)
 
     def test_a_worker_that_is_gone(self, ends, tmp_path):
         ours, theirs = ends
         theirs.shutdown(socket.SHUT_WR)
-        reporter = Reporter(ours, lambda kind, header, value: Frame(kind, header), tmp_path)
+        asking = Asking(ours, tmp_path)
+        reporter = Reporter(asking, lambda kind, header, value: Frame(kind, header), tmp_path)
         with pytest.raises(TrialError, match="this worker is being ended"):
             reporter.report(ReportKind.CHECKPOINT, 1)
-        reporter.close()
+        asking.close()
 
     @pytest.mark.parametrize(
         ("name", "error", "said"),
@@ -87,7 +91,8 @@ class TestEvaluator:
     )
     def test_a_name_that_no_message_takes_is_refused(self, ends, tmp_path, name, error, said):
         ours, _ = ends
-        reporter = Reporter(ours, lambda kind, header, value: Frame(kind, header), tmp_path)
+        asking = Asking(ours, tmp_path)
+        reporter = Reporter(asking, lambda kind, header, value: Frame(kind, header), tmp_path)
         with pytest.raises(error, match=said):
             reporter.report(ReportKind.ATTACHMENT, 1, name)
 
@@ -165,21 +170,27 @@ class TestOutbox:
 
 def test_a_question_to_a_worker_that_is_gone_fails_at_once(ends, tmp_path):
     ours, theirs = ends
-    reporter = Reporter(ours, lambda kind, header, value: Frame(kind, header), tmp_path)
+    asking = Asking(ours, tmp_path)
+    reporter = Reporter(asking, lambda kind, header, value: Frame(kind, header), tmp_path)
     theirs.shutdown(socket.SHUT_WR)
     with pytest.raises(TrialError, match="this worker is being ended"):
         reporter.ask("trial.anything")
     theirs.close()
     with pytest.raises(TrialError, match="this worker is being ended"):
         reporter.ask("trial.anything")
-    reporter.close()
+    asking.close()
 
 
 @pytest.fixture
-def reporter(ends, tmp_path):
-    reporter = Reporter(ends[0], lambda kind, header, value: Frame(kind, header), tmp_path)
-    yield reporter
-    reporter.close()
+def asking(ends, tmp_path):
+    asking = Asking(ends[0], tmp_path)
+    yield asking
+    asking.close()
+
+
+@pytest.fixture
+def reporter(asking, tmp_path):
+    return Reporter(asking, lambda kind, header, value: Frame(kind, header), tmp_path)
 
 
 class ProcessA:
@@ -266,7 +277,7 @@ class TestLanes:
             reporter.ask(method)
         assert asking_threads() == []
 
-    def test_threads_come_with_the_first_question_and_go_with_the_trial(self, ends, reporter):
+    def test_threads_come_with_the_first_question_and_go_with_the_trial(self, ends, reporter, asking):
         assert asking_threads() == []
         with ThreadPoolExecutor(1) as threads:
             asked = threads.submit(reporter.ask, "trial.anything")
@@ -274,5 +285,5 @@ class TestLanes:
             process_a.reply(process_a.hear())
             assert asked.result() == b""
         assert asking_threads() == ["sparkopt-asking", "sparkopt-asking-replies"]
-        reporter.close()
+        asking.close()
         assert asking_threads() == []

@@ -13,5 +13,6 @@ studies.py             studies that are open: the bytes of their trials, and the
 untaken.py             reports that a study has not taken from its inbox yet
 received_values.py     how many intermediate values each running attempt has sent
 judge.py               what a study's pruner says of its running trials
+held_checkpoints.py    checkpoints of running trials, until these settle
 requests.py            requests of running trials that wait for a reply, and replies that are kept
 """

@@ -14,6 +14,7 @@ from typing import Any, Protocol, TypeVar
 
 from sparkopt.coordinator.channels.external_requests import ExternalRequest, Points, Stop
 from sparkopt.coordinator.channels.gathered_values import AttemptValues, GatheredValues
+from sparkopt.coordinator.channels.held_checkpoints import CheckpointKeeper, Checkpoints
 from sparkopt.coordinator.channels.judge import Judge
 from sparkopt.coordinator.channels.study_events import Reported, ReportedValues, Request, Settled, Started
 from sparkopt.core.pruning.pruner import Pruner
@@ -51,10 +52,10 @@ class _ValuesCome(enum.Enum):
     COME = enum.auto()
 
 
-class Recorder(Protocol):
-    """Writes down what happens to a study's trials before the study hears of it.
+class Recorder(CheckpointKeeper, Protocol):
+    """Writes down what happens to a study's trials before the study hears of it, and keeps their checkpoints.
 
-    Called in the coordinator's thread. What it returns is handed on.
+    Called in the coordinator's thread, but for checkpoints. What it returns is handed on.
     """
 
     def started(self, started: Started) -> None:
@@ -124,7 +125,8 @@ class StudyChannel:
         self.on_begun: Callable[[int, float], None] = lambda tid, time: None
         self.on_external_request: Callable[[ExternalRequest], bool] = _refuse
         self.stop: Stop | None = None
-        self._parties: dict[Lane, Callable[[Request], None]] = {}
+        self._checkpoints = Checkpoints(self.reply, recorder)
+        self._parties: dict[Lane, Callable[[Request], None]] = {Lane.CHECKPOINT: self._checkpoints.take}
         self._recorder = recorder
         self._inbox: queue.SimpleQueue[
             Settled | _Report | _ValuesCome | Workers | Stop | Points | SparkoptError | None
@@ -159,6 +161,7 @@ class StudyChannel:
     def close(self) -> None:
         """Have the coordinator forget the study, and cancel what has not settled."""
         self._actions.close(self._refuse_points)
+        self._checkpoints.close()
 
     def next_settled(self, deadline: float | None = None) -> Settled | None:
         """Wait for the next trial to settle.
@@ -305,6 +308,7 @@ class StudyChannel:
             self._judge(self._judged_by.settled, settled)
         if self._recorder is not None:
             settled = self._attempt(self._recorder.settled, settled) or settled
+        self._checkpoints.settled(settled)
         self._inbox.put(settled)
 
     def take_request(self, lane: Lane, request: Request) -> bool:

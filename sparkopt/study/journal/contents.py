@@ -18,7 +18,7 @@ from sparkopt.study.journal.database import make
 from sparkopt.study.journal.inspection import inspect
 from sparkopt.study.journal.kept import KeptFiles
 from sparkopt.study.journal.places import shown, store_of
-from sparkopt.study.journal.rows import FORMAT, Content, Counts, Report, Sealer, Stored, Trial, new_id
+from sparkopt.study.journal.rows import FORMAT, SAVED, Content, Counts, Report, Sealer, Stored, Trial, new_id
 from sparkopt.study.journal.segments import log_records, object_format
 from sparkopt.study.journal.segments.log_thread import StoreCalls
 from sparkopt.study.journal.segments.object_format import LARGE, body_of_damaged
@@ -170,11 +170,16 @@ Keep = Callable[[Stored, str], Stored]
 
 
 def _with_kept(contents: JournalContents, keep: Keep) -> Iterator[tuple[Trial, list[Report]]]:
+    checkpoints = contents.content.checkpoints()
     for number, trial in enumerate(contents.trials()):
         reports = [
             dataclasses.replace(each, value=keep(each.value, f"report-{each.number}"))
             for each in contents.reports(trial)
         ]
+        saved = checkpoints.get(trial.tid)
+        if saved is not None and _is_whole(saved.value, contents.read(saved.value)):
+            kept = keep(saved.value, f"{SAVED}-{saved.number}")
+            reports.append(dataclasses.replace(saved, value=kept))
         ending = trial.ending
         if ending is not None:
             ending = dataclasses.replace(ending, result=keep(ending.result, f"result-{trial.tid}"))

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from sparkopt.coordinator import Payload, Started
-from sparkopt.errors import JournalWarning, warn
+from sparkopt.errors import JournalError, JournalWarning, warn
 from sparkopt.study.file_arguments import writable_file
 from sparkopt.study.journal import beside
 from sparkopt.study.journal.database import connect, make, write_counts
@@ -21,7 +21,7 @@ from sparkopt.study.journal.holding import Hold
 from sparkopt.study.journal.identity import Identity
 from sparkopt.study.journal.inspection import EMPTY_LOG, Found, inspect, log_of
 from sparkopt.study.journal.kept import KeptFiles
-from sparkopt.study.journal.rows import FORMAT, Content, Counts, Ending, Report, Sealer, Stored, new_id
+from sparkopt.study.journal.rows import FORMAT, SAVED, Content, Counts, Ending, Report, Sealer, Stored, new_id
 from sparkopt.study.journal.search_journal import SearchJournal, missing_reports
 from sparkopt.wire import owner_only
 from sparkopt.wire.actor_log import ActorLog
@@ -117,6 +117,8 @@ class Journal(SearchJournal):
             counts = dataclasses.replace(self._counts, openings=self._counts.openings + 1, closed=False)
             write_counts(self._database, self._sealer, self._meta, counts)
             self._counts = counts
+            self._remove_outdated()
+            self._kept.remove_all_but(f"{SAVED}-*", {each.value.file for each in self._saved.values()})
         except (OSError, sqlite3.Error) as error:
             raise self._error(error) from error
 
@@ -136,6 +138,7 @@ class Journal(SearchJournal):
             for trial in trials
             for report in content.reports_of(trial) or ()
         ]
+        reports += self._saved.values()
         settled = sum(trial.ending is not None for trial in trials)
         self._sealer, self._counts = Sealer(new_id()), Counts(len(trials), settled, content.counts.openings)
         self._trials = len(trials)
@@ -222,6 +225,28 @@ class Journal(SearchJournal):
                     yield self._database
             except sqlite3.Error as error:
                 raise self._error(error) from error
+
+    def _keep_saved(self, body: bytes | Path, name: str) -> tuple[Payload, Stored]:
+        try:
+            kept, stored = self._keep(Payload(body), name)
+        except JournalError:
+            self._kept.remove(Stored(file=name))  # what there is of it
+            raise
+        assert kept is not None
+        return kept, stored
+
+    def _write_saved(self, report: Report) -> None:
+        self._write_report(report)
+
+    def _fetch_saved(self, stored: Stored) -> Payload | None:
+        try:
+            return self._payload(stored) if self._kept.has(stored) else None
+        except OSError as error:
+            raise self._error(error) from error
+
+    def _remove_saved(self, report: Report) -> None:
+        self._write("delete from reports where number = ?", (report.number,))
+        self._kept.remove(report.value)
 
     def _payload(self, stored: Stored) -> Payload | None:
         if stored.file is not None:

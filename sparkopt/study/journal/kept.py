@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import errno
 import hashlib
 import os
 import shutil
+from collections.abc import Collection
 from pathlib import Path
 from typing import Final
 
@@ -51,6 +53,23 @@ class KeptFiles:
             return True
         path = self.directory / stored.file
         return path.is_file() and (stored.digest is None or _digest(path) == stored.digest)
+
+    def remove(self, stored: Stored) -> None:
+        """Remove the file of what is stored, if it has one that is there and can be removed."""
+        if stored.file is not None:
+            with contextlib.suppress(OSError):
+                (self.directory / stored.file).unlink()
+
+    def remove_all_but(self, pattern: str, names: Collection[str | None]) -> None:
+        """Remove files that nothing refers to, as their driver was killed.
+
+        Args:
+            pattern: of their names.
+            names: those that something refers to.
+        """
+        for path in self.directory.glob(pattern):
+            if path.name not in names:
+                self.remove(Stored(file=path.name))
 
     def digested(self, stored: Stored) -> Stored:
         """Returns a record with the digest of its file, which journals of the first format lack.

@@ -22,6 +22,9 @@ FORMAT: Final = 2
 VALUES: Final = "values"
 """Kind of a report that is the series of all intermediate values of a trial that has settled."""
 
+SAVED: Final = "saved"
+"""Kind of a report that is the checkpoint of a trial that has not settled. Its place among reports is 0."""
+
 MARK: Final = b"sparkopt journal "
 """Prefix of a journal's id, which is in one of the first pages."""
 
@@ -146,7 +149,8 @@ class Report:
         tid: the trial's id.
         opening: during which opening of the journal it came.
         nth: of its trial's during that opening, from 1.
-        kind: in the words of :class:`~sparkopt.wire.report_kinds.ReportKind`, or :data:`VALUES`.
+        kind: in the words of :class:`~sparkopt.wire.report_kinds.ReportKind`, or :data:`VALUES`, or
+            :data:`SAVED`.
         name: of the attachment.
         value: the pickled value.
     """
@@ -195,12 +199,14 @@ class Content:
         counts: what it must hold at least.
         trials: by their ids.
         reports: by trial and opening, and by their place in that.
+        saved: the newest checkpoint of each trial that has saved any.
     """
 
     meta: dict[str, str] = field(default_factory=dict)
     counts: Counts = field(default_factory=Counts)
     trials: dict[int, Trial] = field(default_factory=dict)
     reports: dict[tuple[int, int], dict[int, Report]] = field(default_factory=dict)
+    saved: dict[int, Report] = field(default_factory=dict)
 
     def add_trial(self, trial: Trial) -> None:
         """Take in a trial, unless what is there of it already is newer."""
@@ -209,7 +215,12 @@ class Content:
             self.trials[trial.tid] = trial
 
     def add_report(self, report: Report) -> None:
-        """Take in a report."""
+        """Take in a report, or a checkpoint."""
+        if report.kind == SAVED:
+            before = self.saved.get(report.tid)
+            if before is None or before.number < report.number:
+                self.saved[report.tid] = report
+            return
         self.reports.setdefault((report.tid, report.opening), {})[report.nth] = report
 
     def reports_of(self, trial: Trial) -> list[Report] | None:
@@ -221,6 +232,14 @@ class Content:
             return [found[nth] for nth in range(1, trial.ending.reports + 1)]
         except KeyError:
             return None
+
+    def checkpoints(self) -> dict[int, Report]:
+        """Returns the checkpoints of the trials that have not settled, by their ids."""
+        return {
+            tid: report
+            for tid, report in self.saved.items()
+            if (trial := self.trials.get(tid)) is not None and trial.ending is None
+        }
 
     def forget_endings(self, tids: Iterable[int]) -> None:
         """Have these trials not settled."""

@@ -9,22 +9,26 @@ from __future__ import annotations
 
 import dataclasses
 import errno
+import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from sparkopt.coordinator import Payload, Reported, ReportedValues, Settled, Started
 from sparkopt.core.states import Outcome
 from sparkopt.errors import JournalError, JournalWarning, RefusedError, SparkoptError, warn
 from sparkopt.study.journal.identity import Identity, difference
-from sparkopt.study.journal.rows import VALUES, Content, Ending, Report, Stored, Trial
+from sparkopt.study.journal.rows import SAVED, VALUES, Content, Ending, Report, Stored, Trial
+from sparkopt.wire.actor_log import ActorLog
 from sparkopt.wire.report_kinds import ReportKind
 from sparkopt.wire.value_series import ValueSeries
 
 WordT = TypeVar("WordT", Outcome, ReportKind)
 
+_LOG: Final = ActorLog("study")
 _OF_THE_DISK: Final = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS}
 
 
@@ -89,6 +93,7 @@ class SearchJournal(ABC):
     def __init__(self, path: Any) -> None:
         self.path = path
         self._said: dict[int, int] = {}
+        self._numbering = threading.Lock()
         self._values: dict[int, tuple[int, ValueSeries]] = {}
         self._hold_content(Content())
 
@@ -99,7 +104,9 @@ class SearchJournal(ABC):
         endings = [trial.ending for trial in trials if trial.ending is not None]
         self._settled = max((ending.place for ending in endings), default=0)
         self._trials = max((trial.number for trial in trials), default=-1) + 1
-        reports = [report for each in content.reports.values() for report in each.values()]
+        self._saved = content.checkpoints()
+        self._outdated = [each for tid, each in content.saved.items() if tid not in self._saved]
+        reports = [report for each in (*content.reports.values(), content.saved) for report in each.values()]
         self._reports = max((report.number for report in reports), default=0)
         self._asked = sum(trial.asked for trial in trials)
         self._state = _newest_state(content)
@@ -227,9 +234,14 @@ class SearchJournal(ABC):
         return dataclasses.replace(reported, body=kept)
 
     def _add_report(self, tid: int, kind: str, name: str, stored: Stored) -> None:
-        self._reports += 1
+        number = self._next_report()
         nth = self._said[tid] = self._said.get(tid, 0) + 1
-        self._write_report(Report(self._reports, tid, self._counts.openings, nth, kind, name, stored))
+        self._write_report(Report(number, tid, self._counts.openings, nth, kind, name, stored))
+
+    def _next_report(self) -> int:
+        with self._numbering:
+            self._reports += 1
+            return self._reports
 
     def reported_values(self, reported: ReportedValues) -> None:
         """A trial has reported intermediate values. They are written when it settles."""
@@ -282,6 +294,73 @@ class SearchJournal(ABC):
             f"the journal {self.path} cannot be read or written: {error}. What it holds is intact, and so"
             f" are the trials of this search; {mend}, then run the same fmin again."
         )
+
+    # Checkpoints, from any thread; calls for one trial come one after another.
+
+    def checkpointed(self) -> Collection[int]:
+        """The trials that have a checkpoint, by their numbers."""
+        return [*self._saved]
+
+    def keep_checkpoint(self, tid: int, body: bytes | Path) -> Payload:
+        """Keep a trial's checkpoint, in place of the one before.
+
+        Raises:
+            JournalError: if it cannot be written.
+        """
+        number = self._next_report()
+        kept, stored = self._keep_saved(body, f"{SAVED}-{number}")
+        report = Report(number, tid, self._counts.openings, 0, SAVED, "", stored)
+        self._write_saved(report)
+        before, self._saved[tid] = self._saved.get(tid), report
+        if before is not None:
+            self._remove_saved(before)
+        return kept
+
+    def checkpoint(self, tid: int) -> Payload | None:
+        """Fetch a trial's checkpoint; None if there is none, or it is not what was written.
+
+        Raises:
+            JournalError: if it cannot be read.
+        """
+        report = self._saved.get(tid)
+        if report is None:
+            return None
+        found = self._fetch_saved(report.value)
+        if found is None:
+            _LOG.warning("checkpoint is gone from the journal, or damaged", trial=tid, journal=self.path)
+        return found
+
+    def drop_checkpoint(self, tid: int) -> None:
+        """Forget a trial's checkpoint.
+
+        Raises:
+            JournalError: if that cannot be written.
+        """
+        report = self._saved.pop(tid, None)
+        if report is not None:
+            self._remove_saved(report)
+
+    def _remove_outdated(self) -> None:
+        """Remove checkpoints of trials that have settled since: their driver was killed before it could."""
+        for report in self._outdated:
+            self._remove_saved(report)
+        self._outdated = []
+
+    @abstractmethod
+    def _keep_saved(self, body: bytes | Path, name: str) -> tuple[Payload, Stored]:
+        """Have a checkpoint kept, by a name of its own; return it as it can be read, and as it is stored."""
+
+    @abstractmethod
+    def _write_saved(self, report: Report) -> None:
+        """Write down a checkpoint that is kept, so that it counts."""
+
+    @abstractmethod
+    def _fetch_saved(self, stored: Stored) -> Payload | None:
+        """Fetch a checkpoint that an earlier driver has kept; None if it is not what was written."""
+
+    @abstractmethod
+    def _remove_saved(self, report: Report) -> None:
+        """Remove a checkpoint that does not count any more."""
 
     # Reading.
 

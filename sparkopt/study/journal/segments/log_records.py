@@ -99,6 +99,8 @@ def of_content(content: Content) -> Iterator[bytes]:
             yield reported(report)
         if trial.ending is not None:
             yield settled(trial.tid, trial.ending)
+        elif trial.tid in content.saved:
+            yield reported(content.saved[trial.tid])
 
 
 def take(body: bytes, content: Content) -> None:

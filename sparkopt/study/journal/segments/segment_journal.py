@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import datetime
 import hashlib
@@ -9,7 +10,9 @@ import os
 import shutil
 import socket
 import tempfile
+import threading
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Final
 
@@ -28,7 +31,7 @@ from sparkopt.study.journal.segments.object_format import (
     body_of_damaged,
 )
 from sparkopt.study.journal.segments.object_stores import ObjectStore
-from sparkopt.study.journal.segments.segment_log import Reading, SegmentLog, TakenOverError, read
+from sparkopt.study.journal.segments.segment_log import Delete, Put, Reading, SegmentLog, TakenOverError, read
 
 _PIECE: Final = 2**20
 
@@ -59,6 +62,7 @@ class SegmentJournal(SearchJournal):
         self._log = SegmentLog()
         self._thread: LogThread | None = None
         self._files: Path | None = None
+        self._making = threading.Lock()
         self._large: dict[str, tuple[bytes | Path, int]] = {}
         try:
             reading = self._calls.run(read(self._known, _salvage))
@@ -136,6 +140,8 @@ class SegmentJournal(SearchJournal):
         bodies = [*reading.bodies, log_records.search(mine)]
         damage = [*reading.damage, *([missing_reports(broken)] if broken else [])]
         self._thread = LogThread(self._log, self._calls, self._pace, bodies, self._error_of, bool(damage))
+        with contextlib.suppress(Exception):  # they take up room, no more
+            self._remove_outdated()
         if broken:
             self._append(log_records.unsettled(broken))
         if damage:
@@ -150,10 +156,15 @@ class SegmentJournal(SearchJournal):
         stored += [each.value for trial in trials for each in self._content.reports_of(trial) or ()]
         digests = {each.file: each.digest for each in stored if each.file is not None}
         if digests:
-            self._files = Path(tempfile.mkdtemp(prefix="sparkopt-journal-"))
+            self._make_files()
         names = [*digests]
         whole = dict(zip(names, self._calls.each(self._fetch, names), strict=True))
         return lambda each: each.file is None or whole[each.file] == each.digest
+
+    def _make_files(self) -> None:
+        with self._making:
+            if self._files is None:
+                self._files = Path(tempfile.mkdtemp(prefix="sparkopt-journal-"))
 
     def _fetch(self, name: str) -> bytes | None:
         """Fetch an object into a file, and return its checksum; None if it is not there."""
@@ -237,6 +248,39 @@ class SegmentJournal(SearchJournal):
         name = f"{self._log.epoch}-{name}"
         self._large[name] = body, size
         return payload, Stored(file=name)
+
+    def _keep_saved(self, body: bytes | Path, name: str) -> tuple[Payload, Stored]:
+        """Put a checkpoint beside the log, whose segments do not wait for it."""
+        if isinstance(body, bytes) and len(body) <= self._pace.large:
+            return Payload(body), Stored(body)
+        name = f"{self._log.epoch}-{name}"
+        try:
+            source = body if isinstance(body, bytes) else body.open("rb")
+            with closing(LargeObject(name, source, 0, lambda stored: b"")) as large:
+                stored = Stored(file=name, digest=large.digest())
+                self._calls.make(Put(f"{LARGE}{name}", large.pieces))
+        except Exception as error:
+            raise self._error_of(error) from error
+        return Payload(body), stored
+
+    def _write_saved(self, report: Report) -> None:
+        self._append(log_records.reported(report))
+        self.until_kept()
+
+    def _fetch_saved(self, stored: Stored) -> Payload | None:
+        if stored.file is None:
+            return self._payload(stored)
+        self._make_files()
+        name = stored.file
+        try:
+            whole = self._calls.again(lambda: self._fetch(name)) == stored.digest
+        except Exception as error:
+            raise self._error_of(error) from error
+        return self._payload(stored) if whole else None
+
+    def _remove_saved(self, report: Report) -> None:
+        if report.value.file is not None:
+            self._calls.make(Delete([f"{LARGE}{report.value.file}"]))
 
     def _payload(self, stored: Stored) -> Payload | None:
         if stored.file is not None:
