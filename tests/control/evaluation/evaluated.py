@@ -34,3 +34,13 @@ def reports(point):
         sparkopt.report(point["x"] / step, step)
         time.sleep(0.01)
     return point["x"]
+
+
+def checkpointed(point):
+    """Go on from a checkpoint: one that no message holds, and then one that one does."""
+    import sparkopt
+
+    sparkopt.save_checkpoint([point["x"], bytes(2**21)])
+    number, rest = sparkopt.load_checkpoint()
+    sparkopt.save_checkpoint(number + len(rest))
+    return sparkopt.load_checkpoint()

@@ -7,7 +7,7 @@ import pytest
 from sparkopt import ControlClient
 from sparkopt.errors import ControlError, RefusedError
 from sparkopt.wire.v1 import control_pb2
-from tests.control.evaluation.evaluated import double, reports
+from tests.control.evaluation.evaluated import checkpointed, double, reports
 
 
 @pytest.fixture
@@ -73,3 +73,9 @@ def test_on_value_has_to_be_a_function(rig, client):
     rig.evaluation(double)
     with pytest.raises(RefusedError, match="on_value"):
         client.evaluate([{"x": 1}], on_value=3)
+
+
+def test_points_have_checkpoints(rig, client):
+    rig.evaluation(checkpointed)
+    outcomes = client.evaluate([(f"p{x}", {"x": x}) for x in range(3)])
+    assert sorted(outcome.result for outcome in outcomes) == [2**21 + x for x in range(3)]
