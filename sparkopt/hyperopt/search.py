@@ -48,6 +48,7 @@ from sparkopt.study.progress import ProgressListener
 from sparkopt.study.quarantine import Patience
 from sparkopt.study.study import Study
 from sparkopt.study.study_spec import StopReasons, StudySpec
+from sparkopt.study.unreported import UnreportedListener
 from sparkopt.wire.arguments import check_limit, check_objective, refuse_type
 from sparkopt.worker.shipped import ShippedObjective
 
@@ -254,6 +255,8 @@ class Search:
         more: list[Listener] = [] if self._file is None else [SavingListener(self._file)]
         if pool.elastic:
             more.append(InterruptionListener(self._trials.max_attempts))
+        if self._trials.pruner is not None or self._trials.metric is not None:
+            more.append(UnreportedListener(self._trials.metric))
         done = len(documents.finished)
         factory = _progress_factory(self._options)
         with opened_bar(factory, initial=done, total=done + study.queued + budget) as bar:

@@ -6,6 +6,7 @@ trial_record.py       a trial, from its proposal to its final state
 study.py              the loop that owns one search
 listener.py           who hears what becomes of trials; progress.py, a bar that does
 failures.py           why trials failed
+unreported.py         warning of a search that has nothing to prune by
 oversubscription.py   warning of a host that is too small
 search_summary.py     how a search has ended
 journal/              what survives the driver

@@ -22,7 +22,13 @@ from sparkopt import (
     report,
     should_prune,
 )
-from sparkopt.errors import AllTrialsFailedError, ArgumentTypeError, ArgumentValueError, PrunerError
+from sparkopt.errors import (
+    AllTrialsFailedError,
+    ArgumentTypeError,
+    ArgumentValueError,
+    PrunerError,
+    SparkoptWarning,
+)
 from sparkopt.hyperopt.suggest import accelerated
 from tests.support.study_tools import CASE, DEADLINE_SECONDS, in_order
 
@@ -187,6 +193,11 @@ def test_what_a_pruner_of_the_users_raises_ends_the_search_and_keeps_what_has_fi
     assert isinstance(caught.value.__cause__, RuntimeError)
     assert trials.statuses()[:4] == ["ok", "fail", "ok", "fail"]
     assert trials.count_total_trials() == len(trials._dynamic_trials)
+
+
+def test_a_search_whose_trials_report_nothing_says_so(search, new_trials):
+    with pytest.warns(SparkoptWarning, match="none has reported a value: the search has nothing to judge"):
+        search(4, lambda case: case, trials=new_trials(parallelism=1, pruner=RULE))
 
 
 def test_bad_settings_are_refused(spark):
