@@ -84,7 +84,8 @@ def fmin(
             already and ``trials`` is not given, the search goes on from what it holds.
 
     Returns:
-        The best trial's values by label; with ``return_argmin=False`` the best point of the space, or None.
+        The best trial's values by label; with ``return_argmin=False`` the best point of the space, or None if
+        every trial raised, was lost or was cancelled.
 
     Raises:
         RefusedError: before anything is launched, if something rules the search out.
@@ -92,7 +93,7 @@ def fmin(
             ``trials``.
         JournalError: if the journal cannot be written; finished trials are kept on ``trials``.
         SaveFileError: if ``trials_save_file`` cannot be written at the end; ``trials`` has them all.
-        AllTrialsFailedError: if no trial has a result and ``return_argmin`` is true.
+        AllTrialsFailedError: if no trial has a loss, and None is not returned instead.
 
     Example:
         >>> from hyperopt import hp, tpe

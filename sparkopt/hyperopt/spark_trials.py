@@ -427,7 +427,7 @@ class SparkTrials(TrialCounts):
         Raises:
             RefusedError: before anything is launched, if something rules the search out.
             PoolError: if the workers do not come up, are lost or are cancelled; finished trials are kept.
-            AllTrialsFailedError: if no trial has a result and ``return_argmin`` is true.
+            AllTrialsFailedError: if no trial has a loss, as :func:`sparkopt.fmin` says.
         """
         check_forks("a search on Spark")
         options = Options.of(
