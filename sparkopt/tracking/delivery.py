@@ -39,6 +39,10 @@ _FEW_METRICS: Final = 100
 """With more, a call takes as long as its metrics do, and says little of the store."""
 
 
+class SupersededError(BaseException):
+    """Another thread writes what this one was to write, as its call of the store did not end."""
+
+
 class Delivery:
     """Writes records to a store. May be used from several threads, for different runs.
 
@@ -62,6 +66,8 @@ class Delivery:
         self._is_gone = False
         self._away_since: float | None = None
         self._astray: set[Run] = set()
+        self._under_way: dict[int, Record] = {}
+        self._heir: int | None = None
         self._dropped = 0
         self._first_error: Exception | None = None
 
@@ -71,7 +77,12 @@ class Delivery:
         return self._is_gone
 
     def write(self, record: Record) -> None:
-        """Write a record, to the store or to the file."""
+        """Write a record, to the store or to the file.
+
+        Raises:
+            SupersededError: if somebody else writes what this thread was to write; see :meth:`give_up`.
+        """
+        self._check_heir()
         began, pause, again = time.monotonic(), _FIRST_PAUSE, False
         while not (self._is_gone or record.run in self._astray):
             error = self._try(record, again)
@@ -99,8 +110,14 @@ class Delivery:
     def _try(self, record: Record, again: bool) -> Exception | None:
         """Write a record once, and return why that is to be tried again."""
         began, busy = time.monotonic(), time.thread_time()
+        self._under_way[threading.get_ident()] = record
         try:
-            self._store.write(record, again)
+            try:
+                self._store.write(record, again)
+            finally:
+                with self._lock:
+                    self._check_heir()
+                    del self._under_way[threading.get_ident()]
         except Exception as error:  # noqa: BLE001 - what stores raise is theirs to choose
             if not is_passing(error):
                 self.drop(error)
@@ -150,6 +167,27 @@ class Delivery:
                 self._no_more_waiting.wait(max(pause, _LIMITED_PAUSE) if limited else pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
 
+    def give_up(self) -> list[Record]:
+        """Take the store for gone, and let nobody but this thread write any more.
+
+        Returns:
+            The records that have no answer yet, which now go to the file. Their calls may still arrive.
+        """
+        with self._lock:
+            self._is_gone = True
+            self._no_more_waiting.set()
+            self._heir = threading.get_ident()
+            under_way = list(self._under_way.values())
+            self._note(TimeoutError("it does not answer"))
+        for record in under_way:
+            self._keep(record)
+        _LOG.info("store is given up", file=self._path, under_way=len(under_way))
+        return under_way
+
+    def _check_heir(self) -> None:
+        if self._heir not in (None, threading.get_ident()):
+            raise SupersededError
+
     def stop_waiting(self) -> None:
         """From now on what cannot be written at once goes to the file."""
         self._no_more_waiting.set()
@@ -186,7 +224,10 @@ class Delivery:
         """Close the file, and warn of what is not in the store."""
         uri = self._store.uri
         if self._file is not None:
-            self._file.close()
+            try:
+                self._file.close()
+            except OSError as error:  # a full disk
+                self.drop(error)
             warn(
                 f"the tracking store {mask(uri)} could not be reached ({self._why()}):"
                 f" {self._file.count} records are not in it but in {self._path}. When it is back,"

@@ -1,4 +1,4 @@
-"""Best trial of a study as text, and its trials as points for pictures."""
+"""Best trial of a study as text, its trials as points for pictures, and the tags of a settled one."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 
 if TYPE_CHECKING:
     from sparkopt.study.search_summary import FinishedTrial, SearchSummary
+    from sparkopt.study.trial_record import TrialRecord
     from sparkopt.tracking.pictures import Point
     from sparkopt.tracking.tracker import SpaceWords
 
@@ -44,6 +45,18 @@ def points_of(finished: Sequence[FinishedTrial]) -> list[Point]:
             values = {label: float(value) for label, value in trial.values.items() if _is_number(value)}
             points.append(Point(trial.tid, trial.loss, values))
     return points
+
+
+def tags_of(record: TrialRecord) -> dict[str, str]:
+    """Say in tags where a trial has settled."""
+    tags = {"attempt": str(record.attempt)}
+    if record.worker is not None:
+        tags["worker"] = record.worker
+    if record.host:
+        tags["worker_host"] = record.host
+    if record.gpus:
+        tags["worker_gpus"] = ",".join(record.gpus)
+    return tags
 
 
 def _plain(value: Any) -> Any:

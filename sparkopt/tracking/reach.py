@@ -1,4 +1,4 @@
-"""Check of whether a tracking store answers, before a search begins, and the error if it does not."""
+"""Checks before a search begins: that its tracking store answers, and that workers can store artifacts."""
 
 from __future__ import annotations
 
@@ -12,6 +12,10 @@ from sparkopt.errors import TrackingError
 from sparkopt.tracking.masking import mask, shown_cause
 
 _REACH_SECONDS: Final = 10.0
+
+_ASKS_STORE: Final = frozenset({"dbfs", "models", "runs", "mlflow-artifacts", "uc", "databricks"})
+"""Schemes of artifacts for which MLflow asks the tracking store, which workers do not know, for an address
+that is signed or for the place itself."""
 
 
 def check_reach(uri: str) -> None:
@@ -41,6 +45,25 @@ def _knock(uri: str) -> Exception | None:
         if "CERTIFICATE" in str(reason).upper():
             return None  # mlflow has settings of its own for that
         return error
+
+
+def check_direct(artifact_uri: str) -> None:
+    """Refuse to have workers store artifacts themselves where that takes the tracking store.
+
+    Args:
+        artifact_uri: of the search's run, as workers are told it.
+
+    Raises:
+        TrackingError: if it does.
+    """
+    scheme, colon, _ = artifact_uri.partition(":")
+    if colon and scheme.lower() in _ASKS_STORE:
+        raise TrackingError(
+            f"Tracking(artifacts='direct') cannot be used with this experiment: its artifacts are at"
+            f" {mask(artifact_uri)}, and for {scheme}: MLflow asks the tracking store, which workers do not"
+            " know. Leave artifacts='direct' out, or use an experiment with its artifacts in an object store,"
+            " on a file system that all machines share, or behind a tracking server (--serve-artifacts)"
+        )
 
 
 def unreachable(uri: str, error: Exception) -> TrackingError:

@@ -173,7 +173,7 @@ class Relay:
         trial = self._trials.pop(tid, None)
         if trial is None:
             return
-        for run_id in trial.open_runs:
+        for run_id in () if self._is_gone() else trial.open_runs:
             try:
                 end_run(self._client, run_id, "KILLED")
             except Exception as error:  # noqa: BLE001 - the store is away: then it stays open

@@ -23,12 +23,17 @@ import contextlib
 import enum
 import heapq
 import itertools
+import math
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass, field
-from typing import Generic, Protocol, TypeVar
+from typing import Final, Generic, Protocol, TypeVar
+
+from sparkopt.wire.actor_log import ActorLog
+
+_LOG: Final = ActorLog("tracking")
 
 LONGEST_SECONDS = 1.0
 """So long may a search without a pause keep the lanes waiting."""
@@ -77,6 +82,7 @@ class _Lane(Generic[K, T]):
     Attributes:
         key: its key.
         items: what waits, each with its kind and whether somebody waits for it.
+        turn: what the turn that it has was given; who works it off removes what is done.
         urgent: how many of them somebody waits for.
         running: whether a thread has its turn.
         place: the queue in which it waits for a thread; None if it does not.
@@ -85,6 +91,7 @@ class _Lane(Generic[K, T]):
 
     key: K
     items: deque[tuple[T, Kind, bool]] = field(default_factory=deque)
+    turn: list[T] = field(default_factory=list)
     urgent: int = 0
     running: bool = False
     place: deque[_Lane[K, T]] | None = None
@@ -123,14 +130,15 @@ class Lanes(Generic[K, T]):
         self._numbers = itertools.count()
         self._threads: list[threading.Thread] = []
         self._mine = threading.local()
-        self._idle = 0
+        self._wakes: list[float] = []
         self._aside = 0
         self._left = 0
         self._urgent = 0
         self._resting = True
         self._listening = False
         self._finishing = 0
-        self._closed = False
+        self._closed = self._abandoned = False
+        self._progress = time.monotonic()
 
     @property
     def left(self) -> int:
@@ -177,8 +185,11 @@ class Lanes(Generic[K, T]):
             self._finishing += 1
             try:
                 self._hurry.notify()
-                while self._timers:
-                    self._line_up(heapq.heappop(self._timers)[2])
+                self._timers.clear()
+                for lane in list(self._lanes.values()):
+                    self._line_up(lane)
+                    if not lane.running and lane.place is None:
+                        del self._lanes[lane.key]  # an interrupt came while something was put
                 self._call_a_thread()
                 self._empty.wait_for(lambda: not self._lanes, seconds)
                 return not self._lanes
@@ -206,13 +217,36 @@ class Lanes(Generic[K, T]):
                     self._aside -= 1
                     ready.running += 1
 
+    def is_stuck(self, seconds: float, *kinds: Kind) -> bool:
+        """Returns whether turns of these kinds are under way, and for so long nothing was worked off."""
+        with self._lock:
+            running = any(self._ready[kind].running for kind in kinds)
+            return running and time.monotonic() - self._progress >= seconds
+
+    def progress(self) -> None:
+        """Note that something was worked off within a turn."""
+        self._progress = time.monotonic()
+
+    def take_over(self) -> list[tuple[K, list[T]]]:
+        """Wait for no turn any more, and return what is left by lane: first what a turn has not come to."""
+        with self._lock:
+            self._abandoned = True
+            left = []
+            for lane in self._lanes.values():
+                left.append((lane.key, [*lane.turn, *(item for item, *_ in lane.items)]))
+                lane.turn.clear()
+                lane.items.clear()
+            self._left = 0
+        self.close()
+        return left
+
     def close(self) -> None:
         """End the threads, once the turns that they have are over; what is left stays."""
         with self._lock:
             self._closed = True
             self._hurry.notify_all()
             self._staff.notify_all()
-        for thread in self._threads:
+        for thread in self._threads if not self._abandoned else ():
             thread.join()
 
     # With the lock.
@@ -232,14 +266,23 @@ class Lanes(Generic[K, T]):
         """Have one more thread look for a turn or, if all are busy, keep the time for what is held back."""
         if self._listening or self._closed:
             return
-        if not (self._may_start() or (self._timers and not self._idle)):
+        if not (self._may_start() or self._is_unwatched()):
             return
-        if self._idle:
+        if self._wakes:
             self._staff.notify()
         elif len(self._threads) < sum(map(self._limit, Kind)) + self._aside:
             thread = threading.Thread(target=self._run, name=self._name, daemon=True)
-            self._threads.append(thread)
-            thread.start()
+            try:
+                thread.start()
+            except RuntimeError as error:
+                # The system has no more; whoever puts cannot help it. The next call or the end tries again.
+                _LOG.warning("thread cannot be started", error, threads=len(self._threads))
+            else:
+                self._threads.append(thread)
+
+    def _is_unwatched(self) -> bool:
+        """Returns whether something is held back, and no idle thread wakes when it is due."""
+        return bool(self._timers) and self._timers[0][0] < min(self._wakes, default=math.inf)
 
     def _may_start(self) -> bool:
         return any(
@@ -273,17 +316,17 @@ class Lanes(Generic[K, T]):
             items.append(item)
         return items
 
-    def _wake_what_is_due(self) -> float | None:
-        """Line up the lanes that are due, and return in how many seconds the next one is."""
+    def _wake_what_is_due(self) -> float:
+        """Line up the lanes that are due, and return when the next one is."""
         now = time.monotonic()
         while self._timers:
             due, _, lane = self._timers[0]
             if lane.due == due and due > now:
-                return min(due - now, threading.TIMEOUT_MAX)
+                return due
             heapq.heappop(self._timers)
             if lane.due == due:
                 self._line_up(lane)
-        return None
+        return math.inf
 
     def _listen(self) -> None:
         """Wait while more items come, but not for long, nor while somebody waits."""
@@ -304,30 +347,34 @@ class Lanes(Generic[K, T]):
             while (turn := self._next()) is not None:
                 lane, kind = turn
                 items, last = self._items_of(lane, kind), bool(self._finishing)
+                count, lane.turn = len(items), items
                 self._mine.kind = kind
+                self.progress()
                 self._lock.release()
                 try:
                     due = self._work(lane.key, items, last)
                 finally:
                     self._lock.acquire()
-                self._turn_over(lane, kind, len(items), due)
+                self._turn_over(lane, kind, count, due)
 
     def _next(self) -> tuple[_Lane[K, T], Kind] | None:
         while not self._closed:
-            seconds = self._wake_what_is_due()
+            wakes = self._wake_what_is_due()
             if self._resting and self._may_start() and not self._listening:
                 self._listen()
                 self._resting = False
             if not self._listening and (turn := self._take()) is not None:
                 self._call_a_thread()
                 return turn
-            self._idle += 1
-            self._staff.wait(seconds)
-            self._idle -= 1
+            self._wakes.append(wakes)
+            self._staff.wait(min(wakes - time.monotonic(), threading.TIMEOUT_MAX))
+            self._wakes.remove(wakes)
         return None
 
     def _turn_over(self, lane: _Lane[K, T], kind: Kind, count: int, due: float | None) -> None:
+        self.progress()
         lane.running = False
+        lane.turn = []
         self._ready[kind].running -= 1
         self._left -= count
         lane.due = due

@@ -33,8 +33,8 @@ from sparkopt.tracking import versions
 from sparkopt.tracking.attempts import Attempts
 from sparkopt.tracking.masking import MaskedStream, is_secret, mask, shown_cause
 from sparkopt.tracking.names import Names, cleaned, fitted, storable
-from sparkopt.tracking.outcome_texts import best_as_json, points_of
-from sparkopt.tracking.reach import check_reach, unreachable
+from sparkopt.tracking.outcome_texts import best_as_json, points_of, tags_of
+from sparkopt.tracking.reach import check_direct, check_reach, unreachable
 from sparkopt.tracking.relay import Relay
 from sparkopt.tracking.relay_protocol import TRANSFERS
 from sparkopt.tracking.reported_values import VALUE, ReportedValues
@@ -43,6 +43,7 @@ from sparkopt.tracking.run_records import Create, End, Log, LogArtifact, Metric
 from sparkopt.tracking.store import Store
 from sparkopt.tracking.tracking_settings import Tracking
 from sparkopt.tracking.writer import Writer
+from sparkopt.wire import forks
 from sparkopt.wire.actor_log import ActorLog
 from sparkopt.wire.lanes import Lane
 
@@ -117,7 +118,7 @@ class Tracker(Listener):
 
     Raises:
         TrackingError: if the store cannot be reached, or the active run belongs to another experiment than
-            the settings ask for.
+            the settings ask for, or workers cannot store artifacts that they are to store.
     """
 
     def __init__(self, description: StudyDescription, settings: Tracking | None = None) -> None:
@@ -226,9 +227,9 @@ class Tracker(Listener):
 
     def _make(self, tid: int) -> None:
         """Make the run of a trial that runs; called in its lane."""
-        params = self._unmade.pop(tid, None)
+        # In this order: whoever settles the trial meanwhile takes the parameters first.
         began = self._begun.get(tid)
-        if params is not None and began is not None:
+        if began is not None and (params := self._unmade.pop(tid, None)) is not None:
             self._given[tid] = params
             self._writer.write(self._create(tid, began))
             # A trial that ends before that is written in one batch less.
@@ -263,6 +264,8 @@ class Tracker(Listener):
         self._writer.forget(tid)
         self._store.created.pop(tid, None)
         self._given.pop(tid, None)
+        self._begun.pop(tid, None)  # a worker may say late that it runs, or ask late
+        self._asked.discard(tid)
 
     # While the study runs: called in its thread, and only as long as the backlog is full does it wait.
 
@@ -306,7 +309,7 @@ class Tracker(Listener):
             self._writer.put(self._create(tid, began))
             log.params.update(params)
         if settled is not None:
-            log.tags.update(_tags_of(record))
+            log.tags.update(tags_of(record))
             log.metrics.append((_SECONDS, record.seconds, now, 0))
         with self._attempts.at(f"the result of trial {tid}"):
             self._say_result(record, log, now)
@@ -367,17 +370,19 @@ class Tracker(Listener):
             status: of the study's run, if it is its own: FINISHED, FAILED or KILLED.
             waiting: called about once a second with the number of records that are left.
         """
+        if forks.is_child():
+            return  # it has come out of an algorithm, say; the study and its run are the parent's
         try:
             with self._attempts.at("how the search has ended"):
                 self._write_summary(summary)
-            for tid in sorted(self._open - self._unmade.keys()):
+            for tid in sorted(self._open - (self._unmade.keys() - self._begun.keys())):
                 self._writer.put(End(tid, "KILLED", _now()))  # an interrupt came while its end was recorded
         finally:
             try:
                 self._writer.close(waiting, End(None, status, _now()) if self._own else None)
             finally:
                 self._relay.close()
-                self._leave_main(status)
+                self._leave_main(status, self._writer.has_given_up)
                 self._attempts.tell()
 
     def _write_summary(self, summary: SearchSummary) -> None:
@@ -429,6 +434,8 @@ class Tracker(Listener):
                     f" {self._settings.experiment!r}, which Tracking(experiment=...) asks for. End that run,"
                     " or leave the experiment out"
                 )
+            if self._settings.artifacts == "direct":
+                check_direct(versions.direct_address(main.info.artifact_uri, uri))
             self._store = Store(uri, main.info.experiment_id, self._main)
             self._known = self._store.client.get_run(self._main).data
         except Exception as error:  # noqa: BLE001 - what stores raise is theirs to choose
@@ -446,10 +453,13 @@ class Tracker(Listener):
         found = client.get_experiment_by_name(name)
         return str(client.create_experiment(name) if found is None else found.experiment_id)
 
-    def _leave_main(self, status: str) -> None:
-        """The study's own run is the active one no more; it ends, if the store can hear that."""
+    def _leave_main(self, status: str, gone: bool = False) -> None:
+        """The study's own run is the active one no more; it ends, unless the store is gone."""
         active = mlflow.active_run()
         if self._own and active is not None and active.info.run_id == self._main:
+            if gone:
+                versions.leave_run()
+                return
             # MLflow prints the address of the run, with the password that is in it.
             quiet: Any = MaskedStream(sys.stdout, self._uri) if is_secret(self._uri) else sys.stdout
             try:
@@ -477,14 +487,3 @@ def _milliseconds(seconds: float) -> int:
 
 def _bytes(text: str) -> bytes:
     return text.encode(errors="backslashreplace")
-
-
-def _tags_of(record: TrialRecord) -> dict[str, str]:
-    tags = {"attempt": str(record.attempt)}
-    if record.worker is not None:
-        tags["worker"] = record.worker
-    if record.host:
-        tags["worker_host"] = record.host
-    if record.gpus:
-        tags["worker_gpus"] = ",".join(record.gpus)
-    return tags

@@ -27,7 +27,8 @@ class Tracking:
             files, and up to 64 with servers; fewer whenever the store has too much to do.
         artifacts: ``"relay"`` sends what objectives log as files to the driver, which stores them, so that
             workers need no credentials. ``"direct"`` has workers store them themselves, with credentials of
-            their own: for large files in object stores, or on file systems that all machines share.
+            their own: for large files in object stores, on file systems that all machines share, or behind
+            a tracking server. Refused where MLflow would have to ask the tracking store for signed addresses.
         metrics: names of the numbers in a trial's result that become metrics of its run, beside its loss.
             None for all of them.
         nested: whether the trials' runs are children of the search's run, or stand beside it and only share

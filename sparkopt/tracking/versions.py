@@ -167,6 +167,13 @@ def active_runs() -> Sequence[Any]:
     return runs
 
 
+def leave_run() -> None:
+    """Have this thread's innermost run be active no more, without a call of the store."""
+    environment_variables.MLFLOW_RUN_ID.unset()
+    stack: Any = active_runs()
+    stack.pop()
+
+
 class ActiveRuns:
     """MLflow's notes of which runs are active, and of what was active last, in all threads."""
 

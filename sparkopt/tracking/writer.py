@@ -8,23 +8,27 @@ beside each other (run_lanes.py), as many at once as the store bears (pace.py). 
 turn comes; what is logged to it is held for a while and merged, so that the run of a trial that has ended by
 then takes three calls. A backlog that is full holds up whoever puts more (backlog.py).
 
+At the end a store that takes calls and answers none is given up: the thread that closes takes over what the
+others were to write, for the file. Their calls may still arrive, which a replay finds out.
+
 What an objective logs is known by its attempt. Once a later attempt of the trial has begun, what is still
 held of an earlier one is dropped.
 """
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
 import time
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeAlias, TypeVar
 
 from sparkopt.errors import TrackingWarning, warn
 from sparkopt.tracking.backlog import Backlog
-from sparkopt.tracking.delivery import Delivery
+from sparkopt.tracking.delivery import Delivery, SupersededError
 from sparkopt.tracking.masking import mask
 from sparkopt.tracking.pace import pace_for
 from sparkopt.tracking.run_lanes import Kind, Lanes
@@ -48,6 +52,13 @@ _MOST_HELD: Final = 800
 
 _WAITING_SECONDS: Final = 1.0
 """How often whoever waits for the end hears of what is left."""
+
+_SILENT_SECONDS: Final = 180.0
+"""A store that has answered nothing for so long at the end of a search is taken for gone. MLflow itself waits
+for two minutes, and tries again."""
+
+_HURRIED_SECONDS: Final = 10.0
+"""The same once the user has interrupted that."""
 
 _MOST_TRANSFERS: Final = 16
 """How many files may be on their way to the store at once."""
@@ -87,8 +98,8 @@ T = TypeVar("T")
 
 Call: TypeAlias = Callable[[], None]
 
-_Item: TypeAlias = "tuple[Record | _Logged | Call, int]"
-"""What is to be done, and the room that it takes in the backlog; 0 for none."""
+_Item: TypeAlias = "tuple[Record | _Logged | Call, int, bool]"
+"""What is to be done, the room that it takes in the backlog (0 for none), whether a worker waits for it."""
 
 
 class Writer:
@@ -117,6 +128,7 @@ class Writer:
         self._backlog = Backlog(BACKLOG, BACKLOG_BYTES)
         self._held: dict[Run, _Held] = {}
         self._attempts: dict[int, int] = {}
+        self._has_taken_over = self._hurries = False
         self._lanes: Lanes[Hashable, _Item] = Lanes(self._turn, self._limit, "sparkopt-tracking")
         self._delivery = Delivery(store, file, PATIENCE, self._pace, self._lanes)
 
@@ -140,9 +152,9 @@ class Writer:
         if isinstance(record, LogArtifact):
             # Those of the study's run need no order.
             key = run if run is not None else record.path
-            self._lanes.put(key, (item, size), Kind.TRANSFER)
+            self._lanes.put(key, (item, size, False), Kind.TRANSFER)
         else:
-            self._lanes.put(run, (item, size))
+            self._lanes.put(run, (item, size, False))
 
     def call(
         self,
@@ -169,7 +181,8 @@ class Writer:
             self.flush(run)
             function()
 
-        self._lanes.put(run, (flush_and_call if flush else function, 0), kind, urgent=awaited)
+        work = flush_and_call if flush else function
+        self._lanes.put(run, (work, 0, awaited), kind, urgent=awaited)
 
     def attempt_begins(self, run: int, attempt: int) -> None:
         """Note that an attempt of a trial runs: what is held of earlier ones is not written any more."""
@@ -252,22 +265,56 @@ class Writer:
                 self._drain(waiting)
             finally:
                 if last is not None:
-                    self.put(last)
-                    self._drain(waiting)
+                    self._write_last(last, waiting)
         finally:
             self._lanes.close()
             self._delivery.close()
             self._tell_how_long_it_held_up()
 
+    def _write_last(self, last: Record, waiting: Callable[[int], None]) -> None:
+        if self._has_taken_over:
+            self._delivery.write(last)
+        else:
+            self.put(last)
+            self._drain(waiting)
+
     def _drain(self, waiting: Callable[[int], None]) -> None:
+        is_done = False
         try:
-            while not self._lanes.drain(_WAITING_SECONDS):
-                waiting(self._lanes.left)
+            is_done = self._wait(waiting)
         except BaseException:
             # The user does not wait for the store; what is left must not be lost for it.
+            self._hurries = True
             self._delivery.stop_waiting()
-            self._lanes.drain()
+            is_done = self._wait(lambda left: None)
             raise
+        finally:
+            if not is_done:  # the store is silent, or the user has interrupted that as well
+                self._take_over()
+
+    def _wait(self, waiting: Callable[[int], None]) -> bool:
+        """Wait until nothing is left, and return False if the store has been silent for too long."""
+        silence = (_HURRIED_SECONDS, *Kind) if self._hurries else (_SILENT_SECONDS, Kind.CALL)
+        while not self._lanes.drain(_WAITING_SECONDS):
+            waiting(self._lanes.left)
+            if self._lanes.is_stuck(*silence):
+                return False
+        return True
+
+    def _take_over(self) -> None:
+        """Have what is left go to the file, whatever the threads wait for that were to write it."""
+        self._has_taken_over = True
+        lanes = self._lanes.take_over()
+        kept = self._delivery.give_up()
+        for _, items in lanes:
+            for item, size, awaited in items:
+                if not (awaited or any(item is each for each in kept)):
+                    self._work_off(item)
+                if size:
+                    self._backlog.leave(size)
+        for run in list(self._held):
+            with self._noting():
+                self.flush(run)
 
     def _tell_how_long_it_held_up(self) -> None:
         seconds = self._backlog.seconds
@@ -282,15 +329,31 @@ class Writer:
     # A lane's thread.
 
     def _turn(self, key: Hashable, items: list[_Item], last: bool) -> float | None:
-        for item, size in items:
-            try:
-                self._take(item)
-            except Exception as error:  # noqa: BLE001 - the other records, and those who wait, need it
-                self._delivery.drop(error)
-            finally:
-                if size:
-                    self._backlog.leave(size)
-        return None if isinstance(key, str) else self._end_turn(key, last)  # type: ignore[arg-type]
+        try:
+            while items:
+                item, size, _ = items[0]
+                try:
+                    self._work_off(item)
+                finally:
+                    if size and items:
+                        self._backlog.leave(size)
+                del items[:1]
+                self._lanes.progress()
+            return None if isinstance(key, str) else self._end_turn(key, last)  # type: ignore[arg-type]
+        except SupersededError:
+            return None
+
+    def _work_off(self, item: Record | _Logged | Call) -> None:
+        with self._noting():
+            self._take(item)
+
+    @contextlib.contextmanager
+    def _noting(self) -> Iterator[None]:
+        """Note what is raised: the other records, and those who wait, need it."""
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001 - what stores raise is theirs to choose
+            self._delivery.drop(error)
 
     def _take(self, item: Record | _Logged | Call) -> None:
         match item:
@@ -316,14 +379,12 @@ class Writer:
 
     def _end_turn(self, run: Run, last: bool) -> float | None:
         """Begin the run, and return when what is held is due."""
-        try:
+        with self._noting():
             self.begin(run)
             if last:
                 self.flush(run)
             else:
                 self._flush_if_due(run)
-        except Exception as error:  # noqa: BLE001 - as above
-            self._delivery.drop(error)
         held = self._held.get(run)
         return None if held is None else held.due
 

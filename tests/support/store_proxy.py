@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import http.client
 import http.server
+import os
+import socket
+import struct
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
 Answer = tuple[int, dict[str, str]]
 """Status and headers."""
+
+LOST: Answer = (0, {})
+"""The request arrives, and the connection is reset before its answer."""
+
+REFUSED: Answer = (-1, {})
+"""The connection is reset, and the request does not arrive."""
 
 _HOP: frozenset[str] = frozenset({"transfer-encoding", "content-length", "connection", "date", "server"})
 
@@ -94,14 +103,25 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         headers = {name.lower(): value for name, value in self.headers.items()}
         answer = self.server.begin(Asked(self.command, self.path, body, headers))
         try:
-            if answer is None:
+            if answer is REFUSED:
+                self._reset()
+            elif answer is LOST:
                 self._ask_behind(body)
+                self._reset()
+            elif answer is None:
+                self._send(*self._ask_behind(body))
             else:
                 self._send(answer[0], list(answer[1].items()), b"{}")
         finally:
             self.server.end()
 
-    def _ask_behind(self, body: bytes) -> None:
+    def _reset(self) -> None:
+        self.close_connection = True
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        # The files that were made of the socket hold it open.
+        os.close(self.connection.detach())
+
+    def _ask_behind(self, body: bytes) -> tuple[int, list[tuple[str, str]], bytes]:
         kept = {name: value for name, value in self.headers.items() if name.lower() not in {"host", *_HOP}}
         # A connection each: the server closes those that were idle for a while.
         behind = http.client.HTTPConnection("127.0.0.1", self.server.behind)
@@ -109,7 +129,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         got = behind.getresponse()
         data = got.read()
         behind.close()
-        self._send(got.status, [each for each in got.getheaders() if each[0].lower() not in _HOP], data)
+        return got.status, [each for each in got.getheaders() if each[0].lower() not in _HOP], data
 
     def _send(self, status: int, headers: list[tuple[str, str]], data: bytes) -> None:
         self.send_response(status)

@@ -99,6 +99,41 @@ def server(request, tmp_path_factory):
     own.kill()
 
 
+def make_client(server, uri, name, patch):
+    """A client of the server itself; the current store is at the address, in an experiment of this name."""
+    from mlflow import MlflowClient
+
+    patch.setenv("MLFLOW_TRACKING_URI", uri)
+    patch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    client = MlflowClient(server.uri)
+    patch.setenv("MLFLOW_EXPERIMENT_ID", client.create_experiment(name))
+    return client
+
+
+@pytest.fixture
+def client(server, tmp_path, monkeypatch):
+    """A client of the server, which is MLflow's current store, in an experiment of the test's own."""
+    monkeypatch.chdir(tmp_path)
+    return make_client(server, server.uri, tmp_path.name, monkeypatch)
+
+
+@pytest.fixture
+def proxy(server):
+    """A proxy in front of the server."""
+    from tests.support.store_proxy import StoreProxy
+
+    own = StoreProxy(server.port)
+    yield own
+    own.stop()
+
+
+@pytest.fixture
+def client_behind_proxy(server, proxy, tmp_path, monkeypatch):
+    """A client of the server itself; MLflow's current store is behind the proxy."""
+    monkeypatch.chdir(tmp_path)
+    return make_client(server, proxy.uri, tmp_path.name, monkeypatch)
+
+
 @pytest.fixture
 def tracked_trials(spark, store):
     """Make empty trials whose search is tracked."""

@@ -224,6 +224,57 @@ def test_what_is_due_comes_although_every_thread_is_busy(make):
     lanes.close()
 
 
+def test_an_idle_thread_watches_while_the_one_that_knows_is_busy(make):
+    gate, came, both = Gate(), threading.Event(), threading.Barrier(2)
+
+    def work(key, items, last):
+        if key == "held" and not items:
+            came.set()
+            return None
+        for item in items:
+            item()
+        return time.monotonic() + 0.05 if key == "held" else None
+
+    lanes = Lanes(work, {Kind.CALL: 1, Kind.TRANSFER: 1}.__getitem__, "due")
+    for kind in Kind:
+        lanes.put(kind, lambda: both.wait(SECONDS), kind)
+    assert lanes.drain(SECONDS)  # both threads are idle, and wait for nothing
+    lanes.put("held", lambda: lanes.put("busy", gate, Kind.TRANSFER), Kind.TRANSFER)
+    assert gate.reached.wait(SECONDS)  # in the thread that has just learnt what is held back
+    assert came.wait(SECONDS)
+    gate.open.set()
+    assert lanes.drain(SECONDS)
+    lanes.close()
+
+
+def test_an_interrupt_within_a_put_does_not_keep_the_end_waiting(make, monkeypatch):
+    bench = make()
+
+    def interrupt(self, lane):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Lanes, "_line_up", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            bench.lanes.put("a", nothing)
+    bench.lanes._lanes["b"] = room._Lane("b")  # had it come a moment before
+    bench.finish()
+    assert [turn[:2] for turn in bench.turns] == [("a", 1)]
+
+
+def test_threads_that_cannot_be_started_are_started_later(make, monkeypatch):
+    bench = make()
+
+    def start(self):
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", start)
+        bench.lanes.put("a", nothing)  # the search goes on
+    bench.finish()
+    assert [turn[:2] for turn in bench.turns] == [("a", 1)]
+
+
 def test_more_of_a_lane_comes_before_what_it_holds_back_is_due(make):
     bench, again = make(), threading.Event()
     bench.due["a"] = math.inf

@@ -2,38 +2,31 @@
 
 from __future__ import annotations
 
-import itertools
+import json
+import os
+import subprocess
+import sys
 import threading
+from pathlib import Path
 
 import psutil
 import pytest
-from mlflow import MlflowClient
 
 from sparkopt import SparkTrials, fmin
+from sparkopt.core.records import Policy
 from sparkopt.errors import TrackingWarning
 from sparkopt.tracking import writer
 from sparkopt.tracking.record_replay import replay
-from tests.support.store_proxy import StoreProxy
+from tests.support.paths import python_path
 from tests.support.study_tools import CASE, in_order
+from tests.tracking.conftest import make_client
 from tests.tracking.runs import artifacts, children, content, main_runs
 
 
 @pytest.fixture
-def proxy(server):
-    own = StoreProxy(server.port)
-    yield own
-    own.stop()
-
-
-@pytest.fixture
-def client(server, proxy, tmp_path, monkeypatch):
-    """Client of the server itself; MLflow's current store is behind the proxy."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", proxy.uri)
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    client = MlflowClient(server.uri)
-    monkeypatch.setenv("MLFLOW_EXPERIMENT_ID", client.create_experiment(tmp_path.name))
-    return client
+def client(client_behind_proxy):
+    """A client of the server itself; MLflow's current store is behind the proxy."""
+    return client_behind_proxy
 
 
 def search(spark, objective, trials):
@@ -106,34 +99,6 @@ def test_a_slow_store_is_asked_by_several_at_once(spark, client, proxy):
     assert {tid: run.data.metrics["loss"] for tid, run in found.items()} == {tid: tid for tid in range(40)}
 
 
-@pytest.mark.parametrize("status", [429, 503])
-def test_what_a_store_has_no_time_for_comes_later(spark, client, proxy, status):
-    count = itertools.count()
-
-    def busy(asked):
-        # Every third call of what concerns trials.
-        concerns = any(each in asked.path for each in ("runs/create", "log-batch", "runs/update"))
-        return (status, {"retry-after": "1"}) if concerns and next(count) % 3 == 2 else None
-
-    proxy.intercept = busy
-    search(spark, lambda case: case, 10)
-    main, found = runs_of(client)
-    assert main.info.status == "FINISHED"
-    assert {tid: run.data.metrics["loss"] for tid, run in found.items()} == {tid: tid for tid in range(10)}
-    assert {run.info.status for run in found.values()} == {"FINISHED"}
-
-
-def test_mlflow_itself_heeds_the_pause_that_a_store_asks_for(spark, client, proxy, monkeypatch):
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "5")
-    refusals = iter([True] * 4)
-    proxy.intercept = lambda asked: (
-        (429, {"retry-after": "1"}) if "log-batch" in asked.path and next(refusals, False) else None
-    )
-    search(spark, lambda case: case, 6)
-    _, found = runs_of(client)
-    assert {tid: run.data.metrics["loss"] for tid, run in found.items()} == {tid: tid for tid in range(6)}
-
-
 def with_large_files(case):
     from pathlib import Path
     from tempfile import TemporaryDirectory
@@ -172,6 +137,30 @@ def test_large_files_are_never_whole_in_the_drivers_memory(spark, store):
         (file,) = store.list_artifacts(run.info.run_id)
         assert file.file_size == LARGE
     assert max(most) - before < LARGE
+
+
+@pytest.mark.slow
+def test_large_files_of_eight_workers_hold_no_heartbeat_up(server, tmp_path, monkeypatch):
+    """Over http, to MLflow's own server: 200 MB from each at the same time."""
+    client = make_client(server, server.uri, tmp_path.name, monkeypatch)
+    done = subprocess.run(
+        [sys.executable, Path(__file__).with_name("large_uploads.py"), str(200_000_000)],
+        env={**os.environ, "PYTHONPATH": python_path()},
+        cwd=tmp_path,
+        timeout=1200,
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert found["succeeded"] == 8
+    assert found["growth"] < 300 << 20
+    assert found["gap"] < Policy().grace / 3  # from then on a worker would get no trial
+    runs = children(client, main_runs(client)[-1])
+    assert [run.data.tags["attempt"] for run in runs.values()] == ["1"] * 8
+    for run in runs.values():
+        (file,) = client.list_artifacts(run.info.run_id)
+        assert file.file_size == 200_000_000
 
 
 def test_files_of_a_store_that_goes_away_are_kept(spark, client, proxy, tmp_path, monkeypatch):

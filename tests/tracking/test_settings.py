@@ -6,11 +6,9 @@ import pickle
 
 import mlflow
 import pytest
-from mlflow import MlflowClient
 
 from sparkopt import SparkTrials, Tracking, fmin
 from sparkopt.errors import ArgumentTypeError, ArgumentValueError, TrackingError
-from sparkopt.tracking.files import Files
 from tests.support.study_tools import CASE, in_order
 from tests.tracking.runs import artifacts, children, main_runs
 
@@ -95,35 +93,14 @@ def with_a_file(case):
     return case
 
 
-def test_workers_store_artifacts_themselves_where_they_can(search, store, monkeypatch):
-    def put(*_):
-        raise AssertionError("the driver stores none")
-
-    monkeypatch.setattr(Files, "put", put)
-    search(with_a_file, artifacts="direct")
-    (main,) = main_runs(store)
-    for run in children(store, main).values():
-        assert artifacts(store, run) == ["notes/words.txt"]
-        assert run.info.status == "FINISHED"
-
-
 @pytest.fixture
-def guarded(server, tmp_path, monkeypatch):
-    """A server that wants a token, from MLflow's environment variable."""
-    from tests.support.store_proxy import StoreProxy
-
-    proxy = StoreProxy(server.port)
+def guarded(proxy, client_behind_proxy, monkeypatch):
+    """A client of a server that wants a token from others, out of MLflow's environment variable."""
     proxy.intercept = lambda asked: (
         None if asked.headers.get("authorization") == "Bearer s3cret" or asked.path == "/" else (401, {})
     )
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", proxy.uri)
     monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", "s3cret")
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    client = MlflowClient(server.uri)
-    monkeypatch.setenv("MLFLOW_EXPERIMENT_ID", client.create_experiment(tmp_path.name))
-    yield client
-    proxy.stop()
+    return client_behind_proxy
 
 
 @pytest.mark.slow

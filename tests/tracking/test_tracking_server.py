@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from mlflow import MlflowClient
 
 from sparkopt import SparkTrials, fmin
 from sparkopt.errors import TrackingWarning
@@ -14,17 +13,6 @@ from tests.support.study_tools import CASE, in_order
 from tests.tracking.logged import check_logged, log_everything
 from tests.tracking.runs import artifacts, children, main_runs
 from tests.tracking.versions import PRINTS_ADDRESSES
-
-
-@pytest.fixture
-def client(server, tmp_path, monkeypatch):
-    """The server is MLflow's current store, in an experiment of the test's own."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", server.uri)
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    client = MlflowClient(server.uri)
-    monkeypatch.setenv("MLFLOW_EXPERIMENT_ID", client.create_experiment(tmp_path.name))
-    return client
 
 
 def test_a_search_over_http(spark, client, capsys):
