@@ -49,6 +49,9 @@ _TRIED: Final = (
     "What is left of the time is imports: grpc, protobuf, asyncio with ssl, and our own modules. Workers"
     " cannot be forked from a process that has them: Spark forks its Python processes itself, and one in"
     " which grpc has started cannot be forked.",
+    "Executors without sparkopt import it from a zip file that has compiled modules: to unpack and compile it"
+    " took each worker that began with others 0.15 s of a processor's time more. This question's executors"
+    " have it.",
     "The workers of an elastic pool have a Spark job each, which takes the JVM's time: see decision 12.",
     "gc.freeze in process A spares an evaluator that collects all its garbage a few MiB of copies. But to see"
     " whether a trial has frozen something itself takes milliseconds then, after each trial.",

@@ -11,7 +11,7 @@ launcher.py    how a gang becomes a Spark job: barrier.py, as a barrier job; ela
 elasticity.py  whether a pool is elastic, and how many tasks Spark may ever run for it
 task_fates.py  what Spark says of a worker's task: its executor, and why it has ended
 gang.py        a job that runs workers: launched, watched, cancelled
-own_package.py the driver's sparkopt, packed for executors without it; bootstrap.py, what unpacks it there
+own_package.py the driver's sparkopt, packed for executors without it; bootstrap.py, what has them import it
 
 A process has sessions of one kind. A client of Spark Connect cannot ask for slots: it reads Spark's
 default parallelism off the plan of a range, without a job. Its driver is the server, so executors are

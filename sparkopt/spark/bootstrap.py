@@ -5,7 +5,7 @@ to import anything from. So it imports the standard library and PySpark alone.
 
     what the executor has        what `import sparkopt` is, in this process and its children
     the driver's sparkopt        that one
-    another, or none             the driver's, from an archive that is unpacked in Spark's directory for files
+    another, or none             the driver's, from a zip file in Spark's directory for files
     no grpcio, for instance,     none: UnfitExecutorError names the Python, what it lacks, and a remedy
     or one that does not load
 
@@ -18,18 +18,16 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import importlib.util
-import io
 import os
 import pickle
 import platform
 import re
-import shutil
+import secrets
 import socket
 import subprocess
 import sys
-import tempfile
 import types
-import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -93,7 +91,7 @@ def run(
     """Be a worker until the coordinator expels it.
 
     Args:
-        archive: the driver's sparkopt, as a zip file.
+        archive: the driver's sparkopt, as a zip file that is compressed as a whole.
         digest: of its files.
         spec: the pickled :class:`~sparkopt.worker.spec.WorkerSpec`.
         slot: which of the gang's workers this is.
@@ -216,14 +214,14 @@ def driver_package(archive: bytes, digest: str, kept: dict[str, Any]) -> Iterato
     """Have ``import sparkopt`` give the driver's, in this process and its children, for as long as it lasts.
 
     Args:
-        archive: the driver's sparkopt, as a zip file.
+        archive: the driver's sparkopt, as a zip file that is compressed as a whole.
         digest: of its files.
         kept: from earlier workers in this process.
     """
     if _installed_digest(kept) == digest:
         yield
         return
-    place = _unpacked(archive, digest)
+    place = _put(archive, digest)
     before = os.environ.get("PYTHONPATH")
     own = _take_modules()
     sys.modules.update(kept.get(digest, {}))
@@ -260,27 +258,23 @@ def _installed_digest(kept: dict[str, Any]) -> str | None:
     return known[places[0]]
 
 
-def _unpacked(archive: bytes, digest: str) -> str:
-    """The directory with the driver's sparkopt, which the first worker of an executor makes.
+def _put(archive: bytes, digest: str) -> str:
+    """The zip file with the driver's sparkopt, which the first worker of an executor writes.
 
     Raises:
-        UnfitExecutorError: if it cannot be made.
+        UnfitExecutorError: if it cannot be written.
     """
     root = Path(SparkFiles.getRootDirectory()).absolute()
-    place = root / f"{PACKAGE}-{digest[:16]}"
-    if place.is_dir():
+    place = root / f"{PACKAGE}-{digest[:16]}.zip"
+    if place.is_file():
         return str(place)
+    fresh = root / f"{PACKAGE}-{secrets.token_hex(8)}"
     try:
-        fresh = tempfile.mkdtemp(prefix=f"{PACKAGE}-", dir=root)
-        with zipfile.ZipFile(io.BytesIO(archive)) as packed:
-            packed.extractall(fresh)
-        try:
-            Path(fresh).rename(place)
-        except OSError:
-            shutil.rmtree(fresh)
-            if not place.is_dir():  # or else another worker was quicker
-                raise
+        fresh.write_bytes(zlib.decompress(archive))
+        fresh.replace(place)  # another worker may have been quicker, with the same
     except OSError as error:
+        with contextlib.suppress(OSError):
+            fresh.unlink(missing_ok=True)
         raise UnfitExecutorError(
             f"{_this_python()} does not have the driver's sparkopt, which cannot be put into Spark's"
             f" directory for files ({error}). Let the executors write to that, or install sparkopt there, at"

@@ -45,7 +45,7 @@ def test_executors_without_sparkopt_get_the_drivers_and_need_nothing_else(said, 
     assert bare["versions"] == OURS
     assert bare["has"] == ["[]"]
     (file,) = map(json.loads, bare["file"])
-    assert re.search(r"/sparkopt-[0-9a-f]{16}/sparkopt/__init__\.py$", file)
+    assert re.search(r"/sparkopt-[0-9a-f]{16}\.zip/sparkopt/__init__\.pyc?$", file)
 
 
 def test_another_sparkopt_there_gives_way_to_the_drivers(said):

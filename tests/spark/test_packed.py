@@ -112,5 +112,5 @@ def test_executors_use_it_by_the_settings_that_are_printed(kind, packed, tmp_pat
     assert said["failed"] == 0
     assert said["python"].endswith("/environment/bin/python")
     shipped, own = said["packages"]
-    assert re.search(r"/sparkopt-[0-9a-f]{16}/sparkopt/__init__\.py$", shipped)
+    assert re.search(r"/sparkopt-[0-9a-f]{16}\.zip/sparkopt/__init__\.pyc?$", shipped)
     assert "/environment/lib/" in own
