@@ -7,6 +7,7 @@ median over launches.
 
     git worktree add /tmp/before HEAD~1
     python -m benchmarks compare /tmp/before
+    python -m benchmarks compare --journal /tmp/before
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from statistics import median
 
@@ -29,13 +31,15 @@ _SHARE = 0.01
 
 
 class _Contender:
-    def __init__(self, checkout: Path, trials: int) -> None:
+    def __init__(self, checkout: Path, trials: int, journal: bool) -> None:
+        self._journals = tempfile.TemporaryDirectory(prefix="sparkopt-benchmark-")
         python = checkout / ".venv" / "bin" / "python"
         command = [
             str(python) if python.exists() else sys.executable,
             str(_HERE / "benchmarks" / "contender.py"),
             str(checkout),
             str(trials),
+            *([self._journals.name] if journal else []),
         ]
         # Spark's workers import what is in the working directory first.
         self._process = subprocess.Popen(
@@ -59,6 +63,7 @@ class _Contender:
     def close(self) -> None:
         """End its pool and its session."""
         self._process.communicate()
+        self._journals.cleanup()
 
     def _answer(self) -> str:
         assert self._process.stdout is not None
@@ -77,20 +82,21 @@ class _Contender:
     "--pairs", default=4, show_default=True, type=click.IntRange(min=1), help="Of searches, a launch."
 )
 @click.option("--trials", default=1000, show_default=True, type=click.IntRange(min=1), help="Of each search.")
-def compare(other: Path, launches: int, pairs: int, trials: int) -> None:
+@click.option("--journal", is_flag=True, help="Each search has a journal in a file of its own.")
+def compare(other: Path, launches: int, pairs: int, trials: int, journal: bool) -> None:
     """Compare the cost of a trial with that of the checkout in OTHER, which comes first in each ratio."""
     found: tuple[list[dict[str, float]], list[dict[str, float]]] = ([], [])
     for launch in range(launches):
-        for each, figures in zip(found, _launch(other, pairs, trials, launch), strict=True):
+        for each, figures in zip(found, _launch(other, pairs, trials, launch, journal), strict=True):
             each.append({name: median(figure[name] for figure in figures) for name in figures[0]})
     table(*found).print(Console())
 
 
 def _launch(
-    other: Path, pairs: int, trials: int, number: int
+    other: Path, pairs: int, trials: int, number: int, journal: bool
 ) -> tuple[list[dict[str, float]], list[dict[str, float]]]:
     """The figures of both checkouts in one launch, pair by pair."""
-    contenders = (_Contender(other, trials), _Contender(_HERE, trials))
+    contenders = (_Contender(other, trials, journal), _Contender(_HERE, trials, journal))
     found: tuple[list[dict[str, float]], list[dict[str, float]]] = ([], [])
     for pair in range(pairs):
         for side in (0, 1) if (pair + number) % 2 else (1, 0):

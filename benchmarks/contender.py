@@ -2,12 +2,14 @@
 
 The Python of the checkout runs this file as a script, and imports the checkout's sparkopt; only public names
 are used, which every version has. For each line of standard input there is one search of trials that do
-nothing, and one line of JSON as the answer: milliseconds a trial, of the clock and of the processors.
+nothing, and one line of JSON as the answer: milliseconds a trial, of the clock and of the processors. With
+a directory for journals, each search has one of its own there.
 """
 
 from __future__ import annotations
 
 import importlib.util
+import itertools
 import json
 import os
 import sys
@@ -18,12 +20,13 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 
 
-def main(checkout: str, trials: int) -> None:
+def main(checkout: str, trials: int, journals: str | None = None) -> None:
     """Serve until standard input ends.
 
     Args:
         checkout: the directory of it.
         trials: of each search.
+        journals: the directory for journals; None for searches without.
     """
     sys.path[0] = checkout  # Python has put this file's directory there
     answers = os.fdopen(os.dup(1), "w", buffering=1)
@@ -46,18 +49,20 @@ def main(checkout: str, trials: int) -> None:
     processors = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(processors)
 
+    numbers = itertools.count()
     builder = SparkSession.builder.master("local[2]").config("spark.ui.enabled", "false")
     session = builder.config("spark.log.level", "OFF").getOrCreate()
     with sparkopt.WorkerPool(parallelism=2, spark_session=session) as pool:
 
         def search() -> dict[str, float]:
+            journal = None if journals is None else f"{journals}/{next(numbers)}.journal"
             before, began = processors.processor_seconds(), time.perf_counter()
             sparkopt.fmin(
                 abs,
                 hp.uniform("x", -1, 1),
                 rand.suggest,
                 trials,
-                trials=sparkopt.SparkTrials(pool=pool, tracking=False),
+                trials=sparkopt.SparkTrials(pool=pool, tracking=False, journal=journal),
                 rstate=np.random.default_rng(0),
                 show_progressbar=False,
             )
@@ -73,4 +78,4 @@ def main(checkout: str, trials: int) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]))
+    main(sys.argv[1], int(sys.argv[2]), *sys.argv[3:])

@@ -151,12 +151,15 @@ def test_a_search_whose_trials_were_all_pruned_says_so(search):
         trials.best_trial  # noqa: B018 - it raises
 
 
-def test_a_search_that_goes_on_from_a_journal_prunes_as_it_would_have(search, tmp_path):
+@pytest.mark.parametrize("kind", ["a file", "a log"])
+def test_a_search_that_goes_on_from_a_journal_prunes_as_it_would_have(search, tmp_path, kind):
+    journal = tmp_path / "journal" if kind == "a file" else f"file://{tmp_path}/journal"
+
     def objective(case):
         reported([-loss for loss in curve(case)], 3 if case >= 2 else None)
         return case
 
-    settings = {"pruner": RULE, "mode": "max", "journal": tmp_path / "journal"}
+    settings = {"pruner": RULE, "mode": "max", "journal": journal}
     first = search(3, objective, **settings)
     assert first.statuses() == ["ok", "ok", "fail"]
     trials = search(4, objective, **settings)

@@ -5,16 +5,19 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass, field
 
-from sparkopt.study.journal.segments.object_format import Sealing
+from sparkopt.study.journal.segments.object_format import LARGE, Sealing
 from sparkopt.study.journal.segments.segment_log import (
     Delete,
     Get,
+    ListLarge,
     ListNames,
     Put,
     SegmentLog,
     TakenOverError,
     read,
 )
+
+WHOLE = b"a large object"
 
 
 def snapshot_of(body):
@@ -29,7 +32,12 @@ def snapshot_of(body):
 
 def records(bodies):
     """The numbers that bodies hold."""
-    return [int(line) for body in bodies for line in body.split()]
+    return [int(line.split(b":")[0]) for body in bodies for line in body.split()]
+
+
+def large_objects(body):
+    """The names of the large objects that a body names."""
+    return {line.split(b":")[1].decode() for line in body.split() if b":" in line}
 
 
 @dataclass
@@ -47,11 +55,17 @@ class SimulatedStore:
             case Get(names):
                 return [self.objects.get(name) for name in names]
             case ListNames():
-                return sorted(self.objects)
+                return sorted(name for name in self.objects if not name.startswith(LARGE))
+            case ListLarge():
+                return sorted(self.large())
             case Delete(names):
                 for name in names:
                     self.objects.pop(name, None)
         return None
+
+    def large(self):
+        """The names of the large objects, without their prefix."""
+        return {name.removeprefix(LARGE) for name in self.objects if name.startswith(LARGE)}
 
     def perform_in_part(self, request):
         """What there is of a request whose driver was killed in the middle of it."""
@@ -72,6 +86,8 @@ class SimulatedStore:
 class Driver:
     """A driver: takes the log over, puts segments and snapshots, and says what it takes to count.
 
+    To every third number belongs a large object, which is put before the segment that names it.
+
     Args:
         world: counts records, and hears of what counts.
     """
@@ -81,9 +97,10 @@ class Driver:
         self.log = SegmentLog(f"{world.chance.randrange(2**32):08x}")
         self.there = []
         self.written = b""
+        self.has_swept = False
         self.steps = self.run()
         self.request = next(self.steps)
-        self.under_way = False
+        self.under_way = self.repeats = False
 
     def run(self):
         chance = self.world.chance
@@ -95,12 +112,17 @@ class Driver:
             assert not reading.damage, reading.damage
             self.written = b"".join(reading.bodies)
             self.there = records([self.written])
-            return self.new()
+            self.fresh = b""
+            return b""
 
         yield from self.log.open(known, b"claim", f"journal {chance.random()}", first)
         self.counted()
+        yield from self.log.sweep(large_objects(self.written))
+        self.has_swept = True
         while chance.random() < 0.9:
             body = self.new()
+            for name in sorted(large_objects(body)):
+                yield Put(f"{LARGE}{name}", WHOLE)
             yield from self.log.commit(body)
             self.counted()
             if chance.random() < 0.25:
@@ -109,15 +131,19 @@ class Driver:
         yield from self.log.close()
 
     def new(self):
-        count = self.world.chance.randrange(3)
-        self.fresh = b"".join(b"%d\n" % self.world.number() for _ in range(count))
+        numbers = [self.world.number() for _ in range(self.world.chance.randrange(3))]
+        epoch = str(self.log.epoch).encode()
+        self.fresh = b"".join(
+            b"%d\n" % number if number % 3 else b"%d:%s-result-%d\n" % (number, epoch, number)
+            for number in numbers
+        )
         return self.fresh
 
     def counted(self):
         """The last segment counts, so everything that has counted for anybody must be before it."""
         self.written += self.fresh
         self.there = records([self.written])
-        self.world.counts(self.there)
+        self.world.counts(self.there, large_objects(self.written))
 
 
 class World:
@@ -139,9 +165,11 @@ class World:
         self.last += 1
         return self.last
 
-    def counts(self, there):
+    def counts(self, there, large):
         assert there[: len(self.counted)] == self.counted, (there, self.counted)
         self.counted = there
+        for name in large:
+            assert self.store.objects.get(f"{LARGE}{name}") == WHOLE, name
 
     def run(self, kills):
         """Go on until so many drivers were killed; then see that a last one finds everything."""
@@ -149,12 +177,10 @@ class World:
             self.step()
         self.drivers.clear()
         last = Driver(self)
-        while self.log_is_opening(last):
+        while not last.has_swept:
             self.advance(last, self.store.perform(last.request))
+        assert self.store.large() == large_objects(last.written)
         return self.ends
-
-    def log_is_opening(self, driver):
-        return driver.log.number == 0 or not driver.there
 
     def step(self):
         chance, store = self.chance, self.store
@@ -164,6 +190,10 @@ class World:
             store.land()
         driver = chance.choice(self.drivers)
         request, luck = driver.request, chance.random()
+        if driver.repeats and isinstance(request, Put) and store.objects.get(request.name) == request.data:
+            # It looks before it puts something once more.
+            self.advance(driver, None)
+            return
         if luck < 0.06:
             fate = chance.choice((store.perform, store.perform_in_part, store.late.append, lambda _: None))
             fate(request)
@@ -171,15 +201,16 @@ class World:
             self.ends["killed"] += 1
         elif luck < 0.12:
             # It fails, and is made again: it may have happened all the same, or will.
+            driver.repeats = True
             chance.choice((store.perform, store.late.append, lambda _: None))(request)
         elif luck < 0.3 and not driver.under_way and isinstance(request, Put):
             driver.under_way = True  # others see what there is of it so far
             store.perform_in_part(request)
         else:
-            driver.under_way = False
             self.advance(driver, store.perform(request))
 
     def advance(self, driver, answer):
+        driver.under_way = driver.repeats = False
         try:
             driver.request = driver.steps.send(answer)
             return

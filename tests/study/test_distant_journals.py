@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
-
 import hyperopt
 import pytest
 
@@ -23,29 +21,9 @@ def place(tmp_path):
 
 
 @pytest.fixture
-def search(new_trials, place, tmp_path):
-    """Search with a journal; ``search.runs()`` says how often each value was evaluated."""
-    runs = tmp_path / "runs"
-    runs.mkdir()
-    where = str(runs)
-
-    def objective(case):
-        import os
-        import tempfile
-
-        os.close(tempfile.mkstemp(dir=where, prefix=f"{int(case)}-")[0])
-        if case % 5 == 3:
-            raise ValueError(f"case {case}")
-        return {"status": "ok", "loss": case, "attachments": {"square": case * case}}
-
-    def run(evals, algo=in_order, **more):
-        trials = new_trials(parallelism=1, journal=place)
-        run.trials = trials
-        fmin(objective, CASE, algo, evals, trials=trials, verbose=False, **more)
-        return trials
-
-    run.runs = lambda: Counter(int(path.name.split("-")[0]) for path in runs.iterdir())
-    return run
+def search(journalled_search, place):
+    """Search with a journal in a directory."""
+    return journalled_search(place)
 
 
 def test_what_had_ended_does_not_run_again(search):

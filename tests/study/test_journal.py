@@ -40,28 +40,9 @@ def loss(point):
 
 
 @pytest.fixture
-def search(new_trials, file, tmp_path):
-    """Search with a journal; ``search.runs()`` says how often each value was evaluated."""
-    runs = tmp_path / "runs"
-    runs.mkdir()
-    place = str(runs)
-
-    def objective(case):
-        import os
-        import tempfile
-
-        os.close(tempfile.mkstemp(dir=place, prefix=f"{int(case)}-")[0])
-        if case % 5 == 3:
-            raise ValueError(f"case {case}")
-        return {"status": "ok", "loss": case, "attachments": {"square": case * case}}
-
-    def run(evals, trials=None, algo=in_order, **more):
-        trials = new_trials(parallelism=1, journal=file) if trials is None else trials
-        fmin(objective, CASE, algo, evals, trials=trials, verbose=False, **more)
-        return trials
-
-    run.runs = lambda: Counter(int(path.name.split("-")[0]) for path in runs.iterdir())
-    return run
+def search(journalled_search, file):
+    """Search with a journal in a file."""
+    return journalled_search(file)
 
 
 def without_times(trials):

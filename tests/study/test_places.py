@@ -5,10 +5,11 @@ from __future__ import annotations
 import pickle
 from contextlib import closing
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
-from sparkopt.errors import RefusedError
+from sparkopt.errors import JournalError, RefusedError
 from sparkopt.study.journal import Journal, open_journal, places, shown
 from sparkopt.study.journal.segments.segment_journal import SegmentJournal
 from tests.study import journals
@@ -85,6 +86,10 @@ class TestKinds:
         ("file:///", "must name a directory"),
         ("file://host/journal", "must name a directory of this machine"),
         ("s3://bucket/a\0b", "null character"),
+        ("s3://bucket/run#1", "s3://bucket/run#1 holds a #.* write %23"),
+        ("file:///tmp/run#1", "write %23"),
+        ("file:///tmp/run?1", "write %3F"),
+        ("s3://[bucket/a", r"s3://\[bucket/a is no address"),
     ],
 )
 def test_what_is_no_address(new_trials, place, match):
@@ -104,6 +109,9 @@ def test_an_address_that_no_library_knows():
         ("s3://key:secret@bucket/mine", "s3://***@bucket/mine"),
         ("s3://bucket/a?region=eu-west-1&secret_key=abc", "s3://bucket/a?region=eu-west-1&secret_key=***"),
         ("abfs://container@account.dfs/a", "abfs://container@account.dfs/a"),
+        ("s3://key:sec/ret+@bucket/mine", "s3://***@bucket/mine"),
+        ("s3://key:secret@bucket/me@home", "s3://***@home"),
+        ("s3://bucket/a:b@c", "s3://bucket/a:b@c"),
         (Path("/a/b"), "/a/b"),
     ],
 )
@@ -115,3 +123,48 @@ def test_a_password_in_an_address_is_not_pickled_with_the_trials(new_trials):
     trials = new_trials(journal="s3://key:hidden@bucket/mine")
     assert b"hidden" not in pickle.dumps(trials)
     assert pickle.loads(pickle.dumps(new_trials(journal="s3://bucket/mine"))).journal == "s3://bucket/mine"
+
+
+def test_what_libraries_say_of_an_address_is_shown_without_its_secrets():
+    hide = places.hiding("nosuch://me:hid%2Fden@host/a?token=alsohidden&region=here")
+    said = "cannot open nosuch://me:hid%2Fden@host/a?token=alsohidden&region=here: hid/den, alsohidden, here"
+    assert hide(said) == "cannot open nosuch://***@host/a?token=***&region=here: ***, ***, here"
+    for address in ("nosuch://me:hid/den@host/a", "s3://me:hid/den@host/a"):
+        with pytest.raises(RefusedError, match=r"://\*\*\*@host/a: PyArrow cannot open") as caught:
+            open_journal(address)
+        assert "hid/den" not in str(caught.value)
+
+
+def test_sparks_names_for_s3():
+    pytest.importorskip("pyarrow")
+    address = "s3a://me:hidden@bucket/a?region=us-east-1&scheme=http&endpoint_override=127.0.0.1:9"
+    with pytest.raises(JournalError, match=r"s3a://\*\*\*@bucket/a"):
+        open_journal(address)
+
+
+def test_a_file_system_that_remembers_its_listings():
+    """As fsspec's do: another driver would never be seen."""
+    fsspec = pytest.importorskip("fsspec")
+    from fsspec.implementations.memory import MemoryFileSystem
+
+    class Remembering(MemoryFileSystem):
+        protocol = "remembering"
+        store: ClassVar = {}
+        pseudo_dirs: ClassVar = [""]
+        seen: ClassVar = {}
+
+        def ls(self, path, detail=True, **more):
+            return self.seen.setdefault((path, detail), super().ls(path, detail=detail, **more))
+
+        def invalidate_cache(self, path=None):
+            self.seen.clear()
+
+    fsspec.register_implementation("remembering", Remembering, clobber=True)
+    with closing(open_journal("remembering://searches/mine")) as earlier:
+        earlier.check(journals.IDENTITY)
+        earlier.watch(lambda: None, lambda error: None)
+        with closing(open_journal("remembering://searches/mine")) as later:
+            later.check(journals.IDENTITY)
+            earlier.submitted([(0, b"own")], b"state")
+            with pytest.raises(JournalError, match="taken over"):
+                earlier.until_kept()

@@ -8,7 +8,6 @@ import os
 import sqlite3
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from pathlib import Path
 
 from sparkopt.errors import JournalError, RefusedError
@@ -17,13 +16,14 @@ from sparkopt.study.journal import beside
 from sparkopt.study.journal.database import make
 from sparkopt.study.journal.inspection import inspect
 from sparkopt.study.journal.kept import KeptFiles
-from sparkopt.study.journal.places import shown, store_of
+from sparkopt.study.journal.places import hiding, shown, store_of
 from sparkopt.study.journal.rows import FORMAT, SAVED, Content, Counts, Report, Sealer, Stored, Trial, new_id
 from sparkopt.study.journal.segments import log_records, object_format
-from sparkopt.study.journal.segments.log_thread import StoreCalls
-from sparkopt.study.journal.segments.object_format import LARGE, body_of_damaged
+from sparkopt.study.journal.segments.log_thread import Pace
+from sparkopt.study.journal.segments.object_format import LARGE, Epoch, body_of_damaged
 from sparkopt.study.journal.segments.object_stores import ObjectStore
-from sparkopt.study.journal.segments.segment_log import Put, SegmentLog, read
+from sparkopt.study.journal.segments.segment_log import ListNames, Put, Reading, SegmentLog, read
+from sparkopt.study.journal.segments.store_calls import StoreCalls
 
 Place = str | os.PathLike[str]
 
@@ -84,12 +84,16 @@ def look(place: Place) -> JournalContents:
     """
     store = store_of(place)
     try:
-        return _of_file(Path(place)) if store is None else _of_log(store, shown(place))
+        return _of_file(Path(place)) if store is None else _of_log(_calls_to(store), shown(place))
     except (RefusedError, JournalError):
         raise
-    except Exception as error:
-        # Libraries of stores raise what they like.
-        raise JournalError(f"the journal {shown(place)} cannot be read: {error}") from error
+    except Exception as error:  # noqa: BLE001 - libraries of stores raise what they like
+        said = hiding(place)(str(error))
+        raise JournalError(f"the journal {shown(place)} cannot be read: {said}") from None
+
+
+def _calls_to(store: ObjectStore) -> StoreCalls:
+    return StoreCalls(store, 0.0, Pace().answer)
 
 
 def _of_file(path: Path) -> JournalContents:
@@ -108,9 +112,8 @@ def _of_file(path: Path) -> JournalContents:
     return JournalContents(str(path), found.content or Content(), damage, read_stored)
 
 
-def _of_log(store: ObjectStore, place: str) -> JournalContents:
-    with closing(StoreCalls(store, 0.0)) as calls:
-        reading = calls.run(read(salvage=lambda data: log_records.whole(data, body_of_damaged(data))))
+def _of_log(calls: StoreCalls, place: str) -> JournalContents:
+    reading = calls.run(read(salvage=lambda data: log_records.whole(data, body_of_damaged(data))))
     if reading.listing.is_empty:
         raise RefusedError(f"there is no journal {place}")
     content = Content()
@@ -118,7 +121,9 @@ def _of_log(store: ObjectStore, place: str) -> JournalContents:
         log_records.take(body, content)
 
     def read_stored(stored: Stored) -> bytes | None:
-        return stored.body if stored.file is None else store.get(f"{LARGE}{stored.file}")
+        if stored.file is None:
+            return stored.body
+        return calls.each(calls.store.get, [f"{LARGE}{stored.file}"])[0]
 
     return JournalContents(place, content, reading.damage, read_stored)
 
@@ -148,12 +153,12 @@ def copy(source: Place, target: Place) -> JournalContents:
         if store is None:
             _copy_to_file(contents, writable_file(target, "journal", beside.LONGER))
         else:
-            _copy_to_log(contents, store, shown(target))
+            _copy_to_log(contents, _calls_to(store), shown(target))
     except (RefusedError, JournalError):
         raise
-    except Exception as error:
-        # Libraries of stores raise what they like.
-        raise JournalError(f"the journal {shown(target)} cannot be written: {error}") from error
+    except Exception as error:  # noqa: BLE001 - libraries of stores raise what they like
+        said = hiding(target)(hiding(source)(str(error)))
+        raise JournalError(f"the journal {shown(target)} cannot be written: {said}") from None
     return contents
 
 
@@ -211,28 +216,33 @@ def _copy_to_file(contents: JournalContents, path: Path) -> None:
         raise JournalError(f"the journal {path} cannot be written: {error}") from error
 
 
-def _copy_to_log(contents: JournalContents, store: ObjectStore, place: str) -> None:
-    names = store.list()
-    if names:
-        raise RefusedError(f"journal {place} is there already, or other files are: name another place")
+def _copy_to_log(contents: JournalContents, calls: StoreCalls, place: str) -> None:
+    there = RefusedError(f"journal {place} is there already, or other files are: name another place")
+    if calls.make(ListNames()):
+        raise there
     log, source = SegmentLog(), contents.content
-    with closing(StoreCalls(store, 0.0)) as calls:
-        store.prepare()
+    calls.once(lambda _: calls.store.prepare())
 
-        def keep(stored: Stored, name: str) -> Stored:
-            data = contents.read(stored)
-            if stored.file is None or data is None:
-                return stored
-            name = f"{log.epoch}-{name}"
-            calls.make(Put(f"{LARGE}{name}", data))
-            return Stored(file=name, digest=hashlib.blake2b(data, digest_size=16).digest())
+    def keep(stored: Stored, name: str) -> Stored:
+        data = contents.read(stored)
+        if stored.file is None or data is None:
+            return stored
+        name = f"{log.epoch}-{name}"
+        calls.make(Put(f"{LARGE}{name}", data))
+        return Stored(file=name, digest=hashlib.blake2b(data, digest_size=16).digest())
 
-        meta = {key: value for key, value in source.meta.items() if key not in ("id", "counts", "format")}
-        content = Content({**meta, "format": str(object_format.FORMAT)})
-        for trial, reports in _with_kept(contents, keep):
-            content.add_trial(trial)
-            for report in reports:
-                content.add_report(report)
-        body = b"".join(log_records.of_content(content))
-        calls.run(log.open({}, b"a copy", new_id(), lambda reading, epoch: body))
-        calls.run(log.close())
+    meta = {key: value for key, value in source.meta.items() if key not in ("id", "counts", "format")}
+    content = Content({**meta, "format": str(object_format.FORMAT)})
+    for trial, reports in _with_kept(contents, keep):
+        content.add_trial(trial)
+        for report in reports:
+            content.add_report(report)
+    body = b"".join(log_records.of_content(content))
+
+    def first(reading: Reading, _epoch: Epoch) -> bytes:
+        if reading.journal:
+            raise there  # somebody has begun a search there meanwhile
+        return body
+
+    calls.run(log.open({}, b"a copy", new_id(), first))
+    calls.run(log.close())

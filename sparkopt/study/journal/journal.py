@@ -67,6 +67,8 @@ class Journal(SearchJournal):
 
     def close(self) -> None:
         """Close the file. Idempotent."""
+        if os.getpid() != self._process:
+            return
         with self._lock:
             database, self._database = self._database, None
             lost = database is not None and not self._is_in_place()

@@ -11,18 +11,20 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Final
-from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
+from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
-from sparkopt.errors import RefusedError
+from sparkopt.errors import JournalError, RefusedError
 from sparkopt.study.file_arguments import file_path
 from sparkopt.study.journal.journal import Journal
 from sparkopt.study.journal.search_journal import SearchJournal
 from sparkopt.study.journal.segments.arrow_store import ArrowStore
+from sparkopt.study.journal.segments.log_thread import Pace
 from sparkopt.study.journal.segments.object_stores import DirectoryStore, ObjectStore
 from sparkopt.study.journal.segments.segment_journal import SegmentJournal
+from sparkopt.study.journal.segments.store_calls import Calls, UnansweredError
 
 _ADDRESS: Final = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]+)://(?P<rest>.+)", re.DOTALL)
 
@@ -43,6 +45,9 @@ _SHOWN: Final = frozenset(
 )
 """Parameters of addresses that are no secrets."""
 
+_SECRET: Final = 4
+"""Least characters of what is taken out of messages: anything shorter is in too many words."""
+
 
 def is_address(place: object) -> bool:
     """Says if this is an address, and not a path."""
@@ -53,13 +58,48 @@ def shown(place: object) -> str:
     """A path or an address as messages may have it: without secrets."""
     if not isinstance(place, str) or not is_address(place):
         return os.fspath(place) if isinstance(place, os.PathLike) else str(place)
-    parts = urlsplit(place)
-    user, at, host = parts.netloc.rpartition("@")
+    scheme, user, rest, query = _parts(place)
     if ":" in user:
         user = "***"
-    values = parse_qsl(parts.query, keep_blank_values=True)
-    query = urlencode([(key, value if key in _SHOWN else "***") for key, value in values], safe="*:/")
-    return f"{parts.scheme}://{user}{at}{host}{parts.path}{'?' if query else ''}{query}"
+    shown = urlencode([(key, value if key in _SHOWN else "***") for key, value in query], safe="*:/")
+    return f"{scheme}://{user}{'@' if user else ''}{rest}{'?' if query else ''}{shown}"
+
+
+def _parts(address: str) -> tuple[str, str, str, list[tuple[str, str]]]:
+    """The scheme, the user with a password, the host with the path, and the parameters.
+
+    A password may hold what it must not, such as a slash: all up to the last ``@`` is the user's if there is
+    a colon before any slash.
+    """
+    scheme, _, rest = address.partition("://")
+    rest, _, query = rest.partition("?")
+    before, at, after = rest.rpartition("@")
+    if not at or ("/" in before and ":" not in before.partition("/")[0]):
+        before, after = "", rest
+    return scheme, before, after, parse_qsl(query, keep_blank_values=True)
+
+
+def hiding(place: object) -> Callable[[str], str]:
+    """Returns what takes an address's secrets out of a text: libraries put addresses into their messages."""
+    if not isinstance(place, str) or not is_address(place):
+        return str
+    _, user, _, query = _parts(place)
+    secrets = [user, user.partition(":")[2]] if ":" in user else []
+    secrets += [value for key, value in query if key not in _SHOWN]
+    texts = {
+        text
+        for secret in secrets
+        if len(secret) >= _SECRET
+        for text in (secret, unquote(secret), quote(secret, ""))
+    }
+
+    def hide(text: str) -> str:
+        text = text.replace(place, shown(place))
+        for secret in sorted(texts, key=len, reverse=True):
+            text = text.replace(secret, "***")
+        return text
+
+    return hide
 
 
 def without_secrets(place: str | os.PathLike[str] | None) -> str | os.PathLike[str] | None:
@@ -77,16 +117,25 @@ def check_place(place: object) -> None:
         file_path(place, "journal")
         return
     assert isinstance(place, str)
-    parts = urlsplit(place)
     if "\0" in place:
         raise RefusedError(f"journal {shown(place)!r} holds a null character: name a place without one")
+    if "#" in place:
+        raise RefusedError(f"journal {shown(place)} holds a #, which ends an address: write %23 for it")
+    try:
+        parts = urlsplit(place)
+    except ValueError as error:
+        raise RefusedError(f"journal {shown(place)} is no address: {error}") from None
     if parts.scheme == "file":
         if parts.netloc not in ("", "localhost") or parts.path.strip("/") == "":
-            raise RefusedError(f"journal {place} must name a directory of this machine: file:///path/to/it")
+            raise RefusedError(
+                f"journal {shown(place)} must name a directory of this machine: file:///path/to/it"
+            )
+        if parts.query:
+            raise RefusedError(f"journal {shown(place)} holds a ?: a directory has no parameters, write %3F")
     elif not parts.path.strip("/"):
         raise RefusedError(
             f"journal {shown(place)} names a whole bucket or host: name a place in it, such as"
-            f" {parts.scheme}://{parts.netloc.rpartition('@')[2]}/searches/mine"
+            f" {parts.scheme}://{_parts(place)[2].strip('/')}/searches/mine"
         )
 
 
@@ -95,14 +144,22 @@ def store_of(place: str | os.PathLike[str]) -> ObjectStore | None:
 
     Raises:
         RefusedError: if nothing that is installed can reach it.
+        JournalError: if what is asked for that does not answer.
     """
+    try:
+        return Calls(Pace().answer).once(lambda _: _store_of(place))
+    except UnansweredError as error:
+        raise JournalError(f"the journal {shown(place)} cannot be read: {error}") from None
+
+
+def _store_of(place: str | os.PathLike[str]) -> ObjectStore | None:
     check_place(place)
     if is_address(place):
         assert isinstance(place, str)
         parts = urlsplit(place)
         if parts.scheme == "file":
             return DirectoryStore(_in_a_directory(Path(unquote(parts.path))))
-        return ArrowStore.of(place, shown(place))
+        return ArrowStore.of(place, hiding(place))
     path = Path(place)
     if path.is_dir() or (not os.path.lexists(path) and _is_remote(path)):
         return DirectoryStore(_in_a_directory(path))
@@ -117,7 +174,7 @@ def open_journal(place: str | os.PathLike[str]) -> SearchJournal:
         JournalError: if it cannot be read.
     """
     store = store_of(place)
-    return Journal(place) if store is None else SegmentJournal(store, shown(place))
+    return Journal(place) if store is None else SegmentJournal(store, shown(place), hide=hiding(place))
 
 
 def _in_a_directory(path: Path) -> Path:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import errno
+import os
 import threading
 import time
 from abc import ABC, abstractmethod
@@ -92,6 +93,7 @@ class SearchJournal(ABC):
 
     def __init__(self, path: Any) -> None:
         self.path = path
+        self._process = os.getpid()
         self._said: dict[int, int] = {}
         self._numbering = threading.Lock()
         self._values: dict[int, tuple[int, ValueSeries]] = {}
@@ -124,7 +126,10 @@ class SearchJournal(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """Write what is left to be written, and let go of the journal. Idempotent."""
+        """Write what is left to be written, and let go of the journal. Idempotent.
+
+        In a process that was forked meanwhile it does nothing: the journal is its parent's.
+        """
 
     @property
     def is_full(self) -> bool:
@@ -286,13 +291,13 @@ class SearchJournal(ABC):
     def _payload(self, stored: Stored) -> Payload | None:
         """Return what is stored as the study gets it."""
 
-    def _error(self, error: BaseException) -> JournalError:
+    def _error(self, error: BaseException, said: str = "") -> JournalError:
         mend = "make room or mend the disk"
         if isinstance(error, OSError) and error.errno not in _OF_THE_DISK:
             mend = "see to that"
         return JournalError(
-            f"the journal {self.path} cannot be read or written: {error}. What it holds is intact, and so"
-            f" are the trials of this search; {mend}, then run the same fmin again."
+            f"the journal {self.path} cannot be read or written: {said or error}. What it holds is intact,"
+            f" and so are the trials of this search; {mend}, then run the same fmin again."
         )
 
     # Checkpoints, from any thread; calls for one trial come one after another.

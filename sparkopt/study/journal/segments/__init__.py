@@ -9,7 +9,8 @@
     segment_log.py      which objects count, and who may write: generators of requests, without I/O
     object_stores.py    interface of a store; directories
     arrow_store.py      stores that PyArrow reaches
-    log_thread.py       when segments and snapshots are written; stores that cannot be reached
+    store_calls.py      requests made in a store, which may fail for a while, or never answer
+    log_thread.py       when segments and snapshots are written
     segment_journal.py  the journal for a search
 
 What has happened to a trial is known to the study at once, and is in the store a quarter of a second and one

@@ -8,9 +8,10 @@ Each record has a checksum of its own, so that those of an object that is damage
 from __future__ import annotations
 
 import json
+import re
 import struct
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -19,6 +20,9 @@ from sparkopt.study.journal.segments.object_format import NewerFormatError
 
 _SIZES: Final = struct.Struct("<IQI")
 """Bytes of a record's head and tail, and the checksum of both."""
+
+_LARGE_NAME: Final = re.compile(rb'"(\d{8}-[0-9a-f]{8}-[^"\\]+)"')
+"""Name of a large object, in the JSON of a head."""
 
 
 def _record(tail: bytes, *head: Any) -> bytes:
@@ -116,6 +120,22 @@ def take(body: bytes, content: Content) -> None:
         kind, *said = json.loads(body[at : at + head])
         at += head + tail
         _take(kind, said, body[at - tail : at], content)
+
+
+def large_objects(bodies: Iterable[bytes]) -> set[str]:
+    """Returns the names of all large objects that are named by any record, of whatever kind.
+
+    It is what looks like such a name, so that records of newer versions have theirs too.
+    """
+    names: set[str] = set()
+    for body in bodies:
+        at = 0
+        while at < len(body):
+            head, tail, _ = _SIZES.unpack_from(body, at)
+            at += _SIZES.size
+            names.update(name.decode() for name in _LARGE_NAME.findall(body, at, at + head))
+            at += head + tail
+    return names
 
 
 def whole(data: bytes, at: int) -> bytes:

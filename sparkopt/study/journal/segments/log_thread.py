@@ -13,32 +13,21 @@ import hashlib
 import tempfile
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import IO, Any, Final, TypeVar
+from typing import IO, Any, Final
 
 from sparkopt.errors import SparkoptError
 from sparkopt.study.journal.rows import Stored
 from sparkopt.study.journal.segments.object_format import LARGE, Part, Sealing
-from sparkopt.study.journal.segments.object_stores import ObjectStore, Pieces
-from sparkopt.study.journal.segments.segment_log import (
-    Delete,
-    Get,
-    ListNames,
-    Put,
-    Request,
-    SegmentLog,
-    Steps,
-)
+from sparkopt.study.journal.segments.object_stores import Pieces
+from sparkopt.study.journal.segments.segment_log import Put, SegmentLog, Steps
+from sparkopt.study.journal.segments.store_calls import StoreCalls
 from sparkopt.wire.actor_log import ActorLog
-
-T = TypeVar("T")
 
 _LOG: Final = ActorLog("study")
 _PIECE: Final = 2**20
-_THREADS: Final = 16
-"""How many objects are got or deleted at once: most of the time passes on the way to the store."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +41,8 @@ class Pace:
         large: bytes beyond which a result or report is an object of its own.
         snapshot: how many segments are put before a snapshot takes their place.
         outage: seconds for which the store may be out of reach.
-        closing: the same once a search has ended.
+        answer: seconds for which an answer of its is waited for.
+        closing: the same for both once a search has ended.
     """
 
     flush: float = 0.25
@@ -61,12 +51,8 @@ class Pace:
     large: int = 64 * 2**10
     snapshot: int = 256
     outage: float = 300.0
+    answer: float = 300.0
     closing: float = 60.0
-
-
-_FIRST_PAUSE: Final = 0.1
-_LONGEST_PAUSE: Final = 5.0
-"""Seconds between two tries, doubled each time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,84 +93,12 @@ class LargeObject:
             self.source.close()
 
 
-class StoreCalls:
-    """Requests of a log, made in a store; again and again if it cannot be reached.
-
-    Attributes:
-        patience: seconds until a request fails for good.
-        hurry: cuts the pause between two tries short.
-
-    Args:
-        store: where the objects are.
-        patience: seconds until a request fails for good.
-    """
-
-    def __init__(self, store: ObjectStore, patience: float) -> None:
-        self.store = store
-        self.patience = patience
-        self.hurry = threading.Event()
-        self._pool: ThreadPoolExecutor | None = None
-
-    def run(self, steps: Steps[T]) -> T:
-        """Make an operation's requests, one after another.
-
-        Raises:
-            Exception: what the operation raises; or the store, for longer than is waited for.
-        """
-        answer: Any = None
-        while True:
-            try:
-                request = steps.send(answer)
-            except StopIteration as stop:
-                result: T = stop.value
-                return result
-            answer = self.make(request)
-
-    def make(self, request: Request) -> Any:
-        """Make a request, and return its answer."""
-        match request:
-            case Put(name, data):
-                pieces: Pieces = data if callable(data) else lambda: (data,)
-                return self.again(lambda: self.store.put(name, pieces()))
-            case Get(names):
-                return self.each(self.store.get, names)
-            case ListNames():
-                return self.again(self.store.list)
-            case Delete(names):
-                return self.each(self.store.delete, names)
-
-    def each(self, call: Callable[[str], T], names: Sequence[str]) -> list[T]:
-        """Make a call for each of several names, several at once."""
-        if len(names) == 1:
-            return [self.again(lambda: call(names[0]))]
-        if self._pool is None:
-            self._pool = ThreadPoolExecutor(_THREADS, "sparkopt-journal")
-        return [*self._pool.map(lambda name: self.again(lambda: call(name)), names)]
-
-    def again(self, call: Callable[[], T]) -> T:
-        """Make a call until it succeeds."""
-        began, pause = time.monotonic(), _FIRST_PAUSE
-        while True:
-            try:
-                return call()
-            except Exception as error:
-                # Libraries of stores raise what they like.
-                if time.monotonic() - began + pause > self.patience:
-                    raise
-                _LOG.info("journal's store fails", error=f"{type(error).__name__}: {error}", again_in=pause)
-            if self.hurry.wait(pause):
-                self.hurry.clear()
-            pause = min(2 * pause, _LONGEST_PAUSE)
-
-    def close(self) -> None:
-        """End the threads."""
-        if self._pool is not None:
-            self._pool.shutdown()
-            self._pool = None
-
-
 def _nobody(_error: SparkoptError) -> None:
     """No search runs that could be told."""
+
+
+def _size(record: bytes | LargeObject) -> int:
+    return len(record) if isinstance(record, bytes) else record.size
 
 
 def _close(records: Iterable[bytes | LargeObject]) -> None:
@@ -203,6 +117,7 @@ class LogThread:
         bodies: records of the log so far, for snapshots.
         error_of: makes what is raised of what went wrong.
         compact: whether to make a snapshot at once.
+        clean: deletes what is not needed any more, beside the search.
     """
 
     def __init__(
@@ -213,21 +128,24 @@ class LogThread:
         bodies: Iterable[bytes],
         error_of: Callable[[BaseException], SparkoptError],
         compact: bool = False,
+        clean: Iterable[Steps[None]] = (),
     ) -> None:
         self._log, self._calls, self._pace, self._error_of = log, calls, pace, error_of
-        self._changed = threading.Condition()
+        # An interrupt in the study's thread cannot come between the lock's taking and the block that frees
+        # it, as with a condition. And one in the middle of an append leaves no count wrong for long.
+        self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
         self._waiting: list[bytes | LargeObject] = []
         self._since = 0.0
-        self._size = 0
-        self._unwritten = 0
-        self._appended = self._kept = 0
+        self._size = self._writing = 0
+        self._taken = self._kept = 0
         self._awaited = self._closing = False
         self._compact = compact
         self._error: SparkoptError | None = None
         self._was_full = self._was_told = False
         self._room: Callable[[], None] = lambda: None
         self._failed: Callable[[SparkoptError], None] = _nobody
-        self._cleaning: Steps[None] | None = None
+        self._cleaning = deque(clean)
         self._cleaned: Any = None
         self._spool: IO[bytes] = tempfile.TemporaryFile(prefix="sparkopt-journal-")  # noqa: SIM115
         for body in bodies:
@@ -237,7 +155,7 @@ class LogThread:
 
     def watch(self, room: Callable[[], None], failed: Callable[[SparkoptError], None]) -> None:
         """See :meth:`SearchJournal.watch`."""
-        with self._changed:
+        with self._lock:
             self._room, self._failed = room, failed
 
     def append(self, record: bytes | LargeObject) -> None:
@@ -246,25 +164,23 @@ class LogThread:
         Raises:
             JournalError: if nothing more can be written.
         """
-        size = len(record) if isinstance(record, bytes) else record.size
-        with self._changed:
+        size = _size(record)
+        with self._lock:
             if self._error is not None:
                 self._was_told = True
                 raise self._error
             if not self._waiting:
                 self._since = time.monotonic()
             self._waiting.append(record)
-            self._appended += 1
             self._size += size
-            self._unwritten += size
             if len(self._waiting) == 1 or self._size >= self._pace.segment:
                 self._changed.notify_all()
-            self._was_full = self._was_full or self._unwritten > self._pace.unwritten
+            self._was_full = self._was_full or self.is_full
 
     @property
     def is_full(self) -> bool:
         """True if too much waits to be written."""
-        return self._unwritten > self._pace.unwritten
+        return self._size + self._writing > self._pace.unwritten
 
     def until_kept(self) -> None:
         """Wait until everything that was appended counts.
@@ -272,8 +188,8 @@ class LogThread:
         Raises:
             JournalError: if nothing more can be written.
         """
-        with self._changed:
-            wanted = self._appended
+        with self._lock:
+            wanted = self._taken + len(self._waiting)
             while self._kept < wanted and self._error is None:
                 self._awaited = True
                 self._changed.notify_all()
@@ -288,14 +204,13 @@ class LogThread:
         Returns:
             Whether everything counts that was appended, or somebody was told that it does not.
         """
-        with self._changed:
+        with self._lock:
             self._closing = True
-            self._calls.patience = min(self._calls.patience, self._pace.closing)
-            self._calls.hurry.set()
             self._changed.notify_all()
+        self._calls.shorten(self._pace.closing)
         self._thread.join()
         self._spool.close()
-        return self._kept == self._appended or self._was_told
+        return self._kept == self._taken + len(self._waiting) or self._was_told
 
     def _run(self) -> None:
         try:
@@ -305,9 +220,10 @@ class LogThread:
                 pass
         except BaseException as error:  # noqa: BLE001 - whoever waits for the log hears of it
             said = self._error_of(error)
-            with self._changed:
+            with self._lock:
                 self._error = said
                 waiting, self._waiting = self._waiting, []
+                self._taken += len(waiting)
                 failed = self._failed
                 self._was_told = failed is not _nobody
                 self._changed.notify_all()
@@ -316,16 +232,18 @@ class LogThread:
 
     def _turn(self) -> bool:
         """Wait for something to do, and do it; false at the end."""
-        with self._changed:
-            while not (due := self._is_due()) and not self._closing and self._cleaning is None:
+        with self._lock:
+            while not (due := self._is_due()) and not self._closing and not self._cleaning:
                 self._changed.wait(self._until_due())
             waiting: list[bytes | LargeObject] = []
             if due or self._closing:
                 waiting, self._waiting = self._waiting, []
+                self._taken += len(waiting)
                 self._size, self._awaited = 0, False
+                self._writing = sum(map(_size, waiting))
         if waiting:
             self._write(waiting)
-        elif self._cleaning is not None:
+        elif self._cleaning:
             self._clean()
         elif self._closing:
             self._calls.run(self._log.close())
@@ -337,7 +255,7 @@ class LogThread:
     def _shorten(self) -> None:
         """Put a snapshot, and begin to delete what it covers."""
         self._calls.run(self._log.snapshot(self._snapshot))
-        self._cleaning = self._log.clean()
+        self._cleaning.append(self._log.clean())
 
     def _is_due(self) -> bool:
         full = self._size >= self._pace.segment
@@ -353,10 +271,9 @@ class LogThread:
             _close(waiting)
         self._calls.run(self._log.commit(body))
         self._spool.write(body)
-        size = sum(len(each) if isinstance(each, bytes) else each.size for each in waiting)
-        with self._changed:
+        with self._lock:
             self._kept += len(waiting)
-            self._unwritten -= size
+            self._writing = 0
             tell = self._was_full and not self.is_full
             if tell:
                 self._was_full = False
@@ -383,11 +300,18 @@ class LogThread:
         return pieces
 
     def _clean(self) -> None:
-        """Make one request of those that delete what a snapshot covers."""
-        assert self._cleaning is not None
+        """Make one request of those that delete what is not needed any more.
+
+        Where that cannot be done, as nobody may delete there, it is left until the next snapshot.
+        """
         try:
-            request = self._cleaning.send(self._cleaned)
+            self._cleaned = self._calls.make(self._cleaning[0].send(self._cleaned))
         except StopIteration:
-            self._cleaning = self._cleaned = None
-            return
-        self._cleaned = self._calls.make(request)
+            self._end_cleaning()
+        except Exception as error:  # noqa: BLE001 - libraries of stores raise what they like
+            _LOG.info("journal's store keeps what is not needed", error=self._calls.said(error))
+            self._end_cleaning()
+
+    def _end_cleaning(self) -> None:
+        self._cleaning.popleft().close()
+        self._cleaned = None

@@ -18,6 +18,7 @@ import hashlib
 import json
 import re
 import struct
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -36,6 +37,7 @@ _DIGEST_BYTES: Final = 16
 
 _EPOCH: Final = r"(?P<epoch>\d{8})-(?P<token>[0-9a-f]{8})"
 _CLAIM: Final = re.compile(rf"epoch-{_EPOCH}")
+_LARGE: Final = re.compile(rf"{_EPOCH}-.+")
 _PART: Final = re.compile(rf"(?P<kind>segment|snapshot|closed)-(?P<number>\d{{12}})-{_EPOCH}")
 
 
@@ -66,6 +68,12 @@ class Epoch:
 
     def __str__(self) -> str:
         return f"{self.number:08d}-{self.token}"
+
+    @classmethod
+    def of_large(cls, name: str) -> Epoch | None:
+        """Returns the epoch of the driver that has put a large object; None if that has another name."""
+        match = _LARGE.fullmatch(name)
+        return None if match is None else cls(int(match["epoch"]), match["token"])
 
 
 class Kind(enum.Enum):
@@ -119,7 +127,7 @@ class Listing:
     strangers: list[str] = field(default_factory=list)
 
     @classmethod
-    def of(cls, names: list[str]) -> Listing:
+    def of(cls, names: Iterable[str]) -> Listing:
         """Sorts the names of a store's objects."""
         listing = cls()
         for name in names:

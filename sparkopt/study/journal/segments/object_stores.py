@@ -6,9 +6,10 @@ Nothing here is appended to, renamed or locked, and nothing is put on condition 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import stat
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import IO, Final, Protocol
 
@@ -33,8 +34,11 @@ class ObjectStore(Protocol):
     def fetch(self, name: str, target: IO[bytes]) -> bool:
         """Write an object's bytes to a file; false if it is not there."""
 
-    def list(self) -> list[str]:
+    def list(self) -> Sequence[str]:
         """Return the names of all objects, but for those that are large."""
+
+    def list_large(self) -> Sequence[str]:
+        """Return the names of those that are large, without their prefix."""
 
     def delete(self, name: str) -> None:
         """Delete an object, if it is there."""
@@ -46,6 +50,9 @@ class ObjectStore(Protocol):
 _PIECE: Final = 2**20
 
 _WHOLE: Final = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
+
+_NO_SUCH_CALL: Final = {errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOTTY}
+"""Errors of file systems in user space that have no ``fsync``."""
 
 _OWNERS_FILE: Final = 0o600
 _OWNERS_DIRECTORY: Final = 0o700
@@ -73,8 +80,11 @@ class DirectoryStore:
             for piece in pieces:
                 file.write(piece)
             file.flush()
-            with contextlib.suppress(OSError):  # some file systems in user space have no such call
+            try:
                 os.fsync(file.fileno())
+            except OSError as error:
+                if error.errno not in _NO_SUCH_CALL:  # it may be here that a full disk is told
+                    raise
 
     def get(self, name: str) -> bytes | None:
         """Read a file."""
@@ -93,11 +103,18 @@ class DirectoryStore:
             return False
         return True
 
-    def list(self) -> list[str]:
+    def list(self) -> Sequence[str]:
         """The names of the files."""
+        return [name for name in self._names(self._directory) if name != LARGE.rstrip("/")]
+
+    def list_large(self) -> Sequence[str]:
+        """The names of the files of large objects."""
+        return self._names(self._directory / LARGE)
+
+    def _names(self, directory: Path) -> Sequence[str]:
         try:
-            with os.scandir(self._directory) as entries:
-                return [entry.name for entry in entries if entry.name != LARGE.rstrip("/")]
+            with os.scandir(directory) as entries:
+                return [entry.name for entry in entries]
         except FileNotFoundError:
             return []
 

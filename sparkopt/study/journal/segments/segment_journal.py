@@ -22,7 +22,7 @@ from sparkopt.study.journal.identity import Identity
 from sparkopt.study.journal.rows import Content, Counts, Ending, Report, Stored, new_id
 from sparkopt.study.journal.search_journal import SearchJournal, missing_reports
 from sparkopt.study.journal.segments import log_records
-from sparkopt.study.journal.segments.log_thread import LargeObject, LogThread, Pace, StoreCalls
+from sparkopt.study.journal.segments.log_thread import LargeObject, LogThread, Pace
 from sparkopt.study.journal.segments.object_format import (
     FORMAT,
     LARGE,
@@ -32,6 +32,7 @@ from sparkopt.study.journal.segments.object_format import (
 )
 from sparkopt.study.journal.segments.object_stores import ObjectStore
 from sparkopt.study.journal.segments.segment_log import Delete, Put, Reading, SegmentLog, TakenOverError, read
+from sparkopt.study.journal.segments.store_calls import StoreCalls
 
 _PIECE: Final = 2**20
 
@@ -48,16 +49,23 @@ class SegmentJournal(SearchJournal):
         store: where the objects are.
         path: its path or address, as messages have it.
         pace: times and sizes.
+        hide: takes the address's secrets out of a message.
 
     Raises:
         RefusedError: if there is something else.
         JournalError: if it cannot be read.
     """
 
-    def __init__(self, store: ObjectStore, path: object, pace: Pace | None = None) -> None:
+    def __init__(
+        self,
+        store: ObjectStore,
+        path: object,
+        pace: Pace | None = None,
+        hide: Callable[[str], str] = str,
+    ) -> None:
         super().__init__(path)
-        self._pace = pace or Pace()
-        self._calls = StoreCalls(store, 0.0)
+        self._pace, self._hide = pace or Pace(), hide
+        self._calls = StoreCalls(store, 0.0, self._pace.answer, hide)
         self._known: dict[str, bytes] = {}
         self._log = SegmentLog()
         self._thread: LogThread | None = None
@@ -68,9 +76,8 @@ class SegmentJournal(SearchJournal):
             reading = self._calls.run(read(self._known, _salvage))
             self._check_reading(reading)
             self._hold_content(self._content_of(reading))
-        except Exception as error:
-            self._calls.close()
-            raise self._error_of(error) from error
+        except Exception as error:  # noqa: BLE001 - libraries of stores raise what they like
+            raise self._error_of(error) from self._shown(error)
 
     def _check_reading(self, reading: Reading) -> None:
         strangers = reading.listing.strangers
@@ -106,13 +113,18 @@ class SegmentJournal(SearchJournal):
                 f"the journal {self.path} was written by a newer version of sparkopt ({error}): use that"
                 " version, or name another place"
             )
-        return self._error(error)
+        return self._error(error, self._hide(str(error)))
+
+    def _shown(self, error: BaseException) -> BaseException | None:
+        """The error that is a message's cause; None if it holds a secret."""
+        return error if self._hide(said := str(error)) == said else None
 
     def _claim_of(self, epoch: Epoch) -> str:
         try:
-            return (self._calls.store.get(epoch.name) or b"it has just ended").decode("utf-8", "replace")
+            claim = self._calls.once(lambda _: self._calls.store.get(epoch.name))
+            return (claim or b"it has just ended").decode("utf-8", "replace")
         except Exception as error:  # noqa: BLE001 - only for a message
-            return f"epoch {epoch.number}: {error}"
+            return f"epoch {epoch.number}: {self._hide(str(error))}"
 
     def check(self, identity: Identity) -> None:
         """Take the journal over for this search, or begin it."""
@@ -128,20 +140,23 @@ class SegmentJournal(SearchJournal):
         now = datetime.datetime.now().astimezone().isoformat(" ", "seconds")
         claim = f"process {os.getpid()} on {socket.gethostname()}, since {now}".encode()
         try:
-            self._calls.store.prepare()
+            self._calls.once(lambda _: self._calls.store.prepare())
             reading = self._calls.run(self._log.open(self._known, claim, new_id(), first, _salvage))
+            self._calls.have_patience(self._pace.outage)
             gone, broken = self._forget_what_is_gone(self._content, self._fetch_all())
-        except Exception as error:
-            raise self._error_of(error) from error
+        except Exception as error:  # noqa: BLE001 - libraries of stores raise what they like
+            raise self._error_of(error) from self._shown(error)
         self._hold_content(self._content)
         self._counts = Counts(openings=self._log.epoch.number)
         self._known.clear()
-        self._calls.patience = self._pace.outage
         bodies = [*reading.bodies, log_records.search(mine)]
         damage = [*reading.damage, *([missing_reports(broken)] if broken else [])]
-        self._thread = LogThread(self._log, self._calls, self._pace, bodies, self._error_of, bool(damage))
-        with contextlib.suppress(Exception):  # they take up room, no more
-            self._remove_outdated()
+        # What is damaged may name objects that nothing else does.
+        clean = [] if damage else [self._log.sweep(log_records.large_objects(bodies))]
+        self._thread = LogThread(
+            self._log, self._calls, self._pace, bodies, self._error_of, bool(damage), clean
+        )
+        self._remove_outdated()
         if broken:
             self._append(log_records.unsettled(broken))
         if damage:
@@ -196,15 +211,18 @@ class SegmentJournal(SearchJournal):
 
     def close(self) -> None:
         """Write what is left to be written, and let go of the journal."""
+        if os.getpid() != self._process:
+            return
         thread, self._thread = self._thread, None
-        if thread is not None and not thread.close():
-            warn(
-                f"the journal {self.path} lacks what happened last, as it could not be written any more",
-                JournalWarning,
-            )
-        self._calls.close()
-        if self._files is not None:
-            shutil.rmtree(self._files, ignore_errors=True)
+        try:
+            if thread is not None and not thread.close():
+                warn(
+                    f"the journal {self.path} lacks what happened last, as it could not be written any more",
+                    JournalWarning,
+                )
+        finally:
+            if self._files is not None:
+                shutil.rmtree(self._files, ignore_errors=True)
 
     # Writing.
 
@@ -259,8 +277,8 @@ class SegmentJournal(SearchJournal):
             with closing(LargeObject(name, source, 0, lambda stored: b"")) as large:
                 stored = Stored(file=name, digest=large.digest())
                 self._calls.make(Put(f"{LARGE}{name}", large.pieces))
-        except Exception as error:
-            raise self._error_of(error) from error
+        except Exception as error:  # noqa: BLE001 - libraries of stores raise what they like
+            raise self._error_of(error) from self._shown(error)
         return Payload(body), stored
 
     def _write_saved(self, report: Report) -> None:
@@ -273,14 +291,15 @@ class SegmentJournal(SearchJournal):
         self._make_files()
         name = stored.file
         try:
-            whole = self._calls.again(lambda: self._fetch(name)) == stored.digest
-        except Exception as error:
-            raise self._error_of(error) from error
+            whole = self._calls.each(self._fetch, [name]) == [stored.digest]
+        except Exception as error:  # noqa: BLE001 - libraries of stores raise what they like
+            raise self._error_of(error) from self._shown(error)
         return self._payload(stored) if whole else None
 
     def _remove_saved(self, report: Report) -> None:
         if report.value.file is not None:
-            self._calls.make(Delete([f"{LARGE}{report.value.file}"]))
+            with contextlib.suppress(Exception):  # it takes up room, no more
+                self._calls.make(Delete([f"{LARGE}{report.value.file}"]))
 
     def _payload(self, stored: Stored) -> Payload | None:
         if stored.file is not None:

@@ -3,6 +3,7 @@
     open      list ─▶ put epoch ─▶ list, get ─▶ put segment ─▶ list: no higher epoch?
     commit    put segment ─▶ list: no higher epoch? ─▶ the segment counts
     snapshot  put snapshot ─▶ list ─▶ delete what it covers
+    sweep     list large objects ─▶ delete those of former drivers that nothing names
 
 Nothing here does I/O: each operation is a generator that yields requests and is sent their answers. The store
 has whole objects only; a put may be torn, may come late, and may have happened although it failed.
@@ -20,12 +21,13 @@ A snapshot is made of segments that count, by whichever driver, so it never says
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Collection, Generator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias, TypeVar
 
 from sparkopt.study.journal.segments.object_format import (
     DAMAGED,
+    LARGE,
     DamagedObjectError,
     Epoch,
     Kind,
@@ -67,7 +69,12 @@ class Get:
 
 @dataclass(frozen=True, slots=True)
 class ListNames:
-    """List all objects. The answer is their names."""
+    """List all objects, but for the large ones. The answer is their names."""
+
+
+@dataclass(frozen=True, slots=True)
+class ListLarge:
+    """List the large objects. The answer is their names, without their prefix."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +84,7 @@ class Delete:
     names: Sequence[str]
 
 
-Request: TypeAlias = Put | Get | ListNames | Delete
+Request: TypeAlias = Put | Get | ListNames | ListLarge | Delete
 Steps: TypeAlias = Generator[Request, Any, T]
 
 
@@ -344,6 +351,24 @@ class SegmentLog:
         names += [epoch.name for epoch in listing.epochs if epoch < self.epoch]
         for first in range(0, len(names), AT_ONCE):
             yield Delete(names[first : first + AT_ONCE])
+
+    def sweep(self, named: Collection[str]) -> Steps[None]:
+        """Delete large objects of former drivers that no record names. To be made once the log is open.
+
+        The first segment counts by then, so no segment that a former driver still puts ever does, and what it
+        was to name is not needed.
+
+        Args:
+            named: by the records that were read.
+        """
+        names = yield ListLarge()
+        orphans = [name for name in names if name not in named and self._is_of_former_driver(name)]
+        for first in range(0, len(orphans), AT_ONCE):
+            yield Delete([f"{LARGE}{name}" for name in orphans[first : first + AT_ONCE]])
+
+    def _is_of_former_driver(self, large: str) -> bool:
+        epoch = Epoch.of_large(large)
+        return epoch is not None and epoch < self.epoch
 
     def close(self) -> Steps[None]:
         """Mark that all that there is was read or written by a driver that has ended in peace."""
