@@ -18,6 +18,7 @@ from benchmarks.suggest import suggest
 from benchmarks.tracking import tracking
 from benchmarks.tracking_server import tracking_server
 from benchmarks.utilisation import utilisation
+from benchmarks.verdicts import verdicts
 from benchmarks.workers import workers
 
 _ALL: tuple[Question, ...] = (
@@ -37,6 +38,7 @@ _ALL: tuple[Question, ...] = (
     faults,
     elastic,
     pruning,
+    verdicts,
 )
 
 QUESTIONS: dict[str, Question] = {str(each.name): each for each in _ALL}

@@ -179,6 +179,7 @@ def test_every_peer_runs_a_search(tmp_path, name):
         ("tracking-server", "--trials 4 --rounds 1 --workers 2 --seconds 0.05"),
         ("control", "--points 20 --rounds 1"),
         ("elastic", "--trials 8 --work 0.2 --pause 2 --rounds 1"),
+        ("verdicts", "--workers 2 --rate 200 --trials 4 --reports 5 --busy-seconds 0.05 --flood 100"),
     ],
 )
 def test_every_question_is_answered(tmp_path, name, options):
