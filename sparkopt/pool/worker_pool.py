@@ -54,6 +54,7 @@ from sparkopt.wire.arguments import (
     check_whole,
     hinting,
     refuse_type,
+    refuse_value,
 )
 from sparkopt.wire.limits import HEARTBEAT_SECONDS
 from sparkopt.worker.spec import Endpoint, WorkerSpec
@@ -115,6 +116,8 @@ class WorkerPool:
         self._heartbeat = heartbeat
         options = Control.of(control)
         elastic, idle = check_elastic(elastic), check_limit("idle_seconds", idle_seconds)
+        if elastic is False and idle is not None:
+            refuse_value("idle_seconds", idle, "None, as elastic=False asks for workers that stay")
         self.session = spark.get_session(spark_session)
         self.elastic = decide_elastic(elastic, self.session, gang_size)
         self._elastic = Elastic() if idle is None else Elastic(idle=idle)

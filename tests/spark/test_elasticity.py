@@ -5,7 +5,13 @@ from __future__ import annotations
 import pytest
 
 from sparkopt import SparkTrials, WorkerPool
-from sparkopt.errors import ArgumentTypeError, ParallelismWarning, RefusedError, SparkSettingError
+from sparkopt.errors import (
+    ArgumentTypeError,
+    ArgumentValueError,
+    ParallelismWarning,
+    RefusedError,
+    SparkSettingError,
+)
 from sparkopt.spark import elasticity
 from sparkopt.spark.elasticity import decide_elastic, most_executors, most_tasks
 from sparkopt.spark.parallelism import decide, decide_parallelism
@@ -130,5 +136,7 @@ def test_what_is_refused(spark):
         SparkTrials(1, spark_session=spark, elastic="yes")
     with pytest.raises(RefusedError, match="gang_size=2 is about barrier jobs"):
         WorkerPool(2, spark_session=spark, elastic=True, gang_size=2)
+    with pytest.raises(ArgumentValueError, match="idle_seconds must be None, as elastic=False"):
+        WorkerPool(2, spark_session=spark, elastic=False, idle_seconds=9.0)
     with pytest.raises(RefusedError, match="resource_profile and elastic are the pool's"):
         SparkTrials(pool=WorkerPool(1, spark_session=spark), elastic=True)
