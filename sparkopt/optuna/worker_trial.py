@@ -24,7 +24,7 @@ from optuna.trial import BaseTrial
 from sparkopt.errors import TrialPruned
 from sparkopt.optuna.returned_values import as_floats
 from sparkopt.wire import codec
-from sparkopt.worker.intermediate_values import report_quietly
+from sparkopt.worker.intermediate_values import report_quietly, should_prune
 from sparkopt.worker.reports import Reporter, ReportingObjective
 
 __wraps_objectives__ = True
@@ -188,9 +188,9 @@ class WorkerTrial(BaseTrial):
             report_quietly(value, step)
 
     def should_prune(self) -> bool:
-        """See :meth:`optuna.trial.Trial.should_prune`."""
+        """See :meth:`optuna.trial.Trial.should_prune`. True as well once a client wants the trial pruned."""
         verdict: bool = self._line.call("should_prune")
-        return verdict
+        return verdict or should_prune()
 
     def set_user_attr(self, key: str, value: Any) -> None:
         """See :meth:`optuna.trial.Trial.set_user_attr`."""
