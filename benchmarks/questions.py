@@ -9,6 +9,7 @@ from benchmarks.footprint import footprint
 from benchmarks.growth import growth
 from benchmarks.journal import journal
 from benchmarks.modelsearch import modelsearch
+from benchmarks.optuna_studies import optuna
 from benchmarks.overhead import overhead
 from benchmarks.payload import payload
 from benchmarks.pruning import pruning
@@ -39,6 +40,7 @@ _ALL: tuple[Question, ...] = (
     elastic,
     pruning,
     verdicts,
+    optuna,
 )
 
 QUESTIONS: dict[str, Question] = {str(each.name): each for each in _ALL}

@@ -1,0 +1,125 @@
+"""What does a trial of an Optuna study cost beside its objective, with random search and with TPE?
+
+The objective suggests one number and returns it. Sparkopt, Optuna alone and Optuna's threads take turns; each
+search begins with a new study in memory. A sampler's own time is that of Optuna alone, one trial after
+another in one process: what a search takes beyond it is dispatch. MlflowSparkStudy is a peer of `overhead`.
+joblib-spark is not asked: Optuna from 4.0 on does not use joblib, so its trials would run on the driver.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any, Final
+
+import click
+
+import sparkopt
+from benchmarks.peers import Search, local_session
+from benchmarks.question import Figures, Form, Settings, question
+from benchmarks.record import Limit, Record
+from benchmarks.statistics import Spread
+from benchmarks.tables import Table, spread_cells
+
+LIMIT: Final = 2.0
+"""Milliseconds a trial beyond those of Optuna alone."""
+
+TRIALS: Final = 1_000
+
+_SAMPLERS: Final = {"random": "RandomSampler", "TPE": "TPESampler"}
+_OURS: Final = "sparkopt.optuna"
+_ALONE: Final = "Optuna alone, serial"
+
+
+def _objective(trial: Any) -> float:
+    return float(trial.suggest_float("x", -1.0, 1.0))
+
+
+def _finished(study: Any) -> int:
+    return sum(trial.value is not None for trial in study.get_trials(deepcopy=False))
+
+
+def _ours(search: Search, sampler: Any) -> int:
+    from optuna import create_study
+
+    study = create_study(sampler=sampler)
+    sparkopt.optuna.optimize(
+        study, _objective, search.trials, parallelism=search.parallelism, spark_session=search.session
+    )
+    return _finished(study)
+
+
+def _threads(search: Search, sampler: Any) -> int:
+    from optuna import create_study
+
+    study = create_study(sampler=sampler)
+    study.optimize(_objective, search.trials, n_jobs=search.parallelism)
+    return _finished(study)
+
+
+def _alone(search: Search, sampler: Any) -> int:
+    from optuna import create_study
+
+    study = create_study(sampler=sampler)
+    study.optimize(_objective, search.trials)
+    return _finished(study)
+
+
+_RUNNERS: Final[dict[str, Callable[[Search, Any], int]]] = {
+    _OURS: _ours,
+    _ALONE: _alone,
+    "Optuna's threads (n_jobs)": _threads,
+}
+
+
+def _tables(record: Record) -> list[Table]:
+    rows = [
+        (name, sampler, *spread_cells(Spread.of(values)))
+        for name, by_sampler in record.figures["ms_per_trial"].items()
+        for sampler, values in by_sampler.items()
+    ]
+    settings = record.settings
+    title = f"optuna: {settings['trials']:,} no-op trials, parallelism {settings['parallelism']}"
+    return [Table(title, ("", "sampler", "ms a trial, median", "min", "max"), rows)]
+
+
+def _limits(settings: Settings, figures: Figures) -> list[Limit]:
+    spent = figures["ms_per_trial"]
+    limits = []
+    for sampler in _SAMPLERS:
+        beyond = None
+        if settings["trials"] >= TRIALS:
+            ours, alone = (Spread.of(spent[name][sampler]).median for name in (_OURS, _ALONE))
+            beyond = ours - alone
+        what = f"a trial with {sampler}, beyond Optuna alone, with {TRIALS:,} of them"
+        limits.append(Limit(what, LIMIT, beyond, unit="ms"))
+    return limits
+
+
+@question(Form("What does a trial of an Optuna study cost beside its objective?", _tables, _limits))
+@click.option("--trials", default=TRIALS, show_default=True, type=click.IntRange(min=1))
+@click.option("--parallelism", default=4, show_default=True, type=click.IntRange(min=1))
+@click.option("--rounds", default=3, show_default=True, type=click.IntRange(min=1))
+def optuna(trials: int, parallelism: int, rounds: int) -> Figures:
+    """Milliseconds a trial, with an objective that does nothing."""
+    from optuna import logging, samplers
+
+    logging.set_verbosity(logging.ERROR)
+    spent: dict[str, dict[str, list[float]]] = {name: {key: [] for key in _SAMPLERS} for name in _RUNNERS}
+    session = local_session(parallelism)
+    try:
+        for seed in range(rounds + 1):
+            for name, run in _RUNNERS.items():
+                for key, kind in _SAMPLERS.items():
+                    count = trials if seed else parallelism  # the first round warms up
+                    sampler = getattr(samplers, kind)(seed=seed)
+                    began = time.perf_counter()
+                    finished = run(Search(count, parallelism, 1, session, seed), sampler)
+                    seconds = time.perf_counter() - began
+                    if finished != count:
+                        raise AssertionError(f"{name}: {finished} of {count} trials have a result")
+                    if seed:
+                        spent[name][key].append(1000 * seconds / count)
+    finally:
+        session.stop()
+    return {"ms_per_trial": spent}
