@@ -50,7 +50,7 @@ _TRIED: Final = (
     " cannot be forked from a process that has them: Spark forks its Python processes itself, and one in"
     " which grpc has started cannot be forked.",
     "Executors without sparkopt import it from a zip file that has compiled modules: to unpack and compile it"
-    " took each worker that began with others 0.15 s of a processor's time more. This question's executors"
+    " took each worker that began with others 0.12 s of a processor's time more. This question's executors"
     " have it.",
     "The workers of an elastic pool have a Spark job each, which takes the JVM's time: see decision 12.",
     "gc.freeze in process A spares an evaluator that collects all its garbage a few MiB of copies. But to see"

@@ -12,12 +12,10 @@ from tests.support.cluster import Cluster
 from tests.support.connect_session import HOME, OFF, needs_connect
 from tests.support.scripts import run_script
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 
-@pytest.mark.parametrize(
-    "kind", ["classic", pytest.param("connect", marks=[needs_connect, pytest.mark.slow])]
-)
+@pytest.mark.parametrize("kind", ["classic", pytest.param("connect", marks=needs_connect)])
 def test_an_executor_that_joins_is_used_up_to_what_was_asked_for(tmp_path, kind):
     with Cluster(daemons=1, cores=2, home=HOME) as cluster:
         # The session is there with the first executor; the application may have more.

@@ -19,7 +19,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
@@ -77,12 +77,7 @@ class Executor:
 
     def stop(self) -> list[psutil.Process]:
         """Stop the JVM and all that descends from it, by SIGSTOP; says what was stopped."""
-        stopped: list[psutil.Process] = []
-        # Those that were forked meanwhile are found in the next round.
-        while fresh := [each for each in self.processes() if each not in stopped]:
-            _signal(fresh, signal.SIGSTOP)
-            stopped += fresh
-        return stopped
+        return _stop(self.processes)
 
     def decommission(self) -> None:
         """Tell its JVM that it is to go, as a cluster does that takes its machine away."""
@@ -114,6 +109,15 @@ def _is_alive(process: psutil.Process) -> bool:
 def resume(stopped: list[psutil.Process]) -> None:
     """Let processes go on that :meth:`Executor.stop` has stopped."""
     _signal(stopped, signal.SIGCONT)
+
+
+def _stop(family: Callable[[], list[psutil.Process]]) -> list[psutil.Process]:
+    """Stop processes by SIGSTOP, with those that they have forked meanwhile; says what was stopped."""
+    stopped: list[psutil.Process] = []
+    while fresh := [each for each in family() if each not in stopped]:
+        _signal(fresh, signal.SIGSTOP)
+        stopped += fresh
+    return stopped
 
 
 def _signal(processes: list[psutil.Process], number: int) -> None:
@@ -321,15 +325,11 @@ def _daemon(
         try:
             yield process
         finally:
-            # Its executors do not outlive it; those that are stopped cannot end, so nobody waits for them.
-            left = family.children(recursive=True)
-            process.terminate()
-            try:
-                process.wait(_END_SECONDS)
-            except subprocess.TimeoutExpired:
-                process.kill()
-            _signal(left, signal.SIGKILL)
-            psutil.wait_procs(left, _END_SECONDS)
+            # Its executors do not outlive it, nor one that it would start in the place of one that ends.
+            stopped = _stop(lambda: [family, *family.children(recursive=True)])
+            _signal(stopped, signal.SIGKILL)
+            process.wait(_END_SECONDS)
+            psutil.wait_procs(stopped, _END_SECONDS)
 
 
 def _address_of(master: subprocess.Popen[bytes]) -> str:

@@ -37,7 +37,8 @@ def run_script(
         command, cwd=directory, env=variables, capture_output=True, text=True, timeout=seconds
     )
     assert done.returncode == 0, done.stderr
-    assert descendants_of_workers(mark) == processes_of(mark) == []
+    left = descendants_of_workers(mark), processes_of(mark)
+    assert left == ([], [])
     assert list(directory.glob("sparkopt-*")) == []
     said: dict[str, object] = json.loads(done.stdout.splitlines()[-1])
     return said

@@ -83,9 +83,9 @@ def shared_store(new_store, tmp_path_factory):
         yield make_store(new_store, tmp_path_factory.mktemp("shared"), patch)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def server(request, tmp_path_factory):
-    """A real server for all tests of a module."""
+    """A real server for all tests. One that ends it has to start it again."""
     from tests.tracking.server import Server
 
     if not mlflow_parts.HAS_SERVER:

@@ -65,6 +65,7 @@ def with_a_token(case):
     return with_a_file(case)
 
 
+@pytest.mark.slow
 def test_workers_store_files_at_the_tracking_server_with_a_token_of_their_own(
     spark, guarded, proxy, idle_driver
 ):
