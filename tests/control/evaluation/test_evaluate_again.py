@@ -54,6 +54,8 @@ def test_what_runs_is_answered_to_the_newest_stream_that_asks(rig):
     visit = rig.post.visit()
     for _ in range(2):
         new.ask("p", post=rig.post.path, word="p")
+    new.ask("no point", control_pb2.Point(json="["))
+    assert new.rejection()[0] == "no point"  # so it has been asked for twice
     old.finish()
     assert old.ends_well()
     visit.answer("done")
