@@ -1,4 +1,4 @@
-"""What does a trial of an Optuna study cost beside its objective, with random search and with TPE?
+"""Cost of a trial of an Optuna study beside its objective, with random search and with TPE.
 
 The objective suggests one number and returns it. Sparkopt, Optuna alone and Optuna's threads take turns; each
 search begins with a new study in memory. A sampler's own time is that of Optuna alone, one trial after

@@ -1,4 +1,4 @@
-"""How long does a verdict take, from the report that decides it, and how many reports are carried?
+"""Time of a verdict, from the report that decides it, and the number of reports that are carried.
 
 Eight workers report at a given rate, together 2,000 a second. The last report of each trial is one that the
 pruner stops; the trial asks from then on whether it is to stop, and returns how long that took. Once with

@@ -23,7 +23,7 @@ from sparkopt.spark.settings import is_local
 _VARIABLE: Final = "PYSPARK_PYTHON"
 
 _DEFAULT: Final = "python3"
-"""What Spark runs where nobody has named an interpreter."""
+"""The command that Spark runs where no interpreter is named."""
 
 _OTHER_VERSION: Final = re.compile(r"Python in worker has different version:? ([\d.]+)")
 _NOT_THERE: Final = re.compile(r'Cannot run program "([^"]+)"')

@@ -17,7 +17,7 @@ from typing import Any, Final, NamedTuple
 from sparkopt.spark import bootstrap
 
 _LEVEL: Final = 4
-"""How hard to compress: 0 to 9. Six would save 5% in twice the time."""
+"""Level of compression, from 0 to 9. Level 6 would save 5 % and take twice the time."""
 
 _LOADED: Final = (
     *("__init__.py", "core/__init__.py", "core/states.py", "errors.py", "wire/", "worker/"),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import psutil
 import pytest
 
-from tests.coordinator.rig import Rig, rigs
+from sparkopt.core import events
+from tests.coordinator.rig import Rig, process_a, rigs
 from tests.support.proxy import Proxy
 
 
@@ -28,3 +30,16 @@ def line(rig):
     yield proxy
     rig.close()
     proxy.close()
+
+
+@pytest.fixture
+def driver():
+    return psutil.Process()
+
+
+@pytest.fixture
+def worker(rig):
+    """A worker's process A, once it has joined."""
+    (task,) = rig.work(0)
+    rig.heard(events.WorkerJoined)
+    return process_a(task)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import threading
 
-import psutil
 import pytest
 
 import sparkopt
@@ -43,19 +42,6 @@ def open_study(make_rig):
     yield open_study
     for study in studies:
         study.channel.close()
-
-
-@pytest.fixture
-def driver():
-    return psutil.Process()
-
-
-@pytest.fixture
-def worker(rig):
-    """A worker's process A, once it has joined."""
-    (task,) = rig.work(0)
-    rig.heard(events.WorkerJoined)
-    return process_a(task)
 
 
 def files_of(rig):

@@ -6,14 +6,11 @@ import contextlib
 import resource
 
 import psutil
-import pytest
 
-from sparkopt.core import events
 from sparkopt.core.states import Outcome
 from sparkopt.errors import StorageError
 from sparkopt.wire.report_kinds import ReportKind
 from tests.coordinator import meetings
-from tests.coordinator.rig import process_a
 
 MIB = 2**20
 
@@ -27,19 +24,6 @@ def full(process):
         yield
     finally:
         process.rlimit(psutil.RLIMIT_FSIZE, before)
-
-
-@pytest.fixture
-def driver():
-    return psutil.Process()
-
-
-@pytest.fixture
-def worker(rig):
-    """A worker's process A, once it has joined."""
-    (task,) = rig.work(0)
-    rig.heard(events.WorkerJoined)
-    return process_a(task)
 
 
 def assert_named(settled, *names):

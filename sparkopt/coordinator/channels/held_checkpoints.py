@@ -29,7 +29,7 @@ from sparkopt.wire import lanes
 from sparkopt.wire.limits import CHECKPOINT_BYTES
 
 _THREADS: Final = 4
-"""How many trials' checkpoints go to a keeper at once."""
+"""Most trials whose checkpoints go to a keeper at once."""
 
 
 class CheckpointKeeper(Protocol):
