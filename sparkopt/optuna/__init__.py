@@ -6,6 +6,8 @@ remote_trials.py    the study's proposer: each thread of Optuna's serves one rem
 trial_desk.py       what a trial on a worker may ask of Optuna's trial
 worker_trial.py     the trial that an objective gets on a worker
 returned_values.py  what an objective returns, for both ends; imports no Optuna
+study_mirror.py     studies that show a search of any front end, for Optuna's plots
+quiet.py            has Optuna write nothing of such a study
 
 The only room that imports Optuna, and only its public names. ``optimize`` is loaded when it is first asked
 for, so that neither ``import sparkopt`` nor a worker of another front end needs Optuna.

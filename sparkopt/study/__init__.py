@@ -9,6 +9,7 @@ failures.py           why trials failed
 unreported.py         warning of a search that has nothing to prune by
 oversubscription.py   warning of a host that is too small
 search_summary.py     how a search has ended
+trial_description.py  trials and hyperparameters as plots, tables and Optuna studies show them
 journal/              what survives the driver
 quarantine.py         code of the user's that runs on the driver, apart from the driver's own
 timings.py            where the time of a search went
