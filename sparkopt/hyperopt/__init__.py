@@ -15,6 +15,7 @@ savefile.py          trials_save_file; journalled.py, documents as bytes of a jo
 domain.py            an objective and its space; space.py, from values to an argument
 program.py           pyll expressions that are evaluated again and again
 ranges.py            values that a hyperparameter can take; readable.py, a space and its points as text
+described.py         spaces and trials as plain data, for plots, tables and Optuna studies
 suggest/             hyperopt's algorithms, with the same draws and less work
 
 result_convention.py what an objective returns, for workers; ctrl.py, hyperopt's Ctrl there

@@ -24,8 +24,10 @@ _PARAMETERS: Final = {
     "qnormal": ("mu", "sigma", "q"),
     "qlognormal": ("mu", "sigma", "q"),
     "randint": ("low", "high"),
+    "normal": ("mu", "sigma"),
+    "lognormal": ("mu", "sigma"),
 }
-"""The distributions of hyperopt that have bounds or steps, and what they take, in their order."""
+"""The distributions of hyperopt, and what they take, in their order."""
 
 _EXACT: Final = 2**53
 """Whole numbers up to here are floats as well: algorithms make arrays of them."""
@@ -68,7 +70,7 @@ class Range:
         """
         if node.name == "categorical":
             return cls(label, is_choice, whole=True, low=0, high=_count_of(node))
-        given = _numbers(node)
+        given = numbers_of(node)
         if node.name == "randint":
             # With one argument this is the upper bound.
             low, high = (given.get("low"), given.get("high")) if "high" in given else (0, given.get("low"))
@@ -136,7 +138,7 @@ def _count_of(node: pyll.Apply) -> float:
     return len(given.pos_args) if given.name == "pos_args" else math.inf
 
 
-def _numbers(node: pyll.Apply) -> dict[str, float]:
+def numbers_of(node: pyll.Apply) -> dict[str, float]:
     """Returns those arguments of a distribution that are numbers, by name."""
     names = _PARAMETERS.get(node.name, ())
     given = [*zip(names, node.pos_args, strict=False), *node.named_args]
