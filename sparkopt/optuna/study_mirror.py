@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import datetime
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from typing import Any, Final
 
@@ -215,7 +215,7 @@ def _outcome(trial: TrialDescription, goals: int) -> tuple[TrialState, list[floa
     return state, values if is_whole and state in (TrialState.COMPLETE, TrialState.PRUNED) else None
 
 
-def _attributes(trial: TrialDescription) -> Mapping[str, Any]:
+def _attributes(trial: TrialDescription) -> dict[str, Any]:
     said = {
         "attempt": trial.attempt,
         "worker": trial.worker or None,
