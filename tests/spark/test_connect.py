@@ -67,8 +67,8 @@ def test_an_objective_beside_the_script_runs(said):
 
 
 def test_the_start_says_what_it_assumed(said):
-    starts = said["searches"]["warnings"]
-    assert len(starts) == 3
+    starts = [line for line in said["searches"]["warnings"] if line.startswith("SparkoptWarning")]
+    assert len(starts) == 3  # hyperopt 0.2.7 gives warnings of its own on Python 3.12
     for start in starts:
         assert re.match(ASSUMED, start)
 
