@@ -97,9 +97,10 @@ class Pace:
 def pace_for(uri: str, parallelism: int, most: int | None = None) -> Pace:
     """The pace to begin with at a tracking store.
 
-    A server is asked by several threads from the start; SQLite, which takes one writer at a time, and files
-    by one, and by more only if their calls wait as those of a server do; other databases by as many as
-    there are connections to them.
+    A server is asked by several threads from the start; SQLite, which takes one writer at a time, by one, and
+    by more only if its calls wait as those of a server do; other databases by as many as there are connections
+    to them. MLflow's store of files is asked by one alone: it reads a metric's file while another thread has
+    opened it and not written yet, and raises.
 
     Args:
         uri: of the store.
@@ -107,7 +108,9 @@ def pace_for(uri: str, parallelism: int, most: int | None = None) -> Pace:
         most: how many calls at once the user wants at most; None for twice the parallelism, within bounds.
     """
     scheme, colon, _ = uri.lower().partition(":")
-    if scheme in ("file", "sqlite") or not (colon or scheme == "databricks"):
+    if scheme == "file" or not (colon or scheme == "databricks"):
+        first, bound = 1, 1
+    elif scheme == "sqlite":
         first, bound = 1, _MOST_LOCAL
     elif "+" in scheme or scheme in _DATABASES:
         first, bound = 2, _MOST_CONNECTIONS

@@ -76,8 +76,8 @@ def test_kinds_of_calls_are_not_compared_with_each_other():
     ("uri", "parallelism", "first", "most"),
     [
         ("sqlite:////tmp/mlflow.db", 8, 1, 16),
-        ("file:///tmp/mlruns", 8, 1, 16),
-        ("/tmp/mlruns", 8, 1, 16),
+        ("file:///tmp/mlruns", 8, 1, 1),
+        ("/tmp/mlruns", 8, 1, 1),
         ("postgresql://host/db", 8, 2, 10),
         ("mysql+pymysql://host/db", 64, 2, 10),
         ("http://host:5000", 1, 4, 4),
