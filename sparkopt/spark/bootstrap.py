@@ -183,8 +183,8 @@ def _installed_version(name: str) -> str:
     """
     directory = re.compile(rf"{name}-([^-]+)(-.+)?\.(dist|egg)-info", re.IGNORECASE)
     for place in sys.path:
-        with contextlib.suppress(OSError):  # a file, or nothing
-            for entry in os.scandir(place or os.curdir):
+        with contextlib.suppress(OSError), os.scandir(place or os.curdir) as entries:  # or a file, or nothing
+            for entry in entries:
                 if found := directory.fullmatch(entry.name):
                     return found[1]
     from importlib import metadata
