@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import inspect
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import hyperopt
@@ -13,9 +16,10 @@ from pyspark.sql import SparkSession
 import sparkopt
 
 ROOT = Path(__file__).parents[2]
+TUTORIAL = ROOT / "docs" / "tutorial.md"
 PAGES = [
     ROOT / "README.md",
-    *sorted((ROOT / "docs").glob("*.md")),
+    *sorted(page for page in (ROOT / "docs").glob("*.md") if page != TUTORIAL),
     *sorted((ROOT / "docs" / "platforms").glob("*.md")),
 ]
 EXAMPLE = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -36,6 +40,33 @@ def test_a_pages_examples_run_one_after_another(spark, page, tmp_path, monkeypat
     namespace = {"__name__": "__main__"}
     for line, code in examples(page):
         exec(compile("\n" * line + code, str(page), "exec"), namespace)
+
+
+@pytest.mark.slow  # it makes a Spark session and a store of its own: 25 s
+@pytest.mark.timeout(400)
+def test_the_tutorial_ends_with_a_model_that_is_loaded_back(tmp_path):
+    script = tmp_path / "tutorial.py"
+    script.write_text("\n".join(code for _, code in examples(TUTORIAL)), encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, str(script)],
+        cwd=tmp_path,
+        env={
+            **os.environ,
+            "PYTHONPATH": str(ROOT),
+            "SPARK_LOCAL_IP": "127.0.0.1",
+            "PYSPARK_SUBMIT_ARGS": "pyspark-shell",
+        },
+        capture_output=True,
+        text=True,
+        timeout=380,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    printed = re.sub(r".*\r", "", done.stdout)  # without the bar, which is on the same stream
+    assert re.search(r"^\{'alpha': .*\}\n0\.0\d+\n30 trials, 0 failed$", printed, re.MULTILINE), printed
+    assert re.search(r"^\{'count': \d+, 'kind': 'neighbours'\}$", printed, re.MULTILINE), printed
+    assert re.search(r"^\d+ of 30 trials were stopped early$", printed, re.MULTILINE), printed
+    assert float(printed.splitlines()[-1]) > 0.95
 
 
 def first_cells(page, heading):
