@@ -98,9 +98,9 @@ def pace_for(uri: str, parallelism: int, most: int | None = None) -> Pace:
     """The pace to begin with at a tracking store.
 
     A server is asked by several threads from the start; SQLite, which takes one writer at a time, by one, and
-    by more only if its calls wait as those of a server do; other databases by as many as there are connections
-    to them. MLflow's store of files is asked by one alone: it reads a metric's file while another thread has
-    opened it and not written yet, and raises.
+    by more only if its calls wait as those of a server do; other databases by as many as there are
+    connections to them. MLflow's store of files is asked by one alone: it raises where one thread reads a
+    metric's file that another has opened and not yet written.
 
     Args:
         uri: of the store.
