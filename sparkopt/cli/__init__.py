@@ -7,6 +7,7 @@ from typing import Final
 import click
 
 from sparkopt import __version__
+from sparkopt.cli.dashboard_command import dashboard
 from sparkopt.cli.demo import demo
 from sparkopt.cli.evaluate import evaluate
 from sparkopt.cli.exits import EXIT_CODES, Commands
@@ -48,7 +49,7 @@ main.add_command(journal)
 main.add_command(serve)
 main.add_command(pack)
 main.add_command(pools)
-for _command in (status, workers, trials, story, watch):
+for _command in (status, workers, trials, story, watch, dashboard):
     main.add_command(_command)
 for _command in (pause, resume, set_parallelism, cancel, drain, submit, stop):
     main.add_command(_command)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -49,31 +50,52 @@ def calling(name: str) -> Callable[[Callable[..., None]], click.Command]:
             address: str | None, token_file: Path | None, ca_cert: Path | None, timeout: float, **more: Any
         ) -> None:
             _check_text(more)
-            told = ""
-            try:
-                service = find(address, token_file, ca_cert)
-                told = f" (the token is from {service.token_file})"
-                token = _token_of(service)
+            with errors_as_exits() as told:
+                service, token = find_with_token(address, token_file, ca_cert, told)
                 with ControlClient(
                     service.address, token=token, ca_cert=service.ca_cert, timeout=timeout
                 ) as client:
                     function(client, **more)
-            except RefusedError as error:
-                raise click.UsageError(printable(str(error))) from error
-            except NotAuthorizedError as error:
-                raise CallError(f"{error}{told}", Exit.UNAUTHORIZED) from error
-            except UnreachableError as error:
-                raise CallError(str(error), Exit.UNREACHABLE) from error
-            except ControlError as error:
-                code = Exit.UNAUTHORIZED if error.reason == _TOO_MANY_FAILURES else Exit.REFUSED
-                raise CallError(str(error), code) from error
 
-        found: Callable[..., None] = command
-        for option in reversed(_OPTIONS):
-            found = option(found)
-        return click.command(name, epilog=EXIT_CODES)(found)
+        return click.command(name, epilog=EXIT_CODES)(service_options(command))
 
     return decorate
+
+
+@contextmanager
+def errors_as_exits() -> Iterator[list[str]]:
+    """End the command with the exit code that says why a call has failed.
+
+    What is put into the list that it gives is said of a token that is not good.
+    """
+    told: list[str] = []
+    try:
+        yield told
+    except RefusedError as error:
+        raise click.UsageError(printable(str(error))) from error
+    except NotAuthorizedError as error:
+        raise CallError(f"{error}{''.join(told)}", Exit.UNAUTHORIZED) from error
+    except UnreachableError as error:
+        raise CallError(str(error), Exit.UNREACHABLE) from error
+    except ControlError as error:
+        code = Exit.UNAUTHORIZED if error.reason == _TOO_MANY_FAILURES else Exit.REFUSED
+        raise CallError(str(error), code) from error
+
+
+def find_with_token(
+    address: str | None, token_file: Path | None, ca_cert: Path | None, told: list[str]
+) -> tuple[Service, str]:
+    """Find the service that is meant, and its token.
+
+    Args:
+        address: see :func:`~sparkopt.cli.finding.find`.
+        token_file: see there.
+        ca_cert: see there.
+        told: gets a word on where the token is from.
+    """
+    service = find(address, token_file, ca_cert)
+    told.append(f" (the token is from {service.token_file})")
+    return service, _token_of(service)
 
 
 _OPTIONS: Final = (
@@ -110,6 +132,13 @@ _OPTIONS: Final = (
         help="Longest that a call may take.",
     ),
 )
+
+
+def service_options(function: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options that name a service: address, token_file, ca_cert and timeout."""
+    for option in reversed(_OPTIONS):
+        function = option(function)
+    return function
 
 
 def _check_text(options: dict[str, Any]) -> None:

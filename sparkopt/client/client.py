@@ -12,6 +12,7 @@ from sparkopt.client.control_channel import ControlChannel
 from sparkopt.client.conversion import (
     from_point,
     from_state,
+    to_hyperparameter,
     to_status,
     to_story,
     to_study,
@@ -22,6 +23,7 @@ from sparkopt.client.evaluating import POINTS, Evaluations, Point
 from sparkopt.client.event_watch import Watch
 from sparkopt.client.stream import EvaluationStream
 from sparkopt.client.views import (
+    Hyperparameter,
     IntermediateValue,
     PoolStatus,
     Story,
@@ -83,6 +85,20 @@ class ControlClient(Closing):
     def status(self) -> PoolStatus:
         """Ask for the state of the pool and its studies."""
         return to_status(self._link.call(self._link.stub.GetStatus, control_pb2.GetStatusRequest()))
+
+    def space(self, study: str | None = None) -> list[Hyperparameter]:
+        """List the hyperparameters of a study, as far as its search has described them.
+
+        Args:
+            study: which.
+
+        Raises:
+            NotFoundError: if there is no such study.
+            ControlError: if the pool is older than this call.
+        """
+        request = control_pb2.GetSpaceRequest(study=_study(study))
+        response = self._link.call(self._link.stub.GetSpace, request)
+        return [to_hyperparameter(each) for each in response.hyperparameters]
 
     def workers(self) -> list[WorkerInfo]:
         """List the workers that are not gone."""

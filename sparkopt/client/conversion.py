@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import json
 from collections.abc import Mapping
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Literal, TypeVar
 
 from google.protobuf import struct_pb2, timestamp_pb2
 
@@ -14,6 +14,8 @@ from sparkopt.client.views import (
     Event,
     EventKind,
     Failure,
+    Hyperparameter,
+    HyperparameterKind,
     IntermediateValue,
     PoolStatus,
     Report,
@@ -30,6 +32,8 @@ from sparkopt.client.views import (
 )
 from sparkopt.errors import RefusedError
 from sparkopt.wire.v1 import control_pb2
+
+_BOUNDS: Final[tuple[Literal["low", "high", "step"], ...]] = ("low", "high", "step")
 
 _EXACT: Final = 2**53
 """Up to here each whole number is a double."""
@@ -101,6 +105,18 @@ def to_worker(message: control_pb2.Worker) -> WorkerInfo:
         trials=message.trials,
         busy_seconds=message.busy_seconds,
         gpus=tuple(message.gpus),
+    )
+
+
+def to_hyperparameter(message: control_pb2.Hyperparameter) -> Hyperparameter:
+    """The value of a message."""
+    bounds = {name: getattr(message, name) if message.HasField(name) else None for name in _BOUNDS}
+    return Hyperparameter(
+        label=message.label,
+        kind=_word(HyperparameterKind, control_pb2.HyperparameterKind, "HYPERPARAMETER_KIND_", message.kind),
+        logarithmic=message.logarithmic,
+        options=tuple(_plain(option) for option in message.options),
+        **bounds,
     )
 
 

@@ -128,6 +128,40 @@ class StudyInfo:
     best_tid: int | None
 
 
+class HyperparameterKind(Word):
+    """Kind of a hyperparameter's values."""
+
+    FLOAT = "float"
+    INT = "int"
+    CHOICE = "choice"
+    """One of a few options."""
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Hyperparameter:
+    """A hyperparameter of a search's space.
+
+    Attributes:
+        label: its name.
+        kind: of its values.
+        low: the least value; None if there is none, or it is not known. Points from outside may lie beyond.
+        high: the largest value, included.
+        step: the distance between values; None for any number between.
+        logarithmic: whether values are spread evenly over orders of magnitude.
+        options: of a choice, in the order of their indices, which are the values of trials: constants, and
+            others in words.
+    """
+
+    label: str
+    kind: HyperparameterKind
+    low: float | None
+    high: float | None
+    step: float | None
+    logarithmic: bool
+    options: tuple[Any, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class PoolStatus:
     """State of a pool and its studies.

@@ -132,6 +132,11 @@ class Book:
         message = messages.study_of(self, study)
         self._note(study.opened, name, lambda event: event.study_opened.CopyFrom(message))
 
+    def describe_space(self, name: str, space: control_pb2.Space) -> None:
+        """A study's hyperparameters are these."""
+        if name in self.studies:  # else the pool was closed before it began
+            self.studies[name].space = space
+
     def study_closed(self, name: str) -> None:
         """No more of them will."""
         study = self.studies[name]

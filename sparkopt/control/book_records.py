@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sparkopt.core.states import Lease, Outcome, TrialKey
-from sparkopt.wire.v1 import worker_pb2
+from sparkopt.wire.v1 import control_pb2, worker_pb2
 
 
 @dataclass(slots=True, eq=False)
@@ -112,6 +112,7 @@ class StudyRecord:
         by_tid: the same, by their ids.
         outcomes: how many settled how.
         best: the trial with the smallest loss.
+        space: its hyperparameters; None if nobody has described them.
     """
 
     name: str
@@ -122,3 +123,4 @@ class StudyRecord:
     by_tid: dict[int, TrialRecord] = field(default_factory=dict)
     outcomes: Counter[Outcome] = field(default_factory=Counter)
     best: TrialRecord | None = None
+    space: control_pb2.Space | None = None

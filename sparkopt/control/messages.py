@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from numbers import Real
 from typing import TYPE_CHECKING, Any, Final
 
@@ -36,6 +36,12 @@ STATES: Final = {
     Outcome.LOST: control_pb2.TRIAL_STATE_LOST,
 }
 """A trial's state as it is told outside."""
+
+_KINDS: Final = {
+    "float": control_pb2.HYPERPARAMETER_KIND_FLOAT,
+    "int": control_pb2.HYPERPARAMETER_KIND_INT,
+    "choice": control_pb2.HYPERPARAMETER_KIND_CHOICE,
+}
 
 UNSETTLED: Final = frozenset({STATES[state] for state in TrialState if state in STATES})
 """States that are not final."""
@@ -100,6 +106,30 @@ def status_of(book: Book, machine: Machine, version: str, last_event: int) -> co
     )
     set_timestamp(message.opened, book.opened)
     return message
+
+
+def space_of(study: str, space: Sequence[Mapping[str, Any]]) -> control_pb2.Space:
+    """Hyperparameters of a study, from their descriptions.
+
+    Args:
+        study: its name.
+        space: see :meth:`~sparkopt.control.server.ControlServer.describe_space`.
+    """
+    return control_pb2.Space(
+        study=study,
+        hyperparameters=[
+            control_pb2.Hyperparameter(
+                label=each["label"],
+                kind=_KINDS[each["kind"]],
+                low=each["low"],
+                high=each["high"],
+                step=each["step"],
+                logarithmic=each["logarithmic"],
+                options=struct_of({"options": each["options"]}).fields["options"].list_value.values,
+            )
+            for each in space
+        ],
+    )
 
 
 def worker_of(book: Book, worker: WorkerRecord) -> control_pb2.Worker:

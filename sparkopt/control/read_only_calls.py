@@ -1,4 +1,4 @@
-"""Read-only calls of the control service: GetStatus, ListTrials, ListWorkers, WatchEvents."""
+"""Read-only calls of the control service: GetStatus, GetSpace, ListTrials, ListWorkers, WatchEvents."""
 
 from __future__ import annotations
 
@@ -80,6 +80,19 @@ class ReadOnlyCalls:
             names = ", ".join(study.name for study in going_on)
             raise WrongStateError(f"several studies go on, name one of them: {names}", "STUDY_NOT_NAMED")
         return going_on[0]
+
+    def space(self, name: str) -> control_pb2.Space:
+        """Hyperparameters of a study.
+
+        Args:
+            name: of the study; empty for the only one that has not ended.
+
+        Raises:
+            NotFoundError: if there is no such study.
+            WrongStateError: if there are several.
+        """
+        study = self.study(name)
+        return control_pb2.Space(study=study.name) if study.space is None else study.space
 
     def workers(self) -> control_pb2.ListWorkersResponse:
         """The workers that are there."""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
 
-from sparkopt.control import host_addresses
+from sparkopt.control import host_addresses, messages
 from sparkopt.control.book import Book
 from sparkopt.control.credentials import Tokens, users_certificate
 from sparkopt.control.evaluations import Evaluations
@@ -49,6 +49,7 @@ _READ_ONLY_CALLS: Final = frozenset(
         "/sparkopt.v1.ControlService/ListWorkers",
         "/sparkopt.v1.ControlService/WatchEvents",
         "/sparkopt.v1.ControlService/GetStory",
+        "/sparkopt.v1.ControlService/GetSpace",
         "/grpc.health.v1.Health/",
         "/grpc.reflection.v1.ServerReflection/",
         "/grpc.reflection.v1alpha.ServerReflection/",
@@ -188,6 +189,16 @@ class ControlServer(Observer):
             await self._server.stop(_CUT_SECONDS)
             self._server = None
             LOG.info("control service ended", address=self.address)
+
+    def describe_space(self, study: str, space: Sequence[Mapping[str, Any]]) -> None:
+        """Take in the hyperparameters of a study that was opened just now. From any thread.
+
+        Args:
+            study: its name.
+            space: each as :meth:`~sparkopt.study.trial_description.Dimension.to_plain` describes it.
+        """
+        described = messages.space_of(study, space)
+        self._coordinator.post(lambda: self.book.describe_space(study, described))
 
     # What the coordinator tells.
 

@@ -68,6 +68,11 @@ class ControlService(control_pb2_grpc.ControlServiceServicer):
         async with answering(context, LOG):
             return await self._stories.story(request)
 
+    async def GetSpace(self, request: pb.GetSpaceRequest, context: Context) -> pb.Space:
+        """Tell the hyperparameters of a study."""
+        async with answering(context, LOG):
+            return self._looking.space(request.study)
+
     # Steering.
 
     async def Pause(self, request: pb.PauseRequest, context: Context) -> pb.PoolStatus:

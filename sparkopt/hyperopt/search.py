@@ -26,6 +26,7 @@ from sparkopt.hyperopt.advice import advise_on_parallelism
 from sparkopt.hyperopt.algorithm_proposer import AlgorithmProposer, Goal
 from sparkopt.hyperopt.bars import ProgressFactory, opened_bar
 from sparkopt.hyperopt.ctrl import ControlledObjective
+from sparkopt.hyperopt.described import DescribedSpace
 from sparkopt.hyperopt.documents import Documents
 from sparkopt.hyperopt.domain import domain_of
 from sparkopt.hyperopt.fmin_options import Options, takes_expression
@@ -223,7 +224,8 @@ class Search:
                     trials.running_on(pool),
                 ):
                     spec = study.spec
-                    channel = pool.open_study(spec.objective, self._journal, spec.name)
+                    space = self._described_space() if pool.has_control else ()
+                    channel = pool.open_study(spec.objective, self._journal, spec.name, space)
                     shown = self._shown(study, documents, budget, pool)
                     workers, most = pool.parallelism, pool.max_parallelism
                     study.run(channel, workers, launched, listeners, shown, most)
@@ -290,6 +292,10 @@ class Search:
         most = min(trials.max_parallelism, ahead)
         self._own_pool = pool.for_one_study(self._objective.broadcasts, before_launch, most)
         return self._own_pool
+
+    def _described_space(self) -> list[dict[str, Any]]:
+        dimensions = DescribedSpace.of(self._domain.expr).dimensions
+        return [dimension.to_plain() for dimension in dimensions.values()]
 
     def _end(self, study: Study) -> None:
         self._trials.parallelism = max(self._trials.parallelism, study.timings.workers)

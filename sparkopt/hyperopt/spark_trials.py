@@ -17,8 +17,9 @@ from hyperopt.exceptions import AllTrialsFailed, InvalidTrial
 from sparkopt.control import Control
 from sparkopt.coordinator.channels.objective_spec import PRUNE_GRACE_SECONDS
 from sparkopt.core.pruning.pruner import Pruner
-from sparkopt.errors import PoolClosedError, RefusedError, SparkoptError, SparkoptWarning, warn
+from sparkopt.errors import RefusedError, SparkoptError, SparkoptWarning, warn
 from sparkopt.hyperopt.bars import ProgressFactory
+from sparkopt.hyperopt.controlled_trials import ControlledTrials
 from sparkopt.hyperopt.documents import Document
 from sparkopt.hyperopt.fmin_options import Algorithm, EarlyStop, Options, check_loss_threshold, check_timeout
 from sparkopt.hyperopt.no_loss import no_loss
@@ -26,7 +27,6 @@ from sparkopt.hyperopt.points_to_evaluate import Point
 from sparkopt.hyperopt.pool_arguments import check_pool
 from sparkopt.hyperopt.proposals import said_by_hyperopt
 from sparkopt.hyperopt.search import Search
-from sparkopt.hyperopt.trial_counts import TrialCounts
 from sparkopt.pool.patience import check_start_timeout
 from sparkopt.pool.worker_pool import WorkerPool
 from sparkopt.spark.elasticity import check_elastic, decide_elastic
@@ -48,7 +48,7 @@ from sparkopt.wire.arguments import WHOLE, check_flag, check_limit, check_whole,
 from sparkopt.wire.modules.own_modules import check_ship_modules
 
 
-class SparkTrials(TrialCounts):
+class SparkTrials(ControlledTrials):
     """Trials of a search whose objective runs on Spark workers; a drop-in for ``hyperopt.SparkTrials``.
 
     The documents are hyperopt's, in every field. Trials pickle without Spark: whoever loads the pickle can
@@ -97,6 +97,9 @@ class SparkTrials(TrialCounts):
         metric: name of a metric whose values in MLflow, as an objective or autologging logs them, are the
             trial's reports.
         metric_is_loss: whether its last value may stand for a pruned trial's loss (``mode="max"``: negated).
+        dashboard: whether to serve a page that follows each search, in a process of its own, or where, as
+            ``host:port``. Its address is printed. It stays until this process ends, or
+            :meth:`close_dashboard`. See docs/dashboard.md.
 
     Attributes:
         parallelism: how many trials may run at once, or could in the last search.
@@ -139,6 +142,7 @@ class SparkTrials(TrialCounts):
         prune_grace: float | None = PRUNE_GRACE_SECONDS,
         metric: str | None = None,
         metric_is_loss: bool = False,
+        dashboard: bool | str = False,
     ) -> None:
         super().__init__(exp_key=None, refresh=False)
         parallelism = check_parallelism(parallelism)
@@ -160,7 +164,6 @@ class SparkTrials(TrialCounts):
         self.max_attempts = max_attempts
         self.journal = journal
         self.tracking = tracking
-        self.control = Control.of(control)
         self.ship_modules = check_ship_modules(ship_modules)
         self.elastic = elastic
         self.pruner = check_pruner(pruner)
@@ -168,7 +171,7 @@ class SparkTrials(TrialCounts):
         self.prune_grace = check_limit("prune_grace", prune_grace)
         self.metric, self.metric_is_loss = check_metric(metric, metric_is_loss)
         # Shared with the views of these trials that callbacks get.
-        self._running: list[WorkerPool] = []
+        self._running, self._dashboards = [], []
         self.timings = Timings()
         self._fmin_cancelled = False
         self._fmin_cancelled_reason: str | None = None
@@ -177,6 +180,7 @@ class SparkTrials(TrialCounts):
         self._searching = threading.Lock()
         self._session_is_given = spark_session is not None or pool is not None
         self.pool = pool
+        self._open_to_control(control, dashboard)
         if pool is not None:
             self._spark: Session | None = pool.session
             self.resource_profile: Profile | None = None
@@ -199,7 +203,17 @@ class SparkTrials(TrialCounts):
     def __getstate__(self) -> dict[str, Any]:
         state = dict(self.__dict__)
         # What belongs to this process, and the space, whose parts need not pickle: its best point stands in.
-        for name in ("_spark", "_searching", "_space", "resource_profile", "pool", "control", "_running"):
+        names = (
+            "_spark",
+            "_searching",
+            "_space",
+            "resource_profile",
+            "pool",
+            "control",
+            "_running",
+            "_dashboards",
+        )
+        for name in names:
             del state[name]
         if not isinstance(self.pruner, PruningRule):
             del state["pruner"]  # one of the user's is that of a search
@@ -220,8 +234,8 @@ class SparkTrials(TrialCounts):
         self._space = None
         self.resource_profile = None
         self.pool = None
-        self.control = None
-        self._running = []
+        self.control = self._dashboard_listens = None
+        self._running, self._dashboards = [], []
         self._searching = threading.Lock()
 
     def _best_that_pickles(self) -> tuple[Any] | None:
@@ -231,44 +245,6 @@ class SparkTrials(TrialCounts):
         except Exception:  # noqa: BLE001 - there is no best, or it holds what does not pickle
             return None
         return best
-
-    # Control.
-
-    @property
-    def control_address(self) -> str:
-        """``host:port`` of the control service of the search that runs, for other threads and callbacks.
-
-        Raises:
-            PoolClosedError: if no search runs, or it is not open to control.
-        """
-        return self._controlled_pool().control_address
-
-    @property
-    def control_token(self) -> str:
-        """Token for calls that may do anything.
-
-        Raises:
-            PoolClosedError: if no search runs, or it is not open to control.
-        """
-        return self._controlled_pool().control_token
-
-    def _controlled_pool(self) -> WorkerPool:
-        running = [*self._running]
-        if not running:
-            raise PoolClosedError(
-                "no search runs on these trials: ask for the control service while fmin does, from another"
-                " thread or a callback"
-            )
-        return running[0]
-
-    @contextmanager
-    def running_on(self, pool: WorkerPool) -> Iterator[None]:
-        """For as long as a search runs on this pool."""
-        self._running.append(pool)
-        try:
-            yield
-        finally:
-            self._running.remove(pool)
 
     # What hyperopt.SparkTrials has.
 

@@ -126,14 +126,20 @@ class StudyMirror:
         now, storage = self._frozen(trial), self._storage
         if before.state is TrialState.WAITING and now.state is not TrialState.WAITING:
             storage.set_trial_state_values(trial_id, TrialState.RUNNING)
-        for step, value in now.intermediate_values.items():
-            if step not in before.intermediate_values:
-                storage.set_trial_intermediate_value(trial_id, step, value)
         for key, value in now.user_attrs.items():
             if before.user_attrs.get(key) != value:
                 storage.set_trial_user_attr(trial_id, key, value)
+        for step, value in now.intermediate_values.items():
+            if before.intermediate_values.get(step) != value:
+                storage.set_trial_intermediate_value(trial_id, step, value)
+        # A storage in memory gives its own object, and sets times to those of the call. Nor does it forget
+        # values, such as those of an attempt before.
+        shown = storage.get_trial(trial_id)
+        shown.intermediate_values = now.intermediate_values
         if now.state.is_finished():
             storage.set_trial_state_values(trial_id, now.state, now.values)
+            shown = storage.get_trial(trial_id)
+        shown.datetime_start, shown.datetime_complete = now.datetime_start, now.datetime_complete
         self._known[trial.tid] = trial_id, now
 
     def _frozen(self, trial: TrialDescription) -> FrozenTrial:

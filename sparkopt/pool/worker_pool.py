@@ -12,7 +12,7 @@ their jobs, and gives their slots back to Spark, whatever ended the block.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from types import TracebackType
 from typing import Any, Final, TypeVar
@@ -288,6 +288,11 @@ class WorkerPool:
         """
         return self._opened_control().certificate
 
+    @property
+    def has_control(self) -> bool:
+        """True if it has a control service, which runs inside the ``with`` block."""
+        return self._control is not None
+
     def _opened_control(self) -> ControlServer:
         if self._control is None:
             raise PoolClosedError("the pool has no control service: open it with WorkerPool(control=True)")
@@ -298,6 +303,7 @@ class WorkerPool:
         objective: ObjectiveSpec,
         recorder: Recorder | None = None,
         name: str | None = None,
+        space: Sequence[Mapping[str, Any]] = (),
     ) -> StudyChannel:
         """Let a study use the workers.
 
@@ -305,12 +311,16 @@ class WorkerPool:
             objective: what runs for each of its trials.
             recorder: hears of everything before the study does, in the coordinator's thread.
             name: of the study, unique within the pool. By default a new one.
+            space: its hyperparameters, as ``describe_space`` of the control server takes them.
 
         Raises:
             PoolClosedError: outside of the ``with`` block.
         """
-        coordinator = self._opened()
-        return coordinator.open_study(self._names.new(name), objective, recorder, self._alone)
+        coordinator, name = self._opened(), self._names.new(name)
+        channel = coordinator.open_study(name, objective, recorder, self._alone)
+        if self._control is not None and space:
+            self._control.describe_space(name, space)
+        return channel
 
     def check_evaluates(self) -> None:
         """Raise unless the pool can evaluate an objective on points from outside.

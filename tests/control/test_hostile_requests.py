@@ -23,7 +23,7 @@ from tests.coordinator.rig import SECONDS
 SERVICE = "/sparkopt.v1.ControlService/"
 LIST, STATUS, SUBMIT = f"{SERVICE}ListTrials", f"{SERVICE}GetStatus", f"{SERVICE}SubmitTrials"
 TOO_LARGE = (grpc.StatusCode.RESOURCE_EXHAUSTED, "TOO_LARGE")
-LOOKS = ("GetStatus", "ListTrials", "ListWorkers", "WatchEvents", "GetStory")
+LOOKS = ("GetStatus", "ListTrials", "ListWorkers", "WatchEvents", "GetStory", "GetSpace")
 STEERS = ("Pause", "Resume", "SetParallelism", "CancelTrial", "StopStudy", "DrainWorker")
 SMALL_CALLS = [
     *(f"{SERVICE}{name}" for name in (*LOOKS, *STEERS)),

@@ -31,6 +31,7 @@ READ_ONLY_CALLS = [
     "/sparkopt.v1.ControlService/ListTrials",
     "/sparkopt.v1.ControlService/ListWorkers",
     "/sparkopt.v1.ControlService/GetStory",
+    "/sparkopt.v1.ControlService/GetSpace",
     WATCH,
     "/grpc.health.v1.Health/Check",
     "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",

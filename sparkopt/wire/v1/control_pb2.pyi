@@ -133,6 +133,27 @@ WORKER_STATE_GONE: WorkerState.ValueType  # 5
 """Only in events and answers: it has left."""
 global___WorkerState = WorkerState
 
+class _HyperparameterKind:
+    ValueType = typing.NewType("ValueType", builtins.int)
+    V: typing_extensions.TypeAlias = ValueType
+
+class _HyperparameterKindEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeWrapper[_HyperparameterKind.ValueType], builtins.type):
+    DESCRIPTOR: google.protobuf.descriptor.EnumDescriptor
+    HYPERPARAMETER_KIND_UNSPECIFIED: _HyperparameterKind.ValueType  # 0
+    HYPERPARAMETER_KIND_FLOAT: _HyperparameterKind.ValueType  # 1
+    HYPERPARAMETER_KIND_INT: _HyperparameterKind.ValueType  # 2
+    HYPERPARAMETER_KIND_CHOICE: _HyperparameterKind.ValueType  # 3
+    """One of a few options."""
+
+class HyperparameterKind(_HyperparameterKind, metaclass=_HyperparameterKindEnumTypeWrapper): ...
+
+HYPERPARAMETER_KIND_UNSPECIFIED: HyperparameterKind.ValueType  # 0
+HYPERPARAMETER_KIND_FLOAT: HyperparameterKind.ValueType  # 1
+HYPERPARAMETER_KIND_INT: HyperparameterKind.ValueType  # 2
+HYPERPARAMETER_KIND_CHOICE: HyperparameterKind.ValueType  # 3
+"""One of a few options."""
+global___HyperparameterKind = HyperparameterKind
+
 @typing.final
 class GetStatusRequest(google.protobuf.message.Message):
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
@@ -851,6 +872,88 @@ class StoryLine(google.protobuf.message.Message):
     def ClearField(self, field_name: typing.Literal["command", b"command", "text", b"text", "time", b"time"]) -> None: ...
 
 global___StoryLine = StoryLine
+
+@typing.final
+class GetSpaceRequest(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    STUDY_FIELD_NUMBER: builtins.int
+    study: builtins.str
+    def __init__(
+        self,
+        *,
+        study: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["study", b"study"]) -> None: ...
+
+global___GetSpaceRequest = GetSpaceRequest
+
+@typing.final
+class Space(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    STUDY_FIELD_NUMBER: builtins.int
+    HYPERPARAMETERS_FIELD_NUMBER: builtins.int
+    study: builtins.str
+    """The study that was meant."""
+    @property
+    def hyperparameters(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___Hyperparameter]: ...
+    def __init__(
+        self,
+        *,
+        study: builtins.str = ...,
+        hyperparameters: collections.abc.Iterable[global___Hyperparameter] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["hyperparameters", b"hyperparameters", "study", b"study"]) -> None: ...
+
+global___Space = Space
+
+@typing.final
+class Hyperparameter(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    LABEL_FIELD_NUMBER: builtins.int
+    KIND_FIELD_NUMBER: builtins.int
+    LOW_FIELD_NUMBER: builtins.int
+    HIGH_FIELD_NUMBER: builtins.int
+    STEP_FIELD_NUMBER: builtins.int
+    LOGARITHMIC_FIELD_NUMBER: builtins.int
+    OPTIONS_FIELD_NUMBER: builtins.int
+    label: builtins.str
+    kind: global___HyperparameterKind.ValueType
+    low: builtins.float
+    """The least value; absent if there is none, or it is not known. Points from outside may lie beyond."""
+    high: builtins.float
+    """The largest value, included."""
+    step: builtins.float
+    """The distance between values; absent for any number between."""
+    logarithmic: builtins.bool
+    """Whether values are spread evenly over orders of magnitude."""
+    @property
+    def options(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[google.protobuf.struct_pb2.Value]:
+        """Of a choice, in the order of their indices, which are the values of trials: constants as they are, others in words."""
+
+    def __init__(
+        self,
+        *,
+        label: builtins.str = ...,
+        kind: global___HyperparameterKind.ValueType = ...,
+        low: builtins.float | None = ...,
+        high: builtins.float | None = ...,
+        step: builtins.float | None = ...,
+        logarithmic: builtins.bool = ...,
+        options: collections.abc.Iterable[google.protobuf.struct_pb2.Value] | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["_high", b"_high", "_low", b"_low", "_step", b"_step", "high", b"high", "low", b"low", "step", b"step"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["_high", b"_high", "_low", b"_low", "_step", b"_step", "high", b"high", "kind", b"kind", "label", b"label", "logarithmic", b"logarithmic", "low", b"low", "options", b"options", "step", b"step"]) -> None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: typing.Literal["_high", b"_high"]) -> typing.Literal["high"] | None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: typing.Literal["_low", b"_low"]) -> typing.Literal["low"] | None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: typing.Literal["_step", b"_step"]) -> typing.Literal["step"] | None: ...
+
+global___Hyperparameter = Hyperparameter
 
 @typing.final
 class PauseRequest(google.protobuf.message.Message):

@@ -44,6 +44,11 @@ class ControlServiceStub(object):
                 request_serializer=sparkopt_dot_v1_dot_control__pb2.GetStoryRequest.SerializeToString,
                 response_deserializer=sparkopt_dot_v1_dot_control__pb2.Story.FromString,
                 )
+        self.GetSpace = channel.unary_unary(
+                '/sparkopt.v1.ControlService/GetSpace',
+                request_serializer=sparkopt_dot_v1_dot_control__pb2.GetSpaceRequest.SerializeToString,
+                response_deserializer=sparkopt_dot_v1_dot_control__pb2.Space.FromString,
+                )
         self.Pause = channel.unary_unary(
                 '/sparkopt.v1.ControlService/Pause',
                 request_serializer=sparkopt_dot_v1_dot_control__pb2.PauseRequest.SerializeToString,
@@ -148,6 +153,14 @@ class ControlServiceServicer(object):
         3. The last 1,000 of those that belong to the story are answered.
         NOT_FOUND (NO_TRIAL) if the study has no such trial, (NO_WORKER) if no worker of that name is there and none is
         remembered. INVALID_ARGUMENT (BAD_SUBJECT) if neither a trial nor a worker is named, or a study with a worker.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetSpace(self, request, context):
+        """The hyperparameters of a study, as far as its search has described them. Read-only tokens may ask.
+        A study that is evaluated from outside has none, and a search whose space takes shape as its trials run has not either.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -273,6 +286,11 @@ def add_ControlServiceServicer_to_server(servicer, server):
                     servicer.GetStory,
                     request_deserializer=sparkopt_dot_v1_dot_control__pb2.GetStoryRequest.FromString,
                     response_serializer=sparkopt_dot_v1_dot_control__pb2.Story.SerializeToString,
+            ),
+            'GetSpace': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetSpace,
+                    request_deserializer=sparkopt_dot_v1_dot_control__pb2.GetSpaceRequest.FromString,
+                    response_serializer=sparkopt_dot_v1_dot_control__pb2.Space.SerializeToString,
             ),
             'Pause': grpc.unary_unary_rpc_method_handler(
                     servicer.Pause,
@@ -411,6 +429,23 @@ class ControlService(object):
         return grpc.experimental.unary_unary(request, target, '/sparkopt.v1.ControlService/GetStory',
             sparkopt_dot_v1_dot_control__pb2.GetStoryRequest.SerializeToString,
             sparkopt_dot_v1_dot_control__pb2.Story.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def GetSpace(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/sparkopt.v1.ControlService/GetSpace',
+            sparkopt_dot_v1_dot_control__pb2.GetSpaceRequest.SerializeToString,
+            sparkopt_dot_v1_dot_control__pb2.Space.FromString,
             options, channel_credentials,
             insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
 

@@ -96,6 +96,14 @@ class ControlServiceStub:
     remembered. INVALID_ARGUMENT (BAD_SUBJECT) if neither a trial nor a worker is named, or a study with a worker.
     """
 
+    GetSpace: grpc.UnaryUnaryMultiCallable[
+        sparkopt.wire.v1.control_pb2.GetSpaceRequest,
+        sparkopt.wire.v1.control_pb2.Space,
+    ]
+    """The hyperparameters of a study, as far as its search has described them. Read-only tokens may ask.
+    A study that is evaluated from outside has none, and a search whose space takes shape as its trials run has not either.
+    """
+
     Pause: grpc.UnaryUnaryMultiCallable[
         sparkopt.wire.v1.control_pb2.PauseRequest,
         sparkopt.wire.v1.control_pb2.PoolStatus,
@@ -250,6 +258,14 @@ class ControlServiceAsyncStub:
       3. The last 1,000 of those that belong to the story are answered.
     NOT_FOUND (NO_TRIAL) if the study has no such trial, (NO_WORKER) if no worker of that name is there and none is
     remembered. INVALID_ARGUMENT (BAD_SUBJECT) if neither a trial nor a worker is named, or a study with a worker.
+    """
+
+    GetSpace: grpc.aio.UnaryUnaryMultiCallable[
+        sparkopt.wire.v1.control_pb2.GetSpaceRequest,
+        sparkopt.wire.v1.control_pb2.Space,
+    ]
+    """The hyperparameters of a study, as far as its search has described them. Read-only tokens may ask.
+    A study that is evaluated from outside has none, and a search whose space takes shape as its trials run has not either.
     """
 
     Pause: grpc.aio.UnaryUnaryMultiCallable[
@@ -416,6 +432,16 @@ class ControlServiceServicer(metaclass=abc.ABCMeta):
           3. The last 1,000 of those that belong to the story are answered.
         NOT_FOUND (NO_TRIAL) if the study has no such trial, (NO_WORKER) if no worker of that name is there and none is
         remembered. INVALID_ARGUMENT (BAD_SUBJECT) if neither a trial nor a worker is named, or a study with a worker.
+        """
+
+    @abc.abstractmethod
+    def GetSpace(
+        self,
+        request: sparkopt.wire.v1.control_pb2.GetSpaceRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sparkopt.wire.v1.control_pb2.Space, collections.abc.Awaitable[sparkopt.wire.v1.control_pb2.Space]]:
+        """The hyperparameters of a study, as far as its search has described them. Read-only tokens may ask.
+        A study that is evaluated from outside has none, and a search whose space takes shape as its trials run has not either.
         """
 
     @abc.abstractmethod
