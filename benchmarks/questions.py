@@ -13,6 +13,7 @@ from benchmarks.optuna_studies import optuna
 from benchmarks.overhead import overhead
 from benchmarks.payload import payload
 from benchmarks.pruning import pruning
+from benchmarks.quality import quality
 from benchmarks.question import Question
 from benchmarks.startup import startup
 from benchmarks.suggest import suggest
@@ -29,6 +30,7 @@ _ALL: tuple[Question, ...] = (
     payload,
     startup,
     suggest,
+    quality,
     workers,
     footprint,
     modelsearch,

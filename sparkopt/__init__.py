@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from sparkopt.errors import TrialPruned
     from sparkopt.hyperopt.fmin import fmin
     from sparkopt.hyperopt.journal_reading import read_journal
+    from sparkopt.hyperopt.parallel import parallel_tpe
     from sparkopt.hyperopt.space_evaluation import WorkerPool
     from sparkopt.hyperopt.spark_trials import SparkTrials
     from sparkopt.study.pruning_rules import (
@@ -52,6 +53,7 @@ __all__ = [
     "fmin",
     "load_checkpoint",
     "optuna",
+    "parallel_tpe",
     "read_journal",
     "report",
     "save_checkpoint",
@@ -74,6 +76,7 @@ _HOMES = {
     "WorkerPool": "sparkopt.hyperopt.space_evaluation",
     "fmin": "sparkopt.hyperopt.fmin",
     "load_checkpoint": "sparkopt.worker.checkpoints",
+    "parallel_tpe": "sparkopt.hyperopt.parallel",
     "read_journal": "sparkopt.hyperopt.journal_reading",
     "report": "sparkopt.worker.intermediate_values",
     "save_checkpoint": "sparkopt.worker.checkpoints",

@@ -18,6 +18,7 @@ import numpy as np
 from hyperopt import base, early_stop, pyll
 
 from sparkopt.errors import ArgumentTypeError, ArgumentValueError
+from sparkopt.hyperopt.algorithms import check_keywords
 from sparkopt.wire.arguments import (
     WHOLE,
     check_callable,
@@ -211,6 +212,7 @@ def _algorithm(value: Any) -> Algorithm | None:
     if isinstance(value, type):
         refuse_type("algo", value, _ALGORITHM)
     check_callable("algo", value, _ALGORITHM, [], None, None, 0)
+    check_keywords(value)
     algorithm: Algorithm = value
     return algorithm
 

@@ -24,6 +24,7 @@ from sparkopt.coordinator import ObjectiveSpec
 from sparkopt.errors import AllTrialsFailedError, FailedTrialsWarning, warn
 from sparkopt.hyperopt.advice import advise_on_parallelism
 from sparkopt.hyperopt.algorithm_proposer import AlgorithmProposer, Goal
+from sparkopt.hyperopt.algorithms import algorithm_for
 from sparkopt.hyperopt.bars import ProgressFactory, opened_bar
 from sparkopt.hyperopt.ctrl import ControlledObjective
 from sparkopt.hyperopt.described import DescribedSpace
@@ -37,7 +38,6 @@ from sparkopt.hyperopt.points_to_evaluate import Point, check_points, not_among
 from sparkopt.hyperopt.result_convention import CONVENTION
 from sparkopt.hyperopt.savefile import SaveFile, SavingListener
 from sparkopt.hyperopt.space import Space, wants_ctrl
-from sparkopt.hyperopt.suggest import accelerated
 from sparkopt.hyperopt.tracked import tracked, wants_tracking
 from sparkopt.pool.worker_pool import WorkerPool
 from sparkopt.spark.console import ConsoleProgress
@@ -159,7 +159,7 @@ class Search:
         proposer = AlgorithmProposer(
             self._domain,
             self._space,
-            accelerated(options.algo, self._domain),
+            algorithm_for(options.algo, self._domain),
             trials,
             documents,
             rstate,

@@ -33,13 +33,13 @@ sense, documents of an unusual form, and everything if the sources of the instal
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from dataclasses import fields
 from typing import Any, Final
 
 from hyperopt import base, rand, tpe
 
+from sparkopt.hyperopt.partials import unwrapped
 from sparkopt.hyperopt.suggest.known import is_known
 from sparkopt.hyperopt.suggest.parameters import UnknownParameterError
 from sparkopt.hyperopt.suggest.random_search import RandomSearch
@@ -55,7 +55,7 @@ _SETTINGS: Final = frozenset(setting.name for setting in fields(Settings))
 
 def accelerated(algo: Callable[..., Any], domain: base.Domain) -> Callable[..., Any]:
     """Returns a faster function than ``algo`` for suggestions in a domain; the documents are the same."""
-    inner, keywords = _unwrapped(algo)
+    inner, keywords = unwrapped(algo)
     if keywords is None or not is_known():
         return algo
     if inner is _RANDOM and not keywords:
@@ -69,14 +69,3 @@ def accelerated(algo: Callable[..., Any], domain: base.Domain) -> Callable[..., 
                 _LOG.info("suggestions are hyperopt's own", reason=error)
                 return algo
     return algo
-
-
-def _unwrapped(algo: Any) -> tuple[Any, dict[str, Any] | None]:
-    """The function inside of partial ones, and what keywords it is given; None if it is given more."""
-    keywords: dict[str, Any] = {}
-    while isinstance(algo, functools.partial):
-        if algo.args:
-            return algo, None
-        keywords = {**algo.keywords, **keywords}
-        algo = algo.func
-    return algo, keywords

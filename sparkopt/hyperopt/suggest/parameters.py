@@ -42,12 +42,12 @@ def posterior_of(node: pyll.Apply, prior_weight: float) -> tuple[Draw, Column]:
     Raises:
         UnknownParameterError: if it is no distribution of hyperopt's, or one whose bounds are not numbers.
     """
-    given = _given(node)
+    given = given_to(node)
     if node.name == "categorical":
         return _categorical(given["p"], prior_weight)
     if node.name == "randint":
         return _randint(given, prior_weight)
-    numbers = {name: _number(value) for name, value in given.items()}
+    numbers = {name: number_of(value) for name, value in given.items()}
     if set(numbers) != set(_PARAMETERS[node.name]):
         raise UnknownParameterError(f"{node.name} with {sorted(numbers)}")
     return _mixed(node.name, numbers, prior_weight)
@@ -58,7 +58,12 @@ def offset_of(node: pyll.Apply) -> Any:
     return node.pos_args[0].obj if node.name == "randint" and len(node.pos_args) == 2 else None
 
 
-def _given(node: pyll.Apply) -> dict[str, pyll.Apply]:
+def given_to(node: pyll.Apply) -> dict[str, pyll.Apply]:
+    """Returns what a distribution takes, by hyperopt's names.
+
+    Raises:
+        UnknownParameterError: if it is no distribution of hyperopt's.
+    """
     names = _PARAMETERS.get(node.name)
     if names is None or len(node.pos_args) > len(names):
         raise UnknownParameterError(node.name)
@@ -69,7 +74,12 @@ def _given(node: pyll.Apply) -> dict[str, pyll.Apply]:
     return given
 
 
-def _number(node: pyll.Apply) -> Any:
+def number_of(node: pyll.Apply) -> Any:
+    """Returns the number that a node of an expression is.
+
+    Raises:
+        UnknownParameterError: if it is something else.
+    """
     value: Any = node.obj if isinstance(node, pyll.Literal) else None
     if type(value) not in (int, float, np.float64, np.int64) or not math.isfinite(value):
         raise UnknownParameterError(f"not a number: {node}")
@@ -100,7 +110,7 @@ def _mixed(name: str, given: dict[str, Any], prior_weight: float) -> tuple[Draw,
 
 
 def _randint(given: dict[str, pyll.Apply], prior_weight: float) -> tuple[Draw, Column]:
-    numbers = {name: _number(value) for name, value in given.items()}
+    numbers = {name: number_of(value) for name, value in given.items()}
     if "low" not in numbers or not all(isinstance(number, (int, np.int64)) for number in numbers.values()):
         raise UnknownParameterError(f"randint with {numbers}")
     low, high = numbers["low"], numbers.get("high")
@@ -114,6 +124,6 @@ def _randint(given: dict[str, pyll.Apply], prior_weight: float) -> tuple[Draw, C
 def _categorical(node: pyll.Apply, prior_weight: float) -> tuple[Draw, Column]:
     if node.name != "pos_args" or not node.pos_args or node.named_args:
         raise UnknownParameterError(f"categorical with {node}")
-    probabilities = np.asarray([_number(part) for part in node.pos_args])
+    probabilities = np.asarray([number_of(part) for part in node.pos_args])
     column = Column()
     return Counted(prior_weight, probabilities, len(probabilities), 0, column), column
