@@ -18,12 +18,23 @@ from rich.text import Text
 from sparkopt.cli.event_lines import line
 from sparkopt.cli.lists import summary, worker_row, workers_table
 from sparkopt.cli.printing import in_a_line, number, printable
-from sparkopt.client import ControlClient, Event, EventKind, PoolStatus, TrialInfo, TrialState, WorkerInfo
+from sparkopt.client import (
+    ControlClient,
+    Event,
+    EventKind,
+    PoolStatus,
+    StudyInfo,
+    TrialInfo,
+    TrialState,
+    WorkerInfo,
+)
 from sparkopt.errors import ControlError
 
 _ASK_SECONDS: Final = 1.0
 _DRAWN_A_SECOND: Final = 4
 _EVENTS: Final = 8
+_ENDS: Final = {TrialState.FAILED: "red", TrialState.LOST: "red", TrialState.PRUNED: "yellow"}
+"""Ends without a result, of each of which the last is shown, and the colours of their lines."""
 
 
 def show(
@@ -78,6 +89,7 @@ class Screen:
         self._events: deque[str] = deque(maxlen=_EVENTS)
         self._since: dict[tuple[str, int], datetime.datetime] = {}
         self._values: dict[tuple[str, int], str] = {}
+        self._ended: dict[TrialState, str] = {}
         self.trouble = ""
 
     def ask(self, client: ControlClient) -> None:
@@ -105,7 +117,9 @@ class Screen:
             elif event.kind in (EventKind.SETTLED, EventKind.REQUEUED):
                 with self._lock:
                     self._since.pop((event.trial.study, event.trial.tid), None)
-                    self._values.pop((event.trial.study, event.trial.tid), None)
+                    last = self._values.pop((event.trial.study, event.trial.tid), "")
+                    if event.trial.state in _ENDS:
+                        self._ended[event.trial.state] = _end_of(event.trial, last)
         with self._lock:
             self._events.append(line(event))
 
@@ -115,7 +129,8 @@ class Screen:
             parts: list[RenderableType] = []
             if self._status is not None:
                 parts += [Text(text) for text in summary(self._status)]
-                parts += [Text(text) for text in best_losses(self._status)]
+                parts += [Text(text) for text in studies(self._status)]
+            parts += [Text(text, style=_ENDS[state], no_wrap=True) for state, text in self._ended.items()]
             if self.trouble:
                 parts.append(Text(in_a_line(self.trouble), style="red"))
             table = workers_table("for")
@@ -136,11 +151,28 @@ class Screen:
         return ", ".join(words)
 
 
-def best_losses(status: PoolStatus) -> list[str]:
-    """The best of each study that goes on, or of all if none does."""
-    studies = [study for study in status.studies if study.ended is None] or status.studies
-    return [
-        f"best loss of {printable(study.name)}: {number(study.best_loss)} (trial {study.best_tid})"
-        for study in studies
-        if study.best_loss is not None
+def studies(status: PoolStatus) -> list[str]:
+    """A line for each study that goes on, or for all if none does: its trials by their ends, and its best."""
+    return [_study(study) for study in status.studies if study.ended is None] or [
+        _study(study) for study in status.studies
     ]
+
+
+def _study(study: StudyInfo) -> str:
+    counts = study.trials
+    words = [f"{counts.leased} running", f"{counts.ok} ok"]
+    others = ("failed", counts.failed), ("pruned", counts.pruned), ("lost", counts.lost)
+    words += [f"{count} {word}" for word, count in others if count]
+    if study.best_loss is not None:
+        words.append(f"best loss {number(study.best_loss)} (trial {study.best_tid})")
+    return f"{printable(study.name)}: {', '.join(words)}"
+
+
+def _end_of(trial: TrialInfo, value: str) -> str:
+    """The end of a trial without a result: why, and the last value that it has reported."""
+    words = [f"last {trial.state}: {trial.study}/{trial.tid}", *([f"at {value}"] if value else [])]
+    if trial.worker:
+        words.append(f"on {trial.worker}")
+    if trial.reason:
+        words.append(f"({trial.reason})")
+    return in_a_line(" ".join(words))

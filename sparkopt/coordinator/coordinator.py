@@ -78,6 +78,7 @@ class Coordinator:
         attendance: which of them have said hello, and which have to wait.
         blobs: what travels in chunks.
         studies: those that go on.
+        streams: of the workers that are connected, by their names.
         attempts: what running attempts say that is not for the machine.
     """
 
@@ -113,7 +114,7 @@ class Coordinator:
         self._heartbeat = heartbeat
         self._thread = LoopThread("sparkopt-coordinator", self._main)
         self._clock = FairClock(self._thread.loop, heartbeat)
-        self._streams: dict[str, WorkerStream] = {}
+        self.streams: dict[str, WorkerStream] = {}
         self._untaken = UntakenReports()
         self.attempts = RunningAttempts(self.machine, self.studies, self._observer)
         self._timer: asyncio.TimerHandle | None = None
@@ -205,7 +206,7 @@ class Coordinator:
         for study in self.studies:
             self.step(events.CancelRequested(study, None, "the pool is closing"))
         self.step(events.DrainRequested(None, "the pool is closing"))
-        for stream in self._streams.values():
+        for stream in self.streams.values():
             stream.expel("the pool is closing")
 
     async def _wind_up(self) -> None:
@@ -260,12 +261,10 @@ class Coordinator:
             case commands.Assign(worker, lease):
                 self._assign(worker, lease)
             case commands.CancelAttempt(worker, lease, reason):
-                stream = self._streams.get(worker)
-                if stream is not None:
+                if (stream := self.streams.get(worker)) is not None:
                     stream.cancel(lease, reason)
             case commands.PruneAttempt(worker, lease):
-                stream = self._streams.get(worker)
-                if stream is not None:
+                if (stream := self.streams.get(worker)) is not None:
                     stream.prune(lease, self.studies.prune_grace(lease.trial.study))
             case commands.Settle():
                 self._settle(command)
@@ -275,8 +274,7 @@ class Coordinator:
                 self._ask(command)
             case commands.Expel(worker, reason, again):
                 self.blobs.drop_all_but(self.machine.present())
-                stream = self._streams.get(worker)
-                if stream is not None:
+                if (stream := self.streams.get(worker)) is not None:
                     stream.expel(reason, again)
                 self._observer.workers_changed(worker, reason)
                 self._watch.cut(worker)
@@ -290,7 +288,7 @@ class Coordinator:
 
     def _assign(self, worker: str, lease: Lease) -> None:
         self._requests.forget(lease.trial)  # those of an attempt that was lost
-        stream, waited = self._streams.get(worker), 0.0
+        stream, waited = self.streams.get(worker), 0.0
         if stream is not None:
             stream.assign(lease, *self.studies.assignment(lease))
             waited = self.studies.waited(lease.trial, stream.idle_since)
@@ -330,7 +328,7 @@ class Coordinator:
         self._send_taken(worker, [sequence])
 
     def _send_taken(self, worker: str, taken: Sequence[int]) -> None:
-        stream = self._streams.get(worker)
+        stream = self.streams.get(worker)
         if stream is not None:  # else it hears when it is back
             stream.taken(taken)
 
@@ -356,7 +354,7 @@ class Coordinator:
         answered = self._requests.answer(lease, number, body, failure)
         if answered is not None:
             worker, reply = answered
-            stream = self._streams.get(worker)
+            stream = self.streams.get(worker)
             if stream is not None:  # else it is sent when the worker is back
                 stream.reply(reply)
 
@@ -395,11 +393,11 @@ class Coordinator:
 
     def stream_opened(self, stream: WorkerStream, joined: events.WorkerJoined) -> None:
         """A worker said hello."""
-        before = self._streams.get(stream.worker)
+        before = self.streams.get(stream.worker)
         if before is not None:
             before.end()
             stream.acknowledged = before.acknowledged
-        self._streams[stream.worker] = stream
+        self.streams[stream.worker] = stream
         self.attendance.note(joined)
         if self._closing:
             stream.expel("the pool is closing")
@@ -421,9 +419,9 @@ class Coordinator:
 
     def stream_closed(self, stream: WorkerStream) -> None:
         """A worker's stream has ended, whichever side ended it."""
-        if self._streams.get(stream.worker) is not stream:
+        if self.streams.get(stream.worker) is not stream:
             return
-        del self._streams[stream.worker]
+        del self.streams[stream.worker]
         self.attendance.forget(stream.worker)
         self._watch.cut(stream.worker)
         self.step(events.StreamLost(stream.worker))
@@ -442,7 +440,7 @@ class Coordinator:
             self.attempts.values_arrived(stream, event.lease, message.values)
         stream.acknowledged = max(stream.acknowledged, event.sequence)
         stream.idle_since = time.monotonic()
-        oversubscription = oversubscription_of(self._streams.values(), stream, message.threads)
+        oversubscription = oversubscription_of(self.streams.values(), stream, message.threads)
         trial = event.lease.trial
         self._arrivals.outcomes[trial] = ArrivedOutcome(
             event.lease.attempt, message, stream.host, stream.gpus, oversubscription

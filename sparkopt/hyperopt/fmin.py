@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Final
 
 import hyperopt
 import numpy as np
@@ -25,9 +26,13 @@ from sparkopt.hyperopt.fmin_options import (
     check_trials,
     takes_expression,
 )
+from sparkopt.hyperopt.in_notebooks import interruptible
 from sparkopt.hyperopt.spark_trials import SparkTrials
 from sparkopt.study.file_arguments import writable_file
 from sparkopt.wire.arguments import check_flag, check_objective, hinting
+
+_LOST: Final = "to keep them next time, give it trials=SparkTrials(...)"
+_SAVED: Final = "the same fmin goes on from trials_save_file"
 
 
 @hinting
@@ -140,10 +145,13 @@ def fmin(
     if trials is None and file is not None and file.exists():
         # As with hyperopt, the points are among what was saved.
         trials, given["points_to_evaluate"] = SparkTrials.of(savefile.load(file)), None
+    keeping: AbstractContextManager[None] = nullcontext()
     if trials is None:
         trials = SparkTrials()
+        keeping = interruptible(trials, _LOST if file is None else _SAVED)
     target = trials
     if isinstance(trials, SparkTrials):
         # hyperopt.fmin prepares the other arguments, and knows of no trials that take points.
         target = SimpleNamespace(fmin=partial(trials.fmin, points_to_evaluate=given["points_to_evaluate"]))
-    return hyperopt.fmin(fn, space, trials=target, **{**given, "max_evals": options.max_evals})
+    with keeping:
+        return hyperopt.fmin(fn, space, trials=target, **{**given, "max_evals": options.max_evals})

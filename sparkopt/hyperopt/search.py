@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
@@ -38,11 +39,16 @@ from sparkopt.hyperopt.points_to_evaluate import Point, check_points, not_among
 from sparkopt.hyperopt.result_convention import CONVENTION
 from sparkopt.hyperopt.savefile import SaveFile, SavingListener
 from sparkopt.hyperopt.space import Space, wants_ctrl
+from sparkopt.hyperopt.summary_line import summary_line
 from sparkopt.hyperopt.tracked import tracked, wants_tracking
+from sparkopt.notebook import cell_output
+from sparkopt.notebook.markup import counted
+from sparkopt.notebook.search_cell import SearchCell
 from sparkopt.pool.worker_pool import WorkerPool
 from sparkopt.spark.console import ConsoleProgress
 from sparkopt.spark.preflight import pickle_objective
 from sparkopt.study.failures import Failures
+from sparkopt.study.first_failure import FirstFailureListener
 from sparkopt.study.interruptions import InterruptionListener
 from sparkopt.study.journal import Identity, is_address, open_journal
 from sparkopt.study.progress import ProgressListener
@@ -127,7 +133,8 @@ class Search:
         file = None if trials.journal is None or is_address(trials.journal) else Path(trials.journal)
         self._file = SaveFile(saved, trials, file) if saved != "" else None
         self._study: Study | None = None
-        self._ended_before = trials.count_total_trials()
+        self._before = Counter(trials.count_by_status())
+        self._cell: SearchCell | None = None
         self._own_pool: WorkerPool | None = None
         self._journal: SearchJournal | None = None
         if trials.journal is not None:
@@ -246,8 +253,17 @@ class Search:
         if not self._tracks:
             yield ()
             return
-        with tracked(self._trials, self._domain, self._options, rstate, self._journal) as tracker:
+        with tracked(
+            *(self._trials, self._domain, self._options, rstate, self._journal, self._shows_writing)
+        ) as tracker:
             yield (tracker,)
+
+    def _shows_writing(self, left: int) -> bool:
+        """Shows in a notebook's cell, if the search is shown there, what MLflow still has to be told."""
+        if self._cell is None:
+            return False
+        self._cell.waits_for(f"writing to MLflow, {counted(left, 'record')} left")
+        return True
 
     @contextmanager
     def _shown(
@@ -259,14 +275,17 @@ class Search:
             more.append(InterruptionListener(self._trials.max_attempts))
         if self._trials.pruner is not None or self._trials.metric is not None:
             more.append(UnreportedListener(self._trials.metric))
+        more.append(FirstFailureListener(study.failures))
         done = len(documents.finished)
-        factory = _progress_factory(self._options)
-        with opened_bar(factory, initial=done, total=done + study.queued + budget) as bar:
-            on_bar = ProgressListener(
-                *(bar, study.failures, pool.parallelism, lambda: documents.best_loss),
-                elastic=pool.elastic,
-            )
-            yield *more, on_bar
+        total = done + study.queued + budget
+        said = study.failures, pool.parallelism, lambda: documents.best_loss
+        if _is_shown_in_a_cell(self._options):
+            self._cell = SearchCell(done, total, *said, study.spec.deadline)
+            with self._cell.shown() as cell:
+                yield cell, *more
+            return
+        with opened_bar(_progress_factory(self._options), initial=done, total=total) as bar:
+            yield ProgressListener(bar, *said, elastic=pool.elastic), *more
 
     def _console(self) -> AbstractContextManager[ConsoleProgress | None]:
         """Spark's progress bar, if this search shows one of its own."""
@@ -301,6 +320,8 @@ class Search:
         self._trials.parallelism = max(self._trials.parallelism, study.timings.workers)
         self._trials.take_ending(study.stop_reason, study.timings)
         _log_ending(self._trials)
+        if self._cell is not None:
+            self._cell.ended(summary_line(self._trials, self._before))
 
     def close(self) -> None:
         """Let go of the journal. Idempotent."""
@@ -329,7 +350,7 @@ class Search:
 
     def _warn_of(self, failures: Failures) -> None:
         if failures.count:
-            ended = self._trials.count_total_trials() - self._ended_before
+            ended = self._trials.count_total_trials() - self._before.total()
             warn(f"{failures.count} of {ended} trials failed: {failures.summary()}", FailedTrialsWarning)
 
     def _no_result(self, failures: Failures) -> AllTrialsFailedError:
@@ -367,6 +388,12 @@ def _failures(trials: SparkTrials) -> str:
     """Returns how many failed, and how many of these are nobody's fault but the cluster's."""
     failed, lost = trials.count_failed_trials(), trials.count_lost_trials()
     return f"{failed} failed ({lost} of them lost with their workers)" if lost else f"{failed} failed"
+
+
+def _is_shown_in_a_cell(options: Options) -> bool:
+    """Returns whether to show the search in a notebook's cell, in the place of hyperopt's own bar."""
+    own = progress.default_callback is progress.tqdm_progress_callback
+    return options.verbose and options.show_progressbar is True and own and cell_output.shell() is not None
 
 
 def _progress_factory(options: Options) -> ProgressFactory:

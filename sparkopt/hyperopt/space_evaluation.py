@@ -12,7 +12,10 @@ from sparkopt.control.evaluation import Evaluation, EvaluationSpec
 from sparkopt.coordinator import ObjectiveSpec
 from sparkopt.errors import RefusedError, UnsupportedArgumentError
 from sparkopt.hyperopt.result_convention import CONVENTION
+from sparkopt.notebook.markup import counted
+from sparkopt.notebook.pool_html import pool_html
 from sparkopt.pool import worker_pool
+from sparkopt.pool.pool_view import WorkerView, workers_of
 from sparkopt.spark.preflight import pickle_objective
 from sparkopt.wire import codec
 from sparkopt.wire.arguments import WHOLE, check_limit, check_objective, check_whole, hinting
@@ -68,6 +71,22 @@ class WorkerPool(worker_pool.WorkerPool):
             a Spark task.
         JavaNotFoundError: if a session had to be made and there is no Java.
     """
+
+    def look(self) -> Sequence[WorkerView]:
+        """Returns the workers that are there; none outside of the ``with`` block."""
+        return workers_of(self._coordinator) if self.is_open and self._coordinator is not None else ()
+
+    def _repr_html_(self) -> str:
+        workers = self.look()
+        busy = sum(each.runs != "" for each in workers)
+        facts = [
+            f"parallelism {self.parallelism}"
+            + (f" of {self.max_parallelism}" if self.max_parallelism > self.parallelism else ""),
+            "elastic" if self.elastic else "",
+            f"{counted(len(workers), 'worker')}, {busy} busy" if self.is_open else "",
+        ]
+        rows = [(each.name, each.host, each.state, each.runs) for each in workers]
+        return pool_html("open" if self.is_open else "not open", facts, rows)
 
     @hinting
     def open_evaluation(

@@ -22,6 +22,7 @@ from sparkopt.hyperopt.bars import ProgressFactory
 from sparkopt.hyperopt.controlled_trials import ControlledTrials
 from sparkopt.hyperopt.documents import Document
 from sparkopt.hyperopt.fmin_options import Algorithm, EarlyStop, Options, check_loss_threshold, check_timeout
+from sparkopt.hyperopt.in_notebooks import NotebookTrials, interruptible
 from sparkopt.hyperopt.no_loss import no_loss
 from sparkopt.hyperopt.points_to_evaluate import Point
 from sparkopt.hyperopt.pool_arguments import check_pool
@@ -48,7 +49,7 @@ from sparkopt.wire.arguments import WHOLE, check_flag, check_limit, check_whole,
 from sparkopt.wire.modules.own_modules import check_ship_modules
 
 
-class SparkTrials(ControlledTrials):
+class SparkTrials(NotebookTrials, ControlledTrials):
     """Trials of a search whose objective runs on Spark workers; a drop-in for ``hyperopt.SparkTrials``.
 
     The documents are hyperopt's, in every field. Trials pickle without Spark: whoever loads the pickle can
@@ -422,7 +423,7 @@ class SparkTrials(ControlledTrials):
             trials_save_file=trials_save_file,
             points_to_evaluate=points_to_evaluate,
         )
-        with self._one_search():
+        with interruptible(self), self._one_search():
             if self.pool is not None:
                 self.pool.check_open()
             if self._spark is None or (not self._session_is_given and is_stopped(self._spark)):

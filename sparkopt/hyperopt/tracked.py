@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 import platform
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
@@ -68,6 +68,7 @@ def tracked(
     options: Options,
     rstate: np.random.Generator,
     journal: SearchJournal | None,
+    shows_elsewhere: Callable[[int], bool] = lambda left: False,
 ) -> Iterator[Listener]:
     """Track a study from its first trial to its end, which is when everything is written.
 
@@ -77,6 +78,8 @@ def tracked(
         options: what ``fmin`` was told.
         rstate: where the seeds come from.
         journal: of the study, if it has one: what it does not hold yet has not ended for MLflow.
+        shows_elsewhere: shows how many records are still to be written at the end, where the search is shown;
+            returns whether it does.
 
     Yields:
         The listener that tracks the study's trials.
@@ -113,7 +116,8 @@ def tracked(
         status = "KILLED"
         raise
     finally:
-        with _left_to_write(options.verbose and bool(options.show_progressbar)) as waiting:
+        shown = options.verbose and bool(options.show_progressbar)
+        with _left_to_write(shown, shows_elsewhere) as waiting:
             tracker.close(_summary_of(trials), status, waiting)
 
 
@@ -178,12 +182,12 @@ def _finished(document: Document) -> FinishedTrial:
 
 
 @contextmanager
-def _left_to_write(shown: bool) -> Iterator[Any]:
-    """A line on standard error for as long as there is something to wait for."""
+def _left_to_write(shown: bool, shows_elsewhere: Callable[[int], bool]) -> Iterator[Any]:
+    """A line on standard error while there is something to wait for, unless that is shown elsewhere."""
     bars: list[Any] = []
 
     def waiting(left: int) -> None:
-        if not shown:
+        if not shown or shows_elsewhere(left):
             return
         if not bars:
             bars.append(tqdm(total=left, desc="writing to MLflow", unit="record", leave=False))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from typing import get_args
+
 from hyperopt import base
 
 from sparkopt.hyperopt.documents import is_lost, status_of
@@ -22,6 +25,16 @@ class TrialCounts(base.Trials):  # type: ignore[misc]
     def count_pruned_trials(self) -> int:
         """Returns the number of trials that were stopped because they would not win; none of them failed."""
         return self._count("pruned")
+
+    def count_by_status(self) -> dict[Status, int]:
+        """Returns the number of trials that have ended, by how they did."""
+        ended = (base.JOB_STATE_DONE, base.JOB_STATE_ERROR, base.JOB_STATE_CANCEL)
+        found = Counter(
+            status_of(document)
+            for document in [*self._dynamic_trials]
+            if document["state"] in ended and (self._exp_key is None or document["exp_key"] == self._exp_key)
+        )
+        return {status: found[status] for status in get_args(Status)}
 
     def _count(self, status: Status) -> int:
         states = (base.JOB_STATE_DONE, base.JOB_STATE_ERROR)

@@ -1,18 +1,25 @@
-"""Progress of a study on a bar, and the warning of its first failed trial."""
+"""Progress of a study on a bar of text, such as tqdm's."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from sparkopt.core.states import Outcome
-from sparkopt.errors import FailedTrialsWarning, warn
 from sparkopt.study.listener import Listener
 
 if TYPE_CHECKING:
     from sparkopt.coordinator import StudyChannel
     from sparkopt.study.failures import Failures
     from sparkopt.study.trial_record import TrialRecord
+    from sparkopt.wire.value_series import ValueSeries
+
+_VALUES: Final = 3
+"""Most running trials whose values are on the bar."""
+
+_VALUES_SECONDS: Final = 0.25
+"""Least seconds between two drawings of the bar for the sake of values."""
 
 
 class Bar(Protocol):
@@ -28,7 +35,7 @@ class Bar(Protocol):
 
 
 class ProgressListener(Listener):
-    """Shows finished trials on a bar, and warns of the first failure.
+    """Shows finished trials on a bar, and the last values that running ones have reported.
 
     Args:
         bar: the bar.
@@ -55,10 +62,9 @@ class ProgressListener(Listener):
         self._present = 0
         self._refresh: Callable[[], object] | None = getattr(bar, "refresh", None)
         self._starting = self._refresh is not None
-        # Those that the journal had are told of at the end only.
-        self._before = failures.count
         self._pruned = 0
-        self._warned = False
+        self._values: dict[int, float] = {}
+        self._values_due = 0.0
 
     def opened(self, channel: StudyChannel) -> None:
         """Show that workers start."""
@@ -89,17 +95,27 @@ class ProgressListener(Listener):
         if total is not None:
             self._bar.total = total + count  # type: ignore[attr-defined]  # those bars that have one
 
+    def reported(self, record: TrialRecord, values: ValueSeries) -> None:
+        """Show a running trial's last value, a few times a second at most."""
+        self._values[record.tid] = values.values[-1]
+        now = time.monotonic()
+        if self._refresh is None or now < self._values_due:
+            return
+        self._values_due = now + _VALUES_SECONDS
+        self._starting = False
+        self._show_best()
+        self._refresh()
+
     def settled(self, record: TrialRecord) -> None:
-        """Show a trial, unless it was cancelled, and warn of the first failure."""
+        """Show a trial, unless it was cancelled."""
+        if self._values:
+            self._values.pop(record.tid, None)
         if record.outcome is not Outcome.CANCELLED:
             self._pruned += record.outcome is Outcome.PRUNED
             if self._starting or self._best_loss() is not None or self._failures.count or self._pruned:
                 self._starting = False
                 self._show_best()
             self._bar.update(1)
-        if not self._warned and self._failures.count > self._before and self._failures.fatal is None:
-            self._warned = True
-            warn(f"{self._failures.latest}. The search goes on.", FailedTrialsWarning)
 
     def _show_best(self) -> None:
         best, failed = self._best_loss(), self._failures.count
@@ -107,4 +123,10 @@ class ProgressListener(Listener):
         pruned = f", {self._pruned} pruned" if self._pruned else ""
         fewer = self._elastic and self._present < self._workers
         workers = f", {self._present} of {self._workers} workers" if fewer else ""
-        self._bar.postfix = f"best loss: {'?' if best is None else best}{failures}{pruned}{workers}"
+        values = self._last_values() if self._values else ""
+        self._bar.postfix = f"best loss: {'?' if best is None else best}{failures}{pruned}{workers}{values}"
+
+    def _last_values(self) -> str:
+        shown = [f"trial {tid} at {value:.6g}" for tid, value in self._values.items()]
+        more = [f"{len(shown) - _VALUES} more"] if len(shown) > _VALUES else []
+        return "".join(f", {each}" for each in [*shown[:_VALUES], *more])

@@ -80,12 +80,15 @@ def test_on_a_terminal_it_is_a_live_table(shell, client, post):
         names = [worker.name for worker in client.workers()]
         runs = f"{trial.study}/{trial.tid}"
         terminal.wait_for(
-            *names, runs, "idle", "a second", "parallelism 2 of 2", f"best loss of {trial.study}: "
+            *(*names, runs, "idle", "a second", "parallelism 2 of 2"),
+            *(f"{trial.study}: 1 running, ", "best loss "),
         )
         assert f"{done.trial.study}/{done.trial.tid} " not in terminal.shown  # it has begun after that
         visit.answer()
         assert stream.next().ok
         terminal.wait_for(f"settled {runs} ok loss 49")
+    (failed,) = client.evaluate([{"x": 2, "raises": "no such model"}])
+    terminal.wait_for(f"last failed: {failed.trial.study}/{failed.trial.tid} ")
     terminal.press(b"\x03")
     assert terminal.end() == 130
     assert "\x1b[1A" in terminal.shown, "nothing was drawn again in its place"

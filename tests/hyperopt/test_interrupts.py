@@ -11,16 +11,17 @@ from concurrent.futures import ThreadPoolExecutor
 import psutil
 import pytest
 from hyperopt.base import JOB_STATE_CANCEL, JOB_STATE_DONE
-from jupyter_client import KernelManager
 
 from sparkopt import fmin
 from sparkopt.spark.java import ensure_java
 from tests.hyperopt import interrupted
+from tests.support.kernels import started_kernel
 from tests.support.leftovers import processes_of
 from tests.support.paths import python_path
 from tests.support.study_tools import CASE, DEADLINE_SECONDS, hear, in_order, make_fifos, meet
 
 CTRL_C = b"\x03"
+INTERRUPTED = "fmin was interrupted after 2 trials; fmin with the same trials goes on from there."
 START_SECONDS = 2 * DEADLINE_SECONDS
 """How long a process may take to start a session and run two trials before the test has failed."""
 
@@ -72,48 +73,44 @@ def test_ctrl_c_in_a_terminal(surroundings, tmp_path):
 
 @pytest.fixture
 def kernel(surroundings, tmp_path):
-    """A Jupyter kernel and a client that is connected to it."""
-    manager = KernelManager(connection_file=str(tmp_path / "kernel.json"))
-    manager.start_kernel(**surroundings)
-    client = manager.blocking_client()
-    try:
-        client.start_channels()
-        client.wait_for_ready(timeout=DEADLINE_SECONDS)
-        yield manager, client
-    finally:
-        client.stop_channels()
-        manager.shutdown_kernel(now=True)
+    """A Jupyter kernel."""
+    with started_kernel(tmp_path / "kernel.json", **surroundings) as started:
+        yield started
 
 
-def run_cell(client, code):
-    """The last line that a cell prints on its standard output; the cell must end well."""
-    printed = []
-
-    def note(message):
-        if message["msg_type"] == "stream" and message["content"]["name"] == "stdout":
-            printed.append(message["content"]["text"])
-
-    reply = client.execute_interactive(code, output_hook=note, timeout=START_SECONDS)
-    assert reply["content"]["status"] == "ok", reply["content"]
-    return "".join(printed).splitlines()[-1] if printed else ""
+def run_cell(kernel, code):
+    """The outputs of a cell, which must end well."""
+    outputs = kernel.run(code, START_SECONDS)
+    assert outputs.status == "ok", outputs.list
+    return outputs
 
 
 @pytest.mark.timeout(300)
 def test_interrupting_a_cell_of_a_notebook(kernel, tmp_path):
-    manager, client = kernel
-    run_cell(client, "import json\nfrom tests.hyperopt import interrupted\ntrials = interrupted.begin()")
-    # Or the kernel may refuse the next cell, as one that was waiting for this one to end well.
-    asked = client.execute("interrupted.search(trials)", stop_on_error=False)
+    run_cell(kernel, "import json\nfrom tests.hyperopt import interrupted\ntrials = interrupted.begin()")
+    asked = kernel.begin("interrupted.search(trials)")
     assert hear(tmp_path / "there", START_SECONDS)
-    manager.interrupt_kernel()
-    reply = client.get_shell_msg(timeout=DEADLINE_SECONDS)
-    assert reply["parent_header"]["msg_id"] == asked
-    assert reply["content"]["status"] == "error"
-    assert reply["content"]["ename"] == "KeyboardInterrupt"
-    said = json.loads(run_cell(client, "print(json.dumps(interrupted.report(trials)))"))
-    run_cell(client, "trials._spark.stop()")
-    manager.shutdown_kernel()
-    check(said, tmp_path)
+    kernel.manager.interrupt_kernel()
+    outputs = kernel.finish(asked, DEADLINE_SECONDS)
+    assert outputs.status == "error"
+    (error,) = outputs.errors
+    assert error["ename"] == "KeyboardInterrupt"
+    assert error["traceback"] == [f"KeyboardInterrupt: {INTERRUPTED}"]
+    # The bar is drawn in its place, and ends as a line.
+    ((first, *_, last, end),) = outputs.drawings.values()
+    assert first["text/plain"].startswith("0 of 100 trials, starting workers: 0 of 1, 0:0")
+    assert last["text/plain"].startswith("2 of 100 trials, ")
+    assert "<b>2 of 100 trials</b>" in last["text/html"]
+    assert end["text/plain"].startswith("3 trials in ")
+    assert ": 2 ok, 1 cancelled. Best loss " in end["text/plain"]
+    assert end["text/plain"].endswith(" Ended early: fmin run cancelled by user.")
+
+    (shown,) = run_cell(kernel, "trials").list
+    assert "<b>SparkTrials: 3 trials</b> &middot; 2 ok, 1 cancelled" in shown["data"]["text/html"]
+    said = run_cell(kernel, "print(json.dumps(interrupted.report(trials)))")
+    run_cell(kernel, "trials._spark.stop()")
+    kernel.manager.shutdown_kernel()
+    check(json.loads(said.text.splitlines()[-1]), tmp_path)
 
 
 def test_two_searches_at_once(new_trials, tmp_path):

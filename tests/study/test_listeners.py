@@ -11,7 +11,9 @@ from mlflow import MlflowClient
 
 from sparkopt.core.states import Outcome
 from sparkopt.hyperopt.savefile import SavingListener
+from sparkopt.notebook.search_cell import SearchCell
 from sparkopt.study.failures import Failures
+from sparkopt.study.first_failure import FirstFailureListener
 from sparkopt.study.listener import Listener
 from sparkopt.study.progress import ProgressListener
 from sparkopt.study.proposer import StopSearch
@@ -91,7 +93,7 @@ def pool(tmp_path):
         yield rig
 
 
-@pytest.fixture(params=["recording", "progress", "saving", "tracking"])
+@pytest.fixture(params=["recording", "progress", "first failure", "cell", "saving", "tracking"])
 def listener(request, tmp_path, monkeypatch):
     """One of each kind."""
     match request.param:
@@ -99,6 +101,10 @@ def listener(request, tmp_path, monkeypatch):
             yield Recording()
         case "progress":
             yield ProgressListener(Bar(), Failures(), 1, lambda: None)
+        case "first failure":
+            yield FirstFailureListener(Failures())
+        case "cell":
+            yield SearchCell(0, 8, Failures(), 1, lambda: None)
         case "saving":
             yield SavingListener(File())
         case "tracking":
