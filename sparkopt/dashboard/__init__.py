@@ -1,10 +1,11 @@
 """Dashboard of searches: Optuna's plots of them, and a page of ours beside these, in a process of its own.
 
-    control service ── list, watch ──▶ SearchFollower ─┐
-    journal ── read once ──▶ JournalMirror ────────────┴▶ Mirror ──▶ Optuna storage ──▶ optuna-dashboard ─┐
-                                                             │                                          │
-    browser ◀── cheroot ◀── Gate ◀── Compressed ◀── Application ◀── SearchPage ◀── workers, running trials   │
-                                                        └◀────────────────────────────────────────────────┘
+    control service ── list, watch ──▶ SearchFollower ──┐
+    journal ── read once ──▶ JournalMirror ─────────────┴──▶ Mirror ──▶ Optuna storage
+                                                               │                 │
+                                workers, running trials ──▶ SearchPage   optuna-dashboard
+                                                               │                 │
+    browser ◀── cheroot ◀── Gate ◀── AnswerCache, gzip ◀── Application ◀─────────┘
 
     mirror.py           trials of all searches, in an Optuna storage in memory
     roomy_dimensions.py ranges of parameters that nobody has told
@@ -18,6 +19,7 @@
     sessions.py         who has shown a token
     host_names.py       the names that requests may call this server by
     compressed.py       gzip
+    answer_cache.py     answers of plots that are asked for again
     web_server.py       the server, with TLS off loopback
     dashboards.py       all of it, put together
     child.py            the process of a ``SparkTrials(dashboard=True)``

@@ -11,6 +11,7 @@ from sparkopt.control import host_addresses
 from sparkopt.control.credentials import users_certificate
 from sparkopt.control.options import Control
 from sparkopt.coordinator.transport.certificates import new_certificate
+from sparkopt.dashboard.answer_cache import AnswerCache
 from sparkopt.dashboard.application import DashboardApplication
 from sparkopt.dashboard.compressed import compressed
 from sparkopt.dashboard.gate import Gate
@@ -78,7 +79,8 @@ class Dashboard:
             self.certificate = certificate.chain
         sessions = self._sessions = Sessions()
         page = SearchPage(self.followers, self.mirror, sessions)
-        application = compressed(DashboardApplication(page, self.mirror, plots_application))
+        made = compressed(DashboardApplication(page, self.mirror, plots_application))
+        application = AnswerCache(made, lambda: self.mirror.version)
         self._server = WebServer(host, port, certificate)
         sessions.name_for(self._server.port)
         is_open = names.is_local and not listen.allow_hosts

@@ -33,7 +33,7 @@ def search_page(guard: str) -> str:
 
 
 _BACK: Final = (
-    '<a href="/" style="position:fixed;right:12px;bottom:12px;z-index:2000;padding:8px 14px;'
+    '<a href="/" style="position:fixed;left:72px;bottom:12px;z-index:2000;padding:8px 14px;'
     "border-radius:20px;background:#1c4a8c;color:#fff;font:14px system-ui,sans-serif;text-decoration:none;"
     'box-shadow:0 1px 5px rgba(0,0,0,.45)">Workers and controls</a></body>'
 )
