@@ -1,7 +1,7 @@
 """Cache of answers about studies, compressed: one of ten thousand trials takes seconds to make.
 
-An answer is good as long as nothing has changed. When something has, it is good for a few times as long as it
-took to make, so that making answers never takes most of a processor however many browsers look.
+An answer is good as long as nothing has changed since it was made. If something has, it is good for a few
+times as long as it took to make, so that answers never take most of a processor, however many browsers look.
 """
 
 from __future__ import annotations
@@ -21,7 +21,10 @@ _MOST: Final = 16
 
 _TIMES: Final = 5.0
 _LONGEST_SECONDS: Final = 10.0
-"""Time for which optuna-dashboard itself does not look for new trials, if there are many."""
+
+_LAG_SECONDS: Final = 11.0
+"""Seconds after which answers have what has changed: optuna-dashboard looks for new trials every ten seconds,
+or oftener if there are few."""
 
 Key = tuple[str, str, str]
 
@@ -31,7 +34,7 @@ class _Kept:
     status: str
     headers: Headers
     body: bytes
-    version: int
+    began: float
     good_until: float
 
 
@@ -40,12 +43,12 @@ class AnswerCache:
 
     Args:
         application: makes the answers.
-        version: returns a number that grows whenever an answer may have changed.
+        changed: returns when something has changed for the last time, on the monotonic clock.
     """
 
-    def __init__(self, application: Application, version: Callable[[], int]) -> None:
+    def __init__(self, application: Application, changed: Callable[[], float]) -> None:
         self._application = application
-        self._version = version
+        self._changed = changed
         self._kept: OrderedDict[Key, _Kept] = OrderedDict()
         self._making: dict[Key, threading.Lock] = {}
         self._lock = threading.Lock()
@@ -73,7 +76,7 @@ class AnswerCache:
 
     def _is_good(self, kept: _Kept) -> bool:
         return kept.status.startswith("200") and (
-            kept.version == self._version() or time.monotonic() < kept.good_until
+            kept.began >= self._changed() + _LAG_SECONDS or time.monotonic() < kept.good_until
         )
 
     def _make(self, environ: Environ) -> _Kept:
@@ -82,7 +85,7 @@ class AnswerCache:
         def start(status: str, headers: Headers, exc_info: Any = None) -> None:
             said[:] = [(status, headers)]
 
-        version, began = self._version(), time.monotonic()
+        began = time.monotonic()
         parts = self._application(environ, start)
         try:
             body = b"".join(parts)
@@ -91,4 +94,4 @@ class AnswerCache:
                 parts.close()
         ended = time.monotonic()
         good_until = ended + min(_LONGEST_SECONDS, _TIMES * (ended - began))
-        return _Kept(*said[0], body, version, good_until)
+        return _Kept(*said[0], body, began, good_until)

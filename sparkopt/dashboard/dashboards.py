@@ -80,7 +80,7 @@ class Dashboard:
         sessions = self._sessions = Sessions()
         page = SearchPage(self.followers, self.mirror, sessions)
         made = compressed(DashboardApplication(page, self.mirror, plots_application))
-        application = AnswerCache(made, lambda: self.mirror.version)
+        application = AnswerCache(made, lambda: self.mirror.changed)
         self._server = WebServer(host, port, certificate)
         sessions.name_for(self._server.port)
         is_open = names.is_local and not listen.allow_hosts

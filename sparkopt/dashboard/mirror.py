@@ -182,7 +182,7 @@ class Mirror:
 
     Attributes:
         generation: grows when the storage is another one.
-        version: grows when anything has changed.
+        changed: when something has changed for the last time, on the monotonic clock.
     """
 
     def __init__(self) -> None:
@@ -191,7 +191,7 @@ class Mirror:
         self._running: dict[tuple[str, str, int], RunningTrial] = {}
         self._storage = new_storage()
         self._made = 0.0
-        self.generation = self.version = 0
+        self.generation, self.changed = 0, time.monotonic()
 
     # What feeds it.
 
@@ -235,7 +235,7 @@ class Mirror:
     def describe(self, pool: str, study: str, trial: TrialDescription) -> None:
         """Take in a trial."""
         with self._lock:
-            self.version += 1
+            self.changed = time.monotonic()
             self._studies[pool, study].take(trial)
             if self._studies[pool, study].changes >= _MANY:
                 self.refresh()
@@ -246,7 +246,7 @@ class Mirror:
             study = self._studies.get((pool, value.study))
             if study is None:
                 return
-            self.version += 1
+            self.changed = time.monotonic()
             study.report(value.tid, value.attempt, value.step, value.value)
             key = (pool, value.study, value.tid)
             running = self._running.get(key)
@@ -258,7 +258,7 @@ class Mirror:
         with self._lock:
             for key in [key for key in self._running if key[0] == pool]:
                 del self._running[key]
-            self.version += 1
+            self.changed = time.monotonic()
             for (owner, _), study in self._studies.items():
                 if owner == pool:
                     study.end("its pool has gone")

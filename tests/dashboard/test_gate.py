@@ -193,7 +193,7 @@ def test_answers_say_what_browsers_may_do_with_them():
     assert headers["x-content-type-options"] == "nosniff"
     assert headers["x-frame-options"] == "DENY"
     assert headers["cache-control"] == "no-store"
-    assert headers["referrer-policy"] == "no-referrer"
+    assert headers["referrer-policy"] == "same-origin"
     for word in ("default-src 'self'", "frame-ancestors 'none'", "form-action 'self'", "base-uri 'none'"):
         assert word in headers["content-security-policy"]
     assert "'unsafe" not in headers["content-security-policy"]

@@ -5,6 +5,7 @@ const guard = document.querySelector('meta[name="sparkopt-guard"]').content;
 const trouble = document.getElementById("trouble");
 const stale = document.getElementById("stale");
 let asking = 0;
+let pressed = false;
 
 function element(name, attributes = {}, ...children) {
   const made = document.createElement(name);
@@ -51,7 +52,7 @@ async function act(what, question) {
 }
 
 function button(text, what, { question = "", danger = false, disabled = false } = {}) {
-  return element("button", { type: "button", class: danger ? "danger" : null, disabled, onclick: () => act(what, question) }, text);
+  return element("button", { type: "button", class: danger ? "danger" : null, disabled, "data-key": JSON.stringify(what), onclick: () => act(what, question) }, text);
 }
 
 function figures(pairs) {
@@ -73,7 +74,7 @@ function meter(share) {
 function studies(search, mayAct) {
   const headings = [["study"], ["state"], ["trials", "number"], ["ok", "number"], ["failed", "number"], ["pruned", "number"], ["best loss", "number"], ["", "act"]];
   const rows = search.studies.map((study) => [
-    study.number === null ? study.name : element("a", { href: `/dashboard/studies/${study.number}` }, study.shown),
+    study.number === null ? study.name : element("a", { href: `/dashboard/studies/${study.number}`, "data-key": `study ${study.number}` }, study.shown),
     study.ended ? "ended" : "goes on",
     number(study.trials.submitted),
     number(study.trials.ok),
@@ -157,13 +158,15 @@ function section(search, mayAct) {
 function show(state) {
   const place = document.getElementById("searches");
   const focused = document.activeElement;
-  // Somebody is typing a number: what is there stays until that is done.
-  if (focused && focused.tagName === "INPUT" && place.contains(focused)) return;
+  // Somebody is typing a number, or has a button half pressed: what is there stays until that is done.
+  if (pressed || (focused && focused.tagName === "INPUT" && place.contains(focused))) return;
+  const key = focused && place.contains(focused) ? focused.dataset.key : undefined;
   const note = document.getElementById("note");
   note.hidden = state.may_act || !state.searches.some((search) => search.state === "following");
   note.textContent = "To pause, stop or cancel, open the link that was printed when the dashboard began: it has the key for that.";
   const sections = state.searches.map((search) => section(search, state.may_act));
   place.replaceChildren(...(sections.length ? sections : [element("p", { class: "empty" }, "No search yet.")]));
+  if (key) place.querySelector(`[data-key="${CSS.escape(key)}"]`)?.focus();
 }
 
 async function look() {
@@ -185,5 +188,7 @@ async function again() {
   window.setTimeout(again, EVERY);
 }
 
+document.addEventListener("pointerdown", () => (pressed = true));
+for (const name of ["pointerup", "pointercancel"]) document.addEventListener(name, () => (pressed = false));
 document.addEventListener("visibilitychange", () => document.hidden || look());
 again();
