@@ -145,7 +145,7 @@ function section(search, mayAct) {
         ["failed", number(counts.failed + counts.lost)],
         ["pruned", number(counts.pruned)],
         ["cancelled", number(counts.cancelled)],
-        ["trials a second", number(search.trials_per_second)],
+        ["trials a second", number(Number(search.trials_per_second.toPrecision(3)))],
         ["utilisation", percent(search.utilisation)],
       ]),
     );
