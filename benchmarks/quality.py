@@ -15,7 +15,9 @@ of the objectives have decided what ``parallel_tpe`` is; the other half was kept
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from statistics import mean, median
 from typing import Any, Final
@@ -28,7 +30,10 @@ from benchmarks.searches.catalogue import ALL, DECIDING, KEPT, problem
 from benchmarks.searches.contestants import CONTESTANTS, PARALLEL, TPE
 from benchmarks.searches.searching import Kept, searches
 from benchmarks.searches.significance import geometric_mean, holm, mean_ranks, worse
+from benchmarks.suggest import History
 from benchmarks.tables import Table
+from sparkopt import parallel_tpe
+from sparkopt.hyperopt.algorithms import algorithm_for
 
 BUDGETS: Final[Mapping[int, tuple[int, ...]]] = {1: (50, 100), 8: (50, 100), 32: (50, 100), 128: (200, 500)}
 """Numbers of trials by numbers of workers."""
@@ -44,8 +49,10 @@ GOALS: Final[Mapping[tuple[int, int], float]] = {
 MOST: Final = 1.2
 """What it may be on any single objective there."""
 
-MILLISECONDS: Final = 5.0
-"""What a suggestion may cost."""
+MILLISECONDS: Final[Mapping[int, float]] = {1_000: 5.0, 10_000: 15.0}
+"""What a suggestion may cost in ten dimensions, by the number of trials."""
+
+_SUGGESTIONS: Final = 21
 
 _LEVEL: Final = 0.05
 _HALVES: Final = {"deciding": DECIDING, "kept aside": KEPT}
@@ -76,7 +83,12 @@ def _tables(record: Record) -> list[Table]:
                 if regrets:
                     found.append(_table(record, workers, budget, half, regrets))
         found.append(_by_objective(record, workers, len(budgets) - 1))
-    return found
+    absent = [f"Missing: {_title(name)}: {why}." for name, why in figures["absent"].items()]
+    return [replace(found[0], notes=absent), *found[1:]]
+
+
+def _title(name: str) -> str:
+    return CONTESTANTS[name].title if name in CONTESTANTS else name
 
 
 def _table(
@@ -136,9 +148,25 @@ def _limits(settings: Settings, figures: Figures) -> list[Limit]:
                     where = f"{workers} at once, {budget} trials, {half}"
                     found.append(Limit(f"regret, {where}", most, geometric_mean(relative)))
                     found.append(Limit(f"worst objective, {where}", MOST, max(relative)))
-        costs = figures["milliseconds"][workers].get(PARALLEL)
-        if costs:
-            found.append(Limit(f"a suggestion, {workers} at once", MILLISECONDS, mean(costs), unit="ms"))
+    for trials, most in MILLISECONDS.items():
+        cost = median(figures["costs"][str(trials)])
+        found.append(Limit(f"a suggestion, 10 dimensions, {trials:,} trials", most, cost, unit="ms"))
+    return found
+
+
+def _costs() -> dict[str, list[float]]:
+    """Milliseconds of the processor's time for suggestions of ``parallel_tpe``, by the number of trials."""
+    found = {}
+    for trials in MILLISECONDS:
+        history = History(10)
+        algo = algorithm_for(parallel_tpe, history.domain)
+        spent = []
+        for number in range(_SUGGESTIONS + 1):
+            history.grow(trials + number)
+            began = time.process_time()
+            algo([-1], history.domain, history.trials, number)
+            spent.append(1000 * (time.process_time() - began))
+        found[str(trials)] = spent[1:]  # the first one reads the whole history
     return found
 
 
@@ -213,5 +241,6 @@ def quality(
         "budgets": {at_once: BUDGETS[int(at_once)] for at_once in map(str, workers)},
         "regrets": regrets,
         "milliseconds": milliseconds,
+        "costs": _costs(),
         "absent": absent,
     }

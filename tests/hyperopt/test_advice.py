@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from hyperopt import anneal, mix, rand, tpe
 
-from sparkopt import fmin
+from sparkopt import fmin, parallel_tpe
 from sparkopt.errors import CrowdedHostWarning, LargeObjectiveWarning, ParallelismWarning
-from sparkopt.hyperopt.advice import advise_on_parallelism
+from sparkopt.hyperopt.advice import MEASURED, advise_on_parallelism
 from tests.support.study_tools import CASE, in_order
 
 
@@ -40,9 +40,25 @@ class TestParallelism:
         ):
             advise_on_parallelism(parallelism, 1000, algo)
 
+    @pytest.mark.parametrize("algo", [parallel_tpe, partial(parallel_tpe, gamma=0.2)])
+    def test_no_algorithm_learns_from_trials_that_have_not_finished(self, algo):
+        with pytest.warns(ParallelismWarning, match="all 8 .* run at once: parallel_tpe learns from none"):
+            advise_on_parallelism(8, 8, algo)
+
+    @pytest.mark.parametrize(("parallelism", "nearest"), [(20, 32), (40, 32), (64, 32), (128, 128)])
+    def test_what_was_measured_is_said(self, parallelism, nearest):
+        measured = MEASURED[nearest]
+        said = (
+            f"with {nearest} at once and {measured.trials} trials, TPE is left with {measured.tpe:.0%} of .*"
+            f"sparkopt.parallel_tpe with {measured.parallel_tpe:.0%}"
+        )
+        with pytest.warns(ParallelismWarning, match=said):
+            advise_on_parallelism(parallelism, 1000, tpe.suggest)
+
     @pytest.mark.parametrize(
         ("algo", "parallelism", "trials"),
         [
+            (parallel_tpe, 32, 33),
             (tpe.suggest, 19, 20),
             (tpe.suggest, 1, 1),
             (partial(tpe.suggest, n_startup_jobs=64), 32, 1000),

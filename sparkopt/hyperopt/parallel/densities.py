@@ -34,6 +34,10 @@ _LEAVES: Final = 0.9
 
 _HALF_LOG_TAU: Final = 0.5 * math.log(2 * math.pi)
 
+_ALONE: Final = 250_000
+"""OpenBLAS multiplies matrices with so many operations in one thread. With more, it has threads wait for each
+other, for milliseconds where the machine is busy."""
+
 _EDGE: Final = 1e-9
 """Drawn positions keep this distance from their bounds, so that rounding does not lead out of them."""
 
@@ -130,10 +134,10 @@ class Density:
         inside = np.where(bounded, ndtr((1.0 - centres) / self.widths) - ndtr(-centres / self.widths), 1.0)
         scaled = there / self.widths**2
         heights = -0.5 * centres**2 * scaled - there * (np.log(inside * self.widths) + _HALF_LOG_TAU)
-        # The square of a difference, multiplied out: three products of matrices.
-        near += here @ heights.T
-        near += points @ (centres * scaled).T
-        near -= 0.5 * (points * points) @ scaled.T
+        # The square of a difference, multiplied out.
+        left = np.hstack([here, points, points * points])
+        right = np.hstack([heights, centres * scaled, -0.5 * scaled])
+        _add_product(near, left, right)
         if not bounded.all():
             for column, (place, axis) in enumerate(scales):
                 found = np.where(active[:, place], axis.log_prior(points[:, column]), 0.0)
@@ -153,3 +157,10 @@ class Density:
             same = rows[:, place, None] == self.centres[None, :, place]
             found = np.where(same, stays[:, None], moves[:, None])
             near += np.where(known[None, :, place], found, log_chance[:, None])
+
+
+def _add_product(total: Floats, left: Floats, right: Floats) -> None:
+    """Add the product of one matrix with the transpose of another to a third one, in pieces."""
+    piece = max(1, _ALONE // left.size)
+    for first in range(0, len(right), piece):
+        total[:, first : first + piece] += left @ right[first : first + piece].T

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from sparkopt.hyperopt.documents import is_pruned
 from sparkopt.hyperopt.parallel.layout import Layout, Rows
+from sparkopt.hyperopt.suggest.history import are_the_same
 
 _DIGITS: Final = 9
 """Rows that are the same to so many digits are one point."""
@@ -53,9 +54,7 @@ class Evidence:
         """
         documents = _documents_of(trials)
         count = len(self._seen)
-        if len(documents) < count or any(
-            one is not other for one, other in zip(documents, self._seen, strict=False)
-        ):
+        if not are_the_same(documents[:count], self._seen):
             self._forget()
             count = 0
         new = documents[count:]
@@ -98,11 +97,22 @@ class Evidence:
         """The loss of each trial; infinity for one that has none, for whatever reason."""
         return self._losses[: len(self._seen)]
 
-    @property
-    def teaches(self) -> NDArray[np.bool_]:
-        """Tells of each trial whether it counts; all but those that were cancelled do."""
-        counted: NDArray[np.bool_] = ~self._ignored[: len(self._seen)]
-        return counted
+    def others(self, good: NDArray[np.intp], most: int) -> Rows:
+        """Rows of the trials that count beside the good ones; those that run are all among them.
+
+        Args:
+            good: places of these.
+            most: so many that have ended, at most: evenly chosen from the oldest to the newest.
+        """
+        count = len(self._seen)
+        ended = self._settled[:count].copy()
+        ended[good] = False
+        places = np.flatnonzero(ended)
+        if len(places) > most:
+            places = places[np.linspace(0, len(places) - 1, most).astype(np.intp)]
+        running = ~self._settled[:count] & ~self._ignored[:count]
+        running[good] = False
+        return self._rows[np.concatenate([places, np.flatnonzero(running)])]
 
     @property
     def finished(self) -> int:

@@ -21,7 +21,10 @@ from sparkopt.hyperopt.parallel.layout import Active, Layout, Rows
 
 Document = dict[str, Any]
 
-_AVERSION: Final = 0.5
+_MOST: Final = 2_000
+"""A density of trials that are not good needs no more of them."""
+
+_AVERSION: Final = 0.7
 """The power of the other trials' density in the ratio; 1 in TPE. A smaller one explores less."""
 
 
@@ -63,10 +66,8 @@ class ParallelTPE:
             return self._random(rng, points)
         ranked = with_loss[np.argsort(evidence.losses[with_loss], kind="stable")]
         good = ranked[: keywords.good(len(with_loss))]
-        is_other = evidence.teaches.copy()
-        is_other[good] = False
         rows = evidence.rows
-        others = rows[is_other]
+        others = evidence.others(good, _MOST)
         if together:
             others = np.vstack([others, *together])
         dimensions = float(np.count_nonzero(~np.isnan(rows))) / len(rows)

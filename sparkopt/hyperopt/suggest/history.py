@@ -118,9 +118,9 @@ class History:
 
     def _follow(self, documents: list[Any]) -> None:
         seen = self._seen
-        if len(documents) > len(seen) and _are_the_same(documents[: len(seen)], seen):
+        if len(documents) > len(seen) and are_the_same(documents[: len(seen)], seen):
             self._add(documents[len(seen) :])
-        elif not _are_the_same(documents, seen):
+        elif not are_the_same(documents, seen):
             self._catch_up(documents)
         if self._gone > len(seen) + _MOST_GONE:
             self._start_again(documents)
@@ -139,7 +139,7 @@ class History:
                     self._drop(last)
                 break
         self._add(documents[len(seen) :])
-        if not _are_the_same(documents, seen):
+        if not are_the_same(documents, seen):
             self._start_again(documents)
 
     def _start_again(self, documents: list[Any]) -> None:
@@ -282,7 +282,7 @@ def _value_of(misc: Any, label: str) -> Any:
     return values[0]
 
 
-def _are_the_same(documents: list[Any], seen: list[Any]) -> bool:
+def are_the_same(documents: list[Any], seen: list[Any]) -> bool:
     """Returns whether two lists hold the same documents."""
     if len(documents) != len(seen):
         return False
