@@ -47,10 +47,16 @@ GOALS: Final[Mapping[tuple[int, int], float]] = {
 """What the regret of ``parallel_tpe`` may be relative to that of hyperopt's TPE, by workers and trials."""
 
 MOST: Final = 1.2
-"""What it may be on any single objective there."""
+"""What it may be on a single objective there."""
 
 MILLISECONDS: Final[Mapping[int, float]] = {1_000: 5.0, 10_000: 15.0}
 """What a suggestion may cost in ten dimensions, by the number of trials."""
+
+_LONG: Final = 100
+"""Trials of a search that takes Optuna's samplers seconds."""
+
+_DEFAULT: Final = ("random", TPE, PARALLEL, "optuna-joint")
+"""Optuna's default is the same as its joint sampler but where parameters hang on others."""
 
 _SUGGESTIONS: Final = 21
 
@@ -154,6 +160,10 @@ def _limits(settings: Settings, figures: Figures) -> list[Limit]:
     return found
 
 
+def _short(figure: float) -> float:
+    return float(f"{figure:.4g}")
+
+
 def _costs() -> dict[str, list[float]]:
     """Milliseconds of the processor's time for suggestions of ``parallel_tpe``, by the number of trials."""
     found = {}
@@ -199,18 +209,20 @@ def _costs() -> dict[str, list[float]]:
 @click.option(
     "--of",
     "names",
-    default=tuple(CONTESTANTS),
+    default=_DEFAULT,
     type=click.Choice(list(CONTESTANTS)),
     multiple=True,
-    help="Algorithms; may be repeated. All by default.",
+    show_default=True,
+    help="Algorithms; may be repeated.",
 )
+@click.option("--patient", is_flag=True, help="Have Optuna run the long searches too, which takes hours.")
 @click.option(
     "--keep",
     type=click.Path(file_okay=False, path_type=Path),
     help="Directory of searches of the other algorithms; those that are there are not run again.",
 )
 def quality(
-    workers: Sequence[str], seeds: int, half: str, names: Sequence[str], keep: Path | None
+    workers: Sequence[str], seeds: int, half: str, names: Sequence[str], patient: bool, keep: Path | None
 ) -> Figures:
     """Regret of searches in which many trials run at once, relative to hyperopt's TPE."""
     objectives = {"deciding": DECIDING, "kept": KEPT, "both": ALL}[half]
@@ -230,13 +242,15 @@ def quality(
         regrets[at_once], milliseconds[at_once] = {}, {name: [] for name in present}
         for objective in readable:
             of = regrets[at_once][objective] = {}
+            budgets = BUDGETS[int(at_once)]
             for name in present:
-                budgets = BUDGETS[int(at_once)]
+                if CONTESTANTS[name].is_slow and budgets[-1] > _LONG and not patient:
+                    continue
                 found = searches(
                     name, CONTESTANTS[name], objective, int(at_once), budgets, range(seeds), kept
                 )
-                of[name] = found.regrets
-                milliseconds[at_once][name] += found.milliseconds
+                of[name] = [[_short(regret) for regret in row] for row in found.regrets]
+                milliseconds[at_once][name] += map(_short, found.milliseconds)
     return {
         "budgets": {at_once: BUDGETS[int(at_once)] for at_once in map(str, workers)},
         "regrets": regrets,

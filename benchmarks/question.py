@@ -77,7 +77,9 @@ class Question(click.Command):
         """Measure, and show what was measured."""
         path: Path | None = ctx.params.pop("path")
         pictures: Path | None = ctx.params.pop("pictures")
-        settings, missing = dict(ctx.params), {}
+        # Paths of this machine are in no record.
+        settings = {name: value for name, value in ctx.params.items() if not isinstance(value, Path)}
+        missing: dict[str, str] = {}
         if self.form.suits is not None:
             asked = self._asked(ctx.params["against"])
             missing = {name: why for name in asked if (why := PEERS[name].missing()) is not None}

@@ -25,12 +25,14 @@ class Contestant:
         begin: begins a search in a space, from a seed.
         needs: packages without which it does not run.
         may_be_kept: whether its searches need not be run again: they do not depend on this repository.
+        is_slow: whether long searches take it hours.
     """
 
     title: str
     begin: Callable[[SearchSpace, int], SearchToPlay]
     needs: tuple[str, ...] = ()
     may_be_kept: bool = True
+    is_slow: bool = False
 
     def missing(self) -> str | None:
         """Returns the packages that are not installed; None if all are."""
@@ -49,7 +51,9 @@ def _of_optuna(title: str, sampler: Callable[[Any, int], Any], *needs: str) -> C
 
         return sampler(samplers, seed)
 
-    return Contestant(title, lambda space, seed: OptunaSearch(space, make, seed), ("optuna", *needs))
+    return Contestant(
+        title, lambda space, seed: OptunaSearch(space, make, seed), ("optuna", *needs), is_slow=True
+    )
 
 
 TPE: Final = "tpe"

@@ -112,7 +112,8 @@ class Evidence:
             places = places[np.linspace(0, len(places) - 1, most).astype(np.intp)]
         running = ~self._settled[:count] & ~self._ignored[:count]
         running[good] = False
-        return self._rows[np.concatenate([places, np.flatnonzero(running)])]
+        found: Rows = self._rows[np.concatenate([places, np.flatnonzero(running)])]
+        return found
 
     @property
     def finished(self) -> int:
