@@ -215,6 +215,13 @@ def _costs() -> dict[str, list[float]]:
     show_default=True,
     help="Algorithms; may be repeated.",
 )
+@click.option(
+    "--optuna-seeds",
+    default=10,
+    show_default=True,
+    type=click.IntRange(min=2),
+    help="Searches of each kind by Optuna's samplers, at most.",
+)
 @click.option("--patient", is_flag=True, help="Have Optuna run the long searches too, which takes hours.")
 @click.option(
     "--keep",
@@ -222,7 +229,13 @@ def _costs() -> dict[str, list[float]]:
     help="Directory of searches of the other algorithms; those that are there are not run again.",
 )
 def quality(
-    workers: Sequence[str], seeds: int, half: str, names: Sequence[str], patient: bool, keep: Path | None
+    workers: Sequence[str],
+    seeds: int,
+    half: str,
+    names: Sequence[str],
+    optuna_seeds: int,
+    patient: bool,
+    keep: Path | None,
 ) -> Figures:
     """Regret of searches in which many trials run at once, relative to hyperopt's TPE."""
     objectives = {"deciding": DECIDING, "kept": KEPT, "both": ALL}[half]
@@ -246,9 +259,8 @@ def quality(
             for name in present:
                 if CONTESTANTS[name].is_slow and budgets[-1] > _LONG and not patient:
                     continue
-                found = searches(
-                    name, CONTESTANTS[name], objective, int(at_once), budgets, range(seeds), kept
-                )
+                own = range(min(seeds, optuna_seeds) if CONTESTANTS[name].is_slow else seeds)
+                found = searches(name, CONTESTANTS[name], objective, int(at_once), budgets, own, kept)
                 of[name] = [[_short(regret) for regret in row] for row in found.regrets]
                 milliseconds[at_once][name] += map(_short, found.milliseconds)
     return {

@@ -19,13 +19,13 @@ def mean_ranks(regrets: Sequence[Mapping[str, Sequence[float]]]) -> dict[str, fl
     """The mean rank of each contestant, over objectives and seeds; equal ones share theirs.
 
     Args:
-        regrets: for each objective, by contestant and seed.
+        regrets: for each objective, by contestant and seed; seeds that not all have do not count.
     """
     names = list(regrets[0])
     rows = [
         stats.rankdata([of[name][seed] for name in names])
         for of in regrets
-        for seed in range(len(of[names[0]]))
+        for seed in range(min(map(len, of.values())))
     ]
     return dict(zip(names, np.mean(rows, axis=0).tolist(), strict=True))
 

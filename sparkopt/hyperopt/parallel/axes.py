@@ -26,6 +26,9 @@ _DEVIATIONS: Final = 6.0
 
 _NORMAL: Final = math.log(_DEVIATIONS) - 0.5 * math.log(2 * math.pi)
 
+_LEAST_CHANCE: Final = 1e-12
+"""An option without any chance has this one, as a trial may have it all the same."""
+
 _SMALLEST: Final = 1e-300
 """Values below this have the same logarithm as this."""
 
@@ -190,5 +193,5 @@ def _categorical(label: str, node: pyll.Apply) -> Options | None:
     chances = np.array([float(number_of(part)) for part in node.pos_args])
     if not (chances >= 0).all() or not chances.sum() > 0:
         return None
-    with np.errstate(divide="ignore"):  # an option may have no chance at all
-        return Options(label, 0, len(chances), np.log(chances / chances.sum()))
+    logarithms = np.log(np.maximum(chances / chances.sum(), _LEAST_CHANCE))
+    return Options(label, 0, len(chances), logarithms)

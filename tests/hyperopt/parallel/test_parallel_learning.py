@@ -151,3 +151,9 @@ def test_workers_that_become_free_at_once_get_different_points(model):
     together = [point(document) for document in search.propose(3)]
     found = {tuple(values.items()) for values in (*one_by_one, *together)}
     assert len(found) == 6
+
+
+def test_an_option_without_a_chance_that_somebody_has_tried():
+    space = hp.pchoice("x", [(0.0, "never"), (0.5, "one"), (0.5, "other")])
+    search = history(space, [({"x": option}, float(option)) for option in (0, 1, 2) for _ in range(4)])
+    assert 0 <= share(search, lambda found: found["x"] == 0) <= 1
