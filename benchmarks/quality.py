@@ -222,6 +222,13 @@ def _costs() -> dict[str, list[float]]:
     type=click.IntRange(min=2),
     help="Searches of each kind by Optuna's samplers, at most.",
 )
+@click.option(
+    "--long-seeds",
+    default=20,
+    show_default=True,
+    type=click.IntRange(min=2),
+    help=f"Searches of each kind that have more than {_LONG} trials, at most.",
+)
 @click.option("--patient", is_flag=True, help="Have Optuna run the long searches too, which takes hours.")
 @click.option(
     "--keep",
@@ -234,6 +241,7 @@ def quality(
     half: str,
     names: Sequence[str],
     optuna_seeds: int,
+    long_seeds: int,
     patient: bool,
     keep: Path | None,
 ) -> Figures:
@@ -259,8 +267,12 @@ def quality(
             for name in present:
                 if CONTESTANTS[name].is_slow and budgets[-1] > _LONG and not patient:
                     continue
-                own = range(min(seeds, optuna_seeds) if CONTESTANTS[name].is_slow else seeds)
-                found = searches(name, CONTESTANTS[name], objective, int(at_once), budgets, own, kept)
+                most = min(
+                    seeds,
+                    optuna_seeds if CONTESTANTS[name].is_slow else seeds,
+                    long_seeds if budgets[-1] > _LONG else seeds,
+                )
+                found = searches(name, CONTESTANTS[name], objective, int(at_once), budgets, range(most), kept)
                 of[name] = [[_short(regret) for regret in row] for row in found.regrets]
                 milliseconds[at_once][name] += map(_short, found.milliseconds)
     return {
