@@ -7,6 +7,7 @@ from typing import Any
 
 import mlflow
 import pytest
+from mlflow.models import Model
 from mlflow.tracking._tracking_service.client import TrackingServiceClient
 
 from sparkopt.tracking import versions
@@ -17,6 +18,14 @@ HAS_LOGGED_MODELS = versions.HAS_LOGGED_MODELS
 HAS_STACKS_OF_THREADS = not isinstance(_stack, list)
 HAS_IMAGES_OF_STEPS = "key" in inspect.signature(mlflow.log_image).parameters
 HAS_ASYNCHRONOUS_SETTING = hasattr(mlflow, "config")
+
+_look: Any = getattr(mlflow.tracking.fluent, "_get_model_ids_for_new_metric_if_exist", None)
+
+FINDS_MODELS_OF_STEPS = _look is not None and (
+    "run_id" in inspect.signature(_look).parameters or "._outputs" in inspect.getsource(Model.log)
+)
+"""Whether a metric without a model becomes one of the model that the active run has made at the same step: of
+about 3.8 only once the run is active anew."""
 
 PRINTS_ADDRESSES = hasattr(TrackingServiceClient, "_log_url")
 """Whether the address of a run on a server is printed when the run ends."""

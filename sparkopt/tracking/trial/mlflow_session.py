@@ -49,6 +49,7 @@ class TrialRun(mlflow.ActiveRun):
 
     def __init__(self, store: RelayStore) -> None:
         self._store = store
+        self._inputs_since: RunInputs | None = None
 
     @property
     def info(self) -> RunInfo:
@@ -62,8 +63,18 @@ class TrialRun(mlflow.ActiveRun):
 
     @property
     def inputs(self) -> RunInputs | None:
-        """Its datasets then."""
-        return self._store.trial_run.inputs
+        """Its datasets and models then, and what has been logged here since."""
+        return self._inputs
+
+    @property
+    def _inputs(self) -> RunInputs | None:
+        """The attribute in which MLflow 3 notes the models that a metric was logged for."""
+        since = self._inputs_since
+        return self._store.trial_run.inputs if since is None else since
+
+    @_inputs.setter
+    def _inputs(self, inputs: RunInputs | None) -> None:
+        self._inputs_since = inputs
 
     @property
     def outputs(self) -> RunOutputs | None:
