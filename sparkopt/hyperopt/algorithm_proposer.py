@@ -19,7 +19,7 @@ from hyperopt.exceptions import InvalidTrial
 
 from sparkopt.core.states import Outcome
 from sparkopt.errors import RefusedError
-from sparkopt.hyperopt.documents import DrawnValues, renew, result_fault
+from sparkopt.hyperopt.documents import DrawnValues, is_pruned, renew, result_fault
 from sparkopt.hyperopt.fmin_options import early_stop_answer
 from sparkopt.hyperopt.journalled import document_of, restore, state_of
 from sparkopt.hyperopt.points_to_evaluate import check_asked, documents_of, values_of
@@ -223,7 +223,11 @@ class AlgorithmProposer(Proposer):
                 record.error = read
             else:
                 record.loss, record.metrics, record.left_out = read.loss, read.metrics, read.left_out
-                record.fault = result_fault(read.fields)
+                if is_pruned(document):  # its objective has returned what the document of such a trial has
+                    record.outcome = Outcome.PRUNED
+                    record.metrics = [each for each in record.metrics if each[0] != "loss"]
+                else:
+                    record.fault = result_fault(read.fields)
         elif record.outcome is not Outcome.CANCELLED:
             self._documents.fail(document, error.kind, error.text)
         elif document["state"] in _UNFINISHED:

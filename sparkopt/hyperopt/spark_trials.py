@@ -44,8 +44,8 @@ from sparkopt.spark.session import (
 from sparkopt.study.journal import check_place, without_secrets
 from sparkopt.study.pruning_rules import Mode, PruningRule, check_metric, check_mode, check_pruner
 from sparkopt.study.timings import Timings
-from sparkopt.tracking.tracking_settings import Tracking
-from sparkopt.wire.arguments import WHOLE, check_flag, check_limit, check_whole, hinting, refuse_type
+from sparkopt.tracking.tracking_settings import Tracking, check_tracking
+from sparkopt.wire.arguments import WHOLE, check_limit, check_whole, hinting, refuse_type
 from sparkopt.wire.modules.own_modules import check_ship_modules
 
 
@@ -151,8 +151,7 @@ class SparkTrials(NotebookTrials, ControlledTrials):
         loss_threshold = check_loss_threshold(loss_threshold)
         trial_timeout = check_limit("trial_timeout", trial_timeout)
         max_attempts = check_whole("max_attempts", max_attempts, WHOLE, least=1)
-        if tracking is not None and not isinstance(tracking, Tracking):
-            tracking = check_flag("tracking", tracking, "None, True, False or a Tracking")
+        tracking = check_tracking(tracking)
         if journal is not None:
             check_place(journal)
         elastic = check_elastic(elastic)

@@ -1,4 +1,4 @@
-"""MLflow: a study's run and its children, written behind the search's back, and what objectives log.
+"""MLflow: a study's run and its children, written in the background, and what objectives log.
 
     study ── proposed, settled ──▶ Tracker ── records ──▶ Writer: a lane for each run ──▶ Delivery ──▶ Store
                                                           │ in threads                  │ the store is gone
@@ -11,6 +11,7 @@
     writer.py             records in their order, merged       file.py           what a store has not taken
     delivery.py           each to the store, or to the file    record_replay.py  that file, written later
     relay.py              what objectives ask for              store.py          records become runs
+    experiments.py        the one that the settings name
 
 The only room that imports mlflow, and it is imported only if a search is tracked; on a worker, only if the
 objective imports it as well.

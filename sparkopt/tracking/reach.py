@@ -11,6 +11,9 @@ from urllib.parse import urlsplit
 from sparkopt.errors import TrackingError
 from sparkopt.tracking.masking import mask, shown_cause
 
+START_IT: Final = "Start it, set the credentials that it takes, or set another (mlflow.set_tracking_uri)"
+"""What to do if a store does not answer, or does not let this process in: MLflow does not say which."""
+
 _REACH_SECONDS: Final = 10.0
 
 _ASKS_STORE: Final = frozenset({"dbfs", "models", "runs", "mlflow-artifacts", "uc", "databricks"})
@@ -28,7 +31,7 @@ def check_reach(uri: str) -> None:
         return
     failed = _knock(uri)
     if failed is not None:
-        raise unreachable(uri, failed) from shown_cause(failed, uri)
+        raise unusable(uri, failed) from shown_cause(failed, uri)
 
 
 def _knock(uri: str) -> Exception | None:
@@ -66,11 +69,17 @@ def check_direct(artifact_uri: str) -> None:
         )
 
 
-def unreachable(uri: str, error: Exception) -> TrackingError:
-    """The error for a store that cannot be used, without what is secret in its address."""
+def unusable(uri: str, error: Exception, remedy: str = START_IT) -> TrackingError:
+    """The error for a store that cannot be used, without what is secret in its address.
+
+    Args:
+        uri: the store's.
+        error: what it has raised.
+        remedy: what to do.
+    """
     why = " ".join(str(error).split())
     return TrackingError(
         f"the MLflow tracking store {mask(uri)} cannot be used ({type(error).__name__}:"
-        f" {mask(why, uri)[:500]}). Start it, or set another (mlflow.set_tracking_uri), or search without"
-        " tracking: SparkTrials(tracking=False), or spark.databricks.mlflow.trackHyperopt.enabled=false"
+        f" {mask(why, uri)[:500]}). {remedy}, or search without tracking: SparkTrials(tracking=False), or"
+        " spark.databricks.mlflow.trackHyperopt.enabled=false"
     )

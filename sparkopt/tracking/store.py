@@ -20,6 +20,7 @@ from requests.exceptions import ConnectionError as RequestsConnectionError
 from requests.exceptions import HTTPError, Timeout
 
 from sparkopt.tracking import versions
+from sparkopt.tracking.reach import START_IT
 from sparkopt.tracking.run_records import Create, End, Log, LogArtifact, Metric, Record, Run
 
 T = TypeVar("T")
@@ -256,6 +257,26 @@ def is_passing(error: Exception) -> bool:
 def is_denied(error: Exception) -> bool:
     """Returns whether a store lets nobody in who says what this process says."""
     return isinstance(error, MlflowException) and unwrapped(error).get_http_status_code() in (401, 403)
+
+
+def innermost(error: Exception) -> Exception:
+    """The first of several errors of MLflow's, each raised while the one before it was handled.
+
+    Where an environment variable names the experiment, MLflow says that there is none, whatever has happened.
+    """
+    while isinstance(error.__context__, MlflowException):
+        error = error.__context__
+    return error
+
+
+def remedy_for(error: Exception) -> str:
+    """What a user is to do about an error that keeps a search from being tracked."""
+    if is_passing(error) or is_denied(error):
+        return START_IT
+    return (
+        "It answers: mend what it refuses, such as an experiment that has been deleted"
+        " (MlflowClient().restore_experiment) or does not exist (mlflow.set_experiment)"
+    )
 
 
 def is_busy(error: Exception) -> bool:

@@ -31,16 +31,17 @@ from sparkopt.errors import TrackingError
 from sparkopt.study.listener import Listener
 from sparkopt.tracking import versions
 from sparkopt.tracking.attempts import Attempts
+from sparkopt.tracking.experiments import experiment_id
 from sparkopt.tracking.masking import MaskedStream, is_secret, mask, shown_cause
 from sparkopt.tracking.names import Names, cleaned, fitted, storable
 from sparkopt.tracking.outcome_texts import best_as_json, points_of, tags_of
-from sparkopt.tracking.reach import check_direct, check_reach, unreachable
+from sparkopt.tracking.reach import check_direct, check_reach, unusable
 from sparkopt.tracking.relay import Relay
 from sparkopt.tracking.relay_protocol import TRANSFERS
 from sparkopt.tracking.reported_values import VALUE, ReportedValues
 from sparkopt.tracking.run_lanes import Kind
 from sparkopt.tracking.run_records import Create, End, Log, LogArtifact, Metric
-from sparkopt.tracking.store import Store
+from sparkopt.tracking.store import Store, innermost, remedy_for
 from sparkopt.tracking.tracking_settings import Tracking
 from sparkopt.tracking.writer import Writer
 from sparkopt.wire import forks
@@ -131,7 +132,8 @@ class Tracker(Listener):
             raise failed
         if failed is not None:
             # Not where it was caught: it would go with what is raised, and may quote a password.
-            raise unreachable(uri, failed) from shown_cause(failed, uri)
+            first = innermost(failed)
+            raise unusable(uri, first, remedy_for(first)) from shown_cause(failed, uri)
         known = self._known
         self._uuid = uuid.uuid4().hex[:6]
         self._taken = {*known.params, *known.metrics, *known.tags}
@@ -249,8 +251,8 @@ class Tracker(Listener):
 
     def _create(self, tid: int, began: int) -> Create:
         tags = {
-            **self._own_tags,
             **self._tags,
+            **self._own_tags,
             **({MLFLOW_PARENT_RUN_ID: self._main} if self._settings.nested else {}),
             "fmin_uuid": self._uuid,
             "runSource": _SOURCE,
@@ -423,7 +425,8 @@ class Tracker(Listener):
         try:
             active = mlflow.active_run()
             self._own = active is None
-            experiment = self._experiment_id(uri)
+            wanted = self._settings.experiment
+            experiment = None if wanted is None else experiment_id(uri, wanted)
             # The variable names a run that somebody has made: it would be renamed.
             given = None if MLFLOW_RUN_ID.get() else name
             main = active or mlflow.start_run(run_name=given, experiment_id=experiment)
@@ -431,7 +434,7 @@ class Tracker(Listener):
             if experiment not in (None, main.info.experiment_id):
                 raise TrackingError(
                     f"run {main.info.run_id} is active, and belongs to another experiment than"
-                    f" {self._settings.experiment!r}, which Tracking(experiment=...) asks for. End that run,"
+                    f" {wanted!r}, which Tracking(experiment=...) asks for. End that run,"
                     " or leave the experiment out"
                 )
             if self._settings.artifacts == "direct":
@@ -443,15 +446,6 @@ class Tracker(Listener):
                 self._leave_main("FAILED")
             return error
         return None
-
-    def _experiment_id(self, uri: str) -> str | None:
-        """The id of the experiment that the settings name, which is made if there is none."""
-        name = self._settings.experiment
-        if name is None:
-            return None
-        client = mlflow.MlflowClient(tracking_uri=uri)
-        found = client.get_experiment_by_name(name)
-        return str(client.create_experiment(name) if found is None else found.experiment_id)
 
     def _leave_main(self, status: str, gone: bool = False) -> None:
         """The study's own run is the active one no more; it ends, unless the store is gone."""

@@ -9,6 +9,21 @@ from typing import Final, Literal
 from sparkopt.wire.arguments import check_flag, check_whole, refuse_type, refuse_value
 
 _MOST_LANES: Final = 256
+_TRACKING: Final = "None, True, False or a Tracking"
+
+OUR_TAGS: Final = frozenset(
+    {
+        *("fmin_uuid", "runSource", "space", "best_trial_tid", "mlflow.parentRunId", "mlflow.runName"),
+        *("tid", "trial_status", "attempt", "worker", "worker_host", "worker_gpus", "error"),
+        *(f"version.{package}" for package in ("python", "sparkopt", "hyperopt", "pyspark", "mlflow")),
+    }
+)
+"""Names of the tags that a search sets itself, in its run or in those of its trials."""
+
+_INSTEAD: Final = {"mlflow.runName": "set run_name instead", "mlflow.parentRunId": "set nested instead"}
+
+_SAME: Final = {name.casefold(): name for name in OUR_TAGS}
+"""Those names without regard to case, as some stores take them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,7 +37,8 @@ class Tracking:
             None for the active one. An active run has to belong to it.
         run_name: name of the search's own run; None for one that is made of the objective and the algorithm.
             A run that is active when the search begins keeps its name.
-        tags: of the search's run and of the runs of its trials.
+        tags: of the search's run and of the runs of its trials. Names of tags that a search sets itself are
+            refused.
         lanes: how many calls of the store may be under way at once at most. None for one with SQLite and
             files, and up to 64 with servers; fewer whenever the store has too much to do.
         artifacts: ``"relay"`` sends what objectives log as files to the driver, which stores them, so that
@@ -59,6 +75,10 @@ class Tracking:
                 refuse_value(name, value, "a name or None")
         if not isinstance(self.tags, Mapping) or not _are_texts([*self.tags, *self.tags.values()]):
             refuse_type("tags", self.tags, "a mapping of names to texts")
+        for name in self.tags:
+            if ours := _SAME.get(name.strip().casefold()):
+                expected = f"another than {ours!r}, which a search sets itself"
+                refuse_value("the name of a tag", name, expected, _INSTEAD.get(ours, ""))
         if self.lanes is not None:
             lanes = check_whole("lanes", self.lanes, "a whole number from 1 to 256, or None", least=1)
             if lanes > _MOST_LANES:
@@ -69,6 +89,19 @@ class Tracking:
             refuse_type("metrics", self.metrics, "a collection of names, or None for all numbers")
         object.__setattr__(self, "nested", check_flag("nested", self.nested))
         object.__setattr__(self, "tags", dict(self.tags))
+
+
+def check_tracking(tracking: object) -> bool | Tracking | None:
+    """Whether a search is tracked, or how; None for whatever the session says.
+
+    Raises:
+        ArgumentTypeError: if it is something else.
+    """
+    if tracking is None or isinstance(tracking, Tracking):
+        return tracking
+    if tracking is Tracking:
+        refuse_type("tracking", tracking, _TRACKING, "make one: Tracking(...)")
+    return check_flag("tracking", tracking, _TRACKING)
 
 
 def _are_texts(values: object) -> bool:

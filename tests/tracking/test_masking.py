@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sparkopt.tracking.masking import mask, shown_cause
-from sparkopt.tracking.reach import unreachable
+from sparkopt.tracking.reach import unusable
 
 
 @pytest.mark.parametrize(
@@ -70,4 +70,4 @@ def test_the_cause_is_kept_where_it_says_nothing():
     assert shown_cause(error, "http://u:pw12@host") is error
     hidden = shown_cause(ValueError("at http://u:pw12@host"), "http://u:pw12@host")
     assert "ValueError: at http://u:***@host" in str(hidden)
-    assert "pw12" not in str(unreachable("http://u:pw12@host", ValueError("pw12")))
+    assert "pw12" not in str(unusable("http://u:pw12@host", ValueError("pw12")))

@@ -9,8 +9,10 @@ import pytest
 
 from sparkopt import SparkTrials, Tracking, fmin
 from sparkopt.errors import ArgumentTypeError, ArgumentValueError, TrackingError
+from sparkopt.tracking.tracking_settings import OUR_TAGS
+from tests.support import mlflow_parts
 from tests.support.study_tools import CASE, in_order
-from tests.tracking.runs import artifacts, children, main_runs
+from tests.tracking.runs import all_runs, artifacts, children, main_runs
 
 
 @pytest.fixture
@@ -32,6 +34,10 @@ def search(spark, store):
         ({"run_name": " "}, ArgumentValueError, "run_name must be a name or None"),
         ({"tags": {"a": 1}}, ArgumentTypeError, "tags must be a mapping of names to texts"),
         ({"tags": ["a"]}, ArgumentTypeError, "tags must be a mapping"),
+        ({"tags": {"tid": "9"}}, ArgumentValueError, "tag must be another than 'tid', which a search sets"),
+        ({"tags": {"Trial_Status ": "x"}}, ArgumentValueError, "another than 'trial_status'"),
+        ({"tags": {"mlflow.runName": "x"}}, ArgumentValueError, "set run_name"),
+        ({"tags": {"mlflow.parentRunId": "x"}}, ArgumentValueError, "set nested"),
         ({"lanes": 0}, ArgumentValueError, "lanes must be a whole number from 1 to 256"),
         ({"lanes": 1000}, ArgumentValueError, "lanes must be a whole number from 1 to 256"),
         ({"artifacts": "both"}, ArgumentValueError, "artifacts must be 'relay' or 'direct'"),
@@ -54,6 +60,8 @@ def test_settings_are_values():
 def test_tracking_is_a_flag_or_settings(spark):
     with pytest.raises(ArgumentTypeError, match="tracking must be None, True, False or a Tracking"):
         SparkTrials(1, spark_session=spark, tracking="yes")
+    with pytest.raises(ArgumentTypeError, match=r"got the class Tracking: make one: Tracking\(\.\.\.\)"):
+        SparkTrials(1, spark_session=spark, tracking=Tracking)
 
 
 def test_names_tags_and_metrics(search, store):
@@ -65,6 +73,7 @@ def test_names_tags_and_metrics(search, store):
     assert len(runs) == 4
     for run in runs:
         assert run.data.tags["team"] == "risk"
+        assert {name for name in run.data.tags if "mlflow." not in name} <= {"team", *OUR_TAGS}
         if run.info.run_id != main.info.run_id:
             assert run.data.metrics.keys() == {"loss", "f1", "seconds"}
     search(experiment="by name")
@@ -84,6 +93,38 @@ def test_an_active_run_of_another_experiment_is_refused(search, store):
             search(experiment="elsewhere")
         assert mlflow.active_run().info.run_id == run.info.run_id
     assert store.get_run(run.info.run_id).info.status == "FINISHED"
+
+
+def test_an_experiment_that_is_deleted_is_to_be_restored(search, store):
+    gone = store.create_experiment("gone")
+    store.delete_experiment(gone)
+    with pytest.raises(TrackingError, match=rf"'gone'.*deleted: restore it.*\('{gone}'\).*or name another"):
+        search(experiment="gone")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLFLOW_EXPERIMENT_ID", gone)
+        with pytest.raises(TrackingError, match=r"It answers: mend what it refuses, .*restore_experiment"):
+            search()
+    assert all_runs(store) == []
+
+
+@pytest.mark.skipif(not mlflow_parts.HAS_DATABASES, reason=mlflow_parts.NO_DATABASES)
+def test_a_name_that_the_store_refuses_is_to_be_another(search, store):
+    with pytest.raises(TrackingError, match=r"no experiment named 'xxx.*characters.* Name another"):
+        search(experiment="x" * 600)
+
+
+def test_an_experiment_that_another_search_makes_meanwhile_is_taken(search, store, monkeypatch):
+    look, seen = mlflow.MlflowClient.get_experiment_by_name, []
+
+    def just_before(client, name):
+        found = look(client, name)
+        if not seen:
+            seen.append(client.create_experiment(name))
+        return found
+
+    monkeypatch.setattr(mlflow.MlflowClient, "get_experiment_by_name", just_before)
+    search(experiment="new")
+    assert len(store.search_runs(seen)) == 4
 
 
 def with_a_file(case):
@@ -111,5 +152,5 @@ def test_a_store_that_wants_a_token(spark, guarded, monkeypatch):
     for run in children(guarded, main).values():
         assert artifacts(guarded, run) == ["notes/words.txt"]
     monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", "another")
-    with pytest.raises(TrackingError, match="cannot be used"):
+    with pytest.raises(TrackingError, match=r"cannot be used.*set the credentials"):
         fmin(with_a_file, CASE, in_order, 2, trials=SparkTrials(1, spark_session=spark, tracking=True))

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
-from mlflow.entities import Experiment, Metric, Param, Run, RunInfo, RunTag
+from mlflow.entities import Experiment, Metric, Param, Run, RunInfo, RunStatus, RunTag
 from mlflow.exceptions import MlflowException
 from mlflow.protos import service_pb2
 from mlflow.protos.databricks_pb2 import INTERNAL_ERROR, INVALID_PARAMETER_VALUE, PERMISSION_DENIED, ErrorCode
@@ -30,6 +30,7 @@ from sparkopt.tracking import relay_protocol, versions
 from sparkopt.tracking.relay_protocol import RelayError
 from sparkopt.tracking.trial.buffer import Buffer
 from sparkopt.wire.lanes import Lane
+from sparkopt.worker.intermediate_values import is_pruned
 from sparkopt.worker.reports import Reporter
 
 THE_EXPERIMENT: Final = "of-the-trial"
@@ -169,9 +170,16 @@ class RelayStore(RestStore):
         return self._outputs[run_id]
 
     def update_run_info(self, run_id: str, run_status: Any, end_time: Any, run_name: str | None) -> RunInfo:
-        """Rename a run, or set the status of a nested one. That of the trial's run is the driver's to set."""
+        """Rename a run, or set the status of a nested one. That of the trial's run is the driver's to set.
+
+        A run that ``with`` closes because the trial stops early is killed, like the trial's: MLflow takes
+        that for a failure.
+        """
         if run_id == self.trial_run.info.run_id and run_name is None:
             return self.trial_run.info
+        left_by = sys.exc_info()[1]
+        if run_status == RunStatus.FAILED and left_by is not None and is_pruned(left_by):
+            run_status = RunStatus.KILLED
         info: RunInfo = super().update_run_info(run_id, run_status, end_time, run_name)
         return info
 
