@@ -25,10 +25,10 @@ from sparkopt.hyperopt.fmin_options import Algorithm, EarlyStop, Options, check_
 from sparkopt.hyperopt.in_notebooks import NotebookTrials, interruptible
 from sparkopt.hyperopt.no_loss import no_loss
 from sparkopt.hyperopt.points_to_evaluate import Point
-from sparkopt.hyperopt.pool_arguments import check_pool
 from sparkopt.hyperopt.proposals import said_by_hyperopt
 from sparkopt.hyperopt.search import Search
 from sparkopt.pool.patience import check_start_timeout
+from sparkopt.pool.pool_arguments import check_pool
 from sparkopt.pool.worker_pool import WorkerPool
 from sparkopt.spark.elasticity import check_elastic, decide_elastic
 from sparkopt.spark.parallelism import LIMIT, check_parallelism, decide_parallelism
@@ -155,7 +155,16 @@ class SparkTrials(NotebookTrials, ControlledTrials):
         if journal is not None:
             check_place(journal)
         elastic = check_elastic(elastic)
-        check_pool(pool, (parallelism, spark_session, resource_profile, elastic), control, start_timeout)
+        if pool is not None:
+            check_pool(
+                pool,
+                parallelism=parallelism,
+                spark_session=spark_session,
+                resource_profile=resource_profile,
+                elastic=elastic,
+                control=control or None,
+                start_timeout=start_timeout,
+            )
         self.user_specified_parallelism = parallelism
         self.start_timeout = check_start_timeout(start_timeout)
         self.timeout = timeout

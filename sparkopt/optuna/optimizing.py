@@ -16,11 +16,12 @@ import optuna
 from optuna.study import StudyDirection
 
 from sparkopt.coordinator import ObjectiveSpec
-from sparkopt.errors import RefusedError, TrialError
+from sparkopt.errors import TrialError
 from sparkopt.optuna.optuna_threads import StudyThread, UncaughtErrors, run_interruptibly
 from sparkopt.optuna.remote_trials import RemoteTrials
 from sparkopt.optuna.returned_values import convention_of
 from sparkopt.optuna.worker_trial import RemoteObjective
+from sparkopt.pool.pool_arguments import check_pool
 from sparkopt.pool.worker_pool import WorkerPool
 from sparkopt.spark.console import ConsoleProgress
 from sparkopt.spark.preflight import pickle_objective
@@ -123,7 +124,8 @@ def optimize(
     if getattr(_RUNNING, "study", None) is study:
         raise RuntimeError("a callback cannot optimize the study that it is called for")
     if pool is not None:
-        _check_pool(pool, parallelism, spark_session, control, elastic)
+        theirs = {"parallelism": parallelism, "spark_session": spark_session, "elastic": elastic}
+        check_pool(pool, control=control, **theirs).check_open()
     caught = (catch,) if isinstance(catch, type) else tuple(catch)
     loop: dict[str, Any] = {
         "n_trials": n_trials,
@@ -194,17 +196,6 @@ def _run(
         beside.join()
     if beside.error is not None:
         raise beside.error
-
-
-def _check_pool(pool: object, *given: object) -> None:
-    if not isinstance(pool, WorkerPool):
-        refuse_type("pool", pool, "None or a WorkerPool")
-    if any(value is not None for value in given):
-        raise RefusedError(
-            "with pool=..., parallelism, spark_session, control and elastic are the pool's: give them to"
-            " WorkerPool instead"
-        )
-    pool.check_open()
 
 
 def _console(own: WorkerPool | None, shown: bool) -> AbstractContextManager[ConsoleProgress | None]:

@@ -16,7 +16,7 @@ from sparkopt import SparkTrials, fmin
 from sparkopt.coordinator import Coordinator, ObjectiveSpec
 from sparkopt.core.events import GangProgressed
 from sparkopt.core.records import Policy
-from sparkopt.errors import PoolStartError, RefusedError, TrialLostError
+from sparkopt.errors import ArgumentTypeError, PoolStartError, RefusedError, TrialLostError
 from sparkopt.pool.worker_pool import WorkerPool
 from sparkopt.spark.gang import Gang
 from sparkopt.worker.spec import Endpoint
@@ -122,6 +122,10 @@ def test_the_patience_of_a_pool_is_not_the_trials_to_choose(spark):
     pool = WorkerPool(2, spark_session=spark)
     with pytest.raises(RefusedError, match="start_timeout is the pool's"):
         SparkTrials(pool=pool, start_timeout=5)
+    with pytest.raises(RefusedError, match="parallelism, control and start_timeout are the pool's"):
+        SparkTrials(2, pool=pool, start_timeout=5, control=True)
+    with pytest.raises(ArgumentTypeError, match=r"the class WorkerPool: make one: WorkerPool\(...\)"):
+        SparkTrials(pool=WorkerPool)
 
 
 def test_the_bar_counts_workers_until_all_are_there_or_there_is_a_result(spark, tmp_path):

@@ -138,5 +138,5 @@ def test_what_is_refused(spark):
         WorkerPool(2, spark_session=spark, elastic=True, gang_size=2)
     with pytest.raises(ArgumentValueError, match="idle_seconds must be None, as elastic=False"):
         WorkerPool(2, spark_session=spark, elastic=False, idle_seconds=9.0)
-    with pytest.raises(RefusedError, match="resource_profile and elastic are the pool's"):
-        SparkTrials(pool=WorkerPool(1, spark_session=spark), elastic=True)
+    with pytest.raises(RefusedError, match="elastic is the pool's: give it to WorkerPool"):
+        SparkTrials(pool=WorkerPool(1, spark_session=spark), elastic=False)
