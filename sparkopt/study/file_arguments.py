@@ -64,6 +64,10 @@ def file_path(value: object, argument: str) -> Path:
             f"{argument} {given!r:.200} is a URI; the path of a file is expected, as this machine's file"
             " system has it"
         )
+    if given.startswith(f"~{os.sep}") and not os.path.lexists("~"):
+        raise RefusedError(
+            f"{argument} {given!r:.200}: ~ is no directory here: give os.path.expanduser({given!r:.200})"
+        )
     if given.endswith(os.sep):
         raise RefusedError(f"{argument} {given!r:.200} names a directory: name a file in it")
     return Path(given)

@@ -77,15 +77,16 @@ class TestArguments:
         [
             ("", "empty path"),
             ("  ", "empty path"),
-            (b"journal", "must be the path of a file.*bytes"),
-            (7, "must be the path of a file.*int"),
-            (True, "must be the path of a file.*bool"),
-            (["journal"], "must be the path of a file.*list"),
+            (b"journal", "must be (a path, or an address|the path of a file).*bytes"),
+            (7, "must be (a path, or an address|the path of a file).*int"),
+            (True, "must be (a path, or an address|the path of a file).*bool"),
+            (["journal"], "must be (a path, or an address|the path of a file).*list"),
             (":memory:", "would be gone"),
-            ("file:journal?mode=memory", "is a URI"),
-            ("dbfs:/journal", "is a URI"),
+            ("file:journal?mode=memory", "is a URI|is no address: write file:///journal"),
+            ("dbfs:/journal", "is a URI|is no address: write /dbfs/journal"),
             ("a\0b", "null character"),
-            ("journal/", "names a directory"),
+            ("~/journal", r"give os\.path\.expanduser"),
+            ("/", "is the root of the file system|names a directory"),
         ],
     )
     def test_what_is_no_path(self, new_trials, given, match):

@@ -55,6 +55,25 @@ class TestKinds:
         (tmp_path / "journal").mkdir()
         assert self.kind(tmp_path / "journal") is SegmentJournal
 
+    @pytest.mark.parametrize("is_there", [True, False])
+    def test_a_path_with_a_slash_at_its_end(self, new_trials, tmp_path, is_there):
+        place = f"{tmp_path}/my journal/"
+        if is_there:
+            Path(place).mkdir()
+        assert new_trials(journal=place).journal == place
+        assert self.kind(place) is SegmentJournal
+        assert Path(place).is_dir()
+
+    def test_a_file_is_no_directory(self, tmp_path):
+        (tmp_path / "journal").touch()
+        with pytest.raises(RefusedError, match="journal is a file: name a directory"):
+            open_journal(f"{tmp_path}/journal/")
+
+    def test_a_scheme_in_capitals(self, tmp_path):
+        assert self.kind(f"FILE://{tmp_path}/journal") is SegmentJournal
+        pytest.importorskip("pyarrow")
+        assert self.kind(f"LOCAL://{tmp_path}/other") is SegmentJournal
+
     def test_a_path_on_a_network(self, tmp_path, monkeypatch):
         mounts = tmp_path / "mounts"
         mounts.write_text(f"1 1 0:1 / / rw - ext4 a rw\n2 1 0:2 / {tmp_path} rw - nfs4 a rw\n")
@@ -90,6 +109,14 @@ class TestKinds:
         ("file:///tmp/run#1", "write %23"),
         ("file:///tmp/run?1", "write %3F"),
         ("s3://[bucket/a", r"s3://\[bucket/a is no address"),
+        ("s3://", "is no address: write s3://bucket/searches/mine$"),
+        ("s3:/bucket/a", "s3:/.* is no address: write s3://bucket/a$"),
+        ("s3:/key:secret@bucket/a", r"s3:/\.\.\. is no address: write s3://\*\*\*@bucket/a$"),
+        (Path("gs://bucket/a"), "write gs://bucket/a, as text: a Path leaves out one of the slashes"),
+        ("file://", "write file:///path/to/a/directory$"),
+        ("file:/tmp/a", "write file:///tmp/a$"),
+        ("https://host/a", r"https://host/a is at a place that can be read only.*s3://bucket/searches/mine"),
+        ("github://me:hidden@host/a", r"github://\*\*\*@host/a is at a place that can be read only"),
     ],
 )
 def test_what_is_no_address(new_trials, place, match):

@@ -2,6 +2,7 @@
 
     a path on a local disk                      a file of SQLite's
     a path on a network, or on FUSE; file://    a directory with a log of objects
+    a path with a slash at its end              the same
     s3://, gs://, abfs://, hdfs://, ...         a log of objects in that store
 
 What is there already decides before that: a file is SQLite's, and a directory has a log.
@@ -27,6 +28,16 @@ from sparkopt.study.journal.segments.segment_journal import SegmentJournal
 from sparkopt.study.journal.segments.store_calls import Calls, UnansweredError
 
 _ADDRESS: Final = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]+)://(?P<rest>.+)", re.DOTALL)
+
+_ALMOST: Final = re.compile(
+    r"(?P<scheme>file(?=:)|[A-Za-z][A-Za-z0-9+.-]+(?=:/)):(?P<slashes>/*)(?P<rest>.*)", re.DOTALL
+)
+"""An address that lacks something, such as the second slash."""
+
+_FORMS: Final = "a path, or an address such as s3://bucket/searches/mine or file:///path/to/a/directory"
+
+_READ_ONLY: Final = frozenset({"http", "https", "data", "git", "github", "gist"})
+"""Schemes of what can be read and not written."""
 
 _REMOTE: Final = re.compile(
     r"fuse(\..*)?|nfs4?|cifs|smb[23s]?(fs)?|ceph|lustre|gpfs|beegfs|afs|glusterfs|davfs|9p2000.*"
@@ -114,7 +125,7 @@ def check_place(place: object) -> None:
         RefusedError: if it cannot.
     """
     if not is_address(place):
-        file_path(place, "journal")
+        _check_path(place)
         return
     assert isinstance(place, str)
     if "\0" in place:
@@ -125,6 +136,11 @@ def check_place(place: object) -> None:
         parts = urlsplit(place)
     except ValueError as error:
         raise RefusedError(f"journal {shown(place)} is no address: {error}") from None
+    if parts.scheme in _READ_ONLY:
+        raise RefusedError(
+            f"journal {shown(place)} is at a place that can be read only: name one that can be written, as"
+            f" {_FORMS}"
+        )
     if parts.scheme == "file":
         if parts.netloc not in ("", "localhost") or parts.path.strip("/") == "":
             raise RefusedError(
@@ -137,6 +153,30 @@ def check_place(place: object) -> None:
             f"journal {shown(place)} names a whole bucket or host: name a place in it, such as"
             f" {parts.scheme}://{_parts(place)[2].strip('/')}/searches/mine"
         )
+
+
+def _check_path(place: object) -> None:
+    given = os.fspath(place) if isinstance(place, os.PathLike) else place
+    if not isinstance(given, str):
+        raise RefusedError(f"journal must be {_FORMS}; got {place!r:.100}, a {type(place).__name__}")
+    if (almost := _ALMOST.match(given)) is not None:
+        raise RefusedError(_as_address(almost, given is not place))
+    if given.strip(os.sep) == "" and given:
+        raise RefusedError(f"journal {given} is the root of the file system: name a place in it")
+    file_path(given.rstrip(os.sep), "journal")
+
+
+def _as_address(almost: re.Match[str], was_path: bool) -> str:
+    """Says how an address is written that lacks something."""
+    scheme, slashes, rest = almost["scheme"].lower(), almost["slashes"], almost["rest"]
+    if scheme == "file":
+        meant = f"file:///{rest or 'path/to/a/directory'}"
+    elif scheme == "dbfs" and rest:
+        meant = f"/dbfs/{rest}"
+    else:
+        meant = f"{scheme}://{rest or 'bucket/searches/mine'}"
+    why = ", as text: a Path leaves out one of the slashes" if was_path else ""
+    return f"journal {scheme}:{slashes}... is no address: write {shown(meant)}{why}"
 
 
 def store_of(place: str | os.PathLike[str]) -> ObjectStore | None:
@@ -161,7 +201,8 @@ def _store_of(place: str | os.PathLike[str]) -> ObjectStore | None:
             return DirectoryStore(_in_a_directory(Path(unquote(parts.path))))
         return ArrowStore.of(place, hiding(place))
     path = Path(place)
-    if path.is_dir() or (not os.path.lexists(path) and _is_remote(path)):
+    is_directory = os.fspath(place).endswith(os.sep) or path.is_dir()
+    if is_directory or (not os.path.lexists(path) and _is_remote(path)):
         return DirectoryStore(_in_a_directory(path))
     return None
 

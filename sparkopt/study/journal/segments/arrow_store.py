@@ -67,8 +67,8 @@ class ArrowStore:
         from pyarrow import fs
 
         scheme, _, rest = address.partition("://")
-        if scheme in _SPARKS_S3:
-            address = f"s3://{rest}"
+        scheme = scheme.lower()
+        address = f"{'s3' if scheme in _SPARKS_S3 else scheme}://{rest}"
         tries = [address]
         if address.startswith("s3:") and _DELAYED not in address:
             tries.insert(0, f"{address}{'&' if '?' in address else '?'}{_DELAYED}=true")
