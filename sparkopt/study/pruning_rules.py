@@ -139,9 +139,31 @@ class MedianStopping(PruningRule):
         return _for(mode, PercentilePruner(50, self.warmup_steps, self.interval_steps, self.min_trials))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Halving(PruningRule):
+    """Settings of successive halving.
+
+    Attributes:
+        max_steps: step at which a trial ends. Nothing is stopped from there on.
+        min_steps: step at which trials are first compared.
+        reduction_factor: one trial in so many goes on each time.
+    """
+
+    max_steps: int
+    min_steps: int = 1
+    reduction_factor: int = 3
+
+    def __post_init__(self) -> None:
+        low = check_whole("min_steps", self.min_steps, WHOLE, least=1, floats=True)
+        expected = f"a whole number of steps, more than min_steps, which is {low}"
+        high = check_whole("max_steps", self.max_steps, expected, least=low + 1, floats=True)
+        factor = check_whole("reduction_factor", self.reduction_factor, _FACTOR, least=2, floats=True)
+        _set(self, min_steps=low, max_steps=high, reduction_factor=factor)
+
+
 @_hinting
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ASHA(PruningRule):
+class ASHA(_Halving):
     """Asynchronous successive halving: at steps that lie ever further apart, only the best trials go on.
 
     Saves most where early values say how a trial will end, and ruins a search where they do not. See
@@ -159,13 +181,6 @@ class ASHA(PruningRule):
         >>> SparkTrials(4, pruner=ASHA(max_steps=81))  # compares at the steps 1, 3, 9 and 27
     """
 
-    max_steps: int
-    min_steps: int = 1
-    reduction_factor: int = 3
-
-    def __post_init__(self) -> None:
-        _check_halving(self)
-
     def make(self, mode: Mode) -> Pruner:
         """Return a pruner for one search."""
         steps = rungs(self.min_steps, self.max_steps, self.reduction_factor)
@@ -174,7 +189,7 @@ class ASHA(PruningRule):
 
 @_hinting
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Hyperband(PruningRule):
+class Hyperband(_Halving):
     """Brackets of :class:`ASHA` side by side, each of which begins to compare at a later step.
 
     A compromise for searches of which nobody knows how soon a trial shows what becomes of it. See
@@ -191,13 +206,6 @@ class Hyperband(PruningRule):
     Example:
         >>> SparkTrials(4, pruner=Hyperband(max_steps=81))
     """
-
-    max_steps: int
-    min_steps: int = 1
-    reduction_factor: int = 3
-
-    def __post_init__(self) -> None:
-        _check_halving(self)
 
     def make(self, mode: Mode) -> Pruner:
         """Return a pruner for one search."""
@@ -328,14 +336,6 @@ def _check_steps(rule: PercentileStopping | MedianStopping | ThresholdStopping) 
         warmup_steps=check_whole("warmup_steps", rule.warmup_steps, _STEP, least=0, floats=True),
         interval_steps=check_whole("interval_steps", rule.interval_steps, WHOLE, least=1, floats=True),
     )
-
-
-def _check_halving(rule: ASHA | Hyperband) -> None:
-    low = check_whole("min_steps", rule.min_steps, WHOLE, least=1, floats=True)
-    expected = f"a whole number of steps, more than min_steps, which is {low}"
-    high = check_whole("max_steps", rule.max_steps, expected, least=low + 1, floats=True)
-    factor = check_whole("reduction_factor", rule.reduction_factor, _FACTOR, least=2, floats=True)
-    _set(rule, min_steps=low, max_steps=high, reduction_factor=factor)
 
 
 def _set(rule: PruningRule, **values: Any) -> None:

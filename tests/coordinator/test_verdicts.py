@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
+import threading
+import time
+import warnings
+
+import numpy as np
 import pytest
 
 from sparkopt.coordinator import ReportedValues, Settled, StudyChannel
+from sparkopt.coordinator.channels import judge
 from sparkopt.core.states import Outcome
-from sparkopt.errors import PrunerError
+from sparkopt.errors import PrunerError, SparkoptWarning
+from tests.support.study_tools import DEADLINE_SECONDS
 
 
 class Actions:
@@ -17,6 +26,9 @@ class Actions:
 
     def prune(self, tid, reason):
         self.pruned.append((tid, reason))
+
+    def close(self, closed):
+        closed()
 
 
 class Limit:
@@ -111,6 +123,57 @@ def test_nothing_that_it_raises_reaches_the_coordinators_thread(channel, pruner,
     with pytest.raises(PrunerError, match=f"the pruner has raised .*{type(error).__name__}") as caught:
         channel.next_settled()
     assert caught.value.__cause__ is error
+
+
+@pytest.mark.parametrize("verdict", ["no", [], 2, math.nan], ids=repr)
+def test_a_verdict_that_is_neither_true_nor_false_is_an_error_of_the_pruners(
+    channel, actions, pruner, verdict
+):
+    pruner.reported = lambda tid, step, value: verdict
+    channel.put_values(values(7, 1.0))
+    with pytest.raises(PrunerError, match=r"pruner's reported returns \(of trial 7\) must be True or False"):
+        channel.next_settled()
+    assert actions.pruned == []
+
+
+def test_other_truths_are_verdicts_as_well(channel, actions, pruner):
+    verdicts = iter([None, np.False_, 0, np.True_])
+    pruner.reported = lambda tid, step, value: next(verdicts)
+    channel.put_values(values(7, 0.5, 1.0, 1.5, 2.0))
+    assert [tid for tid, _ in actions.pruned] == [7]
+
+
+@pytest.mark.parametrize("call", ["reported", "settled"])
+def test_a_pruner_that_does_not_return_is_told_of_and_ended_with_the_study(
+    channel, pruner, monkeypatch, call
+):
+    inside = threading.Event()
+
+    def never(*happened):
+        inside.set()
+        while True:
+            with contextlib.suppress(Exception):
+                pass
+
+    monkeypatch.setattr(judge, "SLOW_SECONDS", 0.01)
+    setattr(pruner, call, never)
+    happens = {
+        "reported": lambda: channel.put_values(values(7, 1.0)),
+        "settled": lambda: channel.put_settled(Settled(7, 1, Outcome.OK)),
+    }
+    thread = threading.Thread(target=happens[call])
+    thread.start()
+    try:
+        assert inside.wait(DEADLINE_SECONDS)
+        with pytest.warns(SparkoptWarning, match="has been in one call for .* s, and does not return"):
+            channel.next_settled(time.monotonic() + 0.05)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            channel.next_settled(time.monotonic() + 0.01)
+    finally:
+        channel.close()
+        thread.join(DEADLINE_SECONDS)
+    assert not thread.is_alive()
 
 
 def test_without_a_pruner_nothing_is_judged(actions):

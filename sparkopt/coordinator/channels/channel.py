@@ -18,7 +18,7 @@ from sparkopt.coordinator.channels.held_checkpoints import CheckpointKeeper, Che
 from sparkopt.coordinator.channels.judge import Judge
 from sparkopt.coordinator.channels.study_events import Reported, ReportedValues, Request, Settled, Started
 from sparkopt.core.pruning.pruner import Pruner
-from sparkopt.errors import PrunerError, SparkoptError
+from sparkopt.errors import PrunerError, SparkoptError, SparkoptWarning, warn
 from sparkopt.wire import forks
 from sparkopt.wire.lanes import Lane
 from sparkopt.wire.limits import INLINE_BYTES, INTERRUPT_SECONDS
@@ -133,6 +133,7 @@ class StudyChannel:
         ] = queue.SimpleQueue()
         self._values = GatheredValues()
         self._judged_by: Judge | None = None
+        self._warned = False
         self._started: deque[Started] = deque()
 
     def submit(
@@ -160,6 +161,8 @@ class StudyChannel:
 
     def close(self) -> None:
         """Have the coordinator forget the study, and cancel what has not settled."""
+        if (judge := self._judged_by) is not None:
+            judge.end_call()  # the coordinator can do nothing before that
         self._actions.close(self._refuse_points)
         self._checkpoints.close()
 
@@ -184,6 +187,8 @@ class StudyChannel:
             try:
                 item = self._inbox.get(timeout=min(left, INTERRUPT_SECONDS))
             except queue.Empty:
+                if left:  # else the study is on its way out
+                    self._warn_of_a_slow_pruner()
                 if left > INTERRUPT_SECONDS:
                     continue
                 return None
@@ -214,6 +219,17 @@ class StudyChannel:
                 self.on_report(item.reported)
             finally:
                 item.taken()
+
+    def _warn_of_a_slow_pruner(self) -> None:
+        seconds = 0.0 if self._judged_by is None else self._judged_by.slow_for()
+        if seconds and not self._warned:
+            self._warned = True
+            warn(
+                f"the pruner has been in one call for {seconds:.0f} s, and does not return: no trial of the"
+                " pool can begin or end meanwhile. Its methods are called in the coordinator's thread, and"
+                " must not wait. Ctrl-C ends the search",
+                SparkoptWarning,
+            )
 
     def wake(self) -> None:
         """Have the study look at what it has to do. From any thread."""
@@ -325,7 +341,7 @@ class StudyChannel:
             say(happened)
         except BaseException as error:  # noqa: BLE001 - the user's code; SystemExit would end this thread's loop
             self._judged_by = None
-            self._inbox.put(PrunerError.of(error))
+            self._inbox.put(error if isinstance(error, PrunerError) else PrunerError.of(error))
 
     def _attempt(self, record: Callable[[T], R], happened: T) -> R | None:
         """Have something recorded; if that fails, the study is told, and still hears of what happened."""
