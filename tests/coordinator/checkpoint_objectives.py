@@ -9,6 +9,7 @@ from pathlib import Path
 
 import sparkopt
 from sparkopt.errors import SparkoptError
+from tests.coordinator.forked_calls import raised_in_a_child
 from tests.coordinator.meetings import meet
 
 LARGE = 3 * 2**20
@@ -61,19 +62,7 @@ def _save_on_a_full_disk(checkpoint):
 
 def _in_child(save):
     """Save or load in a forked child; what it says."""
-    reading, writing = os.pipe()
-    pid = os.fork()
-    if not pid:
-        try:
-            sparkopt.save_checkpoint(1) if save else sparkopt.load_checkpoint()
-        except SparkoptError as error:
-            os.write(writing, f"{type(error).__name__}: {error}".encode())
-        os._exit(0)
-    os.close(writing)
-    with os.fdopen(reading) as said:
-        text = said.read()
-    os.waitpid(pid, 0)
-    return text
+    return raised_in_a_child((lambda: sparkopt.save_checkpoint(1)) if save else sparkopt.load_checkpoint)
 
 
 def _save_beside_reports(size, count):

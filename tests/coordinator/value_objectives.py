@@ -9,6 +9,7 @@ import time
 
 import sparkopt
 from sparkopt.worker.reports import ReportingObjective
+from tests.coordinator.forked_calls import raised_in_a_child
 from tests.coordinator.meetings import meet
 
 
@@ -71,18 +72,8 @@ def _report_until_left():
 
 
 def from_a_child(argument):
-    """Report in a forked child; return its exit code and what it raised."""
-    ours, theirs = os.pipe()
-    if (child := os.fork()) == 0:
-        try:
-            sparkopt.report(1.0)
-        except BaseException as error:
-            os.write(theirs, f"{type(error).__name__}: {error}".encode())
-        os._exit(0)
-    os.close(theirs)
-    with os.fdopen(ours) as said:
-        text = said.read()
-    os.waitpid(child, 0)
+    """Report in a forked child, and then here; return what that raised there."""
+    text = raised_in_a_child(lambda: sparkopt.report(1.0))
     sparkopt.report(2.0)
     return text
 

@@ -204,47 +204,50 @@ def test_what_a_lane_holds_back_comes_when_it_is_due(make):
     lanes.close()
 
 
-def test_what_is_due_comes_although_every_thread_is_busy(make):
-    gate, came = Gate(), threading.Event()
+@pytest.fixture
+def held():
+    """Lanes for one call and one transfer, of which one holds back what comes, for a moment."""
+    held = Held()
+    yield held
+    held.gate.open.set()
+    held.lanes.close()
 
-    def work(key, items, last):
+
+class Held:
+    """Lanes, a gate to keep one of their threads busy, and an event: what was held back has come."""
+
+    def __init__(self):
+        self.gate, self.came = Gate(), threading.Event()
+        self.lanes = Lanes(self._work, {Kind.CALL: 1, Kind.TRANSFER: 1}.__getitem__, "due")
+
+    def _work(self, key, items, last):
         if key == "held" and not items:
-            came.set()
+            self.came.set()
             return None
         for item in items:
             item()
         return time.monotonic() + 0.05 if key == "held" else None
 
-    lanes = Lanes(work, {Kind.CALL: 1, Kind.TRANSFER: 1}.__getitem__, "due")
-    lanes.put("held", nothing)
-    lanes.put("busy", gate, Kind.TRANSFER)
-    assert came.wait(SECONDS)
-    gate.open.set()
-    assert lanes.drain(SECONDS)
-    lanes.close()
+    def finish(self):
+        assert self.came.wait(SECONDS)
+        self.gate.open.set()
+        assert self.lanes.drain(SECONDS)
 
 
-def test_an_idle_thread_watches_while_the_one_that_knows_is_busy(make):
-    gate, came, both = Gate(), threading.Event(), threading.Barrier(2)
+def test_what_is_due_comes_although_every_thread_is_busy(held):
+    held.lanes.put("held", nothing)
+    held.lanes.put("busy", held.gate, Kind.TRANSFER)
+    held.finish()
 
-    def work(key, items, last):
-        if key == "held" and not items:
-            came.set()
-            return None
-        for item in items:
-            item()
-        return time.monotonic() + 0.05 if key == "held" else None
 
-    lanes = Lanes(work, {Kind.CALL: 1, Kind.TRANSFER: 1}.__getitem__, "due")
+def test_an_idle_thread_watches_while_the_one_that_knows_is_busy(held):
+    both = threading.Barrier(2)
     for kind in Kind:
-        lanes.put(kind, lambda: both.wait(SECONDS), kind)
-    assert lanes.drain(SECONDS)  # both threads are idle, and wait for nothing
-    lanes.put("held", lambda: lanes.put("busy", gate, Kind.TRANSFER), Kind.TRANSFER)
-    assert gate.reached.wait(SECONDS)  # in the thread that has just learnt what is held back
-    assert came.wait(SECONDS)
-    gate.open.set()
-    assert lanes.drain(SECONDS)
-    lanes.close()
+        held.lanes.put(kind, lambda: both.wait(SECONDS), kind)
+    assert held.lanes.drain(SECONDS)  # both threads are idle, and wait for nothing
+    held.lanes.put("held", lambda: held.lanes.put("busy", held.gate, Kind.TRANSFER), Kind.TRANSFER)
+    assert held.gate.reached.wait(SECONDS)  # in the thread that has just learnt what is held back
+    held.finish()
 
 
 def test_an_interrupt_within_a_put_does_not_keep_the_end_waiting(make, monkeypatch):
