@@ -270,7 +270,7 @@ def innermost(error: Exception) -> Exception:
 
 
 def remedy_for(error: Exception) -> str:
-    """What a user is to do about an error that keeps a search from being tracked."""
+    """Returns advice about an error that keeps a search from being tracked."""
     if is_passing(error) or is_denied(error):
         return START_IT
     return (

@@ -92,7 +92,7 @@ class Tracking:
 
 
 def check_tracking(tracking: object) -> bool | Tracking | None:
-    """Whether a search is tracked, or how; None for whatever the session says.
+    """Check the argument that says whether a search is tracked, or how; None leaves it to the session.
 
     Raises:
         ArgumentTypeError: if it is something else.

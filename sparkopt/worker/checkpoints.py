@@ -229,7 +229,7 @@ def _write(checkpoint: object, output: _Output) -> None:
 
     output.write(_DIRECTORY)
     with tarfile.open(fileobj=output, mode="w|", format=tarfile.PAX_FORMAT) as archive:  # type: ignore[call-overload]
-        archive.add(directory, arcname=".")
+        archive.add(directory.resolve(), arcname=".")  # not a link to it, such as `latest`
 
 
 def _directory_of(checkpoint: object) -> Path | None:

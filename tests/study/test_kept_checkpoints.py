@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import resource
+import shutil
 import tempfile
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -106,6 +107,21 @@ def test_it_goes_when_its_trial_has_settled(place, opened, pushed):
     with opened() as journal:
         assert [*journal.checkpointed()] == []
         assert journal.take_entries()[0].reports == ()
+
+
+def test_it_is_there_until_its_trials_end_is(tmp_path, pushed):
+    """A driver that is killed may lose what it has written last: then the trial runs again."""
+    path, killed = tmp_path / "journal", tmp_path / "killed"
+    with closing(SegmentJournal(DirectoryStore(path), path, Pace(flush=3600.0))) as journal:
+        journal.check(journals.IDENTITY)
+        submit(journal, 0)
+        journal.keep_checkpoint(0, pushed(1))
+        settle(journal, 0)
+        journal.drop_checkpoint(0)
+        shutil.copytree(path, killed)
+    with closing(open_journal(killed)) as journal:
+        journal.check(journals.IDENTITY)
+        assert journal.take_entries()[0].outcome is Outcome.OK
 
 
 def test_what_a_driver_that_was_killed_could_not_remove_goes_at_the_next_one(place, opened, pushed):

@@ -299,6 +299,8 @@ class SegmentJournal(SearchJournal):
     def _remove_saved(self, report: Report) -> None:
         if report.value.file is not None:
             with contextlib.suppress(Exception):  # it takes up room, no more
+                # Its trial's end may wait to be written. A driver that goes on before it needs the object.
+                self.until_kept()
                 self._calls.make(Delete([f"{LARGE}{report.value.file}"]))
 
     def _payload(self, stored: Stored) -> Payload | None:
