@@ -6,7 +6,6 @@ import contextlib
 import math
 import os
 import pickle
-import signal
 import time
 
 import cloudpickle
@@ -23,7 +22,6 @@ from sparkopt import (
     report,
     should_prune,
 )
-from sparkopt.coordinator.channels import judge
 from sparkopt.errors import (
     AllTrialsFailedError,
     ArgumentTypeError,
@@ -198,24 +196,6 @@ def test_what_a_pruner_of_the_users_raises_ends_the_search_and_keeps_what_has_fi
     assert isinstance(caught.value.__cause__, RuntimeError)
     assert trials.statuses()[:4] == ["ok", "fail", "ok", "fail"]
     assert trials.count_total_trials() == len(trials._dynamic_trials)
-
-
-class Endless(Own):
-    """Presses Ctrl-C, and never returns."""
-
-    def reported(self, tid, step, value):
-        signal.raise_signal(signal.SIGINT)
-        while True:
-            pass
-
-
-def test_ctrl_c_ends_a_search_whose_pruner_never_returns(search, new_trials, monkeypatch):
-    monkeypatch.setattr(judge, "SLOW_SECONDS", 0.1)
-    trials = new_trials(parallelism=1, pruner=Endless())
-    with pytest.raises(KeyboardInterrupt):
-        search(9, of_own, trials=trials)
-    assert trials.count_cancelled_trials() > 0
-    assert trials.fmin_cancelled
 
 
 def test_a_search_whose_trials_report_nothing_says_so(search, new_trials):
