@@ -15,6 +15,7 @@ from hyperopt import hp, rand
 from sparkopt import SparkTrials, WorkerPool, fmin
 from sparkopt.control.dashboard_process import DashboardProcess
 from sparkopt.errors import ControlWarning, RefusedError
+from tests.dashboard.test_followed_pools import until
 from tests.dashboard.visitor import Visitor
 
 SPACE = {"x": hp.uniform("x", -1, 1), "kind": hp.choice("kind", ["round", "square"])}
@@ -42,7 +43,10 @@ def test_searches_are_shown_by_one_process_that_outlives_them(new_trials, capsys
     assert capsys.readouterr().out == f"dashboard: {link}\n"
     visitor = visitor_of(link)
     best = min(trials.losses())
-    (closed,) = visitor.ask("/search/state").json["searches"]
+    # The end of the pool reaches it a moment after it reaches fmin.
+    closed = until(
+        lambda: visitor.ask("/search/state").json["searches"][0], lambda search: search["state"] == "closed"
+    )
     assert (closed["state"], closed["studies"][0]["trials"]["ok"]) == ("closed", 3)
     study = visitor.ask("/api/studies/0").json
     assert study["best_trials"][0]["values"] == [best]
