@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any
 import sparkopt.wire.forks  # noqa: F401 - it has to be there before this process is forked
 
 if TYPE_CHECKING:
-    from sparkopt import optuna
+    from sparkopt import optuna, plots
     from sparkopt.client import ControlClient
     from sparkopt.control.options import Control
     from sparkopt.errors import TrialPruned
     from sparkopt.hyperopt.fmin import fmin
     from sparkopt.hyperopt.journal_reading import read_journal
+    from sparkopt.hyperopt.journal_study import journal_to_optuna
     from sparkopt.hyperopt.parallel import parallel_tpe
     from sparkopt.hyperopt.space_evaluation import WorkerPool
     from sparkopt.hyperopt.spark_trials import SparkTrials
@@ -51,9 +52,11 @@ __all__ = [
     "TrialPruned",
     "WorkerPool",
     "fmin",
+    "journal_to_optuna",
     "load_checkpoint",
     "optuna",
     "parallel_tpe",
+    "plots",
     "read_journal",
     "report",
     "save_checkpoint",
@@ -75,6 +78,7 @@ _HOMES = {
     "TrialPruned": "sparkopt.errors",
     "WorkerPool": "sparkopt.hyperopt.space_evaluation",
     "fmin": "sparkopt.hyperopt.fmin",
+    "journal_to_optuna": "sparkopt.hyperopt.journal_study",
     "load_checkpoint": "sparkopt.worker.checkpoints",
     "parallel_tpe": "sparkopt.hyperopt.parallel",
     "read_journal": "sparkopt.hyperopt.journal_reading",
@@ -88,8 +92,8 @@ _HOMES = {
 if not TYPE_CHECKING:  # which would believe that any name is here
 
     def __getattr__(name: str) -> Any:
-        if name == "optuna":  # a room of its own, whose names need Optuna
-            return importlib.import_module("sparkopt.optuna")
+        if name in ("hyperopt", "optuna", "plots"):  # rooms with names of their own, some of extras
+            return importlib.import_module(f"sparkopt.{name}")
         if name not in _HOMES:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         value = globals()[name] = getattr(importlib.import_module(_HOMES[name]), name)

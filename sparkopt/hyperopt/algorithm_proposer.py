@@ -236,6 +236,7 @@ class AlgorithmProposer(Proposer):
         if record.reports is not None:
             # One of that name in the objective's own result stays.
             document["result"].setdefault("intermediate", record.reports.by_step())
+        self._trials.note_run(record)
 
     def _last_loss(self, record: TrialRecord) -> float | None:
         """The last value that a trial has reported, as a loss; None if there is none on the loss's scale."""

@@ -31,6 +31,8 @@ from sparkopt.study.trial_description import (
 _SIGMAS: Final = 4.0
 """How far from its mean the dimension of a normal distribution reaches, in standard deviations."""
 
+_PLAIN: Final = (type(None), bool, int, float, str)
+
 _STATES: Final[dict[int, DescribedState]] = {
     base.JOB_STATE_NEW: "pending",
     base.JOB_STATE_RUNNING: "running",
@@ -195,9 +197,8 @@ def _options(expression: pyll.Apply) -> dict[str, tuple[Any, ...]]:
 
 
 def _constant(option: Any, text: str) -> Any:
-    if isinstance(option, pyll.Literal) and plain_value(option.obj) is option.obj:
-        return option.obj
-    return text
+    is_plain = isinstance(option, pyll.Literal) and type(option.obj) in _PLAIN
+    return option.obj if is_plain else text
 
 
 def _numbered(texts: Sequence[str]) -> list[str]:

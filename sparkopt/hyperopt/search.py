@@ -35,6 +35,7 @@ from sparkopt.hyperopt.fmin_options import Options, takes_expression
 from sparkopt.hyperopt.inherited import InheritedDocuments
 from sparkopt.hyperopt.journalled import document_of
 from sparkopt.hyperopt.no_loss import no_loss
+from sparkopt.hyperopt.optuna_algorithm import OptunaAlgorithm
 from sparkopt.hyperopt.points_to_evaluate import Point, check_points, not_among
 from sparkopt.hyperopt.result_convention import CONVENTION
 from sparkopt.hyperopt.savefile import SaveFile, SavingListener
@@ -101,6 +102,8 @@ class Search:
             refuse_type("algo", None, "callable, as hyperopt.tpe.suggest is")
         self._domain = domain_of(fn, space, options.pass_expr_memo_ctrl)
         self._space = Space(self._domain)
+        if isinstance(algo, OptunaAlgorithm):
+            algo.check_space(self._domain)
         self._space.check_picklable()
         points = () if options.points_to_evaluate is None else options.points_to_evaluate
         self._points = check_points(points, self._space)

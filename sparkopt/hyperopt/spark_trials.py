@@ -9,24 +9,23 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from typing import Any
 
-import hyperopt
 import numpy as np
 from hyperopt import base
-from hyperopt.exceptions import AllTrialsFailed, InvalidTrial
+from hyperopt.exceptions import InvalidTrial
 
 from sparkopt.control import Control
 from sparkopt.coordinator.channels.objective_spec import PRUNE_GRACE_SECONDS
 from sparkopt.core.pruning.pruner import Pruner
-from sparkopt.errors import RefusedError, SparkoptError, SparkoptWarning, warn
+from sparkopt.errors import RefusedError, SparkoptWarning, warn
 from sparkopt.hyperopt.bars import ProgressFactory
 from sparkopt.hyperopt.controlled_trials import ControlledTrials
 from sparkopt.hyperopt.documents import Document
 from sparkopt.hyperopt.fmin_options import Algorithm, EarlyStop, Options, check_loss_threshold, check_timeout
 from sparkopt.hyperopt.in_notebooks import NotebookTrials, interruptible
-from sparkopt.hyperopt.no_loss import no_loss
 from sparkopt.hyperopt.points_to_evaluate import Point
 from sparkopt.hyperopt.proposals import said_by_hyperopt
 from sparkopt.hyperopt.search import Search
+from sparkopt.hyperopt.trial_results import TrialResults
 from sparkopt.pool.patience import check_start_timeout
 from sparkopt.pool.pool_arguments import check_pool
 from sparkopt.pool.worker_pool import WorkerPool
@@ -49,7 +48,7 @@ from sparkopt.wire.arguments import WHOLE, check_limit, check_whole, hinting, re
 from sparkopt.wire.modules.own_modules import check_ship_modules
 
 
-class SparkTrials(NotebookTrials, ControlledTrials):
+class SparkTrials(NotebookTrials, ControlledTrials, TrialResults):
     """Trials of a search whose objective runs on Spark workers; a drop-in for ``hyperopt.SparkTrials``.
 
     The documents are hyperopt's, in every field. Trials pickle without Spark: whoever loads the pickle can
@@ -184,8 +183,7 @@ class SparkTrials(NotebookTrials, ControlledTrials):
         self.timings = Timings()
         self._fmin_cancelled = False
         self._fmin_cancelled_reason: str | None = None
-        self._space: Any = None
-        self._kept_best: tuple[Any] | None = None
+        self._runs = {}
         self._searching = threading.Lock()
         self._session_is_given = spark_session is not None or pool is not None
         self.pool = pool
@@ -227,6 +225,7 @@ class SparkTrials(NotebookTrials, ControlledTrials):
         if not isinstance(self.pruner, PruningRule):
             del state["pruner"]  # one of the user's is that of a search
         state["_kept_best"] = self._best_that_pickles()
+        state["_described"] = None, self.described_space()
         state["journal"] = without_secrets(self.journal)
         return state
 
@@ -237,10 +236,10 @@ class SparkTrials(NotebookTrials, ControlledTrials):
         self.max_parallelism = state["parallelism"]
         self.mode, self.prune_grace = "min", PRUNE_GRACE_SECONDS
         self.metric, self.metric_is_loss = None, False
+        self._runs = {}
         self.__dict__.update(state)
         self._spark = None
         self._session_is_given = False
-        self._space = None
         self.resource_profile = None
         self.pool = None
         self.control = self._dashboard_listens = None
@@ -268,39 +267,9 @@ class SparkTrials(NotebookTrials, ControlledTrials):
         self._fmin_cancelled = False
         self._fmin_cancelled_reason = None
         self._kept_best = None
+        self._runs.clear()
 
     # What it does not have.
-
-    @property
-    def best_trial(self) -> Document:
-        """The document of the trial with the smallest loss, of those of status ``ok``.
-
-        Raises:
-            AllTrialsFailedError: if none has a loss that is a number; hyperopt's ``AllTrialsFailed`` as well.
-        """
-        try:
-            best: Document = super().best_trial
-        except AllTrialsFailed:
-            raise no_loss(self._dynamic_trials) from None
-        return best
-
-    @property
-    def best_params(self) -> Any:
-        """The best trial's point of the space: values, where ``argmin`` has the indices of ``hp.choice``.
-
-        Raises:
-            hyperopt.exceptions.AllTrialsFailed: if no trial has a loss.
-            SparkoptError: if the space is not known: before the first search, or because the best point did
-                not pickle along with these trials.
-        """
-        if self._space is not None:
-            return hyperopt.space_eval(self._space, self.argmin)
-        if self._kept_best is None:
-            raise SparkoptError(
-                "best_params needs the space, which these trials do not know: no search has run since they"
-                " were made or loaded. Use hyperopt.space_eval(space, trials.argmin)."
-            )
-        return self._kept_best[0]
 
     @classmethod
     def of(cls, trials: base.Trials) -> SparkTrials:

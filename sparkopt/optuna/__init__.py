@@ -7,10 +7,13 @@ trial_desk.py       what a trial on a worker may ask of Optuna's trial
 worker_trial.py     the trial that an objective gets on a worker
 returned_values.py  what an objective returns, for both ends; imports no Optuna
 study_mirror.py     studies that show a search of any front end, for Optuna's plots
+sampled_study.py    such a study whose sampler another front end asks for points
+versions.py         private parts of Optuna
 quiet.py            has Optuna write nothing of such a study
 
-The only room that imports Optuna, and only its public names. ``optimize`` is loaded when it is first asked
-for, so that neither ``import sparkopt`` nor a worker of another front end needs Optuna.
+The only room that imports Optuna, and but for ``versions.py`` only its public names. ``optimize`` is loaded
+when it is first asked for, so that neither ``import sparkopt`` nor a worker of another front end needs
+Optuna.
 """
 
 from __future__ import annotations

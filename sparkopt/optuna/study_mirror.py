@@ -22,7 +22,8 @@ from optuna.distributions import (
     FloatDistribution,
     IntDistribution,
 )
-from optuna.study import Study, StudyDirection
+from optuna.study import Study as Study
+from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from sparkopt.optuna.quiet import without_information
@@ -84,6 +85,7 @@ class StudyMirror:
         name: of the study; by default one that Optuna makes up.
         directions: ``minimize`` or ``maximize``, for each value of a trial.
         storage: where the study goes; by default memory of its own.
+        sampler: of the study; by default Optuna's default one.
     """
 
     def __init__(
@@ -93,12 +95,13 @@ class StudyMirror:
         name: str | None = None,
         directions: Sequence[str] = ("minimize",),
         storage: optuna.storages.BaseStorage | None = None,
+        sampler: optuna.samplers.BaseSampler | None = None,
     ) -> None:
         self._storage = optuna.storages.InMemoryStorage() if storage is None else storage
         with without_information():
             self._id = self._storage.create_new_study([_DIRECTIONS[each] for each in directions], name)
             name = self._storage.get_study_name_from_id(self._id)
-            self.study = optuna.load_study(study_name=name, storage=self._storage)
+            self.study = optuna.load_study(study_name=name, storage=self._storage, sampler=sampler)
         self._dimensions = {dimension.label: dimension for dimension in dimensions}
         self._distributions: dict[Dimension, BaseDistribution] = {}
         self._known: dict[int, tuple[int, FrozenTrial]] = {}
@@ -137,10 +140,13 @@ class StudyMirror:
         shown = storage.get_trial(trial_id)
         shown.intermediate_values = now.intermediate_values
         if now.state.is_finished():
-            storage.set_trial_state_values(trial_id, now.state, now.values)
+            self._settle(trial_id, now)
             shown = storage.get_trial(trial_id)
         shown.datetime_start, shown.datetime_complete = now.datetime_start, now.datetime_complete
         self._known[trial.tid] = trial_id, now
+
+    def _settle(self, trial_id: int, now: FrozenTrial) -> None:
+        self._storage.set_trial_state_values(trial_id, now.state, now.values)
 
     def _frozen(self, trial: TrialDescription) -> FrozenTrial:
         state, values = _outcome(trial, len(self.study.directions))

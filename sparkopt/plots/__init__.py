@@ -1,8 +1,8 @@
 """Figures of a search: what it found, what mattered, and what its workers did. They need Matplotlib.
 
 searches.py       what is drawn: trials and dimensions of whatever describes itself
-figures.py        a Matplotlib figure that notebooks show and that pickles as a PNG
-losses.py         history, and slices along each hyperparameter
+figures.py        a Matplotlib figure that notebooks show
+loss_figures.py   history, and slices along each hyperparameter
 relations.py      parallel coordinates, and importances
 workers.py        a timeline of workers
 
@@ -19,15 +19,15 @@ import sys
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from sparkopt.plots.losses import history, slices
+    from sparkopt.plots.loss_figures import history, slices
     from sparkopt.plots.relations import importances, parallel_coordinates
     from sparkopt.plots.workers import timeline
 
 __all__ = ["history", "importances", "parallel_coordinates", "slices", "timeline"]
 
 _HOMES: Final = {
-    "history": "losses",
-    "slices": "losses",
+    "history": "loss_figures",
+    "slices": "loss_figures",
     "importances": "relations",
     "parallel_coordinates": "relations",
     "timeline": "workers",

@@ -107,7 +107,7 @@ def importances(trials: DescribesItself, labels: Sequence[str] | None = None) ->
 
 
 def _heights(dimension: Dimension, finished: Sequence[Any]) -> dict[int, float]:
-    """Where trials are on an axis, from 0 to 1, by their numbers."""
+    """Heights of trials on an axis, from 0 to 1, by their numbers."""
     known = [trial for trial in finished if dimension.label in trial.params]
     found = places(dimension, [trial.params[dimension.label] for trial in known])
     return {trial.tid: _height(dimension, value) for trial, value in zip(known, found, strict=True)}
