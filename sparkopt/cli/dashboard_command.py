@@ -66,7 +66,7 @@ def dashboard(
     journal: str | None,
     trust: bool,
 ) -> None:
-    """Serve a page that follows a search: plots, trials, workers, and controls.
+    """Serve a page of a search: plots, trials and workers.
 
     It prints a link, and runs until it is interrupted (Ctrl-C). Optuna Dashboard draws the plots. The link
     has a key: whoever opens it may pause, stop and cancel, as far as the token in --token-file permits. On
