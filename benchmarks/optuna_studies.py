@@ -44,7 +44,10 @@ def _ours(search: Search, sampler: Any) -> int:
 
     study = create_study(sampler=sampler)
     sparkopt.optuna.optimize(
-        study, _objective, search.trials, parallelism=search.parallelism, spark_session=search.session
+        *(study, _objective, search.trials),
+        parallelism=search.parallelism,
+        spark_session=search.session,
+        tracking=False,
     )
     return _finished(study)
 

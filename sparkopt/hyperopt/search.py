@@ -41,13 +41,14 @@ from sparkopt.hyperopt.result_convention import CONVENTION
 from sparkopt.hyperopt.savefile import SaveFile, SavingListener
 from sparkopt.hyperopt.space import Space, wants_ctrl
 from sparkopt.hyperopt.summary_line import summary_line
-from sparkopt.hyperopt.tracked import tracked, wants_tracking
+from sparkopt.hyperopt.tracked import tracked
 from sparkopt.notebook import cell_output
 from sparkopt.notebook.markup import counted
 from sparkopt.notebook.search_cell import SearchCell
 from sparkopt.pool.worker_pool import WorkerPool
 from sparkopt.spark.console import ConsoleProgress
 from sparkopt.spark.preflight import pickle_objective
+from sparkopt.spark.settings import setting
 from sparkopt.study.failures import Failures
 from sparkopt.study.first_failure import FirstFailureListener
 from sparkopt.study.interruptions import InterruptionListener
@@ -57,6 +58,7 @@ from sparkopt.study.quarantine import Patience
 from sparkopt.study.study import Study
 from sparkopt.study.study_spec import StopReasons, StudySpec
 from sparkopt.study.unreported import UnreportedListener
+from sparkopt.tracking.installed import SETTING, wants_tracking
 from sparkopt.wire.arguments import check_limit, check_objective, refuse_type
 from sparkopt.worker.shipped import ShippedObjective
 
@@ -115,7 +117,7 @@ class Search:
             else fn
         )
         self._takes_document = controlled
-        self._tracks = wants_tracking(session, trials.tracking)
+        self._tracks = wants_tracking(trials.tracking, lambda: setting(session, SETTING))
         if trials.metric is not None:
             from sparkopt.tracking.trial.metric_objective import MetricObjective
 

@@ -14,15 +14,12 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from hyperopt import base
 from hyperopt.exceptions import AllTrialsFailed
-from tqdm import tqdm
 
-from sparkopt.errors import TrackingWarning, warn
 from sparkopt.hyperopt.documents import DrawnValues, status_of
 from sparkopt.hyperopt.readable import ReadableSpace
-from sparkopt.spark.session import Session
-from sparkopt.spark.settings import setting
 from sparkopt.study.journal import name_of
 from sparkopt.study.search_summary import FinishedTrial, SearchSummary
+from sparkopt.tracking.study_description import RunNames, StudyDescription
 from sparkopt.tracking.tracking_settings import Tracking
 from sparkopt.wire.actor_log import ActorLog
 from sparkopt.wire.installed_versions import version_of
@@ -36,29 +33,10 @@ if TYPE_CHECKING:
 
 _LOG: Final = ActorLog("tracking")
 
-SETTING: Final = "spark.databricks.mlflow.trackHyperopt.enabled"
-"""The Spark setting that turns tracking off, when it is ``false``."""
+NAMES: Final = RunNames("hyperoptAutoTracking", "fmin_uuid", "fmin", "loss")
+"""As existing queries and dashboards know such searches."""
 
 _PACKAGES: Final = ("sparkopt", "hyperopt", "pyspark")
-
-
-def wants_tracking(session: Session, asked: bool | Tracking | None) -> bool:
-    """Tell if a search is tracked: as asked, or as the Spark setting says, or else if there is an MLflow.
-
-    Raises:
-        TrackingError: if somebody asks for it and there is no MLflow.
-    """
-    said = "" if asked is not None else setting(session, SETTING, "").strip()
-    if asked is False or said.lower() == "false":
-        return False
-    from sparkopt.tracking import installed
-
-    if installed.is_installed():
-        return True
-    if asked or said:
-        raise installed.missing("tracking=True" if asked else f"{SETTING}={said}")
-    warn(installed.untracked(), TrackingWarning)
-    return False
 
 
 @contextmanager
@@ -87,38 +65,27 @@ def tracked(
     Raises:
         TrackingError: at the start, if MLflow or the tracking store cannot be used.
     """
-    try:
-        from sparkopt.tracking.tracker import StudyDescription, Tracker
-    except ImportError as error:
-        from sparkopt.tracking import installed
+    from sparkopt.tracking.recorded_study import recorded
 
-        raise installed.unusable(error) from error
-
-    name = f"fmin {_short_name(domain.fn)} {_short_name(options.algo)}"
-    tracker = Tracker(
-        StudyDescription(
-            name,
-            _params(trials, options, rstate),
-            _tags(),
-            ReadableSpace(domain.expr),
-            trials.parallelism,
-            until_kept=(lambda: None) if journal is None else journal.until_kept,
-            logs_values=trials.metric is None,
-        ),
-        trials.tracking if isinstance(trials.tracking, Tracking) else Tracking(),
+    space = ReadableSpace(domain.expr)
+    description = StudyDescription(
+        f"fmin {_short_name(domain.fn)} {_short_name(options.algo)}",
+        _params(trials, options, rstate),
+        _tags(),
+        space,
+        NAMES,
+        trials.parallelism,
+        until_kept=(lambda: None) if journal is None else journal.until_kept,
+        logs_values=trials.metric is None,
     )
-    status = "FAILED"
-    try:
+    with recorded(
+        description,
+        trials.tracking if isinstance(trials.tracking, Tracking) else Tracking(),
+        lambda: _summary_of(trials, space),
+        shown=options.verbose and bool(options.show_progressbar),
+        shows_elsewhere=shows_elsewhere,
+    ) as tracker:
         yield tracker
-        # Else fmin raises an error, or returns None.
-        status = "FINISHED" if trials.count_successful_trials() else "FAILED"
-    except (KeyboardInterrupt, SystemExit):
-        status = "KILLED"
-        raise
-    finally:
-        shown = options.verbose and bool(options.show_progressbar)
-        with _left_to_write(shown, shows_elsewhere) as waiting:
-            tracker.close(_summary_of(trials), status, waiting)
 
 
 def _short_name(function: Any) -> str:
@@ -149,7 +116,7 @@ def _tags() -> dict[str, str]:
     return {**versions, "version.python": platform.python_version()}
 
 
-def _summary_of(trials: SparkTrials) -> SearchSummary:
+def _summary_of(trials: SparkTrials, space: ReadableSpace) -> SearchSummary:
     counts = {
         "successful": trials.count_successful_trials(),
         "failed": trials.count_failed_trials(),
@@ -163,15 +130,27 @@ def _summary_of(trials: SparkTrials) -> SearchSummary:
         for document in trials.trials
         if document["state"] == base.JOB_STATE_DONE and status_of(document) == "success"
     ]
-    best, point = None, None
     try:
         best = _finished(trials.best_trial)
-        point = trials.best_params
     except AllTrialsFailed:
-        pass  # no trial has a loss: there is none
+        return SearchSummary(counts, finished)  # no trial has a loss: there is none
+    documents = {"best_trial.json": lambda: _best_document(trials, best, space)}
+    return SearchSummary(counts, finished, best, documents)
+
+
+def _best_document(trials: SparkTrials, best: FinishedTrial, space: ReadableSpace) -> dict[str, Any]:
+    point = None
+    try:
+        point = trials.best_params
     except Exception as error:  # noqa: BLE001 - the space, which is the user's, cannot make its best point again
         _LOG.warning("best point is not recorded", error)
-    return SearchSummary(counts, finished, best, point)
+    return {
+        "tid": best.tid,
+        "loss": best.loss,
+        "values": space.values(best.values),
+        "argmin": dict(best.values),
+        "point": point,
+    }
 
 
 def _finished(document: Document) -> FinishedTrial:
@@ -179,24 +158,3 @@ def _finished(document: Document) -> FinishedTrial:
     numeric = isinstance(loss, (int, float, np.number)) and not isinstance(loss, (bool, np.bool_, complex))
     values = DrawnValues(document["misc"]["vals"])
     return FinishedTrial(document["tid"], float(loss) if numeric else None, values)
-
-
-@contextmanager
-def _left_to_write(shown: bool, shows_elsewhere: Callable[[int], bool]) -> Iterator[Any]:
-    """A line on standard error while there is something to wait for, unless that is shown elsewhere."""
-    bars: list[Any] = []
-
-    def waiting(left: int) -> None:
-        if not shown or shows_elsewhere(left):
-            return
-        if not bars:
-            bars.append(tqdm(total=left, desc="writing to MLflow", unit="record", leave=False))
-        (bar,) = bars
-        bar.n = max(0, bar.total - left)
-        bar.refresh()
-
-    try:
-        yield waiting
-    finally:
-        for bar in bars:
-            bar.close()

@@ -4,6 +4,7 @@ optimizing.py       optimize: checked, put together and run
 optuna_threads.py   Optuna's own loop, in the caller's thread or in one that Ctrl-C can leave
 remote_trials.py    the study's proposer: each thread of Optuna's serves one remote trial
 trial_desk.py       what a trial on a worker may ask of Optuna's trial
+tracked_study.py    a study in MLflow
 worker_trial.py     the trial that an objective gets on a worker
 returned_values.py  what an objective returns, for both ends; imports no Optuna
 study_mirror.py     studies that show a search of any front end, for Optuna's plots

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 import optuna
@@ -20,13 +21,17 @@ from sparkopt.errors import TrialError
 from sparkopt.optuna.optuna_threads import StudyThread, UncaughtErrors, run_interruptibly
 from sparkopt.optuna.remote_trials import RemoteTrials
 from sparkopt.optuna.returned_values import convention_of
+from sparkopt.optuna.tracked_study import tracked, tracks_itself
 from sparkopt.optuna.worker_trial import RemoteObjective
 from sparkopt.pool.pool_arguments import check_pool
 from sparkopt.pool.worker_pool import WorkerPool
 from sparkopt.spark.console import ConsoleProgress
 from sparkopt.spark.preflight import pickle_objective
+from sparkopt.spark.settings import setting
 from sparkopt.study.study import Study
 from sparkopt.study.study_spec import StudySpec
+from sparkopt.tracking.installed import SETTING, wants_tracking
+from sparkopt.tracking.tracking_settings import Tracking, check_tracking
 from sparkopt.wire.arguments import (
     WHOLE,
     check_callable,
@@ -44,8 +49,11 @@ if TYPE_CHECKING:
     from optuna.trial import BaseTrial, FrozenTrial
 
     from sparkopt.control.options import Control
+    from sparkopt.optuna.tracked_study import StatusCounts
     from sparkopt.spark.preflight import PickledObjective
     from sparkopt.spark.session import Session
+    from sparkopt.tracking.tracker import Tracker
+    from sparkopt.worker.reports import ReportingObjective
 
 _RUNNING: Final = threading.local()
 """The study, if any, whose trials this thread runs."""
@@ -64,6 +72,7 @@ def optimize(
     catch: Iterable[type[Exception]] | type[Exception] = (),
     callbacks: Iterable[Callable[[optuna.Study, FrozenTrial], None]] | None = None,
     show_progress_bar: bool = False,
+    tracking: bool | Tracking | None = None,
     trial_timeout: float | None = None,
     max_attempts: int = 3,
     control: bool | str | Control | None = None,
@@ -101,6 +110,9 @@ def optimize(
             :class:`~sparkopt.errors.ObjectiveError` here.
         callbacks: called after each trial, here, with the study and the trial.
         show_progress_bar: whether to show Optuna's.
+        tracking: whether to log the study to MLflow, or how, as a :class:`~sparkopt.Tracking`; None for yes,
+            unless the Spark setting ``spark.databricks.mlflow.trackHyperopt.enabled`` is ``false``, or
+            ``callbacks`` has optuna-integration's MLflowCallback, which logs the same trials.
         trial_timeout: seconds that a trial may take before it is killed and fails; None for any.
         max_attempts: how many workers may be lost while they run a trial before it fails.
         control: opens the pool to control over gRPC; see :class:`~sparkopt.WorkerPool`.
@@ -109,6 +121,7 @@ def optimize(
 
     Raises:
         RefusedError: before anything is launched, if something rules the study out.
+        TrackingError: before anything is launched, if the tracking store cannot be used.
         PoolError: if the workers do not come up, are lost or are cancelled; trials that run then fail.
         MissingModuleError: if workers lack a module that the objective needs, such as Optuna.
         Exception: what the objective raises, unless ``catch`` has its class, and what callbacks, sampler,
@@ -121,6 +134,7 @@ def optimize(
         n_trials = check_whole("n_trials", n_trials, "None or a whole number that is not negative", least=0)
     trial_timeout = check_limit("trial_timeout", trial_timeout)
     max_attempts = check_whole("max_attempts", max_attempts, WHOLE, least=1)
+    tracking = check_tracking(tracking)
     if getattr(_RUNNING, "study", None) is study:
         raise RuntimeError("a callback cannot optimize the study that it is called for")
     if pool is not None:
@@ -138,12 +152,22 @@ def optimize(
     own = None
     if pool is None:
         own = WorkerPool(parallelism, spark_session=spark_session, control=control, elastic=elastic)
+    workers = own or pool
+    assert workers is not None
+    session = workers.session
     signs = tuple(-1 if each is StudyDirection.MAXIMIZE else 1 for each in study.directions)
-    remote = RemoteObjective(objective, study.study_name, tuple(each.name for each in study.directions))
+    shipped: ReportingObjective = RemoteObjective(
+        objective, study.study_name, tuple(each.name for each in study.directions)
+    )
+    tracks = not (tracking is None and tracks_itself(loop["callbacks"])) and wants_tracking(
+        tracking, lambda: setting(session, SETTING)
+    )
+    if tracks:
+        from sparkopt.tracking.trial.objective import TrackedObjective
+
+        shipped = TrackedObjective(shipped)
     pickled = pickle_objective(
-        ShippedObjective(remote, convention_of(signs)),
-        (pool or own).session,  # type: ignore[union-attr]
-        embed_broadcasts=own is None,
+        ShippedObjective(shipped, convention_of(signs)), session, embed_broadcasts=own is None
     )
     if n_trials == 0:
         study.optimize(objective, **loop)  # which checks the rest, and runs nothing
@@ -151,21 +175,36 @@ def optimize(
     spec = StudySpec(
         ObjectiveSpec(pickled.shipped, max_attempts, trial_timeout), trials=n_trials, may_idle=True
     )
-    with (
-        _console(own, show_progress_bar) as console,
-        _opened(pool, own, pickled, console, n_trials) as workers,
-    ):
-        _run(study, spec, signs, workers, loop)
+    with ExitStack() as stack:
+        heard: tuple[Tracker, StatusCounts] | None = None
+        if tracks:
+            at_once = workers.parallelism
+            params = {
+                "n_trials": n_trials,
+                "timeout": timeout,
+                "parallelism": parallelism,
+                "actual_parallelism": at_once if n_trials is None else min(at_once, n_trials),
+            }
+            settings = replace(tracking if isinstance(tracking, Tracking) else Tracking(), metrics=None)
+            heard = stack.enter_context(tracked(study, params, at_once, settings, shown=show_progress_bar))
+        console = stack.enter_context(_console(own, show_progress_bar))
+        opened = stack.enter_context(_opened(pool, own, pickled, console, n_trials))
+        _run(study, spec, signs, opened, loop, heard)
 
 
 def _run(
-    study: optuna.Study, spec: StudySpec, signs: tuple[int, ...], pool: WorkerPool, loop: dict[str, Any]
+    study: optuna.Study,
+    spec: StudySpec,
+    signs: tuple[int, ...],
+    pool: WorkerPool,
+    loop: dict[str, Any],
+    heard: tuple[Tracker, StatusCounts] | None,
 ) -> None:
     """Run Optuna's loop on a pool, and the study that has its trials run beside it."""
     jobs = pool.parallelism if spec.trials is None else min(pool.parallelism, spec.trials)
     channel = pool.open_study(spec.objective)
-    trials = RemoteTrials(signs, channel)
-    beside = StudyThread(Study(spec, trials), channel, pool, trials.close)
+    trials = RemoteTrials(signs, channel, None if heard is None else heard[0].amended)
+    beside = StudyThread(Study(spec, trials), channel, pool, trials.close, heard or ())
     raised = UncaughtErrors(loop["catch"])
 
     def run(trial: optuna.Trial) -> Any:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import contextvars
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 import optuna
@@ -23,6 +23,7 @@ from sparkopt.wire.limits import INTERRUPT_SECONDS
 if TYPE_CHECKING:
     from sparkopt.coordinator import StudyChannel
     from sparkopt.pool.worker_pool import WorkerPool
+    from sparkopt.study.listener import Listener
     from sparkopt.study.study import Study
 
 
@@ -41,16 +42,23 @@ class StudyThread:
         channel: its own.
         pool: whose channel that is.
         ended: called at its end, in its thread, with :attr:`error`.
+        listeners: hear of every trial.
     """
 
     def __init__(
-        self, study: Study, channel: StudyChannel, pool: WorkerPool, ended: Callable[[Exception | None], None]
+        self,
+        study: Study,
+        channel: StudyChannel,
+        pool: WorkerPool,
+        ended: Callable[[Exception | None], None],
+        listeners: Sequence[Listener] = (),
     ) -> None:
         self.error: Exception | None = None
         self._study = study
         self._channel = channel
         self._pool = pool
         self._tell = ended
+        self._listeners = listeners
         self._ended = threading.Event()
         context = contextvars.copy_context()
         self._thread = threading.Thread(
@@ -73,7 +81,8 @@ class StudyThread:
     def _run(self) -> None:
         pool = self._pool
         try:
-            self._study.run(self._channel, pool.parallelism, time.monotonic(), (), None, pool.max_parallelism)
+            workers, most = pool.parallelism, pool.max_parallelism
+            self._study.run(self._channel, workers, time.monotonic(), self._listeners, None, most)
         except Exception as error:  # noqa: BLE001 - raised in the caller's thread
             self.error = error
         finally:

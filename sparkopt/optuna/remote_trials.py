@@ -103,11 +103,16 @@ class RemoteTrials(Proposer):
     Args:
         signs: for each objective 1 if it is minimized, else -1.
         channel: of the study.
+        amended: called with a trial's number, from any thread, when one more of its parameters is known; None
+            if nobody wants to know.
     """
 
-    def __init__(self, signs: tuple[int, ...], channel: StudyChannel) -> None:
+    def __init__(
+        self, signs: tuple[int, ...], channel: StudyChannel, amended: Callable[[int], None] | None = None
+    ) -> None:
         self._signs = signs
         self._channel = channel
+        self._amended = amended
         self._desk = Desk()
         self._lock = threading.Lock()
         self._visits: dict[int, _Visit] = {}
@@ -145,10 +150,18 @@ class RemoteTrials(Proposer):
             if self._closed is not None:
                 raise self._closed
             self._visits[tid] = visit
-            self._waiting.append(Proposal(tid, visit.values))
+            self._waiting.append(Proposal(tid, visit.values, visit.trial))
         self._channel.wake()
 
     def _serve(self, visit: _Visit) -> Any:
+        add, amended, tid = visit.values.add, self._amended, visit.trial.number
+
+        def add_and_tell(name: str, value: Any) -> None:
+            add(name, value)
+            assert amended is not None
+            amended(tid)
+
+        suggested = add if amended is None else add_and_tell
         while True:
             try:
                 item = visit.inbox.get(timeout=INTERRUPT_SECONDS)
@@ -159,7 +172,7 @@ class RemoteTrials(Proposer):
                     raise item.error
                 return item.value
             request, reply = item
-            reply(self._desk.answer(visit.trial, request.method, request.body, visit.values.add))
+            reply(self._desk.answer(visit.trial, request.method, request.body, suggested))
 
     def end(self) -> None:
         """Optuna's loop has ended: nothing more is proposed."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 
@@ -30,10 +30,11 @@ class SearchSummary:
         counts: of trials, by ``successful``, ``failed``, ``cancelled``, ``total``, and perhaps ``pruned``.
         finished: the trials that succeeded.
         best: the best of them, which has a loss; None if none has.
-        best_point: what the objective got in that trial, if it can be told.
+        documents: by the name of a file a function that returns what is to be read there about the best, as
+            JSON can write it.
     """
 
     counts: Mapping[str, int]
     finished: Sequence[FinishedTrial] = ()
     best: FinishedTrial | None = None
-    best_point: Any = None
+    documents: Mapping[str, Callable[[], Any]] = field(default_factory=dict)

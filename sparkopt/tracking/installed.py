@@ -1,17 +1,42 @@
-"""Check of whether MLflow is there to track with; it loads no MLflow."""
+"""Check of whether a study is to be tracked, and whether MLflow is there to do so; it loads no MLflow."""
 
 from __future__ import annotations
 
 import importlib.util
 import sys
+from collections.abc import Callable
 from typing import Final
 
-from sparkopt.errors import TrackingError
+from sparkopt.errors import TrackingError, TrackingWarning, warn
+
+SETTING: Final = "spark.databricks.mlflow.trackHyperopt.enabled"
+"""The Spark setting that turns tracking off, when it is ``false``."""
 
 _REMEDY: Final = (
     "Install MLflow into it (pip install mlflow, or mlflow-skinny for a tracking server elsewhere), or search"
-    " without tracking: SparkTrials(tracking=False), or spark.databricks.mlflow.trackHyperopt.enabled=false"
+    f" without tracking: tracking=False, or {SETTING}=false"
 )
+
+
+def wants_tracking(asked: object, setting: Callable[[], str]) -> bool:
+    """Tell if a study is tracked: as asked, or as the Spark setting says, or else if there is an MLflow.
+
+    Args:
+        asked: what a front end was told; None for nothing.
+        setting: returns the value of :data:`SETTING`, empty if there is none.
+
+    Raises:
+        TrackingError: if somebody asks for it and there is no MLflow.
+    """
+    said = "" if asked is not None else setting().strip()
+    if asked is False or said.lower() == "false":
+        return False
+    if is_installed():
+        return True
+    if asked or said:
+        raise missing("tracking=True" if asked else f"{SETTING}={said}")
+    warn(untracked(), TrackingWarning)
+    return False
 
 
 def is_installed() -> bool:

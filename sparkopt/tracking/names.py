@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 from collections.abc import Iterable
 from typing import Final
 
@@ -25,6 +26,7 @@ class Names:
     """A name in MLflow for each name of a user's, always the same one in a search, and never one for two.
 
     Stores take some names for the same: without regard to case, or to slashes that mean nothing in a path.
+    May be used from any thread.
 
     Args:
         ours: what we record ourselves; a user's value of such a name is found under ``result.<name>``.
@@ -32,6 +34,7 @@ class Names:
 
     def __init__(self, ours: Iterable[str] = ()) -> None:
         self._ours = frozenset(ours)
+        self._lock = threading.Lock()
         self._known: dict[str, str] = {}
         self._taken = set(self._ours)
 
@@ -40,6 +43,10 @@ class Names:
         found = self._known.get(name)
         if found is not None:
             return found
+        with self._lock:
+            return self._known.get(name) or self._make(name)
+
+    def _make(self, name: str) -> str:
         made = cleaned(name)
         if made.casefold() in self._ours:
             made = fitted(_PREFIX + made)

@@ -1,38 +1,41 @@
-"""Best trial of a study as text, its trials as points for pictures, and the tags of a settled one."""
+"""Documents of a study as JSON, its trials as points for pictures, and the tags of a settled one."""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 if TYPE_CHECKING:
-    from sparkopt.study.search_summary import FinishedTrial, SearchSummary
+    from sparkopt.study.search_summary import FinishedTrial
     from sparkopt.study.trial_record import TrialRecord
     from sparkopt.tracking.pictures import Point
-    from sparkopt.tracking.tracker import SpaceWords
 
 
-def best_as_json(summary: SearchSummary, space: SpaceWords) -> str:
-    """Write the best trial of a study, which there is, as JSON: its values, and the point that they are."""
-    best = summary.best
-    assert best is not None
-    said = {
-        "tid": best.tid,
-        "loss": best.loss,
-        "values": space.values(best.values),
-        "argmin": dict(best.values),
-        "point": summary.best_point,
-    }
+def as_json(document: Any) -> str:
+    """Write a document as JSON; parts of it that no JSON can hold are written as their text."""
     try:
-        return json.dumps(said, indent=2, ensure_ascii=False, default=_plain)
+        return json.dumps(document, indent=2, ensure_ascii=False, default=_plain)
     except (TypeError, ValueError, RecursionError):
-        # A point may hold names that are no text, or itself.
-        said["point"] = repr(summary.best_point)
-        return json.dumps(said, indent=2, ensure_ascii=False, default=_plain)
+        # It may hold names that are no text, or itself.
+        return json.dumps(_parts_as_text(document), indent=2, ensure_ascii=False, default=_plain)
+
+
+def _parts_as_text(document: Any) -> Any:
+    if not isinstance(document, Mapping):
+        return repr(document)
+    return {name: part if _is_storable(part) else repr(part) for name, part in document.items()}
+
+
+def _is_storable(part: Any) -> bool:
+    try:
+        json.dumps(part, default=_plain)
+    except (TypeError, ValueError, RecursionError):
+        return False
+    return True
 
 
 def points_of(finished: Sequence[FinishedTrial]) -> list[Point]:

@@ -1,4 +1,4 @@
-"""Two pictures of a search: the loss over its trials, and against each hyperparameter."""
+"""Two pictures of a search: its result over its trials, and against each hyperparameter."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import io
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any, Final
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -28,40 +29,44 @@ class Point:
 
     Attributes:
         tid: its number within the study.
-        loss: a number.
+        result: its loss, or what else the search is about.
         values: what was drawn, by label.
     """
 
     tid: int
-    loss: float
+    result: float
     values: Mapping[str, float]
 
 
-def loss_over_trials(points: Sequence[Point]) -> bytes:
-    """A PNG of each trial's loss, in the order of the ids, and the best so far."""
+def result_over_trials(points: Sequence[Point], name: str, maximizes: bool) -> bytes:
+    """A PNG of each trial's result, in the order of the ids, and the best so far.
+
+    Args:
+        points: the finished trials.
+        name: of the result, such as loss.
+        maximizes: whether the largest result is the best.
+    """
     figure = Figure(figsize=(8, 4.5))
     axes = figure.add_subplot()
     ordered = sorted(points, key=lambda point: point.tid)
     tids = [point.tid for point in ordered]
-    best, lowest = [], math.inf
-    for point in ordered:
-        lowest = min(lowest, point.loss)
-        best.append(lowest)
-    axes.plot(tids, [point.loss for point in ordered], "o", markersize=3.5, alpha=0.6, label="loss")
-    axes.step(tids, best, where="post", label="best so far")
+    best = accumulate((point.result for point in ordered), max if maximizes else min)
+    axes.plot(tids, [point.result for point in ordered], "o", markersize=3.5, alpha=0.6, label=name)
+    axes.step(tids, list(best), where="post", label="best so far")
     axes.set_xlabel("trial")
-    axes.set_ylabel("loss")
+    axes.set_ylabel(name)
     # A place that is looked for, and marks that nobody needs, take most of the time of such a picture.
     axes.legend(loc="upper right")
     axes.locator_params(nbins=_MARKS)
     return _png(figure)
 
 
-def loss_by_parameter(points: Sequence[Point], options: Mapping[str, Sequence[str]]) -> bytes:
-    """A PNG with a panel for each hyperparameter: its values, and the loss of the trials that had them.
+def result_by_parameter(points: Sequence[Point], name: str, options: Mapping[str, Sequence[str]]) -> bytes:
+    """A PNG with a panel for each hyperparameter: its values, and the results of the trials that had them.
 
     Args:
         points: the finished trials.
+        name: of the result, such as loss.
         options: of the hyperparameters that are choices, in words.
     """
     labels = sorted({label for point in points for label in point.values})[:_MOST_PANELS]
@@ -75,7 +80,7 @@ def loss_by_parameter(points: Sequence[Point], options: Mapping[str, Sequence[st
         axes: Any = figure.add_subplot(rows, columns, index + 1)
         known = [point for point in points if label in point.values]
         values = [point.values[label] for point in known]
-        axes.plot(values, [point.loss for point in known], "o", markersize=3.5, alpha=0.6)
+        axes.plot(values, [point.result for point in known], "o", markersize=3.5, alpha=0.6)
         axes.locator_params(nbins=_PANEL_MARKS)
         if label not in options and min(values) > 0 and max(values) > _DECADES * min(values):
             axes.set_xscale("log")
@@ -87,7 +92,7 @@ def loss_by_parameter(points: Sequence[Point], options: Mapping[str, Sequence[st
                 range(len(words)), words, rotation=30, ha="right", fontsize="x-small", parse_math=False
             )
         if index % columns == 0:
-            axes.set_ylabel("loss")
+            axes.set_ylabel(name)
     return _png(figure)
 
 

@@ -80,6 +80,6 @@ def unusable(uri: str, error: Exception, remedy: str = START_IT) -> TrackingErro
     why = " ".join(str(error).split())
     return TrackingError(
         f"the MLflow tracking store {mask(uri)} cannot be used ({type(error).__name__}:"
-        f" {mask(why, uri)[:500]}). {remedy}, or search without tracking: SparkTrials(tracking=False), or"
+        f" {mask(why, uri)[:500]}). {remedy}, or search without tracking: tracking=False, or"
         " spark.databricks.mlflow.trackHyperopt.enabled=false"
     )

@@ -27,8 +27,8 @@ T = TypeVar("T")
 
 _Batch: TypeAlias = "tuple[list[Any], ...]"
 
-IDENTITY: Final = ("fmin_uuid", "tid")
-"""The tags that a trial's run is known by."""
+IDENTITY: Final = ("fmin_uuid", "study_uuid", "tid")
+"""The tags that a trial's run is known by: its study's, by one name or the other, and its own."""
 
 _PLACE: Final = (*IDENTITY, MLFLOW_PARENT_RUN_ID)
 """The tags that a trial's run cannot do without."""
@@ -154,7 +154,9 @@ class Store:
 
     def _find(self, record: Create) -> str | None:
         """A run that was created although nobody was told."""
-        known_by = " and ".join(f"tags.{tag} = '{record.tags[tag]}'" for tag in IDENTITY)
+        known_by = " and ".join(
+            f"tags.{tag} = '{record.tags[tag]}'" for tag in IDENTITY if tag in record.tags
+        )
         found = self.client.search_runs([self.experiment], known_by, max_results=1)
         return str(found[0].info.run_id) if found else None
 

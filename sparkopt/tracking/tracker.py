@@ -15,12 +15,11 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 import mlflow
 from mlflow.entities import Param, Run, RunData, RunTag
@@ -34,7 +33,7 @@ from sparkopt.tracking.attempts import Attempts
 from sparkopt.tracking.experiments import experiment_id
 from sparkopt.tracking.masking import MaskedStream, is_secret, mask, shown_cause
 from sparkopt.tracking.names import Names, cleaned, fitted, storable
-from sparkopt.tracking.outcome_texts import best_as_json, points_of, tags_of
+from sparkopt.tracking.outcome_texts import as_json, points_of, tags_of
 from sparkopt.tracking.reach import check_direct, check_reach, unusable
 from sparkopt.tracking.relay import Relay
 from sparkopt.tracking.relay_protocol import TRANSFERS
@@ -42,6 +41,7 @@ from sparkopt.tracking.reported_values import VALUE, ReportedValues
 from sparkopt.tracking.run_lanes import Kind
 from sparkopt.tracking.run_records import Create, End, Log, LogArtifact, Metric
 from sparkopt.tracking.store import Store, innermost, remedy_for
+from sparkopt.tracking.study_description import StudyDescription
 from sparkopt.tracking.tracking_settings import Tracking
 from sparkopt.tracking.writer import Writer
 from sparkopt.wire import forks
@@ -56,9 +56,6 @@ if TYPE_CHECKING:
 
 _LOG: Final = ActorLog("tracking")
 
-_SOURCE: Final = "hyperoptAutoTracking"
-"""What existing queries look for in the tag ``runSource``."""
-
 _COPIED: Final = ("mlflow.user", "mlflow.source.name", "mlflow.source.type", "mlflow.source.git.commit")
 """The parent's tags that its children get as well: MlflowClient sets none."""
 
@@ -70,44 +67,6 @@ _PARAMETERS_SECONDS: Final = 5.0
 
 _SECONDS: Final = "seconds"
 """The metric of a trial's run that is ours."""
-
-
-@dataclass(frozen=True, slots=True)
-class StudyDescription:
-    """Facts about a study that are known before it begins.
-
-    Attributes:
-        name: for the study's run, if it has none.
-        params: of the study's run.
-        tags: of the study's run.
-        space: in words.
-        parallelism: how many trials may run at once.
-        until_kept: waits until what the study knows by now cannot be lost any more; it may raise.
-        logs_values: whether intermediate values are to be logged; not those that objectives log themselves.
-    """
-
-    name: str
-    params: Mapping[str, Any]
-    tags: Mapping[str, str]
-    space: SpaceWords
-    parallelism: int = 1
-    until_kept: Callable[[], None] = lambda: None
-    logs_values: bool = True
-
-
-class SpaceWords(Protocol):
-    """A study's space, and points in it, as text."""
-
-    @property
-    def text(self) -> str:
-        """The whole space."""
-
-    @property
-    def options(self) -> Mapping[str, list[str]]:
-        """For each label of a choice, its options."""
-
-    def values(self, values: Mapping[str, Any]) -> Mapping[str, str]:
-        """Returns the parameters of a point, in words."""
 
 
 class Tracker(Listener):
@@ -124,7 +83,9 @@ class Tracker(Listener):
 
     def __init__(self, description: StudyDescription, settings: Tracking | None = None) -> None:
         self._settings = settings = settings or Tracking()
-        self._space = description.space
+        self._space, self._words = description.space, description.names
+        self._grows, self._tags_of = description.grows, description.tags_of
+        self._sign = -1.0 if description.maximizes else 1.0
         self._uri = uri = mlflow.get_tracking_uri()
         check_reach(uri)
         failed = self._take_main(uri, settings.run_name or description.name)
@@ -137,7 +98,7 @@ class Tracker(Listener):
         known = self._known
         self._uuid = uuid.uuid4().hex[:6]
         self._taken = {*known.params, *known.metrics, *known.tags}
-        self._again = "fmin_uuid" in known.tags
+        self._again = self._words.identity in known.tags
         self._own_tags = {cleaned(name): storable(value) for name, value in settings.tags.items()}
         self._tags: dict[str, str] = {tag: known.tags[tag] for tag in _COPIED if tag in known.tags}
         self._best: float | None = None
@@ -147,6 +108,7 @@ class Tracker(Listener):
         self._begun: dict[int, int] = {}
         self._asked: set[int] = set()
         self._given: dict[int, dict[str, str]] = {}
+        self._growing: dict[int, TrialRecord] = {}
         self._attempts = Attempts(uri)
         self._params, self._best_params = Names(), Names()
         self._metrics = Names(ours=[_SECONDS, VALUE])
@@ -178,24 +140,27 @@ class Tracker(Listener):
         return self._main
 
     def _begin(self, description: StudyDescription) -> None:
+        space = description.space.text
         tags = {
             **self._own_tags,
             **description.tags,
             "version.mlflow": versions.VERSION,
-            "runSource": _SOURCE,
-            "fmin_uuid": self._uuid,
-            "space": storable(description.space.text),
+            "runSource": self._words.source,
+            self._words.identity: self._uuid,
+            **({"space": space} if space else {}),
         }
         params = {self._name(key): storable(str(value)) for key, value in description.params.items()}
-        self._writer.put(Log(None, params, tags={self._name(key): value for key, value in tags.items()}))
-        self._put("space.txt", _bytes(description.space.text))
+        named = {self._name(cleaned(key)): storable(value) for key, value in tags.items()}
+        self._writer.put(Log(None, params, tags=named))
+        if space:
+            self._put("space.txt", _bytes(space))
 
     def _name(self, name: str) -> str:
         """A name in the study's run, which may be another study's run as well."""
         return fitted(name, f"_{self._uuid}") if name in self._taken else name
 
     def _put(self, name: str, data: bytes) -> None:
-        folder = f"fmin_{self._uuid}" if self._again else "fmin"
+        folder = f"{self._words.folder}_{self._uuid}" if self._again else self._words.folder
         self._writer.put(LogArtifact(None, f"{folder}/{name}", data))
 
     def opened(self, channel: StudyChannel) -> None:
@@ -233,9 +198,37 @@ class Tracker(Listener):
         began = self._begun.get(tid)
         if began is not None and (params := self._unmade.pop(tid, None)) is not None:
             self._given[tid] = params
+            params.update(self._grown(tid))
             self._writer.write(self._create(tid, began))
             # A trial that ends before that is written in one batch less.
             self._writer.write(Log(tid, params), within=_PARAMETERS_SECONDS)
+
+    def amended(self, tid: int) -> None:
+        """More of a trial's values are known. From any thread."""
+        if tid in self._begun:  # else its run begins with them
+            self._writer.call(tid, lambda: self._log_grown(tid), flush=False)
+
+    def _log_grown(self, tid: int) -> None:
+        """Log the parameters that a trial's run does not have yet; called in its lane."""
+        given = self._given.get(tid)
+        if given is None:
+            return
+        more = {name: value for name, value in self._grown(tid).items() if name not in given}
+        if more:
+            given.update(more)
+            self._writer.write(Log(tid, more), within=_PARAMETERS_SECONDS)
+
+    def _grown(self, tid: int) -> dict[str, str]:
+        """Parameters of a trial by now, if more of them become known while it runs."""
+        record = self._growing.get(tid)
+        return {} if record is None else self._params_of(record)
+
+    def _params_of(self, record: TrialRecord) -> dict[str, str]:
+        params: dict[str, str] = {}
+        with self._attempts.at(f"the parameters of trial {record.tid}"):
+            for label, text in self._space.values(record.values).items():
+                params[self._params.name_of(label)] = storable(text)
+        return params
 
     def _as_begun(self, tid: int) -> Run | None:
         """A trial's run as :meth:`_make` has made it; called in its lane."""
@@ -254,8 +247,8 @@ class Tracker(Listener):
             **self._tags,
             **self._own_tags,
             **({MLFLOW_PARENT_RUN_ID: self._main} if self._settings.nested else {}),
-            "fmin_uuid": self._uuid,
-            "runSource": _SOURCE,
+            self._words.identity: self._uuid,
+            "runSource": self._words.source,
             "tid": str(tid),
         }
         return Create(tid, f"trial {tid}", began, tags)
@@ -276,10 +269,9 @@ class Tracker(Listener):
         for record in records:
             tid = record.tid
             self._open.add(tid)
-            params = self._unmade[tid] = {}
-            with self._attempts.at(f"the parameters of trial {tid}"):
-                for label, text in self._space.values(record.values).items():
-                    params[self._params.name_of(label)] = storable(text)
+            self._unmade[tid] = self._params_of(record)
+            if self._grows:
+                self._growing[tid] = record
 
     def started(self, record: TrialRecord) -> None:
         """An attempt was sent to a worker."""
@@ -305,14 +297,19 @@ class Tracker(Listener):
         if params is not None:
             if began is None and status == "cancelled" and (settled is None or not record.attempt):
                 self._open.remove(tid)
+                self._growing.pop(tid, None)
                 return  # it never ran
             if began is None:
                 began = now if settled is None else _milliseconds(settled - record.seconds)
             self._writer.put(self._create(tid, began))
             log.params.update(params)
+        if self._growing.pop(tid, None) is not None:
+            log.params.update(self._params_of(record))
         if settled is not None:
             log.tags.update(tags_of(record))
             log.metrics.append((_SECONDS, record.seconds, now, 0))
+        with self._attempts.at(f"the tags of trial {tid}"):
+            log.tags.update((cleaned(name), storable(text)) for name, text in self._tags_of(record).items())
         with self._attempts.at(f"the result of trial {tid}"):
             self._say_result(record, log, now)
         if self._values is not None and (metrics := self._values.end(tid, now)):
@@ -350,7 +347,7 @@ class Tracker(Listener):
         log.metrics.extend(
             (self._metrics.name_of(name), value, now, 0)
             for name, value in record.metrics
-            if wanted is None or name == "loss" or name in wanted
+            if wanted is None or name == self._words.result or name in wanted
         )
         for name, why in record.left_out:
             self._attempts.note(f"{name!r:.100} of trial {tid} is no number that a metric can have", why)
@@ -360,7 +357,8 @@ class Tracker(Listener):
             return
         self._finished += 1
         self._best = loss if self._best is None else min(self._best, loss)
-        self._writer.put(Log(None, metrics=[(self._name("best_loss"), self._best, now, self._finished)]))
+        name = self._name(f"best_{self._words.result}")
+        self._writer.put(Log(None, metrics=[(name, self._sign * self._best, now, self._finished)]))
 
     # At its end.
 
@@ -397,16 +395,16 @@ class Tracker(Listener):
         tags = {}
         best = summary.best
         if best is not None and best.loss is not None:
-            metrics.append((self._name("best_trial_loss"), best.loss, now, 0))
+            metrics.append((self._name(f"best_trial_{self._words.result}"), best.loss, now, 0))
             tags[self._name("best_trial_tid")] = str(best.tid)
             with self._attempts.at("the parameters of the best trial"):
                 for label, text in self._space.values(best.values).items():
                     name = self._best_params.name_of(f"best.{label}")
                     params[self._name(name)] = storable(text)
         self._writer.put(Log(None, params, metrics, tags))
-        if summary.best is not None:
-            with self._attempts.at("best_trial.json"):
-                self._put("best_trial.json", _bytes(best_as_json(summary, self._space)))
+        for file, document in summary.documents.items():
+            with self._attempts.at(file):
+                self._put(file, _bytes(as_json(document())))
         with self._attempts.at("the pictures of the search"):
             self._draw(summary)
 
@@ -414,10 +412,11 @@ class Tracker(Listener):
         if find_spec("matplotlib") is None:
             return  # MLflow brings it, mlflow-skinny does not
         if points := points_of(summary.finished):
-            from sparkopt.tracking.pictures import loss_by_parameter, loss_over_trials
+            from sparkopt.tracking.pictures import result_by_parameter, result_over_trials
 
-            self._put("loss_over_trials.png", loss_over_trials(points))
-            self._put("loss_by_parameter.png", loss_by_parameter(points, self._space.options))
+            name = self._words.result
+            self._put(f"{name}_over_trials.png", result_over_trials(points, name, self._sign < 0))
+            self._put(f"{name}_by_parameter.png", result_by_parameter(points, name, self._space.options))
 
     def _take_main(self, uri: str, name: str) -> Exception | None:
         """Find the study's run, or start one, and return what the store has raised."""

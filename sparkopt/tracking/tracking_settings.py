@@ -1,4 +1,4 @@
-"""Settings of tracking, as ``SparkTrials(tracking=Tracking(...))`` takes them; without MLflow."""
+"""Settings of tracking, as ``SparkTrials(tracking=...)`` and Optuna's ``optimize`` take them; no MLflow."""
 
 from __future__ import annotations
 
@@ -13,9 +13,20 @@ _TRACKING: Final = "None, True, False or a Tracking"
 
 OUR_TAGS: Final = frozenset(
     {
-        *("fmin_uuid", "runSource", "space", "best_trial_tid", "mlflow.parentRunId", "mlflow.runName"),
+        *(
+            "fmin_uuid",
+            "study_uuid",
+            "runSource",
+            "space",
+            "best_trial_tid",
+            "mlflow.parentRunId",
+            "mlflow.runName",
+        ),
         *("tid", "trial_status", "attempt", "worker", "worker_host", "worker_gpus", "error"),
-        *(f"version.{package}" for package in ("python", "sparkopt", "hyperopt", "pyspark", "mlflow")),
+        *(
+            f"version.{package}"
+            for package in ("python", "sparkopt", "hyperopt", "optuna", "pyspark", "mlflow")
+        ),
     }
 )
 """Names of the tags that a search sets itself, in its run or in those of its trials."""
@@ -46,9 +57,9 @@ class Tracking:
             their own: for large files in object stores, on file systems that all machines share, or behind
             a tracking server. Refused where MLflow would have to ask the tracking store for signed addresses.
         metrics: names of the numbers in a trial's result that become metrics of its run, beside its loss.
-            None for all of them.
+            None for all of them. The values of an Optuna study always do.
         nested: whether the trials' runs are children of the search's run, or stand beside it and only share
-            its tag ``fmin_uuid``.
+            its tag ``fmin_uuid``, of an Optuna study ``study_uuid``.
 
     Raises:
         ArgumentTypeError: if a setting has the wrong type.

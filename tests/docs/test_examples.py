@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 import sparkopt
+from tests.support.mlflow_parts import HAS_DATABASES
 
 ROOT = Path(__file__).parents[2]
 TUTORIAL = ROOT / "docs" / "tutorial.md"
@@ -34,11 +36,16 @@ def examples(page):
 
 @pytest.mark.filterwarnings("ignore::sparkopt.errors.SparkoptWarning")
 @pytest.mark.parametrize("page", [page for page in PAGES if examples(page)], ids=lambda page: page.name)
-def test_a_pages_examples_run_one_after_another(spark, page, tmp_path, monkeypatch):
+def test_a_pages_examples_run_one_after_another(spark, page, tmp_path, monkeypatch, request):
     assert SparkSession.getActiveSession() is spark
     monkeypatch.chdir(tmp_path)
     namespace = {"__name__": "__main__"}
     for line, code in examples(page):
+        if code.startswith("import mlflow\n"):
+            if not HAS_DATABASES:
+                continue
+            shutil.copy(request.getfixturevalue("empty_store"), tmp_path / "mlflow.db")
+            monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
         exec(compile("\n" * line + code, str(page), "exec"), namespace)
 
 

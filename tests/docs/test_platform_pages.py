@@ -6,8 +6,8 @@ import re
 
 import pytest
 
-from sparkopt.hyperopt.tracked import SETTING
 from sparkopt.spark.connect import BIND_SETTING, HOST_SETTING
+from sparkopt.tracking.installed import SETTING
 from tests.docs.links import LINK, anchors
 from tests.support.paths import ROOT
 

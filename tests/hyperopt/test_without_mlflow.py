@@ -10,7 +10,7 @@ import sparkopt
 import sparkopt.tracking
 from sparkopt import SparkTrials, fmin
 from sparkopt.errors import TrackingError, TrackingWarning
-from sparkopt.hyperopt import tracked
+from sparkopt.tracking.installed import SETTING
 from tests.support.study_tools import CASE, in_order
 
 
@@ -27,7 +27,7 @@ def said(monkeypatch):
     """Have the Spark setting that is about tracking say something."""
 
     def say(value):
-        monkeypatch.setattr(tracked, "setting", lambda session, name, default: value or default)
+        monkeypatch.setattr("sparkopt.hyperopt.search.setting", lambda session, name: value)
 
     return say
 
@@ -61,7 +61,7 @@ def test_a_search_that_is_to_be_tracked_is_refused(spark, said):
     ):
         search(spark, tracking=True)
     said("true")
-    with pytest.raises(TrackingError, match=f"{tracked.SETTING}=true asks for tracking"):
+    with pytest.raises(TrackingError, match=f"{SETTING}=true asks for tracking"):
         search(spark)
 
 

@@ -11,6 +11,7 @@ from mlflow import MlflowClient
 
 from sparkopt.core.states import Outcome
 from sparkopt.hyperopt.savefile import SavingListener
+from sparkopt.hyperopt.tracked import NAMES
 from sparkopt.notebook.search_cell import SearchCell
 from sparkopt.study.failures import Failures
 from sparkopt.study.first_failure import FirstFailureListener
@@ -18,7 +19,8 @@ from sparkopt.study.listener import Listener
 from sparkopt.study.progress import ProgressListener
 from sparkopt.study.proposer import StopSearch
 from sparkopt.study.search_summary import SearchSummary
-from sparkopt.tracking.tracker import StudyDescription, Tracker
+from sparkopt.tracking.study_description import StudyDescription
+from sparkopt.tracking.tracker import Tracker
 from tests.coordinator.rig import Rig, rigs
 from tests.support import front_ends
 from tests.support.front_ends import RandomProposer, Watched, run, uneven
@@ -113,7 +115,7 @@ def listener(request, tmp_path, monkeypatch):
             monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
             experiment = MlflowClient().create_experiment("searches", str(tmp_path / "artifacts"))
             monkeypatch.setenv("MLFLOW_EXPERIMENT_ID", experiment)
-            tracker = Tracker(StudyDescription("search", {}, {}, Words()))
+            tracker = Tracker(StudyDescription("search", {}, {}, Words(), NAMES))
             yield tracker
             tracker.close(SearchSummary({"total": 0}), "FINISHED", lambda left: None)
             runs = MlflowClient().search_runs([experiment], max_results=100)

@@ -189,9 +189,9 @@ def test_what_raises_while_it_is_recorded_costs_itself(tracked_trials, store, mo
     if place == "the parameters":
         monkeypatch.setattr(ReadableSpace, "values", broken)
     elif place == "the pictures":
-        monkeypatch.setattr("sparkopt.tracking.pictures.loss_over_trials", broken)
+        monkeypatch.setattr("sparkopt.tracking.pictures.result_over_trials", broken)
     else:
-        monkeypatch.setattr("sparkopt.tracking.tracker.best_as_json", broken)
+        monkeypatch.setattr("sparkopt.tracking.tracker.as_json", broken)
     trials = tracked_trials()
     with pytest.warns(TrackingWarning, match="ZeroDivisionError: by chance"):
         best = fmin(lambda case: case, CASE, in_order, 5, trials=trials, verbose=False)

@@ -18,7 +18,9 @@ from hyperopt import hp, rand
 from sparkopt import SparkTrials, WorkerPool, fmin
 from sparkopt.core.records import Policy
 from sparkopt.errors import AllTrialsFailedError, TrackingError
-from sparkopt.hyperopt.tracked import SETTING, _left_to_write, wants_tracking
+from sparkopt.spark.settings import setting
+from sparkopt.tracking.installed import SETTING, wants_tracking
+from sparkopt.tracking.recorded_study import left_to_write
 from sparkopt.tracking.store import Store
 from tests.support.mlflow_parts import needs_pictures
 from tests.support.study_tools import (
@@ -260,7 +262,7 @@ def test_a_trial_that_ran_again_and_one_that_was_lost_have_one_run_each(spark, s
 
 def test_what_is_left_to_write_is_shown(capsys):
     for shown in (True, False):
-        with _left_to_write(shown) as waiting:
+        with left_to_write(shown) as waiting:
             waiting(40)
             waiting(10)
         assert ("writing to MLflow" in capsys.readouterr().err) is shown
@@ -432,7 +434,7 @@ def test_tracking_is_on_unless_it_is_turned_off(spark, asked, value, wanted):
         else:
             spark.conf.set(SETTING, value)
         # The tests' own default stays where there is no value.
-        assert wants_tracking(spark, asked) is (
+        assert wants_tracking(asked, lambda: setting(spark, SETTING)) is (
             wanted if value is not None else spark.conf.get(SETTING, "true") != "false"
         )
     finally:

@@ -13,11 +13,13 @@ import pytest
 
 from sparkopt.core.states import Outcome
 from sparkopt.errors import TrackingWarning
+from sparkopt.hyperopt.tracked import NAMES
 from sparkopt.study.search_summary import SearchSummary
 from sparkopt.study.trial_record import Proposal, TrialRecord
 from sparkopt.tracking import writer as room
 from sparkopt.tracking.record_replay import replay
-from sparkopt.tracking.tracker import StudyDescription, Tracker
+from sparkopt.tracking.study_description import StudyDescription
+from sparkopt.tracking.tracker import Tracker
 from sparkopt.wire import forks
 from tests.tracking.runs import children, main_runs
 
@@ -40,7 +42,7 @@ class Channel:
 @pytest.fixture
 def tracked(store):
     """A tracker whose study has proposed trial 0, and its channel."""
-    tracker = Tracker(StudyDescription("a search", {}, {}, SPACE))
+    tracker = Tracker(StudyDescription("a search", {}, {}, SPACE, NAMES))
     channel = Channel()
     tracker.opened(channel)
     record = TrialRecord(Proposal(0, {"x": 1.5}))
@@ -108,6 +110,30 @@ def test_whoever_says_late_that_a_trial_runs_leaves_nothing_behind(tracked, stor
     tracker.close(COUNTS, "FINISHED", lambda left: None)
     assert (tracker._begun, tracker._asked, tracker._unmade) == ({}, set(), {})
     assert len(children(store, main_runs(store)[0])) == 1
+
+
+def test_parameters_that_become_known_while_a_trial_runs_are_logged_meanwhile(store):
+    description = StudyDescription("a search", {}, {}, SPACE, NAMES, grows=True)
+    tracker, channel, values = Tracker(description), Channel(), {}
+    tracker.opened(channel)
+    record = TrialRecord(Proposal(0, values))
+    tracker.proposed([record])
+    values["early"] = 1
+    tracker.amended(0)
+    channel.on_begun(0, time.time())
+    tracker._writer._lanes.drain()
+    values["while it runs"] = 2
+    tracker.amended(0)
+    tracker._writer._lanes.drain()
+    (run,) = children(store, main_runs(store)[0]).values()
+    assert (run.info.status, run.data.params) == ("RUNNING", {"early": "1", "while it runs": "2"})
+    values["at last"] = 3
+    settle(SimpleNamespace(tracker=tracker, record=record))
+    tracker.amended(0)
+    tracker.close(COUNTS, "FINISHED", lambda left: None)
+    (run,) = children(store, main_runs(store)[0]).values()
+    assert run.data.params == {"early": "1", "while it runs": "2", "at last": "3"}
+    assert (tracker._growing, tracker._given) == ({}, {})
 
 
 def test_a_forked_child_ends_nothing_of_its_parents(tracked, store, monkeypatch):
