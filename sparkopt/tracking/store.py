@@ -57,6 +57,7 @@ class Store:
         experiment: the id of the experiment that the runs belong to.
         main: the id of the study's run.
         runs: the ids of the trials' runs that are there already.
+        artifacts: where the artifacts of the study's run are; None if the store is to be asked.
 
     Attributes:
         runs: the ids of the trials' runs, by trial.
@@ -65,7 +66,14 @@ class Store:
         found: how many runs were there although nobody had said that they were created.
     """
 
-    def __init__(self, uri: str, experiment: str, main: str, runs: Mapping[int, str] | None = None) -> None:
+    def __init__(
+        self,
+        uri: str,
+        experiment: str,
+        main: str,
+        runs: Mapping[int, str] | None = None,
+        artifacts: str | None = None,
+    ) -> None:
         self.uri = uri
         self.experiment = experiment
         self.main = main
@@ -73,6 +81,7 @@ class Store:
         self.created: dict[int, mlflow.entities.Run] = {}
         self.found = 0
         self.client = MlflowClient(tracking_uri=uri)
+        self._artifacts = artifacts
 
     def write(self, record: Record, again: bool = False) -> None:
         """Write a record.
@@ -214,7 +223,20 @@ class Store:
                 file.write_bytes(record.data)
             else:
                 file.symlink_to(Path(record.file).resolve(strict=True))
-            versions.log_artifact(self.client, self.run_id(record.run), str(file), folder)
+            place = self._artifacts_of(record.run)
+            versions.artifact_repository(place, self.client.tracking_uri).log_artifact(str(file), folder)
+
+    def _artifacts_of(self, run: Run) -> str:
+        """Where a run's artifacts are: as it was said when the run was made, if that was here.
+
+        A store of files raises when a run is read whose metrics another thread writes.
+        """
+        if run is None:
+            known = self._artifacts
+        else:
+            created = self.created.get(run)
+            known = None if created is None else created.info.artifact_uri
+        return known or str(self.client.get_run(self.run_id(run)).info.artifact_uri)
 
     def _end(self, record: End) -> None:
         end_run(self.client, self.run_id(record.run), record.status, record.time)

@@ -438,7 +438,7 @@ class Tracker(Listener):
                 )
             if self._settings.artifacts == "direct":
                 check_direct(versions.direct_address(main.info.artifact_uri, uri))
-            self._store = Store(uri, main.info.experiment_id, self._main)
+            self._store = Store(uri, main.info.experiment_id, self._main, artifacts=main.info.artifact_uri)
             self._known = self._store.client.get_run(self._main).data
         except Exception as error:  # noqa: BLE001 - what stores raise is theirs to choose
             if main is not None:

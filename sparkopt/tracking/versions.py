@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 
 import mlflow
 import mlflow.entities
-from mlflow import MlflowClient, environment_variables
+from mlflow import environment_variables
 from mlflow.entities import Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
 from mlflow.store.artifact.artifact_repo import ArtifactRepository
@@ -103,22 +103,6 @@ def direct_address(uri: str, tracking_uri: str) -> str:
     if parts.scheme in ("http", "https"):
         uri = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
     return uri
-
-
-def log_artifact(client: MlflowClient, run_id: str, file: str, folder: str | None) -> None:
-    """Log a file to a run of the client's store, whichever store is the current one.
-
-    Args:
-        client: of the store.
-        run_id: of the run.
-        file: the file's path.
-        folder: where it goes among the run's artifacts; None for their root.
-    """
-    if not _REPOSITORIES_KNOW_STORES and client.tracking_uri.startswith(("http://", "https://")):
-        uri = client.get_run(run_id).info.artifact_uri
-        artifact_repository(uri, client.tracking_uri).log_artifact(file, folder)
-    else:
-        client.log_artifact(run_id, file, folder)
 
 
 def metric_of(message: Any) -> Metric:
