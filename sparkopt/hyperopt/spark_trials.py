@@ -221,7 +221,7 @@ class SparkTrials(NotebookTrials, ControlledTrials, TrialResults):
             "_dashboards",
         )
         for name in names:
-            del state[name]
+            state.pop(name, None)  # the space is not there before the first search
         if not isinstance(self.pruner, PruningRule):
             del state["pruner"]  # one of the user's is that of a search
         state["_kept_best"] = self._best_that_pickles()
