@@ -227,7 +227,7 @@ class Store:
             versions.artifact_repository(place, self.client.tracking_uri).log_artifact(str(file), folder)
 
     def _artifacts_of(self, run: Run) -> str:
-        """Where a run's artifacts are: as it was said when the run was made, if that was here.
+        """Returns the address of a run's artifacts, which is known of one that was made here.
 
         A store of files raises when a run is read whose metrics another thread writes.
         """

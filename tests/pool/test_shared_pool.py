@@ -215,7 +215,7 @@ def test_a_pool_that_is_closed_under_a_search(spark, tmp_path):
 )
 def test_what_is_the_pools_is_not_the_trials(spark, arguments):
     pool = WorkerPool(1, spark_session=spark)
-    with pytest.raises(RefusedError, match="give them to WorkerPool"):
+    with pytest.raises(RefusedError, match="give it to WorkerPool"):
         SparkTrials(pool=pool, **arguments)
 
 
