@@ -48,24 +48,28 @@ _KEPT: Final = "_sparkopt_bootstrap"
 """Entry in ``sys.modules`` with what is kept from one worker of this process to the next: the modules of
 each sparkopt by its digest, and the digests of installed ones by their places."""
 
+_OF_DRIVERS: Final = ("dashboard", "notebook", "plots")
+"""Rooms of the package that no executor has a use for."""
+
 
 class UnfitExecutorError(Exception):
     """The executor's Python cannot run a worker; the message says why, and what to do."""
 
 
-def files_of(package: Any) -> list[tuple[str, bytes]]:
+def files_of(package: Any, left_out: tuple[str, ...] = _OF_DRIVERS) -> list[tuple[str, bytes]]:
     """The names and contents of a package's files, in order of their names.
 
     Args:
         package: its directory, as a path or a :class:`importlib.resources.abc.Traversable`.
+        left_out: names in that directory.
     """
     found: list[tuple[str, bytes]] = []
     for entry in package.iterdir():
         name = entry.name
-        if name.startswith(".") or name == "__pycache__" or name.endswith((".pyc", ".pyi")):
+        if name.startswith(".") or name.endswith((".pyc", ".pyi")) or name in ("__pycache__", *left_out):
             continue
         if entry.is_dir():
-            found += [(f"{name}/{inner}", data) for inner, data in files_of(entry)]
+            found += [(f"{name}/{inner}", data) for inner, data in files_of(entry, ())]
         else:
             found.append((name, entry.read_bytes()))
     return sorted(found)

@@ -223,7 +223,7 @@ class Rig:
 
         def tell() -> None:
             worker = self.coordinator.machine.trials[lease.trial].worker
-            self.coordinator._streams[worker].prune(lease, grace)
+            self.coordinator.streams[worker].prune(lease, grace)
 
         self.coordinator.post(tell)
 

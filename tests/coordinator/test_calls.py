@@ -47,7 +47,7 @@ def test_a_call_without_the_token_is_refused(rig, metadata):
         stub.Push(iter([worker_pb2.Chunk(data=b"x")]), **with_token)
     assert caught.value.code() is grpc.StatusCode.UNAUTHENTICATED
     assert rig.fetched == []
-    assert rig.coordinator._streams == {}
+    assert rig.coordinator.streams == {}
 
 
 def test_blobs_are_fetched_in_chunks_and_unknown_ones_not_found(rig):

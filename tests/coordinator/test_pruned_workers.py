@@ -122,7 +122,7 @@ def test_a_verdict_of_another_attempt_changes_nothing(rig):
     study.submit(("returns_all_the_same", rig.post.path), ("next_one", None))
     visit = rig.post.visit()
     lease = Lease(TrialKey(study.name, 1), 1)
-    rig.coordinator.post(lambda: [each.prune(lease, 0.0) for each in rig.coordinator._streams.values()])
+    rig.coordinator.post(lambda: [each.prune(lease, 0.0) for each in rig.coordinator.streams.values()])
     rig.prune(study, 0)
     visit.answer()
     assert study.result() == "a result"

@@ -100,7 +100,7 @@ def _harm(pool, daemons, harm, times, settled, harmed, over):
         coordinator = pool._coordinator
         at_work = {
             stream.hello.pid
-            for stream in list(coordinator._streams.values())
+            for stream in list(coordinator.streams.values())
             if (worker := coordinator.machine.workers.get(stream.worker)) is not None
             and worker.state is WorkerState.READY
             and worker.lease is not None

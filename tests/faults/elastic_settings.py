@@ -37,7 +37,7 @@ def with_a_profile(directory, daemons):
     needs = needs.require(TaskResourceRequests().cpus(1).resource("gpu", 1))
     with search(directory, daemons, resource_profile=needs.build) as made:
         visits = made.meet()
-        gpus = {name: list(worker.hello.gpus) for name, worker in made.pool._coordinator._streams.items()}
+        gpus = {name: list(worker.hello.gpus) for name, worker in made.pool._coordinator.streams.items()}
         heaps = [[word for word in each.jvm.cmdline() if "-Xmx" in word] for each in executors_of(daemons)]
         for visit in visits.values():
             visit.answer("both")
