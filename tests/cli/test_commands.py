@@ -79,6 +79,7 @@ def test_the_demo_searches_over_models_and_says_where_the_time_went_and_where_it
     check_the_demo(tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(OTHER_HOME is not None, reason="this PySpark has no server of Spark Connect to start")
 def test_the_demo_on_spark_connect_logs_to_the_database_that_is_there(
     tmp_path: Path, empty_store: Path

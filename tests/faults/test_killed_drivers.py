@@ -19,7 +19,14 @@ from tests.support.study_tools import DEADLINE_SECONDS, hear, make_fifos
 
 @pytest.mark.timeout(300)
 @both_launchers
-@pytest.mark.parametrize("number", [1, 2, 3], ids=["nursery", "process A", "Spark's Python worker"])
+@pytest.mark.parametrize(
+    "number",
+    [
+        pytest.param(1, id="nursery"),
+        pytest.param(2, id="process A", marks=pytest.mark.slow),
+        pytest.param(3, id="Spark's Python worker"),
+    ],
+)
 def test_nothing_is_left_of_a_driver_that_is_killed(tmp_path, number, elastic):
     ensure_java()
     make_fifos(tmp_path, "there")

@@ -206,9 +206,8 @@ def test_points_of_a_space_and_a_client_that_stops_the_study(start):
     assert (code, out.splitlines()[-2:]) == (0, ["A client has stopped the study.", "Ended."]), err
 
 
-@pytest.mark.parametrize(
-    "package", [pytest.param(False, id="module", marks=pytest.mark.slow), pytest.param(True, id="package")]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("package", [False, True], ids=["module", "package"])
 def test_on_a_cluster_the_objective_goes_to_executors_that_do_not_have_it(start, directory, package):
     if package:
         (directory / "package").mkdir()
@@ -250,6 +249,7 @@ def test_elastic_workers_come_for_points_and_leave_without(start):
     assert code == 0, err
 
 
+@pytest.mark.slow
 def test_when_sparks_java_is_killed_it_ends_with_an_error(start):
     served = start("train:double", "--master", "local[1]", "--listen", "127.0.0.1:0")
     stream = served.stream()

@@ -36,7 +36,7 @@ def test_one_worker_gives_the_same_search_again(new_trials):
 
 
 @pytest.mark.filterwarnings("ignore::sparkopt.errors.FailedTrialsWarning")
-@pytest.mark.parametrize("queue", [1, 4])
+@pytest.mark.parametrize("queue", [1, pytest.param(4, marks=pytest.mark.slow)])
 def test_two_workers_and_a_queue_get_different_points(new_trials, queue):
     trials = new_trials(parallelism=2)
     vals = search(trials, max_evals=20, max_queue_len=queue)
