@@ -125,7 +125,8 @@ def optimize(
         PoolError: if the workers do not come up, are lost or are cancelled; trials that run then fail.
         MissingModuleError: if workers lack a module that the objective needs, such as Optuna.
         Exception: what the objective raises, unless ``catch`` has its class, and what callbacks, sampler,
-            pruner and storage raise.
+            pruner and storage raise. With several workers, Optuna does not look at what sampler and storage
+            raise in the last trials, as many as there are workers.
     """
     if not isinstance(study, optuna.Study):
         refuse_type("study", study, "a study of Optuna's, as optuna.create_study() makes it")
