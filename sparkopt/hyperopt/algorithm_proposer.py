@@ -224,7 +224,7 @@ class AlgorithmProposer(Proposer):
             else:
                 record.loss, record.metrics, record.left_out = read.loss, read.metrics, read.left_out
                 if is_pruned(document):  # its objective has returned what the document of such a trial has
-                    record.outcome = Outcome.PRUNED
+                    record.outcome, record.loss = Outcome.PRUNED, None
                     record.metrics = [each for each in record.metrics if each[0] != "loss"]
                 else:
                     record.fault = result_fault(read.fields)

@@ -484,7 +484,7 @@ def test_a_database_that_is_none_is_an_error_before_anything_is_launched(
 
 
 def test_a_store_that_fails_once_the_run_has_begun_leaves_no_run_active(tracked_trials, store, monkeypatch):
-    def gone(*arguments):
+    def gone(*arguments, **named):
         raise ConnectionError("gone")
 
     with monkeypatch.context() as patch:
