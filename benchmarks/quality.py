@@ -1,4 +1,4 @@
-"""How good are searches in which many trials run at once? Ours, hyperopt's and Optuna's algorithms.
+"""Quality of searches in which many trials run at once, by our algorithms, hyperopt's and Optuna's.
 
 Searches are played on a virtual clock (searches/virtual_clock.py), on objectives whose optimum is known. Half
 of the objectives have decided what ``parallel_tpe`` is; the other half was kept aside
@@ -44,13 +44,13 @@ GOALS: Final[Mapping[tuple[int, int], float]] = {
     (128, 500): 0.8,
     (1, 100): 0.7,
 }
-"""What the regret of ``parallel_tpe`` may be relative to that of hyperopt's TPE, by workers and trials."""
+"""Largest regret of ``parallel_tpe`` relative to that of hyperopt's TPE, by workers and trials."""
 
 MOST: Final = 1.2
-"""What it may be on a single objective there."""
+"""Largest relative regret on a single objective there."""
 
 MILLISECONDS: Final[Mapping[int, float]] = {1_000: 5.0, 10_000: 15.0}
-"""What a suggestion may cost in ten dimensions, by the number of trials."""
+"""Most milliseconds of a processor for a suggestion in ten dimensions, by the number of trials."""
 
 _LONG: Final = 100
 """Trials of a search that takes Optuna's samplers seconds."""

@@ -62,7 +62,7 @@ class Problem:
 
     @functools.cached_property
     def scale(self) -> float:
-        """How far the median of random points is from the optimum."""
+        """Distance of the median of random points from the optimum."""
         rng = np.random.default_rng(0)
         points = (self.space.drawn(rng) for _ in range(_DRAWN))
         return median(self.loss(point) for point in points if not self.fails(point)) - self.optimum

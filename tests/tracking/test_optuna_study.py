@@ -42,6 +42,7 @@ def objective(trial):
 
 @pytest.fixture(autouse=True)
 def quiet():
+    """Optuna says nothing of trials that end."""
     before = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.CRITICAL)
     yield

@@ -13,6 +13,7 @@ from sparkopt.tracking.tracking_settings import OUR_TAGS
 from tests.support import mlflow_parts
 from tests.support.study_tools import CASE, in_order
 from tests.tracking.runs import all_runs, artifacts, children, main_runs
+from tests.tracking.versions import needs_bounded_names
 
 
 @pytest.fixture
@@ -107,6 +108,7 @@ def test_an_experiment_that_is_deleted_is_to_be_restored(search, store):
     assert all_runs(store) == []
 
 
+@needs_bounded_names
 @pytest.mark.skipif(not mlflow_parts.HAS_DATABASES, reason=mlflow_parts.NO_DATABASES)
 def test_a_name_that_the_store_refuses_is_to_be_another(search, store):
     with pytest.raises(TrackingError, match=r"no experiment named 'xxx.*characters.* Name another"):
