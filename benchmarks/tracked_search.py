@@ -18,17 +18,17 @@ from typing import Any
 
 
 def objective_of(seconds: float, logging: str) -> Callable[[float], float]:
-    """Make an objective that lasts for a while and logs nothing, metrics or a file."""
+    """Make an objective that lasts for a while and logs nothing, metrics, a file (artifacts) or both."""
 
     def objective(x: float) -> float:
         import threading
 
         if logging != "nothing":
             import mlflow
-        if logging == "metrics":
+        if logging in ("metrics", "both"):
             for step in range(20):
                 mlflow.log_metric("value", x, step=step)
-        if logging == "artifacts":
+        if logging in ("artifacts", "both"):
             mlflow.log_text("x" * 100_000, "note.txt")
         threading.Event().wait(seconds)
         return x

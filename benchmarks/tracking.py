@@ -4,6 +4,9 @@ All take turns on one Spark session, and the store is a new SQLite file each tim
 search, on the same cores: what is compared with a search that is not tracked is the time that was not spent
 in the writer's calls of the store. And what do objectives pay that log themselves: a thousand metrics in each
 of a few trials, all of whose time counts.
+
+    git worktree add ../before fcb4254
+    python -m benchmarks tracking --before ../before      the tracked searches of both, in turns, as well
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import ClassVar, Final
 from unittest import mock
@@ -25,6 +29,7 @@ from mlflow.entities import Metric, Param, Run
 from mlflow.utils.mlflow_tags import MLFLOW_RUN_NAME
 from pyspark.sql import SparkSession
 
+from benchmarks.checkouts import ROOT, Searches
 from benchmarks.objectives import thousand_metrics
 from benchmarks.peers import SPACE, Search, local_session, run_sparkopt
 from benchmarks.question import Figures, Form, Settings, question
@@ -51,9 +56,11 @@ _TRIED: Final = (
     "A run that has ended by the time it is written takes three calls, the fewest there are. Kept.",
     "Letting a busy search go first, as both together took several times as long: from 1.3 times to 1.2, and"
     " the search takes as long as one that is not tracked. Kept.",
+    "Several calls at once: SQLite has one writer and Python one interpreter, so that lanes make one call at"
+    " a time there, and only stores whose calls wait get more (decision 17).",
     "What remains is the start of the workers, a tenth of such a search, in which there is nothing to write"
-    " yet (the last row is without it); the study's own run; and its two pictures, 50 ms of drawing. With"
-    " fewer marks they take a fifth less: kept. As SVG, or in less compressed PNG: no better.",
+    " yet (the last row is without it); the study's own run; and its two pictures. The library that draws"
+    " them is loaded while workers start. As SVG, or in less compressed PNG: no better.",
     "Without garbage collection: no better. Objectives of 10 ms: no better.",
     "A writer in a process of its own was not tried: importing MLflow there takes longer than all of this.",
 )
@@ -144,12 +151,19 @@ def _new_store(place: Path) -> MlflowClient:
     return client
 
 
+def _uri_of_new(place: Path) -> str:
+    _new_store(place)
+    return _uri(place)
+
+
 def _uri(place: Path) -> str:
     return f"sqlite:///{place}/mlflow.db"
 
 
 def _ratios(figures: dict[str, list[float]]) -> dict[str, Spread]:
+    paired = {"here": ratio(figures["here"], figures["before"])} if "before" in figures else {}
     return {
+        **paired,
         "own": ratio(figures["own"], figures["without"]),
         "with": ratio(figures["with"], figures["client"]),
         "pooled": ratio(figures["pooled"], figures["client"]),
@@ -162,6 +176,8 @@ _ROWS: Final = {
     "client": "the same runs by MlflowClient alone",
     "with": "tracked, in all",
     "pooled": "tracked, in all, on workers that are up",
+    "here": "tracked, in all, in a process of its own",
+    "before": "the same of another checkout (--before)",
 }
 
 _PARTS: Final = {
@@ -173,7 +189,12 @@ _PARTS: Final = {
     "rest": "the writer has nothing to write",
 }
 
-_COMPARED: Final = {"own": "not tracked", "with": "MlflowClient alone", "pooled": "MlflowClient alone"}
+_COMPARED: Final = {
+    "own": "not tracked",
+    "with": "MlflowClient alone",
+    "pooled": "MlflowClient alone",
+    "here": "the other checkout",
+}
 
 
 def _tables(record: Measured) -> list[Table]:
@@ -181,6 +202,8 @@ def _tables(record: Measured) -> list[Table]:
     found = _ratios(figures)
     rows = []
     for key, name in _ROWS.items():
+        if key not in figures:
+            continue
         compared = f"{ratio_cell(found[key])} x {_COMPARED[key]}" if key in found else ""
         rows.append((name, *spread_cells(Spread.of(figures[key])), compared))
     title = (
@@ -227,8 +250,38 @@ def _limits(settings: Settings, figures: Figures) -> list[Limit]:
 @click.option("--trials", default=200, show_default=True, type=click.IntRange(min=1), help="Of each search.")
 @click.option("--parallelism", default=2, show_default=True, type=click.IntRange(min=1))
 @click.option("--rounds", default=5, show_default=True, type=click.IntRange(min=1))
-def tracking(trials: int, parallelism: int, rounds: int) -> Figures:
+@click.option(
+    "--before",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Another checkout, whose tracked searches take turns with this one's.",
+)
+def tracking(trials: int, parallelism: int, rounds: int, before: Path | None) -> Figures:
     """Milliseconds a trial with MLflow tracking and without, with an objective that does nothing."""
+    figures = _measure(trials, parallelism, rounds)
+    if before is not None:
+        figures["ms_per_trial"] |= _in_pairs(trials, parallelism, rounds, before.resolve())
+    return figures
+
+
+def _in_pairs(trials: int, parallelism: int, rounds: int, before: Path) -> dict[str, list[float]]:
+    """Milliseconds a trial of tracked searches of this checkout and of another, in turns."""
+    figures: dict[str, list[float]] = {"here": [], "before": []}
+    with tempfile.TemporaryDirectory(prefix="sparkopt-benchmark-") as directory, ExitStack() as stack:
+        searches = {}
+        for kind, checkout in (("here", ROOT), ("before", before)):
+            searches[kind] = Searches(checkout, parallelism)
+            stack.callback(searches[kind].close)
+        asked = {"workers": parallelism, "seconds": 0.0, "logging": "nothing", "trials": trials}
+        for kind in figures:  # the first search of a process imports what it needs
+            searches[kind].run(**asked, uri=_uri_of_new(Path(directory, kind)), seed=0)
+        for each, kind in in_rounds(list(figures), rounds):
+            uri = _uri_of_new(Path(directory, f"{kind}-{each}"))
+            took = searches[kind].run(**asked, uri=uri, seed=each)
+            figures[kind].append(1000 * took["seconds"] / trials)
+    return figures
+
+
+def _measure(trials: int, parallelism: int, rounds: int) -> Figures:
     session = local_session(parallelism)
     figures: dict[str, list[float]] = {kind: [] for kind in ("without", "with", "own", "client", "pooled")}
     parts: dict[str, list[dict[str, float]]] = {"with": [], "client": []}
