@@ -20,16 +20,18 @@ author = "sparkopt's contributors"
 release = version = sparkopt.__version__
 
 extensions = [
-    "myst_parser",
+    "myst_nb",
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
     "sphinx_click",
     "sphinx_copybutton",
 ]
 root_doc = "docs/index"
-include_patterns = ["*.md", "benchmarks/*.md", "docs/*.md", "docs/**/*.md"]
+include_patterns = ["*.md", "benchmarks/*.md", "docs/*.md", "docs/**/*.md", "examples/*.ipynb"]
 templates_path = ["_templates"]
 myst_heading_anchors = 4
+# Notebooks are shown with the outputs that are committed; scripts/notebooks executes them.
+nb_execution_mode = "off"
 
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"

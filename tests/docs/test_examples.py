@@ -19,6 +19,7 @@ from tests.support.mlflow_parts import HAS_DATABASES
 
 ROOT = Path(__file__).parents[2]
 TUTORIAL = ROOT / "docs" / "tutorial.md"
+MODEL_SEARCH = ROOT / "docs" / "model-search.md"
 PAGES = [
     ROOT / "README.md",
     *sorted(page for page in (ROOT / "docs").glob("*.md") if page != TUTORIAL),
@@ -34,8 +35,15 @@ def examples(page):
     return [(text[: match.start(1)].count("\n"), match.group(1)) for match in EXAMPLE.finditer(text)]
 
 
+def pages_with_examples():
+    """These pages, the slow one marked: its workers import scikit-learn."""
+    for page in PAGES:
+        if examples(page):
+            yield pytest.param(page, id=page.name, marks=pytest.mark.slow if page == MODEL_SEARCH else ())
+
+
 @pytest.mark.filterwarnings("ignore::sparkopt.errors.SparkoptWarning")
-@pytest.mark.parametrize("page", [page for page in PAGES if examples(page)], ids=lambda page: page.name)
+@pytest.mark.parametrize("page", pages_with_examples())
 def test_a_pages_examples_run_one_after_another(spark, page, tmp_path, monkeypatch, request):
     assert SparkSession.getActiveSession() is spark
     monkeypatch.chdir(tmp_path)

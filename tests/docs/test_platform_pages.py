@@ -59,6 +59,6 @@ def test_environments_of_the_matrix_exist(page):
         assert (ROOT / "matrix" / f"{name}.txt").is_file()
 
 
-def test_readme_has_every_environment_of_the_matrix():
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
+def test_the_page_of_versions_has_every_environment_of_the_matrix():
+    text = (ROOT / "docs" / "versions.md").read_text(encoding="utf-8")
     assert {file.stem for file in (ROOT / "matrix").glob("*.txt")} <= set(re.findall(r"`([\w.-]+)`", text))
