@@ -42,6 +42,9 @@ html_theme = "furo"
 html_title = f"sparkopt {release}"
 html_additional_pages = {"index": "first_page.html"}
 html_theme_options = {"sidebar_hide_name": False}
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
+html_show_copyright = False
 html_show_sourcelink = False
 html_copy_source = False
 
