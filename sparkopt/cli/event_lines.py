@@ -31,7 +31,10 @@ def _about(event: Event) -> str:
 
 def _about_trial(trial: TrialInfo) -> str:
     words = [f"{trial.study}/{trial.tid}", trial.state]
-    if trial.loss is not None:
+    if trial.objective_values:
+        values = ", ".join(map(number, trial.objective_values))
+        words.append(f"{'value' if len(trial.objective_values) == 1 else 'values'} {values}")
+    elif trial.loss is not None:
         words.append(f"loss {number(trial.loss)}")
     if trial.worker:
         words.append(f"on {trial.worker}")

@@ -164,7 +164,8 @@ def _study(study: StudyInfo) -> str:
     others = ("failed", counts.failed), ("pruned", counts.pruned), ("lost", counts.lost)
     words += [f"{count} {word}" for word, count in others if count]
     if study.best_loss is not None:
-        words.append(f"best loss {number(study.best_loss)} (trial {study.best_tid})")
+        best = f"value {number(study.best_value)}" if study.directions else f"loss {number(study.best_loss)}"
+        words.append(f"best {best} (trial {study.best_tid})")
     return f"{printable(study.name)}: {', '.join(words)}"
 
 

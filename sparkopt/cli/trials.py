@@ -43,6 +43,11 @@ _SORTED_BY: Final = _COLUMNS[:-2]
 @click.option("--desc", is_flag=True, help="Sort in descending order.")
 @click.option("--limit", type=click.IntRange(min=0), metavar="N", help="List only the first N.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV, with a column for each label at the end.")
+@click.option(
+    "--intermediate-values",
+    is_flag=True,
+    help="With --json: add the values that trials have reported, by step.",
+)
 @json_option
 def trials(
     client: ControlClient,
@@ -52,6 +57,7 @@ def trials(
     desc: bool,
     limit: int | None,
     as_csv: bool,
+    intermediate_values: bool,
     as_json: bool,
 ) -> None:
     """List the trials of a pool.
@@ -65,7 +71,10 @@ def trials(
     """
     if as_csv and as_json:
         raise click.UsageError("--csv and --json were both given: give one of them")
-    found = itertools.islice(_ordered(client.trials(study, states=states), sort, desc), limit)
+    if intermediate_values and not as_json:
+        raise click.UsageError("--intermediate-values was given without --json: give both")
+    listed = client.trials(study, states=states, intermediate_values=intermediate_values)
+    found = itertools.islice(_ordered(listed, sort, desc), limit)
     if as_json:
         for trial in found:
             print_json(trial)
@@ -105,7 +114,9 @@ def _print_table(found: Iterable[TrialInfo]) -> None:
 def _row(trial: TrialInfo) -> list[str]:
     name = f"{printable(trial.study)}/{trial.tid}"
     seconds = "" if trial.settled is None else f"{trial.seconds:.3f}"
-    numbers = [str(trial.attempt) if trial.attempt else "", seconds, number(trial.loss)]
+    # Of several objectives there is no loss.
+    loss = ", ".join(map(number, trial.objective_values)) if trial.loss is None else number(trial.loss)
+    numbers = [str(trial.attempt) if trial.attempt else "", seconds, loss]
     about = f"{json.dumps(trial.values, ensure_ascii=False)} {trial.reason}".rstrip()
     return [name, trial.state, printable(trial.worker), *numbers, in_a_line(about)]
 

@@ -23,6 +23,7 @@ from sparkopt.client.evaluating import Evaluations
 from sparkopt.client.event_watch import Watch
 from sparkopt.client.stream import EvaluationStream
 from sparkopt.client.views import (
+    Direction,
     Evaluation,
     Event,
     EventKind,
@@ -45,6 +46,7 @@ from sparkopt.client.views import (
 
 __all__ = [
     "ControlClient",
+    "Direction",
     "Evaluation",
     "EvaluationStream",
     "Evaluations",

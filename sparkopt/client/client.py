@@ -106,16 +106,22 @@ class ControlClient(Closing):
         return [to_worker(worker) for worker in response.workers]
 
     def trials(
-        self, study: str | None = None, *, states: Iterable[TrialState | str] = ()
+        self,
+        study: str | None = None,
+        *,
+        states: Iterable[TrialState | str] = (),
+        intermediate_values: bool = False,
     ) -> Iterator[TrialInfo]:
         """List trials in the order in which they were submitted, page by page.
 
         Args:
             study: whose; None for those of all studies.
             states: only those that are in one of these; all by default.
+            intermediate_values: whether their intermediate values come with them. The pool keeps up to four
+                million values of trials that have settled.
 
         Raises:
-            RefusedError: if there is no such state.
+            RefusedError: if there is no such state, or ``intermediate_values`` is no bool.
         """
         try:
             # One text is an iterable of letters, and meant is that one state.
@@ -124,7 +130,12 @@ class ControlClient(Closing):
             refuse_type("states", states, "an iterable of states")
         except ValueError as error:
             raise RefusedError(f"{error}; there are {', '.join(list(TrialState)[:-1])}") from None
-        return self._pages(control_pb2.ListTrialsRequest(study=_study(study), states=wanted, page_size=_PAGE))
+        with_values = check_flag("intermediate_values", intermediate_values)
+        return self._pages(
+            control_pb2.ListTrialsRequest(
+                study=_study(study), states=wanted, page_size=_PAGE, intermediate_values=with_values
+            )
+        )
 
     def _pages(self, request: control_pb2.ListTrialsRequest) -> Iterator[TrialInfo]:
         while True:

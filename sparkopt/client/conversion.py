@@ -10,6 +10,7 @@ from typing import Any, Final, Literal, TypeVar
 from google.protobuf import struct_pb2, timestamp_pb2
 
 from sparkopt.client.views import (
+    Direction,
     Evaluation,
     Event,
     EventKind,
@@ -67,6 +68,9 @@ def to_study(message: control_pb2.Study) -> StudyInfo:
         trials=_counts(message.trials),
         best_loss=message.best_loss if message.HasField("best_loss") else None,
         best_tid=message.best_tid if message.HasField("best_tid") else None,
+        directions=tuple(
+            _word(Direction, control_pb2.Direction, "DIRECTION_", each) for each in message.directions
+        ),
     )
 
 
@@ -87,6 +91,10 @@ def to_trial(message: control_pb2.Trial) -> TrialInfo:
         loss=message.loss if message.HasField("loss") else None,
         reason=message.reason,
         request_id=message.request_id,
+        objective_values=tuple(message.objective_values),
+        intermediate_values=dict(
+            zip(message.intermediate_values.steps, message.intermediate_values.values, strict=True)
+        ),
     )
 
 

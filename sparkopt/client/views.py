@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime
 import enum
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 
@@ -105,6 +105,14 @@ class TrialCounts:
     pruned: int = 0
 
 
+class Direction(Word):
+    """Direction in which a number that an objective returns is optimized."""
+
+    MINIMIZE = "minimize"
+    MAXIMIZE = "maximize"
+    UNKNOWN = "unknown"
+
+
 @dataclass(frozen=True, slots=True)
 class StudyInfo:
     """A study.
@@ -117,6 +125,8 @@ class StudyInfo:
         trials: how many there are.
         best_loss: the smallest loss so far.
         best_tid: whose that is.
+        directions: ``minimize`` or ``maximize`` for each number in its trials' ``objective_values``; empty if
+            its objective returns a loss, which is minimized.
     """
 
     name: str
@@ -126,6 +136,14 @@ class StudyInfo:
     trials: TrialCounts
     best_loss: float | None
     best_tid: int | None
+    directions: tuple[Direction, ...] = ()
+
+    @property
+    def best_value(self) -> float | None:
+        """The best value so far as the objective returned it: of a study that maximizes the largest one."""
+        if self.best_loss is None or self.directions != (Direction.MAXIMIZE,):
+            return self.best_loss
+        return -self.best_loss
 
 
 class HyperparameterKind(Word):
@@ -211,9 +229,12 @@ class TrialInfo:
         started: when that attempt was sent to its worker.
         settled: when it got its final state.
         seconds: in the objective.
-        loss: None if the result has none that is a number.
+        loss: less is better: where a study maximizes, it is the negated value. None if the result has none
+            that is a number.
         reason: why it failed, or was pruned, cancelled or lost: a line.
         request_id: the client's id, of a trial that came through ``evaluate``.
+        objective_values: what the objective returned, a number for each of its study's directions.
+        intermediate_values: what the objective has reported, by step, in lists that asked for it.
     """
 
     study: str
@@ -230,6 +251,8 @@ class TrialInfo:
     loss: float | None
     reason: str
     request_id: str
+    objective_values: tuple[float, ...] = ()
+    intermediate_values: Mapping[int, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,13 +19,21 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from sparkopt.control import messages
-from sparkopt.control.book_records import Attempt, StudyRecord, TrialRecord, WorkerRecord
+from sparkopt.control.book_records import (
+    Attempt,
+    StudyDescription,
+    StudyRecord,
+    TrialRecord,
+    WorkerRecord,
+)
 from sparkopt.control.feed import Feed, FeedEntry
+from sparkopt.control.kept_values import KeptValues
 from sparkopt.control.newest_values import NewestValue, NewestValues
 from sparkopt.coordinator.channels.studies import Values
 from sparkopt.core.states import Lease, Outcome, TrialKey, TrialState, WorkerState
 from sparkopt.wire.report_kinds import ReportKind
 from sparkopt.wire.v1 import control_pb2, worker_pb2
+from sparkopt.wire.value_series import ValueSeries
 
 if TYPE_CHECKING:
     from sparkopt.coordinator import Settled
@@ -73,6 +81,7 @@ class Book:
         self._began = time.monotonic()
         self._rates: deque[list[int]] = deque()
         self._values: NewestValues[TrialKey] = NewestValues(self._tell_value)
+        self._kept: KeptValues[TrialKey] = KeptValues()
 
     # What others may ask.
 
@@ -114,6 +123,10 @@ class Book:
         busy = self._gone_busy + sum(worker.busy_by(now) for worker in self.workers.values())
         return max(0.0, 1.0 - busy / there) if there > 0 else 0.0
 
+    def intermediate_values(self, trial: TrialRecord) -> ValueSeries | None:
+        """Values that a trial has reported; None if it has reported none, or they are forgotten."""
+        return self._kept.of(trial.key)
+
     def outcomes(self) -> Counter[Outcome]:
         """Returns the number of settled trials of all studies, by outcome."""
         return sum((study.outcomes for study in self.studies.values()), Counter[Outcome]())
@@ -126,16 +139,11 @@ class Book:
 
     # What the coordinator tells.
 
-    def study_opened(self, name: str, is_search: bool) -> None:
+    def study_opened(self, name: str, is_search: bool, about: StudyDescription) -> None:
         """Trials of this study may come."""
-        study = self.studies[name] = StudyRecord(name, is_search, time.time())
+        study = self.studies[name] = StudyRecord(name, is_search, time.time(), about=about)
         message = messages.study_of(self, study)
         self._note(study.opened, name, lambda event: event.study_opened.CopyFrom(message))
-
-    def describe_space(self, name: str, space: control_pb2.Space) -> None:
-        """A study's hyperparameters are these."""
-        if name in self.studies:  # else the pool was closed before it began
-            self.studies[name].space = space
 
     def study_closed(self, name: str) -> None:
         """No more of them will."""
@@ -183,6 +191,7 @@ class Book:
 
     def values_reported(self, lease: Lease, steps: Sequence[int], values: Sequence[float]) -> None:
         """An attempt that runs has reported intermediate values."""
+        self._kept.add(lease.trial, lease.attempt, steps, values)
         if self._feed.wants_values:
             self._values.put(lease.trial, lease.attempt, steps[-1], values[-1])
 
@@ -196,6 +205,7 @@ class Book:
         trial = study.by_tid[settled.tid]
         attempt, now = trial.attempt, time.monotonic()
         self._values.end(trial.key)
+        self._kept.settle(trial.key)
         if attempt is not None:
             if attempt.worker.lease == Lease(trial.key, attempt.number):
                 attempt.worker.free(now)
@@ -206,6 +216,8 @@ class Book:
         trial.settled = time.time()
         trial.seconds = settled.seconds
         trial.loss = settled.loss
+        if settled.objective_values and len(settled.objective_values) == len(study.about.directions):
+            trial.objective_values = settled.objective_values
         trial.reason = settled.fault if failed else _reason(settled)
         study.outcomes[trial.outcome] += 1
         if trial.loss is not None and (

@@ -78,6 +78,7 @@ class TrialRecord:
         seconds: spent in the objective.
         loss: if the result has one that is a number.
         reason: why it failed, was cancelled or lost.
+        objective_values: numbers that its objective returned, where its study has directions for them.
     """
 
     study: StudyRecord
@@ -92,11 +93,25 @@ class TrialRecord:
     seconds: float = 0.0
     loss: float | None = None
     reason: str = ""
+    objective_values: tuple[float, ...] = ()
 
     @property
     def key(self) -> TrialKey:
         """Its name within the pool."""
         return TrialKey(self.study.name, self.tid)
+
+
+@dataclass(frozen=True, slots=True)
+class StudyDescription:
+    """Words of a front end on a study.
+
+    Attributes:
+        space: its hyperparameters; None if they are not known.
+        directions: how the numbers that its objective returns are optimized; none if it returns a loss.
+    """
+
+    space: control_pb2.Space | None = None
+    directions: tuple[control_pb2.Direction.ValueType, ...] = ()
 
 
 @dataclass(slots=True, eq=False)
@@ -112,7 +127,7 @@ class StudyRecord:
         by_tid: the same, by their ids.
         outcomes: how many settled how.
         best: the trial with the smallest loss.
-        space: its hyperparameters; None if nobody has described them.
+        about: its hyperparameters and directions, as far as somebody has described them.
     """
 
     name: str
@@ -123,4 +138,4 @@ class StudyRecord:
     by_tid: dict[int, TrialRecord] = field(default_factory=dict)
     outcomes: Counter[Outcome] = field(default_factory=Counter)
     best: TrialRecord | None = None
-    space: control_pb2.Space | None = None
+    about: StudyDescription = field(default_factory=StudyDescription)

@@ -37,6 +37,11 @@ STATES: Final = {
 }
 """A trial's state as it is told outside."""
 
+DIRECTIONS: Final = {
+    "minimize": control_pb2.DIRECTION_MINIMIZE,
+    "maximize": control_pb2.DIRECTION_MAXIMIZE,
+}
+
 _KINDS: Final = {
     "float": control_pb2.HYPERPARAMETER_KIND_FLOAT,
     "int": control_pb2.HYPERPARAMETER_KIND_INT,
@@ -62,8 +67,14 @@ def set_timestamp(timestamp: Timestamp, seconds: float) -> None:
 # What there is.
 
 
-def trial_of(book: Book, trial: TrialRecord) -> control_pb2.Trial:
-    """A trial as it is now."""
+def trial_of(book: Book, trial: TrialRecord, values: bool = False) -> control_pb2.Trial:
+    """A trial as it is now.
+
+    Args:
+        book: which it is in.
+        trial: its record.
+        values: whether to add its intermediate values.
+    """
     message = control_pb2.Trial()
     _fill_trial(message, trial)
     message.state = STATES[book.state_of(trial)]
@@ -71,6 +82,9 @@ def trial_of(book: Book, trial: TrialRecord) -> control_pb2.Trial:
         _fill_attempt(message, trial.attempt)
     if trial.outcome is not None:
         _fill_settlement(message, trial)
+    if values and (series := book.intermediate_values(trial)) is not None:
+        message.intermediate_values.steps.extend(series.steps)
+        message.intermediate_values.values.extend(series.values)
     return message
 
 
@@ -84,6 +98,7 @@ def study_of(book: Book, study: StudyRecord) -> control_pb2.Study:
     set_timestamp(message.opened, study.opened)
     if study.ended is not None:
         set_timestamp(message.ended, study.ended)
+    message.directions.extend(study.about.directions)
     if study.best is not None and study.best.loss is not None:
         message.best_loss, message.best_tid = study.best.loss, study.best.tid
     return message
@@ -113,7 +128,7 @@ def space_of(study: str, space: Sequence[Mapping[str, Any]]) -> control_pb2.Spac
 
     Args:
         study: its name.
-        space: see :meth:`~sparkopt.control.server.ControlServer.describe_space`.
+        space: see :meth:`~sparkopt.control.server.ControlServer.describe_study`.
     """
     return control_pb2.Space(
         study=study,
@@ -248,6 +263,7 @@ def _fill_settlement(message: control_pb2.Trial, trial: TrialRecord) -> None:
     set_timestamp(message.settled, trial.settled)
     if trial.loss is not None:
         message.loss = trial.loss
+    message.objective_values.extend(trial.objective_values)
 
 
 def proposed(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -92,7 +92,7 @@ class ReadOnlyCalls:
             WrongStateError: if there are several.
         """
         study = self.study(name)
-        return control_pb2.Space(study=study.name) if study.space is None else study.space
+        return control_pb2.Space(study=study.name) if study.about.space is None else study.about.space
 
     def workers(self) -> control_pb2.ListWorkersResponse:
         """The workers that are there."""
@@ -132,7 +132,7 @@ class ReadOnlyCalls:
                 if len(response.trials) == size or taken > PAGE_BYTES:
                     response.next_page_token = self._token(place, request)
                     break
-                message = messages.trial_of(self._book, trial)
+                message = messages.trial_of(self._book, trial, request.intermediate_values)
                 taken += message.ByteSize()
                 response.trials.append(message)
                 place = trial.place

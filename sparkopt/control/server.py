@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sparkopt.control import host_addresses, messages
 from sparkopt.control.book import Book
+from sparkopt.control.book_records import StudyDescription
 from sparkopt.control.credentials import Tokens, users_certificate
 from sparkopt.control.evaluations import Evaluations
 from sparkopt.control.feed import Feed
@@ -98,6 +99,7 @@ class ControlServer(Observer):
         self._control = control
         self._server: GuardedServer | None = None
         self._listing: Listing | None = None
+        self._described: dict[str, StudyDescription] = {}
         self.address = ""
         tokens = Tokens.of(control)
         self.token, self.read_only_token = tokens.control, tokens.read_only
@@ -190,22 +192,29 @@ class ControlServer(Observer):
             self._server = None
             LOG.info("control service ended", address=self.address)
 
-    def describe_space(self, study: str, space: Sequence[Mapping[str, Any]]) -> None:
-        """Take in the hyperparameters of a study that was opened just now. From any thread.
+    def describe_study(
+        self, study: str, space: Sequence[Mapping[str, Any]] = (), directions: Sequence[str] = ()
+    ) -> None:
+        """Take in what clients are told of a study that is about to be opened. From any thread.
 
         Args:
             study: its name.
-            space: each as :meth:`~sparkopt.study.trial_description.Dimension.to_plain` describes it.
+            space: its hyperparameters, each as :meth:`~sparkopt.study.trial_description.Dimension.to_plain`
+                describes it; none if they are not known.
+            directions: ``minimize`` or ``maximize`` for each number that its objective returns; none if it
+                returns a loss.
         """
-        described = messages.space_of(study, space)
-        self._coordinator.post(lambda: self.book.describe_space(study, described))
+        self._described[study] = StudyDescription(
+            messages.space_of(study, space) if space else None,
+            tuple(messages.DIRECTIONS[direction] for direction in directions),
+        )
 
     # What the coordinator tells.
 
     def study_opened(self, study: str) -> None:
         """Trials of this study may come."""
         is_search = isinstance(self._coordinator.studies.subscriber_of(study), StudyChannel)
-        self.book.study_opened(study, is_search)
+        self.book.study_opened(study, is_search, self._described.pop(study, StudyDescription()))
 
     def study_closed(self, study: str) -> None:
         """No more of them will."""

@@ -14,7 +14,7 @@ import math
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from sparkopt.client import IntermediateValue, TrialInfo, TrialState
@@ -34,6 +34,9 @@ _STATES: Final[dict[str, DescribedState]] = {
 """Those that are not here run."""
 
 _UNSETTLED: Final = frozenset({"pending", "running"})
+
+_LOSS: Final = ("minimize",)
+"""Directions of a study whose objective returns a loss."""
 
 _MANY: Final = 200
 """Number of changed trials that do not wait for somebody who looks."""
@@ -61,12 +64,12 @@ class StudySummary:
 
     Attributes:
         counts: of trials, by state.
-        best_loss: the smallest; None if there is none.
+        best_value: the best that an objective has returned; None if there is none, or several objectives.
         best_tid: whose that is.
     """
 
     counts: Mapping[str, int]
-    best_loss: float | None
+    best_value: float | None
     best_tid: int | None
 
 
@@ -75,15 +78,24 @@ class MirroredStudy:
 
     Attributes:
         name: in the mirror, where each has a name of its own.
+        directions: of its trials' values.
 
     Args:
         name: in the mirror.
         dimensions: of its space, as far as they are told.
         by_index: labels whose values are the indices of options.
+        directions: ``minimize`` or ``maximize`` for each value of a trial.
     """
 
-    def __init__(self, name: str, dimensions: Iterable[Dimension], by_index: frozenset[str]) -> None:
+    def __init__(
+        self,
+        name: str,
+        dimensions: Iterable[Dimension] = (),
+        by_index: frozenset[str] = frozenset(),
+        directions: Sequence[str] = _LOSS,
+    ) -> None:
         self.name = name
+        self.directions = tuple(directions)
         self._by_index = by_index
         self._dimensions = RoomyDimensions(dimensions)
         self._trials: dict[int, TrialDescription] = {}
@@ -96,17 +108,21 @@ class MirroredStudy:
         if self.has_settled(trial.tid):
             return
         known, count = self._trials.get(trial.tid), len(self._trials)
+        if known is not None and 0 < (trial.attempt or 0) < (known.attempt or 0):
+            return  # of an attempt before
         if known is None and count & (count - 1) == 0 and self._guess():  # there are twice as many
             self._is_outgrown = True
-        if known is None:
-            trial = dataclasses.replace(trial, params=self._in_words(trial))
-            if self._dimensions.add(trial.params):
+        # An Optuna trial has more parameters each time that its objective asks for one.
+        if known is None or len(trial.params) > len(known.params):
+            params: Mapping[str, Any] = self._in_words(trial)
+            if self._dimensions.add(params):
                 self._is_outgrown = True
         else:
-            reports = (
-                known.reports if trial.attempt in (known.attempt, 0) and not trial.reports else trial.reports
-            )
-            trial = dataclasses.replace(trial, params=known.params, reports=reports)
+            params = known.params
+        reports = trial.reports
+        if known is not None and not reports and trial.attempt in (known.attempt, 0):
+            reports = known.reports
+        trial = dataclasses.replace(trial, params=params, reports=reports)
         self._trials[trial.tid] = trial
         self._changed[trial.tid] = None
 
@@ -135,12 +151,16 @@ class MirroredStudy:
     def summary(self) -> StudySummary:
         """Number of its trials in each state, and the best of them."""
         counts: Counter[str] = Counter(trial.state for trial in self._trials.values())
-        losses = [
+        if len(self.directions) > 1:
+            return StudySummary(counts, None, None)
+        values = [
             (trial.values[0], trial.tid)
             for trial in self._trials.values()
             if trial.state == "ok" and trial.values is not None and not math.isnan(trial.values[0])
         ]
-        return StudySummary(counts, *min(losses, default=(None, None)))
+        sign = -1 if self.directions == ("maximize",) else 1
+        best = min(values, key=lambda each: (sign * each[0], each[1]), default=(None, None))
+        return StudySummary(counts, *best)
 
     @property
     def changes(self) -> int:
@@ -157,7 +177,7 @@ class MirroredStudy:
         if anew or self._shown is None:
             self._guess()
             dimensions = [*self._dimensions.known.values()]
-            self._shown = StudyMirror(dimensions, name=self.name, storage=storage)
+            self._shown = StudyMirror(dimensions, name=self.name, directions=self.directions, storage=storage)
             self._changed = dict.fromkeys(self._trials)
             self._is_outgrown = False
         self._shown.take([self._trials[tid] for tid in self._changed])
@@ -205,6 +225,7 @@ class Mirror:
         name: str,
         dimensions: Iterable[Dimension] = (),
         by_index: frozenset[str] = frozenset(),
+        directions: Sequence[str] = _LOSS,
     ) -> None:
         """Have a study, unless it is there."""
         with self._lock:
@@ -215,19 +236,18 @@ class Mirror:
             while shown in taken:
                 number += 1
                 shown = f"{name} ({number})"
-            self._studies[pool, name] = MirroredStudy(shown, dimensions, by_index)
+            self._studies[pool, name] = MirroredStudy(shown, dimensions, by_index, directions)
 
     def take(self, pool: str, trial: TrialInfo) -> None:
         """Take in a trial as its search tells it."""
-        described = described_of(trial)
         key = (pool, trial.study, trial.tid)
         with self._lock:
+            described = described_of(trial, self._studies[key[:2]].directions)
             if described.state == "running" and not self._studies[key[:2]].has_settled(trial.tid):
                 before = self._running.get(key)
                 same = before is not None and before.trial.attempt == trial.attempt
-                self._running[key] = RunningTrial(
-                    trial, before.value if before is not None and same else None
-                )
+                newest = before.value if before is not None and same else _newest(trial)
+                self._running[key] = RunningTrial(trial, newest)
             else:
                 self._running.pop(key, None)
             self.describe(pool, trial.study, described)
@@ -311,14 +331,23 @@ class Mirror:
             return names.index(shown_name) if shown_name in names else None
 
 
-def described_of(trial: TrialInfo) -> TrialDescription:
-    """A trial of a control service, in nobody's words."""
+def described_of(trial: TrialInfo, directions: Sequence[str]) -> TrialDescription:
+    """A trial of a control service, in nobody's words.
+
+    Args:
+        trial: as its service tells it.
+        directions: of its study.
+    """
     state = _STATES.get(trial.state, "running")
+    values = [*trial.objective_values]
+    if not values and trial.loss is not None and len(directions) == 1:
+        values = [-trial.loss if directions[0] == "maximize" else trial.loss]
     return TrialDescription(
         trial.tid,
         state,
         trial.values,
-        None if trial.loss is None else [trial.loss],
+        values or None,
+        dict(trial.intermediate_values),
         started=_seconds(trial.started),
         settled=_seconds(trial.settled),
         seconds=trial.seconds if state not in _UNSETTLED else None,
@@ -327,6 +356,14 @@ def described_of(trial: TrialInfo) -> TrialDescription:
         host=trial.host,
         error=trial.reason,
     )
+
+
+def _newest(trial: TrialInfo) -> IntermediateValue | None:
+    """The last of the intermediate values that came with a trial."""
+    if not trial.intermediate_values:
+        return None
+    step, value = [*trial.intermediate_values.items()][-1]
+    return IntermediateValue(trial.study, trial.tid, trial.attempt, step, value)
 
 
 def _seconds(moment: datetime.datetime | None) -> float | None:

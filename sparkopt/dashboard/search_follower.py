@@ -2,6 +2,7 @@
 
     status, trials ──▶ Mirror, as they are now
     watch behind the status' last event ──▶ Mirror, what has changed since
+    trials that run, once the watch stands ──▶ Mirror, with the intermediate values that the watch has not
 
 What happens between the status and the list is told twice, and ends the same. A watch that has missed events
 begins with the list again.
@@ -12,6 +13,7 @@ from __future__ import annotations
 import math
 import threading
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -21,6 +23,9 @@ from sparkopt.client import (
     Hyperparameter,
     HyperparameterKind,
     PoolStatus,
+    StudyInfo,
+    TrialInfo,
+    TrialState,
     WorkerInfo,
 )
 from sparkopt.dashboard.mirror import Mirror
@@ -32,6 +37,8 @@ _LOG: Final = ActorLog("dashboard")
 
 _FRESH_SECONDS: Final = 1.0
 """Seconds for which an answer of the service's is good enough for everybody who looks."""
+
+_RUNNING: Final = (TrialState.LEASED, TrialState.PRUNING, TrialState.CANCELLING)
 
 FOLLOWING: Final = "following"
 CLOSED: Final = "closed"
@@ -78,6 +85,7 @@ class SearchFollower:
         self._stands = threading.Event()
         self._lock = threading.Lock()
         self._view: PoolView | None = None
+        self._directions: dict[str, tuple[str, ...]] = {}
         self._asked = 0.0
         self._thread = threading.Thread(target=self._follow, name="sparkopt-dashboard", daemon=True)
 
@@ -120,10 +128,17 @@ class SearchFollower:
     def _list(self) -> PoolStatus:
         status = self.client.status()
         self.pool = status.pool
-        for trial in self.client.trials():
+        self._note(status.studies)
+        self._take_trials(self.client.trials(intermediate_values=True))
+        return status
+
+    def _take_trials(self, trials: Iterable[TrialInfo]) -> None:
+        for trial in trials:
             self._add_study(trial.study)
             self._mirror.take(self.pool, trial)
-        return status
+
+    def _note(self, studies: Iterable[StudyInfo]) -> None:
+        self._directions.update((study.name, tuple(study.directions)) for study in studies)
 
     def _follow(self) -> None:
         try:
@@ -131,6 +146,7 @@ class SearchFollower:
                 try:
                     status = self._list()
                     with self.client.watch(status.last_event, values=True) as events:
+                        self._take_trials(self.client.trials(states=_RUNNING, intermediate_values=True))
                         self._stands.set()
                         for event in events:
                             self._take(event)
@@ -147,9 +163,10 @@ class SearchFollower:
         self._mirror.ended(self.pool)
 
     def _add_study(self, name: str) -> None:
-        # With its first trial: by then its search has described its space.
         if self._mirror.knows(self.pool, name):
             return
+        if name not in self._directions:  # opened after the status, and listed before the watch
+            self._note(self.client.status().studies)
         try:
             space = self.client.space(name)
         except UnreachableError:
@@ -158,7 +175,8 @@ class SearchFollower:
             space = []
         dimensions = [dimension for each in space if (dimension := dimension_of(each)) is not None]
         by_index = frozenset(each.label for each in space if each.kind is HyperparameterKind.CHOICE)
-        self._mirror.add_study(self.pool, name, dimensions, by_index)
+        directions = self._directions.get(name) or ("minimize",)
+        self._mirror.add_study(self.pool, name, dimensions, by_index, directions)
 
     def _take(self, event: Event) -> None:
         if event.trial is not None:
@@ -166,6 +184,8 @@ class SearchFollower:
             self._mirror.take(self.pool, event.trial)
         elif event.value is not None:
             self._mirror.report(self.pool, event.value)
+        elif event.study is not None:
+            self._note([event.study])
 
 
 _KINDS: Final[dict[str, Kind]] = {

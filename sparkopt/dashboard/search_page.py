@@ -123,7 +123,7 @@ class SearchPage:
             "number": None if shown is None else self._mirror.number_of(shown),
             "ended": study.ended is not None,
             "trials": _counts(study.trials),
-            "best_loss": _number(study.best_loss),
+            "best_value": _number(study.best_value),
             "best_tid": study.best_tid,
         }
 
@@ -137,7 +137,7 @@ class SearchPage:
             "number": None if shown is None else self._mirror.number_of(shown),
             "ended": True,
             "trials": {**counts, "submitted": sum(counts.values()), "leased": 0},
-            "best_loss": _number(summary.best_loss),
+            "best_value": _number(summary.best_value),
             "best_tid": summary.best_tid,
         }
 

@@ -203,7 +203,7 @@ def _run(
 ) -> None:
     """Run Optuna's loop on a pool, and the study that has its trials run beside it."""
     jobs = pool.parallelism if spec.trials is None else min(pool.parallelism, spec.trials)
-    channel = pool.open_study(spec.objective)
+    channel = pool.open_study(spec.objective, directions=[each.name.lower() for each in study.directions])
     trials = RemoteTrials(signs, channel, None if heard is None else heard[0].amended)
     beside = StudyThread(Study(spec, trials), channel, pool, trials.close, heard or ())
     raised = UncaughtErrors(loop["catch"])

@@ -1,6 +1,7 @@
 """Values that objectives of Optuna studies return, as both ends read them. Imports no Optuna.
 
     worker   value ──▶ as_floats ──▶ pickled          driver   unpickled ──▶ fault_of, loss_of, metrics_of
+    worker   value ──▶ values_of ──▶ clients that watch
 
 Optuna has the last word on what a result is, on the driver: what it refuses is a failed trial there too.
 """
@@ -12,6 +13,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any, Final
 
+from sparkopt.worker.headers import MOST_RESULT_VALUES
 from sparkopt.worker.shipped import Convention
 
 __wraps_objectives__ = True
@@ -77,6 +79,16 @@ def loss_of(signs: tuple[int, ...], result: Any) -> float | None:
     return None if numbers is None else signs[0] * numbers[0]
 
 
+def values_of(count: int, result: Any) -> list[float]:
+    """Returns the numbers of a result; none if it is no result, or there are too many to be told.
+
+    Args:
+        count: number of the study's objectives.
+        result: what an objective has returned.
+    """
+    return [] if count > MOST_RESULT_VALUES else numbers_of(as_floats(result), count) or []
+
+
 def metrics_of(numbers: Sequence[float]) -> list[tuple[str, float]]:
     """Returns the values of a result by their names."""
     if len(numbers) == 1:
@@ -90,5 +102,8 @@ def convention_of(signs: tuple[int, ...]) -> Convention:
     Args:
         signs: for each objective 1 if it is minimized, else -1.
     """
-    expected = "a number that can" if len(signs) == 1 else f"a sequence of {len(signs)} numbers that can"
-    return Convention(partial(loss_of, signs), partial(fault_of, len(signs)), expected)
+    count = len(signs)
+    expected = "a number that can" if count == 1 else f"a sequence of {count} numbers that can"
+    return Convention(
+        partial(loss_of, signs), partial(fault_of, count), expected, values=partial(values_of, count)
+    )

@@ -113,7 +113,7 @@ class StudyMirror:
             trials: new ones, and those that may have changed. One that has settled does not change any more.
         """
         trials = list(trials)
-        new = [trial for trial in trials if trial.tid not in self._known]
+        new = [trial for trial in trials if self._has_news(trial)]
         for label, dimension in dimensions_of(new).items():
             self._dimensions.setdefault(label, dimension)
         for trial in trials:
@@ -125,6 +125,11 @@ class StudyMirror:
             elif not known[1].state.is_finished():
                 self._change(known[0], known[1], trial)
 
+    def _has_news(self, trial: TrialDescription) -> bool:
+        """Returns whether a trial is new, or has more parameters than before."""
+        known = self._known.get(trial.tid)
+        return known is None or len(trial.params) > len(known[1].params)
+
     def _change(self, trial_id: int, before: FrozenTrial, trial: TrialDescription) -> None:
         now, storage = self._frozen(trial), self._storage
         if before.state is TrialState.WAITING and now.state is not TrialState.WAITING:
@@ -135,10 +140,12 @@ class StudyMirror:
         for step, value in now.intermediate_values.items():
             if before.intermediate_values.get(step) != value:
                 storage.set_trial_intermediate_value(trial_id, step, value)
-        # A storage in memory gives its own object, and sets times to those of the call. Nor does it forget
-        # values, such as those of an attempt before.
+        # A storage in memory gives its own object, and sets times to those of the call. It does not forget
+        # values, such as those of an attempt before, and refuses a parameter whose range differs from that of
+        # another trial's.
         shown = storage.get_trial(trial_id)
         shown.intermediate_values = now.intermediate_values
+        shown.params, shown.distributions = now.params, now.distributions
         if now.state.is_finished():
             self._settle(trial_id, now)
             shown = storage.get_trial(trial_id)

@@ -304,6 +304,7 @@ class WorkerPool:
         recorder: Recorder | None = None,
         name: str | None = None,
         space: Sequence[Mapping[str, Any]] = (),
+        directions: Sequence[str] = (),
     ) -> StudyChannel:
         """Let a study use the workers.
 
@@ -311,16 +312,16 @@ class WorkerPool:
             objective: what runs for each of its trials.
             recorder: hears of everything before the study does, in the coordinator's thread.
             name: of the study, unique within the pool. By default a new one.
-            space: its hyperparameters, as ``describe_space`` of the control server takes them.
+            space: its hyperparameters, as ``describe_study`` of the control server takes them.
+            directions: how the numbers that its objective returns are optimized, likewise.
 
         Raises:
             PoolClosedError: outside of the ``with`` block.
         """
         coordinator, name = self._opened(), self._names.new(name)
-        channel = coordinator.open_study(name, objective, recorder, self._alone)
-        if self._control is not None and space:
-            self._control.describe_space(name, space)
-        return channel
+        if self._control is not None:
+            self._control.describe_study(name, space, directions)
+        return coordinator.open_study(name, objective, recorder, self._alone)
 
     def check_evaluates(self) -> None:
         """Raise unless the pool can evaluate an objective on points from outside.

@@ -380,6 +380,7 @@ class Agent:
                 threads=answer.header["threads"],
                 loss=answer.header["loss"],
                 fault=answer.header["fault"],
+                objective_values=answer.header.get("values", ()),
             )
         failure = trial_pb2.Failure(
             type=answer.header["type"],

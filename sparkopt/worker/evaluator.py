@@ -118,12 +118,14 @@ class Evaluator:
             finally:
                 self._end_trial(exc_info()[1])
             convention = objective.convention
-            header = {
+            header: dict[str, Any] = {
                 "seconds": seconds,
                 "threads": threads,
                 "loss": convention.loss(result),
                 "fault": convention.fault(result),
             }
+            if convention.values is not None:
+                header["values"] = convention.values(result)
             payload = self._result(objective, result)
             if len(payload) > INLINE_BYTES:
                 self._surroundings.restore()  # it goes through a file

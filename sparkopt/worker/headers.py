@@ -2,7 +2,8 @@
 
     RUN       timed 1 B │ tid 8 B │ attempt 4 B │ worker, objective, objective_file, argument_file,
                                                   with a NUL between each two
-    RESULT    seconds 8 B │ threads 4 B │ loss 8 B │ length of fault 4 B │ fault │ file
+    RESULT    seconds 8 B │ threads 4 B │ loss 8 B │ length of fault 4 B │ number of values 2 B
+              │ values, 8 B each │ fault │ file
     VALUE     step 8 B │ value 8 B
 
 A loss that is NaN, and an empty name of a file, stand for none. With cold caches, JSON takes some 8 µs to
@@ -15,13 +16,16 @@ from __future__ import annotations
 
 import json
 import struct
+from collections.abc import Sequence
 from math import isnan, nan
 from typing import Any, Final, TypeAlias
 
 Header: TypeAlias = "dict[str, Any]"
 
 _RUN: Final = struct.Struct("!?qI")
-_RESULT: Final = struct.Struct("!dIdI")
+_RESULT: Final = struct.Struct("!dIdIH")
+MOST_RESULT_VALUES: Final = 100
+"""Most numbers that the header of a RESULT may have."""
 VALUE: Final = struct.Struct("!qd")
 _RUN_BYTES: Final = _RUN.size
 _RESULT_BYTES: Final = _RESULT.size
@@ -29,6 +33,8 @@ _pack_run: Final = _RUN.pack
 _unpack_run: Final = _RUN.unpack_from
 _pack_result: Final = _RESULT.pack
 _unpack_result: Final = _RESULT.unpack_from
+_pack: Final = struct.pack
+_unpack: Final = struct.unpack_from
 _pack_value: Final = VALUE.pack
 _unpack_value: Final = VALUE.unpack
 _VALUE_BYTES: Final = VALUE.size
@@ -85,7 +91,12 @@ def result_bytes(header: Header) -> bytes:
     loss = header["loss"]
     fault: bytes = header["fault"].encode("utf-8", "backslashreplace")
     file: bytes = header.get("file", "").encode("utf-8", _PATHS)
-    numbers = _pack_result(header["seconds"], header["threads"], nan if loss is None else loss, len(fault))
+    values: Sequence[float] = header.get("values", ())
+    numbers = _pack_result(
+        header["seconds"], header["threads"], nan if loss is None else loss, len(fault), len(values)
+    )
+    if values:
+        numbers += _pack(f"!{len(values)}d", *values)
     return numbers + fault + file
 
 
@@ -97,16 +108,21 @@ def result_header(data: bytes) -> Header:
     """
     if len(data) < _RESULT_BYTES:
         raise ValueError(f"a RESULT's header has {_RESULT_BYTES} bytes at least, not {len(data)}")
-    seconds, threads, loss, length = _unpack_result(data)
-    end = _RESULT_BYTES + length
+    seconds, threads, loss, length, count = _unpack_result(data)
+    begin = _RESULT_BYTES + 8 * count
+    end = begin + length
     if len(data) < end:
-        raise ValueError(f"a RESULT's header ends within its fault, which has {length:,} bytes")
+        raise ValueError(
+            f"a RESULT's header ends within its {count:,} values, or its fault of {length:,} bytes"
+        )
     header = {
         "seconds": seconds,
         "threads": threads,
         "loss": None if isnan(loss) else loss,
-        "fault": data[_RESULT_BYTES:end].decode(),
+        "fault": data[begin:end].decode(),
     }
+    if count:
+        header["values"] = _unpack(f"!{count}d", data, _RESULT_BYTES)
     if len(data) > end:
         header["file"] = data[end:].decode("utf-8", _PATHS)
     return header

@@ -9,7 +9,7 @@ has failed, the front end says once, where it wraps the objective:
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from math import isnan
 from numbers import Real
@@ -49,12 +49,15 @@ class Convention:
             trial has failed; empty if neither is so.
         expected: what an objective must return, as the end of a sentence.
         on_driver: advice for an objective that needs Spark itself; empty for none.
+        values: takes what the objective returned, and returns the numbers in it for clients that watch; empty
+            if it is no result. None where the loss is all there is.
     """
 
     loss: Callable[[Any], float | None] = number_of
     fault: Callable[[Any], str] = nothing_returned
     expected: str = "a number that can"
     on_driver: str = ""
+    values: Callable[[Any], Sequence[float]] | None = None
 
 
 NUMBERS = Convention()

@@ -214,6 +214,26 @@ def test_a_dashboard_that_comes_late_shows_what_was(rig, workers, driven, make_s
     assert (trial["state"], trial["values"]) == ("Complete", [0.5])
 
 
+def test_a_dashboard_that_comes_late_shows_the_intermediate_values_so_far(rig, workers, driven, make_served):
+    driven.send({"x": 1}, {"x": 3})
+    visits = rig.post.visits(2)
+    visits["3"].answer("0.5")
+    driven.until(EventKind.SETTLED)
+    served = make_served()
+    token = rig.server.token
+    served.dashboard.follow(rig.server.address, ControlClient(rig.server.address, token=token), token)
+    visitor = served.visitor()
+    until(lambda: visitor.ask("/api/studies").json["study_summaries"], bool)
+    trials = until(lambda: visitor.ask("/api/studies/0").json["trials"], lambda trials: len(trials) == 2)
+    assert [trial["intermediate_values"] for trial in trials] == [
+        [{"step": 1, "value": 10.0}],
+        [{"step": 1, "value": 30.0}],
+    ]
+    assert [worker["value"] for worker in searched(visitor)["workers"]] == [10.0, None]
+    visits["1"].answer("1.0")
+    driven.until(EventKind.SETTLED)
+
+
 def test_a_pool_that_has_closed_is_still_shown(rig, workers, driven, followed):
     visitor = followed.visitor()
     visitor.open(followed.dashboard.link)
@@ -226,7 +246,7 @@ def test_a_pool_that_has_closed_is_still_shown(rig, workers, driven, followed):
     closed = until(lambda: searched(visitor), lambda search: search["state"] != "following")
     assert (closed["state"], closed["trouble"], closed["workers"]) == ("closed", "", [])
     (study,) = closed["studies"]
-    assert (study["ended"], study["trials"]["ok"], study["best_loss"]) == (True, 1, 0.5)
+    assert (study["ended"], study["trials"]["ok"], study["best_value"]) == (True, 1, 0.5)
     (trial,) = visitor.ask("/api/studies/0").json["trials"]
     assert trial["values"] == [0.5]
     assert visitor.act(pool=closed["pool"], do="pause").status in (502, 409)

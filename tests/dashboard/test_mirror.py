@@ -12,6 +12,7 @@ from sparkopt.dashboard.mirror import Mirror
 from sparkopt.optuna.study_mirror import StudyMirror
 from sparkopt.study.trial_description import Dimension
 
+NOTHING = {"objective_values": (), "intermediate_values": {}}
 AT = datetime.datetime(2026, 3, 4, 10, 15, tzinfo=datetime.timezone.utc)
 
 
@@ -20,10 +21,12 @@ def trial(tid, state=TrialState.PENDING, values=None, attempt=0, loss=None, **mo
     settled = AT + datetime.timedelta(seconds=tid) if state in ("ok", "failed", "pruned") else None
     worker, host = ("worker", "host") if attempt else ("", "")
     given = {"x": 0.5} if values is None else values
-    about = {"seconds": 0.0, "reason": "", "request_id": "", "study": "fmin-1", **more}
+    about = {"seconds": 0.0, "reason": "", "request_id": "", "study": "fmin-1", **NOTHING, **more}
     return TrialInfo(
         *(about["study"], tid, state, given, attempt, worker, host, AT, started, settled),
         *(about["seconds"], loss, about["reason"], about["request_id"]),
+        about["objective_values"],
+        about["intermediate_values"],
     )
 
 
@@ -128,14 +131,67 @@ def test_what_runs_when_its_pool_goes_is_cancelled(mirror):
     mirror.ended("pool")
     assert mirror.running("pool") == {}
     summary = mirror.summary("pool", "fmin-1")
-    assert (dict(summary.counts), summary.best_loss, summary.best_tid) == ({"cancelled": 2, "ok": 1}, 0.5, 2)
+    assert (dict(summary.counts), summary.best_value, summary.best_tid) == ({"cancelled": 2, "ok": 1}, 0.5, 2)
     assert [each.state.name for each in shown(mirror)] == ["FAIL", "FAIL", "COMPLETE"]
 
 
 def test_a_loss_that_is_no_number_is_not_the_best(mirror):
     mirror.take("pool", trial(0, TrialState.OK, attempt=1, loss=math.nan))
     mirror.take("pool", trial(1, TrialState.OK, attempt=1))
-    assert mirror.summary("pool", "fmin-1").best_loss is None
+    assert mirror.summary("pool", "fmin-1").best_value is None
+
+
+def test_values_of_several_objectives_are_shown_in_their_directions():
+    mirror = Mirror()
+    mirror.add_study("pool", "study", directions=("minimize", "maximize"))
+    mirror.take("pool", trial(0, study="study"))
+    mirror.take("pool", trial(0, TrialState.OK, attempt=1, study="study", objective_values=(0.5, -2.0)))
+    mirror.take("pool", trial(1, TrialState.OK, attempt=1, study="study"))
+    good, without = shown(mirror)
+    assert (good.state.name, good.values, without.state.name) == ("COMPLETE", [0.5, -2.0], "FAIL")
+    (study,) = mirror.storage.get_all_studies()
+    assert [each.name for each in study.directions] == ["MINIMIZE", "MAXIMIZE"]
+    assert mirror.summary("pool", "study").best_value is None
+
+
+def test_a_study_that_maximizes_shows_values_as_its_objective_returned_them():
+    mirror = Mirror()
+    mirror.add_study("pool", "study", directions=("maximize",))
+    for tid, value in enumerate([0.5, 2.0, 1.0]):
+        about = {"study": "study", "loss": -value, "objective_values": (value,) if tid else ()}
+        mirror.take("pool", trial(tid, TrialState.OK, attempt=1, **about))
+    assert [each.value for each in shown(mirror)] == [0.5, 2.0, 1.0]
+    summary = mirror.summary("pool", "study")
+    assert (summary.best_value, summary.best_tid) == (2.0, 1)
+    assert mirror.storage.get_best_trial(0).value == 2.0
+
+
+def test_parameters_that_are_known_once_a_trial_has_begun(monkeypatch):
+    monkeypatch.setattr("sparkopt.dashboard.mirror._REMAKE_SECONDS", 0.0)
+    mirror = Mirror()
+    mirror.add_study("pool", "fmin-1")
+    for tid in range(3):
+        mirror.take("pool", trial(tid, values={}))
+        shown(mirror)
+        mirror.take("pool", trial(tid, TrialState.LEASED, {"kind": "a"}, 1))
+        shown(mirror)
+        ended = {"kind": "a", "x": 10.0**-tid}
+        mirror.take("pool", trial(tid, TrialState.OK, ended, 1, 0.5))
+        assert [each.params for each in shown(mirror)][-1] == ended
+    trials = shown(mirror)
+    assert len({each.distributions["x"] for each in trials}) == 1
+    assert [each.params["x"] for each in trials] == [1.0, 0.1, 0.01]
+
+
+def test_values_from_before_are_shown_and_go_on(mirror):
+    before = {"intermediate_values": {1: 7.0, 2: math.inf}}
+    mirror.take("pool", trial(0, TrialState.LEASED, attempt=2, **before))
+    assert mirror.running("pool")["fmin-1", 0].value == IntermediateValue("fmin-1", 0, 2, 2, math.inf)
+    mirror.report("pool", IntermediateValue("fmin-1", 0, 2, 3, 6.0))
+    mirror.take("pool", trial(0, TrialState.LEASED, attempt=1))  # the watch begins before the list
+    mirror.take("pool", trial(0, TrialState.OK, attempt=2, loss=0.25))
+    assert [each.intermediate_values for each in shown(mirror)] == [{1: 7.0, 2: math.inf, 3: 6.0}]
+    assert before == {"intermediate_values": {1: 7.0, 2: math.inf}}
 
 
 def test_a_look_costs_what_has_changed(mirror, monkeypatch):

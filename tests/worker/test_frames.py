@@ -46,7 +46,7 @@ HEADERS = {
             "loss": st.none() | st.floats(allow_nan=False),
             "fault": texts | st.text("\0a"),
         },
-        optional={"file": paths},
+        optional={"file": paths, "values": st.lists(st.floats(allow_nan=False), min_size=1).map(tuple)},
     ),
     Kind.VALUE: st.fixed_dictionaries(
         {"step": st.integers(-(2**63), 2**63 - 1), "value": st.floats(allow_nan=False)}
@@ -142,9 +142,13 @@ def prefix(kind=Kind.FAILURE, header=2, payload=0, magic=b"\xffB\xfe"):
         (prefix() + b"{,", "not JSON"),
         (prefix() + b"\xff\xff", "not JSON"),
         (prefix(header=100_000) + b"[" * 100_000, "not JSON"),
-        (prefix(Kind.RESULT, header=23) + bytes(23), "has 24 bytes at least, not 23"),
-        (prefix(Kind.RESULT, header=25) + bytes(23) + b"\x02!", "ends within its fault, which has 2 bytes"),
-        (prefix(Kind.RESULT, header=25) + bytes(23) + b"\x01\xff", "can't decode byte 0xff"),
+        (prefix(Kind.RESULT, header=25) + bytes(25), "has 26 bytes at least, not 25"),
+        (
+            prefix(Kind.RESULT, header=27) + bytes(23) + b"\x02\0\0!",
+            "its 0 values, or its fault of 2",
+        ),
+        (prefix(Kind.RESULT, header=26) + bytes(25) + b"\x01", "ends within its 1 values, or its fault of 0"),
+        (prefix(Kind.RESULT, header=27) + bytes(23) + b"\x01\0\0\xff", "can't decode byte 0xff"),
         (prefix(header=HEADER_BYTES + 1), "they have 4,194,304 and 1,048,576 at most"),
         (prefix(payload=INLINE_BYTES + 1), "they have 4,194,304 and 1,048,576 at most"),
     ],

@@ -184,6 +184,7 @@ class Studies:
             seconds=outcome.seconds,
             loss=outcome.loss if ok and outcome.HasField("loss") else None,
             fault=outcome.fault if ok else "",
+            objective_values=tuple(outcome.objective_values) if ok else (),
             oversubscription=arrived.oversubscription if arrived is not None else None,
         )
         if subscriber is not None:

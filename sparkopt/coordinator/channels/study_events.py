@@ -122,6 +122,8 @@ class Settled:
         seconds: time spent in the objective.
         loss: the worker's word for what the loss is, if it is a number; the result is what counts.
         fault: the worker's word for why the result is none, or says that the trial has failed, in a line.
+        objective_values: the worker's word for the numbers that the result consists of, where the front end
+            has workers say them.
         oversubscription: that the host of its worker is too small, if that has turned out.
     """
 
@@ -140,3 +142,4 @@ class Settled:
     fault: str = ""
     oversubscription: CpuOversubscription | None = None
     gpus: tuple[str, ...] = ()
+    objective_values: tuple[float, ...] = ()

@@ -72,7 +72,7 @@ function meter(share) {
 }
 
 function studies(search, mayAct) {
-  const headings = [["study"], ["state"], ["trials", "number"], ["ok", "number"], ["failed", "number"], ["pruned", "number"], ["best loss", "number"], ["", "act"]];
+  const headings = [["study"], ["state"], ["trials", "number"], ["ok", "number"], ["failed", "number"], ["pruned", "number"], ["best", "number"], ["", "act"]];
   const rows = search.studies.map((study) => [
     study.number === null ? study.name : element("a", { href: `/dashboard/studies/${study.number}`, "data-key": `study ${study.number}` }, study.shown),
     study.ended ? "ended" : "goes on",
@@ -80,7 +80,7 @@ function studies(search, mayAct) {
     number(study.trials.ok),
     number(study.trials.failed + study.trials.lost),
     number(study.trials.pruned),
-    study.best_loss === null ? "–" : `${number(study.best_loss)} (trial ${study.best_tid})`,
+    study.best_value === null ? "–" : `${number(study.best_value)} (trial ${study.best_tid})`,
     mayAct && !study.ended && search.state === "following"
       ? [
           button("Stop, finish what runs", { pool: search.pool, do: "finish", study: study.name }, { question: `Stop ${study.name} when its running trials have finished?` }),

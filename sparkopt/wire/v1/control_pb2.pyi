@@ -55,6 +55,23 @@ STUDY_KIND_EVALUATION: StudyKind.ValueType  # 2
 """Points come from outside, through Evaluate."""
 global___StudyKind = StudyKind
 
+class _Direction:
+    ValueType = typing.NewType("ValueType", builtins.int)
+    V: typing_extensions.TypeAlias = ValueType
+
+class _DirectionEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeWrapper[_Direction.ValueType], builtins.type):
+    DESCRIPTOR: google.protobuf.descriptor.EnumDescriptor
+    DIRECTION_UNSPECIFIED: _Direction.ValueType  # 0
+    DIRECTION_MINIMIZE: _Direction.ValueType  # 1
+    DIRECTION_MAXIMIZE: _Direction.ValueType  # 2
+
+class Direction(_Direction, metaclass=_DirectionEnumTypeWrapper): ...
+
+DIRECTION_UNSPECIFIED: Direction.ValueType  # 0
+DIRECTION_MINIMIZE: Direction.ValueType  # 1
+DIRECTION_MAXIMIZE: Direction.ValueType  # 2
+global___Direction = Direction
+
 class _TrialState:
     ValueType = typing.NewType("ValueType", builtins.int)
     V: typing_extensions.TypeAlias = ValueType
@@ -276,6 +293,7 @@ class Study(google.protobuf.message.Message):
     TRIALS_FIELD_NUMBER: builtins.int
     BEST_LOSS_FIELD_NUMBER: builtins.int
     BEST_TID_FIELD_NUMBER: builtins.int
+    DIRECTIONS_FIELD_NUMBER: builtins.int
     name: builtins.str
     """Unique within the pool."""
     kind: global___StudyKind.ValueType
@@ -290,6 +308,12 @@ class Study(google.protobuf.message.Message):
 
     @property
     def trials(self) -> global___TrialCounts: ...
+    @property
+    def directions(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[global___Direction.ValueType]:
+        """How the numbers in a trial's `objective_values` are optimized, one direction for each. Empty for a study whose
+        objective returns a loss, which is minimized.
+        """
+
     def __init__(
         self,
         *,
@@ -300,9 +324,10 @@ class Study(google.protobuf.message.Message):
         trials: global___TrialCounts | None = ...,
         best_loss: builtins.float | None = ...,
         best_tid: builtins.int | None = ...,
+        directions: collections.abc.Iterable[global___Direction.ValueType] | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["_best_loss", b"_best_loss", "_best_tid", b"_best_tid", "best_loss", b"best_loss", "best_tid", b"best_tid", "ended", b"ended", "opened", b"opened", "trials", b"trials"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["_best_loss", b"_best_loss", "_best_tid", b"_best_tid", "best_loss", b"best_loss", "best_tid", b"best_tid", "ended", b"ended", "kind", b"kind", "name", b"name", "opened", b"opened", "trials", b"trials"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["_best_loss", b"_best_loss", "_best_tid", b"_best_tid", "best_loss", b"best_loss", "best_tid", b"best_tid", "directions", b"directions", "ended", b"ended", "kind", b"kind", "name", b"name", "opened", b"opened", "trials", b"trials"]) -> None: ...
     @typing.overload
     def WhichOneof(self, oneof_group: typing.Literal["_best_loss", b"_best_loss"]) -> typing.Literal["best_loss"] | None: ...
     @typing.overload
@@ -328,6 +353,8 @@ class Trial(google.protobuf.message.Message):
     LOSS_FIELD_NUMBER: builtins.int
     REASON_FIELD_NUMBER: builtins.int
     REQUEST_ID_FIELD_NUMBER: builtins.int
+    OBJECTIVE_VALUES_FIELD_NUMBER: builtins.int
+    INTERMEDIATE_VALUES_FIELD_NUMBER: builtins.int
     study: builtins.str
     tid: builtins.int
     """Unique within its study."""
@@ -340,7 +367,9 @@ class Trial(google.protobuf.message.Message):
     seconds: builtins.float
     """Seconds in the objective."""
     loss: builtins.float
-    """Absent if the result has none that is a number."""
+    """Absent if the result has none that is a number. Less is better: if the study maximizes, it is the negated value. A
+    study with several objectives has none.
+    """
     reason: builtins.str
     """Why it failed, was cancelled or lost: a line."""
     request_id: builtins.str
@@ -357,6 +386,14 @@ class Trial(google.protobuf.message.Message):
 
     @property
     def settled(self) -> google.protobuf.timestamp_pb2.Timestamp: ...
+    @property
+    def objective_values(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.float]:
+        """What the objective returned, a number for each of the study's `directions`; empty unless the trial is OK."""
+
+    @property
+    def intermediate_values(self) -> global___IntermediateSeries:
+        """In lists that ask for them: what the objective has reported while it ran."""
+
     def __init__(
         self,
         *,
@@ -374,12 +411,40 @@ class Trial(google.protobuf.message.Message):
         loss: builtins.float | None = ...,
         reason: builtins.str = ...,
         request_id: builtins.str = ...,
+        objective_values: collections.abc.Iterable[builtins.float] | None = ...,
+        intermediate_values: global___IntermediateSeries | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["_loss", b"_loss", "loss", b"loss", "settled", b"settled", "started", b"started", "submitted", b"submitted", "values", b"values"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["_loss", b"_loss", "attempt", b"attempt", "host", b"host", "loss", b"loss", "reason", b"reason", "request_id", b"request_id", "seconds", b"seconds", "settled", b"settled", "started", b"started", "state", b"state", "study", b"study", "submitted", b"submitted", "tid", b"tid", "values", b"values", "worker", b"worker"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["_loss", b"_loss", "intermediate_values", b"intermediate_values", "loss", b"loss", "settled", b"settled", "started", b"started", "submitted", b"submitted", "values", b"values"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["_loss", b"_loss", "attempt", b"attempt", "host", b"host", "intermediate_values", b"intermediate_values", "loss", b"loss", "objective_values", b"objective_values", "reason", b"reason", "request_id", b"request_id", "seconds", b"seconds", "settled", b"settled", "started", b"started", "state", b"state", "study", b"study", "submitted", b"submitted", "tid", b"tid", "values", b"values", "worker", b"worker"]) -> None: ...
     def WhichOneof(self, oneof_group: typing.Literal["_loss", b"_loss"]) -> typing.Literal["loss"] | None: ...
 
 global___Trial = Trial
+
+@typing.final
+class IntermediateSeries(google.protobuf.message.Message):
+    """Intermediate values of a trial, in the order in which they were reported. A trial that reports more than 10,000 has
+    some of them here.
+    """
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    STEPS_FIELD_NUMBER: builtins.int
+    VALUES_FIELD_NUMBER: builtins.int
+    @property
+    def steps(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]: ...
+    @property
+    def values(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.float]:
+        """As many as there are steps. NaN and infinity are values like others."""
+
+    def __init__(
+        self,
+        *,
+        steps: collections.abc.Iterable[builtins.int] | None = ...,
+        values: collections.abc.Iterable[builtins.float] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["steps", b"steps", "values", b"values"]) -> None: ...
+
+global___IntermediateSeries = IntermediateSeries
 
 @typing.final
 class ListTrialsRequest(google.protobuf.message.Message):
@@ -389,12 +454,17 @@ class ListTrialsRequest(google.protobuf.message.Message):
     STATES_FIELD_NUMBER: builtins.int
     PAGE_SIZE_FIELD_NUMBER: builtins.int
     PAGE_TOKEN_FIELD_NUMBER: builtins.int
+    INTERMEDIATE_VALUES_FIELD_NUMBER: builtins.int
     study: builtins.str
     """Empty for those of all studies."""
     page_size: builtins.int
     """At most so many; 0 for 100, and never more than 1,000."""
     page_token: builtins.str
     """Of the response before; empty for the first page."""
+    intermediate_values: builtins.bool
+    """Have the trials' intermediate values come, too. A pool keeps four million of them, and forgets those of the trials
+    that have settled first.
+    """
     @property
     def states(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[global___TrialState.ValueType]:
         """Empty for all states."""
@@ -406,8 +476,9 @@ class ListTrialsRequest(google.protobuf.message.Message):
         states: collections.abc.Iterable[global___TrialState.ValueType] | None = ...,
         page_size: builtins.int = ...,
         page_token: builtins.str = ...,
+        intermediate_values: builtins.bool = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["page_size", b"page_size", "page_token", b"page_token", "states", b"states", "study", b"study"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["intermediate_values", b"intermediate_values", "page_size", b"page_size", "page_token", b"page_token", "states", b"states", "study", b"study"]) -> None: ...
 
 global___ListTrialsRequest = ListTrialsRequest
 

@@ -207,6 +207,7 @@ class Outcome(google.protobuf.message.Message):
     LOSS_FIELD_NUMBER: builtins.int
     FAULT_FIELD_NUMBER: builtins.int
     VALUES_FIELD_NUMBER: builtins.int
+    OBJECTIVE_VALUES_FIELD_NUMBER: builtins.int
     kind: global___OutcomeKind.ValueType
     seconds: builtins.float
     """Time spent in the objective, in seconds."""
@@ -234,6 +235,10 @@ class Outcome(google.protobuf.message.Message):
     def values(self) -> global___IntermediateValues:
         """Intermediate values of the attempt that are not known to have arrived. They come before the outcome."""
 
+    @property
+    def objective_values(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.float]:
+        """The numbers that the objective returned, if kind is OK and the study's front end has it say them: for who watches."""
+
     def __init__(
         self,
         *,
@@ -246,9 +251,10 @@ class Outcome(google.protobuf.message.Message):
         loss: builtins.float | None = ...,
         fault: builtins.str = ...,
         values: global___IntermediateValues | None = ...,
+        objective_values: collections.abc.Iterable[builtins.float] | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["_loss", b"_loss", "attempt", b"attempt", "failure", b"failure", "loss", b"loss", "result", b"result", "values", b"values"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["_loss", b"_loss", "attempt", b"attempt", "failure", b"failure", "fault", b"fault", "kind", b"kind", "loss", b"loss", "result", b"result", "seconds", b"seconds", "threads", b"threads", "values", b"values"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["_loss", b"_loss", "attempt", b"attempt", "failure", b"failure", "fault", b"fault", "kind", b"kind", "loss", b"loss", "objective_values", b"objective_values", "result", b"result", "seconds", b"seconds", "threads", b"threads", "values", b"values"]) -> None: ...
     def WhichOneof(self, oneof_group: typing.Literal["_loss", b"_loss"]) -> typing.Literal["loss"] | None: ...
 
 global___Outcome = Outcome

@@ -16,6 +16,7 @@ from sparkopt.cli.event_lines import line
 from sparkopt.cli.live import Screen
 from sparkopt.client import ControlClient
 from sparkopt.control.feed import Feed, FeedEntry
+from sparkopt.control.kept_values import KeptValues
 from sparkopt.control.newest_values import VALUE_SECONDS, NewestValues
 from sparkopt.core import events
 from sparkopt.core.states import TrialKey
@@ -83,6 +84,41 @@ def test_a_later_attempt_says_so_and_a_watch_of_another_study_hears_nothing(rig,
     watch.until("settled")
     other.channel.close()
     assert "value" not in kinds(foreign.until("study_ended"))
+
+
+def test_a_client_that_comes_late_gets_the_values_so_far(rig, runs):
+    peer, study, attempt = runs
+    study.submit("two")
+    say(peer, attempt, 0, [3.0, math.inf])
+    with ControlClient(rig.server.address, token=rig.server.read_only_token) as client:
+
+        def listed():
+            return [trial.intermediate_values for trial in client.trials(intermediate_values=True)]
+
+        rig.until(lambda: rig.server.book.intermediate_values(rig.server.book.trials[0]) is not None)
+        assert listed() == [{0: 3.0, 1: math.inf}, {}]
+        assert [trial.intermediate_values for trial in client.trials()] == [{}, {}]
+        rig.coordinator.post_event(events.WorkerGone("gang0.1/worker0", "its task ended"))
+        peer = rig.joined_peer(1)
+        again = attempt_of(peer)
+        # It goes on from a checkpoint.
+        peer.say(values=trial_pb2.IntermediateValues(attempt=again, steps=[1, 2], values=[2.0, 1.0]))
+        peer.outcome(again, 1, **ok(0.5))
+        attempt_of(peer)
+        assert listed() == [{0: 3.0, 1: 2.0, 2: 1.0}, {}]
+
+
+def test_values_of_the_trials_that_settled_first_are_forgotten():
+    kept = KeptValues(most=4)
+    for key in "abc":
+        kept.add(key, 1, [1, 2], [0.1, 0.2])
+    kept.add("a", 1, [3], [0.3])
+    assert [len(kept.of(key)) for key in "abc"] == [3, 2, 2]  # as many as there are of trials that run
+    kept.settle("a")
+    kept.settle("b")
+    kept.settle("unknown")
+    assert kept.of("a") is None
+    assert kept.of("b").by_step() == {1: 0.1, 2: 0.2}
 
 
 def test_values_stand_behind_the_event_that_they_came_after():
