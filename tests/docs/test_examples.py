@@ -43,7 +43,7 @@ def pages_with_examples():
 
 
 @pytest.mark.filterwarnings("ignore::sparkopt.errors.SparkoptWarning")
-@pytest.mark.parametrize("page", pages_with_examples())
+@pytest.mark.parametrize("page", [*pages_with_examples()])
 def test_a_pages_examples_run_one_after_another(spark, page, tmp_path, monkeypatch, request):
     assert SparkSession.getActiveSession() is spark
     monkeypatch.chdir(tmp_path)
