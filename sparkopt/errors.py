@@ -211,6 +211,14 @@ class TrialPruned(BaseException):
     ``sparkopt.report`` raises it in the objective. Let it pass: the trial ends as pruned. It is no
     ``Exception``, so that no ``except Exception``, the objective's or a library's, takes it for an error.
     An objective may raise it itself.
+
+    Example:
+        >>> def objective(x):
+        ...     if x < 0:
+        ...         raise sparkopt.TrialPruned("no need to train this one")
+        ...     return x**2
+        >>> objective(3)
+        9
     """
 
 

@@ -148,7 +148,7 @@ def _check_text(options: dict[str, Any]) -> None:
             try:
                 value.encode()
             except UnicodeEncodeError:
-                raise click.UsageError(f"{name} is no text in UTF-8: {printable(value)}") from None
+                raise click.UsageError(f"{name} is not text in UTF-8: {printable(value)}") from None
 
 
 def _token_of(service: Service) -> str:

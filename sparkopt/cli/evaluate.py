@@ -117,7 +117,7 @@ class _Conversation:
         """Have all points evaluated.
 
         Raises:
-            RefusedError: at a line that is no point, once what was sent before has its outcomes.
+            RefusedError: at a line that is not a point, once what was sent before has its outcomes.
             ControlError: what has ended the stream.
             CallError: if the time is over.
         """

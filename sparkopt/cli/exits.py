@@ -60,5 +60,5 @@ class Commands(click.Group):
 
 def _write_no_more() -> None:
     """Drop what was not written yet: Python would try again when it ends, and fail again."""
-    with contextlib.suppress(OSError):  # it is no file, or closed
+    with contextlib.suppress(OSError):  # it is not a file, or closed
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -176,7 +176,7 @@ def _session(master: str) -> Iterator[spark.Session]:
         raise
     except Exception as error:
         told = str(error).strip() or type(error).__name__
-        raise RefusedError(f"Spark does not start on {master}: {told}") from error
+        raise RefusedError(f"Spark did not start on {master}: {told}") from error
     try:
         yield session
     finally:

@@ -102,8 +102,8 @@ def _kind_of(prefix: Path) -> Kind:
     if (prefix / "pyvenv.cfg").is_file():
         return Kind.VENV
     raise click.ClickException(
-        f"{prefix} is no environment of venv or conda, but a Python installation, which cannot be moved to"
-        " executors. Make an environment (python -m venv DIRECTORY), install sparkopt[pack] and what your"
+        f"{prefix} is not an environment of venv or conda, but a Python installation, which cannot be moved"
+        " to executors. Make an environment (python -m venv DIRECTORY), install sparkopt[pack] and what your"
         " objectives need, and run this command with its Python"
     )
 

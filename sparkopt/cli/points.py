@@ -25,7 +25,7 @@ def read(file: Path) -> list[Line]:
         file: its path; ``-`` for standard input.
 
     Raises:
-        RefusedError: if it cannot be read, or a line is no point.
+        RefusedError: if it cannot be read, or a line is not a point.
     """
     try:
         if file == STANDARD_INPUT:
@@ -40,7 +40,7 @@ def stream() -> Iterator[Line]:
     """The points of standard input, each as soon as its line is there.
 
     Raises:
-        RefusedError: at a line that is no point.
+        RefusedError: at a line that is not a point.
     """
     # Not by iterating over it, which reads ahead.
     return parsed(STANDARD_INPUT, iter(_standard_input().readline, b""))
@@ -50,7 +50,7 @@ def _standard_input() -> BinaryIO:
     try:
         # A reader of its own: a thread that still waits in Python's when the process ends would hold it up.
         return open(sys.stdin.fileno(), "rb", closefd=False)
-    except io.UnsupportedOperation:  # it is no file, but something that stands for one
+    except io.UnsupportedOperation:  # it is not a file, but something that stands for one
         return sys.stdin.buffer
 
 
@@ -62,7 +62,7 @@ def parsed(file: Path, lines: Iterable[bytes]) -> Iterator[Line]:
         lines: with or without their ends.
 
     Raises:
-        RefusedError: at a line that is no point.
+        RefusedError: at a line that is not a point.
     """
     for number, line in enumerate(lines, 1):
         if not line.strip():
@@ -70,14 +70,14 @@ def parsed(file: Path, lines: Iterable[bytes]) -> Iterator[Line]:
         try:
             point = _decode(line.decode())
         except UnicodeDecodeError:
-            raise RefusedError(f"{file}:{number}: the line is no text in UTF-8") from None
+            raise RefusedError(f"{file}:{number}: the line is not text in UTF-8") from None
         except RecursionError:
             raise RefusedError(f"{file}:{number}: the line is nested too deeply") from None
         except ValueError as error:
-            raise RefusedError(f"{file}:{number}: the line is no JSON: {error}") from None
+            raise RefusedError(f"{file}:{number}: the line is not JSON: {error}") from None
         if not isinstance(point, dict):
             raise RefusedError(
-                f"{file}:{number}: the line is no JSON object: a point has a value for each label, as in"
+                f"{file}:{number}: the line is not a JSON object: a point has a value for each label, as in"
                 ' {"x": 1.5}'
             )
         yield number, point

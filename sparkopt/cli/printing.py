@@ -63,7 +63,7 @@ def console() -> Console:
 
 class _Console(Console):
     def on_broken_pipe(self) -> None:
-        """Leave it to who gives every end of a command its exit code."""
+        """Leave it to the code that gives every end of a command its exit code."""
         raise BrokenPipeError
 
 

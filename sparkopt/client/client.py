@@ -51,9 +51,10 @@ class ControlClient(Closing):
     :class:`~sparkopt.errors.NotFoundError` if there is none, or none of that name.
 
     Example:
-        >>> with ControlClient("127.0.0.1:7727", token=Path("sparkopt.token").read_text().strip()) as client:
-        ...     for evaluation in client.evaluate([{"x": 1.0}, {"x": 2.0}]):
-        ...         print(evaluation.point, evaluation.loss)
+        >>> token = Path("sparkopt.token").read_text().strip()
+        >>> with ControlClient(address, token=token) as client:  # such as "127.0.0.1:7727"
+        ...     client.status().parallelism
+        2
 
     Args:
         address: ``host:port`` of the service.
@@ -83,7 +84,12 @@ class ControlClient(Closing):
         self._reconnect = patience
 
     def status(self) -> PoolStatus:
-        """Ask for the state of the pool and its studies."""
+        """Ask for the state of the pool and its studies.
+
+        Example:
+            >>> [(study.name, study.trials.ok) for study in client.status().studies]
+            [('study1', 30), ('study2', 2)]
+        """
         return to_status(self._link.call(self._link.stub.GetStatus, control_pb2.GetStatusRequest()))
 
     def space(self, study: str | None = None) -> list[Hyperparameter]:
@@ -95,13 +101,22 @@ class ControlClient(Closing):
         Raises:
             NotFoundError: if there is no such study.
             ControlError: if the pool is older than this call.
+
+        Example:
+            >>> [(each.label, each.low, each.high) for each in client.space("study1")]
+            [('x', -5.0, 5.0)]
         """
         request = control_pb2.GetSpaceRequest(study=_study(study))
         response = self._link.call(self._link.stub.GetSpace, request)
         return [to_hyperparameter(each) for each in response.hyperparameters]
 
     def workers(self) -> list[WorkerInfo]:
-        """List the workers that are not gone."""
+        """List the workers that are not gone.
+
+        Example:
+            >>> sum(worker.trials for worker in client.workers())
+            32
+        """
         response = self._link.call(self._link.stub.ListWorkers, control_pb2.ListWorkersRequest())
         return [to_worker(worker) for worker in response.workers]
 
@@ -115,13 +130,18 @@ class ControlClient(Closing):
         """List trials in the order in which they were submitted, page by page.
 
         Args:
-            study: whose; None for those of all studies.
-            states: only those that are in one of these; all by default.
+            study: the study whose trials to list; None for those of all studies.
+            states: only trials in one of these states; all by default.
             intermediate_values: whether their intermediate values come with them. The pool keeps up to four
                 million values of trials that have settled.
 
         Raises:
-            RefusedError: if there is no such state, or ``intermediate_values`` is no bool.
+            RefusedError: if there is no such state, or ``intermediate_values`` is not a bool.
+
+        Example:
+            >>> best = min(client.trials("study2", states=["ok"]), key=lambda trial: trial.loss)
+            >>> best.values, best.loss
+            ({'x': 2}, 1.0)
         """
         try:
             # One text is an iterable of letters, and meant is that one state.
@@ -152,14 +172,21 @@ class ControlClient(Closing):
 
         Args:
             after: begin behind the event of this number, with 0 at the first one; by default now.
-            study: whose events; None for those of all studies. Those of the pool and its workers always come.
+            study: the study whose events come; None for those of all studies. Events of the pool and its
+                workers always come.
             values: have intermediate values of running trials come, too: of each the newest, at most ten a
                 second. They are not kept: those of the time in which a connection was lost do not come.
 
         Raises:
-            RefusedError: if ``after`` is no number of an event, or an argument makes no sense.
+            RefusedError: if ``after`` is not a number of an event, or an argument makes no sense.
             EventsForgottenError: if the events behind ``after`` are not kept any more.
             LimitExceededError: if this host has too many streams open.
+
+        Example:
+            >>> with client.watch(after=0) as events:
+            ...     settled = next(event for event in events if event.kind == "settled")
+            >>> settled.trial.study, settled.trial.state.value
+            ('study1', 'ok')
         """
         if after is not None:
             after = _whole("after", after, 64, least=0)
@@ -175,6 +202,10 @@ class ControlClient(Closing):
         Raises:
             RefusedError: if ``about`` is neither, or a study is named with a worker.
             NotFoundError: if the study has no such trial, or no such worker is there or remembered.
+
+        Example:
+            >>> print(client.story(0, "study2").lines[0].text)  # doctest: +ELLIPSIS
+            TrialsSubmitted(...)
         """
         if isinstance(about, str):
             if study is not None:
@@ -185,11 +216,16 @@ class ControlClient(Closing):
         return to_story(self._link.call(self._link.stub.GetStory, request))
 
     def pause(self) -> PoolStatus:
-        """Have no trial leased to a worker until :meth:`resume`; what runs goes on. Idempotent."""
+        """Have no trial leased to a worker until :meth:`resume`; what runs goes on. Idempotent.
+
+        Example:
+            >>> client.pause().paused, client.resume().paused
+            (True, False)
+        """
         return to_status(self._link.call(self._link.stub.Pause, control_pb2.PauseRequest()))
 
     def resume(self) -> PoolStatus:
-        """Have trials leased again. Idempotent."""
+        """Have trials leased again, as after :meth:`pause`. Idempotent."""
         return to_status(self._link.call(self._link.stub.Resume, control_pb2.ResumeRequest()))
 
     def set_parallelism(self, parallelism: int) -> PoolStatus:
@@ -203,6 +239,12 @@ class ControlClient(Closing):
 
         Raises:
             BadRequestError: if it is not in that range.
+
+        Example:
+            >>> client.set_parallelism(1).parallelism
+            1
+            >>> client.set_parallelism(client.status().max_parallelism).parallelism
+            2
         """
         request = control_pb2.SetParallelismRequest(parallelism=_whole("parallelism", parallelism, 32))
         return to_status(self._link.call(self._link.stub.SetParallelism, request))
@@ -224,6 +266,11 @@ class ControlClient(Closing):
 
         Raises:
             NotFoundError: if the study has no such trial.
+            BadRequestError: if the reason is too long.
+
+        Example:
+            >>> client.cancel_trial(0, "study1", "it takes too long").state.value  # it had ended before
+            'ok'
         """
         request = control_pb2.CancelTrialRequest(
             study=_study(study),
@@ -239,6 +286,13 @@ class ControlClient(Closing):
         Args:
             study: which.
             finish_running: let what runs finish first; otherwise it is cancelled too.
+
+        Raises:
+            NotFoundError: if there is no such study.
+
+        Example:
+            >>> client.stop("study2", finish_running=True).name
+            'study2'
         """
         request = control_pb2.StopStudyRequest(
             study=_study(study), finish_running=check_flag("finish_running", finish_running)
@@ -253,6 +307,11 @@ class ControlClient(Closing):
 
         Raises:
             NotFoundError: if there is none of that name.
+
+        Example:
+            >>> first = client.workers()[0]
+            >>> client.drain_worker(first.name).name == first.name
+            True
         """
         request = control_pb2.DrainWorkerRequest(worker=_text("worker", worker))
         return to_worker(self._link.call(self._link.stub.DrainWorker, request))
@@ -270,7 +329,7 @@ class ControlClient(Closing):
 
         Raises:
             RefusedError: if JSON cannot say a point.
-            BadRequestError: if one is no point of the space: then none is submitted.
+            BadRequestError: if one is not a point of the space: then none is submitted.
             WrongStateError: if the study is evaluated from outside, or is ending.
         """
         if isinstance(points, (str, bytes, Mapping)) or not isinstance(points, Iterable):
@@ -306,6 +365,10 @@ class ControlClient(Closing):
 
         Raises:
             RefusedError: if an argument makes no sense.
+
+        Example:
+            >>> {each.point["x"]: each.loss for each in client.evaluate([{"x": 3}, {"x": 4}])}
+            {3: 4.0, 4: 9.0}
         """
         return Evaluations(
             self.evaluation(study, on_value), points, in_flight, lambda: self.status().max_parallelism + 1

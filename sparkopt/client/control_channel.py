@@ -34,7 +34,7 @@ class ControlChannel:
     Args:
         address: ``host:port``.
         token: what each call carries.
-        ca_cert: who is believed to be the service: PEM, or its file.
+        ca_cert: certificate by which the service is recognised: PEM, or its file.
         timeout: seconds that a call may take.
 
     Attributes:

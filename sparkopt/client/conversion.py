@@ -191,7 +191,7 @@ def from_state(state: TrialState | str) -> control_pb2.TrialState.ValueType:
         ValueError: if there is none of that name.
     """
     if (known := TrialState(state)) is TrialState.UNKNOWN:
-        raise ValueError("'unknown' is no state of a trial")
+        raise ValueError("'unknown' is not a state of a trial")
     return control_pb2.TrialState.Value(f"TRIAL_STATE_{known.name}")
 
 
@@ -215,7 +215,7 @@ def _for_json(value: Any) -> Any:
     """Returns what stands for a value that the JSON module does not know: numpy's scalars and arrays."""
     if hasattr(value, "tolist"):
         return value.tolist()
-    raise TypeError(f"{value!r} of type {type(value).__name__} is no number, text, list or mapping")
+    raise TypeError(f"{value!r} of type {type(value).__name__} is not a number, text, list or mapping")
 
 
 def _counts(message: control_pb2.TrialCounts) -> TrialCounts:

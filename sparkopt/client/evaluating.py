@@ -119,7 +119,7 @@ class Evaluations(Closing):
 
     @contextlib.contextmanager
     def _closed_by_errors(self) -> Iterator[None]:
-        # Not by a cancellation: who waits for an outcome with a timeout may ask for it again.
+        # Not by a cancellation: a caller that waits for an outcome with a timeout may ask for it again.
         try:
             yield
         except Exception:

@@ -27,7 +27,7 @@ class Watch(Closing):
     Args:
         link: to the service.
         after: the number to begin behind; None for now.
-        study: whose events; empty for all.
+        study: the study whose events come; empty for all.
         patience: seconds that it tries to reach the service again.
         values: whether intermediate values come, too.
 

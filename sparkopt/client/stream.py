@@ -45,6 +45,7 @@ class EvaluationStream(Closing):
         >>> with client.evaluation() as evaluation:
         ...     evaluation.submit({"x": 1.5})
         ...     print(evaluation.next().loss)
+        0.25
 
     Args:
         link: to the service.
@@ -179,7 +180,10 @@ class EvaluationStream(Closing):
             self._changed.notify_all()
 
     def close(self) -> None:
-        """End the stream. What runs goes on, and its outcome is kept for who asks by its id. Idempotent."""
+        """End the stream. Idempotent.
+
+        What runs goes on, and its outcome is kept for clients that ask by its id.
+        """
         with self._changed:
             self._closed = True
             if self._call is not None:

@@ -124,7 +124,7 @@ class StudyInfo:
         ended: when it ended; None while it goes on.
         trials: how many there are.
         best_loss: the smallest loss so far.
-        best_tid: whose that is.
+        best_tid: the number of the trial that has it.
         directions: ``minimize`` or ``maximize`` for each number in its trials' ``objective_values``; empty if
             its objective returns a loss, which is minimized.
     """
@@ -223,7 +223,7 @@ class TrialInfo:
         state: where it is on its way.
         values: the point, a value by label. Whole numbers are integers, whatever they were on the driver.
         attempt: the number of the attempt that runs or has decided it; 0 if there was none.
-        worker: who has or had that attempt; empty if nobody.
+        worker: the worker that has or had that attempt; empty if there is none.
         host: where that worker runs.
         submitted: when it was.
         started: when that attempt was sent to its worker.

@@ -1,7 +1,7 @@
 """ControlService: how schedulers and people outside of the driver watch, steer and drive a pool.
 
     coordinator ── Observer ──▶ Book        what there is: studies, trials, workers
-         ▲                        └──▶ Feed     what happens, numbered, for who watches
+         ▲                        └──▶ Feed     numbered events, for clients that watch
          │ events
     ControlService ◀── gRPC, on the coordinator's loop, a port of its own ──▶ ControlClient, any other client
 
@@ -17,7 +17,7 @@
     evaluation.py        an evaluation, for the one who has opened it
     book.py              what there is, kept as it happens
     book_records.py      its record of each study, trial, attempt and worker
-    feed.py              what happens, numbered, and who watches it
+    feed.py              numbered events, and the clients that watch them
     messages.py          both as messages
 
 It knows the coordinator, the core and the wire; nothing of it is ever unpickled.

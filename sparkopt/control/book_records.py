@@ -52,7 +52,7 @@ class Attempt:
 
     Attributes:
         number: of the attempt, from 1.
-        worker: whom it was sent to.
+        worker: the worker that it was sent to.
         started: when, in seconds since the epoch.
     """
 
@@ -66,7 +66,7 @@ class TrialRecord:
     """A trial.
 
     Attributes:
-        study: whose.
+        study: the study that it belongs to.
         tid: its id within the study.
         place: among all trials of the pool, in the order in which they were submitted.
         values: what it was proposed with, as it came: values by label, or a Struct's bytes.

@@ -77,7 +77,7 @@ class EvaluateStream:
     """A stream that points come from, and that is owed their answers.
 
     Attributes:
-        waiting: those of its points that are no trials yet.
+        waiting: those of its points that are not trials yet.
         owed: those that it is to be told of.
         wants_values: whether it is to be told of intermediate values.
 
@@ -138,7 +138,7 @@ class EvaluateStream:
         self._send(point)
 
     def reject(self, answer: control_pb2.EvaluateResponse) -> None:
-        """This was no point."""
+        """Answer a request whose point was rejected."""
         self._send(answer)
 
     def fail(self, error: Exception, when_answered: bool = False) -> None:

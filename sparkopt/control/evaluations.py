@@ -65,7 +65,7 @@ _AT_ONCE: Final = 16 * 1024
 """Up to this size, in bytes, a point is read at once: another thread would take longer."""
 
 Argument = Callable[[Mapping[str, Any]], bytes]
-"""Makes the objective's pickled argument of a point, in any thread; raises RefusedError if it is no point."""
+"""Makes the objective's pickled argument of a point, in any thread; raises RefusedError if it is none."""
 
 Ended = Callable[[SparkoptError | None], None]
 """Told once that nothing of a study runs any more, and why, if it was not stopped."""
@@ -111,7 +111,7 @@ class Evaluations:
         return study
 
     def get(self, name: str) -> EvaluatedStudy | None:
-        """The study of this name, whether or not it goes on; None if it is no evaluation."""
+        """The study of this name, whether or not it goes on; None if it is not an evaluation."""
         return self._studies.get(name)
 
     def to_ask(self, name: str) -> EvaluatedStudy:

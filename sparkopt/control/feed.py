@@ -5,7 +5,7 @@
 
 Nobody gets a queue of its own: a watcher is a place in what is kept. One that reads so slowly that a quarter
 of that piles up in front of it is told so and dropped; what it has missed is kept for a while yet. Whoever
-makes events waits for nobody, and messages are made by who sends them.
+makes events waits for nobody, and messages are made by the calls that send them.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class FeedEntry:
 
     Attributes:
         time: when, in seconds since the epoch.
-        study: whose; empty if it is the pool's or a worker's.
+        study: the study that it is about; empty if it is about the pool or a worker.
         fill: makes its message, with what was so then.
     """
 
@@ -87,7 +87,7 @@ class Feed:
         self._wake()
 
     def close(self) -> None:
-        """Nothing more will come: who watches reads what there is, and is done. Idempotent."""
+        """End: watchers read the events that there are, and are done. Idempotent."""
         self.closed = True
         self._wake()
 

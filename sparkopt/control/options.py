@@ -20,6 +20,9 @@ FilePath = str | os.PathLike[str]
 class Control:
     """Opens a pool to control over gRPC.
 
+    Example:
+        >>> pool = WorkerPool(2, control=Control(listen="0.0.0.0:7727", token_file="search.token"))
+
     Attributes:
         listen: ``host:port`` to listen at, an IPv6 host in brackets; port 0 takes a free one, and 0.0.0.0 and
             [::] every interface. Off loopback it speaks TLS only.

@@ -104,7 +104,8 @@ class ReadOnlyCalls:
 
         Raises:
             NotFoundError: if there is no such study.
-            BadRequestError: if its token is not one of ours, its size is no size, or its states are too many.
+            BadRequestError: if its token is not one of ours, its size is negative, or its states are too
+                many.
         """
         if request.page_size < 0:
             raise BadRequestError(

@@ -178,7 +178,7 @@ class ControlServer(Observer):
             self._listing.remove()
 
     def closing(self) -> None:
-        """The pool is closing: say so to who checks its health."""
+        """Tell clients that check its health that the pool is closing."""
         if self._server is not None:
             self._ill = asyncio.ensure_future(self._beside.closing())
 

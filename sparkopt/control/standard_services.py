@@ -20,7 +20,7 @@ class StandardServices:
 
     Args:
         server: to serve them at, which has not started.
-        service: whose health it is.
+        service: the service whose health is told.
     """
 
     def __init__(self, server: grpc.aio.Server, service: str) -> None:
@@ -44,6 +44,6 @@ class StandardServices:
         reflection.enable_server_reflection(names, self._server)
 
     async def closing(self) -> None:
-        """Say to whoever checks the server's health that it is closing. Idempotent."""
+        """Tell clients that check the server's health that it is closing. Idempotent."""
         if self._health is not None:
             await self._health.enter_graceful_shutdown()

@@ -32,7 +32,7 @@ class SteeringCalls:
     """Calls that change a pool. On the coordinator's loop only.
 
     Args:
-        coordinator: whose pool it is.
+        coordinator: of the pool to steer.
         book: what there is in it.
         looking: finds what a request means.
         evaluations: the studies that are evaluated from outside.
@@ -144,9 +144,9 @@ class SteeringCalls:
             The ids of their trials.
 
         Raises:
-            BadRequestError: if one is no point of the space, or there are none or too many.
+            BadRequestError: if one is not a point of the space, or there are none or too many.
             NotFoundError: if there is no such study.
-            WrongStateError: if none is named and there are several, or it is no search, or ends.
+            WrongStateError: if none is named and there are several, or it is not a search, or ends.
         """
         submission = await Submission.read(request, self._time_slices)
         study = self._looking.study(submission.study)

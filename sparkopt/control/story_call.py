@@ -30,7 +30,7 @@ class StoryCall:
     """Stories of trials and workers, as clients ask for them. On the coordinator's loop only.
 
     Args:
-        coordinator: whose machine keeps the story, by whose clock.
+        coordinator: has the machine that keeps the story, and the clock of its times.
         book: knows which trials and workers there are.
         looking: finds the study that a request means.
         time_slices: for putting it into words, which may take long.

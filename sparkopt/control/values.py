@@ -95,7 +95,7 @@ def _parsed(text: str) -> dict[str, Any]:
     except RecursionError:
         raise _bad("the point's `json` is nested too deeply") from None
     except ValueError as error:
-        raise _bad(f"the point's `json` is no JSON: {error}") from None
+        raise _bad(f"the point's `json` is not JSON: {error}") from None
     if not isinstance(values, dict):
         raise _bad(f"the point's `json` must be an object, got {text[:100]}")
     return values

@@ -13,7 +13,7 @@ class FairClock:
     two beats at most from one look to the next. It goes on even if the driver is stopped again and again.
 
     Args:
-        loop: whose time it is.
+        loop: the event loop that tells the time.
         beat: seconds.
     """
 

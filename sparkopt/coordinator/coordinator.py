@@ -73,7 +73,7 @@ class Coordinator:
 
     Attributes:
         host: the address that workers reach the driver by.
-        machine: who runs what. To be looked at from the coordinator's thread only.
+        machine: knows which worker runs which trial. Read it from the coordinator's thread only.
         identities: which worker is which.
         attendance: which of them have said hello, and which have to wait.
         blobs: what travels in chunks.

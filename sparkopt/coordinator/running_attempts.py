@@ -29,7 +29,7 @@ class RunningAttempts:
 
     Args:
         machine: knows which attempts run.
-        studies: whose trials they are.
+        studies: the studies that the trials belong to.
         observer: hears of intermediate values.
     """
 

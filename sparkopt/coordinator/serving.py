@@ -71,7 +71,7 @@ async def serve_workers(coordinator: Coordinator, listen: str) -> tuple[GuardedS
     except RuntimeError:
         await server.stop(0)
         raise RefusedError(
-            f"cannot listen for workers at {listen!r}: it is no address or name of this machine"
+            f"cannot listen for workers at {listen!r}: it is not an address or name of this machine"
         ) from None
     await server.start()
     trusted = None if certificate is None else certificate.trusted

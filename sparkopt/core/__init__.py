@@ -20,7 +20,7 @@ sees no payload: an event and the time go in, commands come out, and the shell a
     fleet.py         those over the lives of seats: a job for each worker of an elastic pool
     losses.py        losses that Spark may yet explain, and trials that wait for that
     surplus.py       which workers may leave when nothing more is to come
-    story.py         what happened, for whoever has to find out why
+    story.py         events and commands, for people who have to find out why
 
 It exports nothing by itself: workers need states.py alone, and are not to load the rest.
 """

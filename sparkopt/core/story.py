@@ -1,6 +1,6 @@
-"""Record of what happened in a machine, in order, for people who have to find out why.
+"""Record of a machine's events and commands, for people who have to find out why something happened.
 
-The last few thousand events and commands are kept as they are and put into words only when somebody asks.
+The last few thousand are kept as they are, and put into words only when somebody asks.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _SILENT = (Heartbeat, Tick)
 _FATES: Final = frozenset(
     {WorkerJoined, StreamLost, Heartbeat, WorkerGone, LossExplained, GangEnded, DrainRequested, Expel}
 )
-"""Events and commands that change where a worker stands, whatever it runs."""
+"""Events and commands that change the state of a worker, whatever it runs."""
 
 _CHARACTERS: Final = 1000
 """Most characters of a text in a line."""
@@ -43,7 +43,7 @@ _ITEMS: Final = 8
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """An event or a command, and when it was.
+    """An event or a command, and its time.
 
     Attributes:
         now: seconds on the machine's clock.
@@ -84,7 +84,7 @@ class Story:
         self._lines: deque[tuple[float, Event | Command]] = deque(maxlen=length)
 
     def add(self, now: float, event: Event, commands: list[Command]) -> None:
-        """Record one step. Heartbeats and ticks that led to nothing are left out."""
+        """Record one step. Heartbeats and ticks that led to no command are left out."""
         if commands or not isinstance(event, _SILENT):
             self._lines.append((now, event))
             self._lines.extend(zip(itertools.repeat(now), commands))
@@ -106,9 +106,9 @@ class Story:
     def follow(self, about: TrialKey | str) -> Followed:
         """The lines that name a trial or a worker, and those that explain what became of it.
 
-        The latter are, for a worker, the end of its gang and its return under another name, and for a trial
-        what happened to the worker that it was leased to, for as long as it was, and what Spark says later of
-        the loss of that worker. A study's end is no part of the story of a trial that has settled by then.
+        A worker's story has the end of its gang too, and its return under another name. A trial's story has
+        what happened to its worker while the worker had it, and what Spark says later of the loss of that
+        worker. The end of the study is left out if the trial has settled by then.
         """
         found = []
         gangs: dict[str, tuple[int, int]] = {}
@@ -153,7 +153,7 @@ def _concerns(item: Event | Command, about: TrialKey | str) -> bool:
 
 
 def _befalls(item: Event | Command, worker: str, gang: tuple[int, int] | None) -> bool:
-    """Tell if one of the fates is that of a worker of this gang and generation, as far as they are known."""
+    """Returns whether one of the fates is that of a worker, whose gang and generation may be known."""
     if isinstance(item, GangEnded):
         return worker in item.lost or gang == (item.gang, item.generation)
     if isinstance(item, WorkerJoined) and item.formerly == worker:

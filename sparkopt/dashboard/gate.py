@@ -35,7 +35,7 @@ ACT: Final = "/search/act"
 """The only addresses that take a POST."""
 
 STYLE: Final = "/search/page.css"
-"""Address of the style of pages, which is no secret."""
+"""Address of the style of pages, which is not a secret."""
 
 SESSION: Final = "sparkopt.session"
 """Name in a WSGI environment of the session that may act; None if the request has none."""

@@ -65,7 +65,7 @@ class StudySummary:
     Attributes:
         counts: of trials, by state.
         best_value: the best that an objective has returned; None if there is none, or several objectives.
-        best_tid: whose that is.
+        best_tid: the number of the trial that has it.
     """
 
     counts: Mapping[str, int]

@@ -156,7 +156,7 @@ class SearchPage:
             action = _ACTIONS[what["do"]]
             follower = next(each for each in self._followers() if each.pool == what["pool"])
         except (ValueError, KeyError, TypeError, StopIteration):
-            return answer(start_response, HTTPStatus.BAD_REQUEST, "That is no action of this page's.\n")
+            return answer(start_response, HTTPStatus.BAD_REQUEST, "That is not an action of this page's.\n")
         try:
             action(follower.client, what)
         except KeyError as error:

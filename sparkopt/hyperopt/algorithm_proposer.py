@@ -126,7 +126,7 @@ class AlgorithmProposer(Proposer):
         """Make documents of points from outside.
 
         Raises:
-            BadRequestError: naming the first that is no point of the space.
+            BadRequestError: naming the first that is not a point of the space.
         """
         return self.recorded(check_asked(values, self._space))
 

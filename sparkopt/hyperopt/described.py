@@ -66,8 +66,8 @@ class DescribedSpace:
     """A space as plain data.
 
     Attributes:
-        dimensions: by label. The options of a choice are its constants; what is no plain constant, or is the
-            same as another to Python, is there in words.
+        dimensions: by label. The options of a choice are its constants; what is not a plain constant, or is
+            the same as another to Python, is there in words.
 
     Args:
         dimensions: of the space.

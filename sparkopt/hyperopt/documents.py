@@ -137,7 +137,7 @@ class Documents:
         document["refresh_time"] = _coarse(settled)
 
     def finish(self, document: Document, payload: Payload | None) -> Result | TrialError:
-        """The objective returned. What is no result, or cannot be read, is the trial's failure.
+        """The objective returned. What is not a result, or cannot be read, is the trial's failure.
 
         Args:
             document: of the trial.
@@ -258,7 +258,7 @@ def completed(
 
     Args:
         misc: of the document.
-        space: whose labels it must have.
+        space: has the labels that the document must have.
         to_evaluate: whether the values have to make a point of the space. Those of a trial that has its
             result may be of a smaller one, or of a larger one: what the space does not know is left as it is.
 

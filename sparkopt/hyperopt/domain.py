@@ -47,7 +47,7 @@ def domain_of(fn: Callable[..., Any], space: Any, pass_expr_memo_ctrl: bool | No
             )
     for label, distribution in domain.params.items():
         if not isinstance(label, str):
-            raise ArgumentValueError(f"space has a label that is no text: {shown(label)}")
+            raise ArgumentValueError(f"space has a label that is not text: {shown(label)}")
         _check_distribution(label, distribution)
     return domain
 

@@ -107,6 +107,8 @@ def fmin(
         ...     lambda x: (x - 1) ** 2, hp.uniform("x", -5, 5), algo=tpe.suggest, max_evals=100,
         ...     trials=SparkTrials(parallelism=4),
         ... )
+        >>> list(best)
+        ['x']
     """
     if not check_flag("allow_trials_fmin", allow_trials_fmin):
         raise UnsupportedArgumentError(

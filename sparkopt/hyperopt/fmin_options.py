@@ -116,7 +116,7 @@ def check_timeout(value: object) -> float | None:
     """Seconds, or None. Refuses in hyperopt's words.
 
     Raises:
-        ArgumentValueError: if it is no positive number.
+        ArgumentValueError: if it is not a positive number.
     """
     _as_hyperopt(base.validate_timeout, value)
     return check_limit("timeout", value)
@@ -126,7 +126,7 @@ def check_loss_threshold(value: object) -> float | None:
     """A number, or None. Refuses in hyperopt's words.
 
     Raises:
-        ArgumentValueError: if it is no number.
+        ArgumentValueError: if it is not a number.
     """
     _as_hyperopt(base.validate_loss_threshold, value)
     return None if value is None else check_number("loss_threshold", value, "None or a number")
@@ -149,7 +149,7 @@ def takes_expression(fn: object, pass_expr_memo_ctrl: bool | None) -> bool:
 
 
 def check_annotated(fn: object) -> None:
-    """Refuse an objective whose annotations are no space, where ``space="annotated"``.
+    """Refuse an objective whose annotations are not a space, where ``space="annotated"``.
 
     Raises:
         ArgumentTypeError: saying which of them is none.
@@ -175,7 +175,7 @@ def check_annotated(fn: object) -> None:
 
 
 def check_trials(trials: object) -> None:
-    """Refuse what is no place for trials.
+    """Refuse what is not a place for trials.
 
     Raises:
         ArgumentTypeError: saying what is one.

@@ -91,7 +91,7 @@ class InheritedDocuments:
 
 
 def _check_form(place: int, document: Any) -> None:
-    """Refuse what is no document.
+    """Refuse what is not a document.
 
     Raises:
         RefusedError: saying what it lacks.
@@ -100,7 +100,7 @@ def _check_form(place: int, document: Any) -> None:
     if not lacking and document["state"] not in base.JOB_STATES:
         lacking = f"has the state {document['state']!r}, and hyperopt knows {base.JOB_STATES} only"
     if not lacking and not all(isinstance(document["misc"][name], dict) for name in ("idxs", "vals")):
-        lacking = "has misc['idxs'] or misc['vals'] that are no dictionaries"
+        lacking = "has misc['idxs'] or misc['vals'] that are not dictionaries"
     if lacking:
         raise RefusedError(f"trials: what is at place {place} is none of hyperopt's documents: it {lacking}")
 
@@ -124,7 +124,7 @@ def _check_result(result: Any) -> None:
     if loss is None and result["status"] != base.STATUS_OK:
         return
     if not isinstance(loss, (int, float, np.number)):
-        raise RefusedError(f"is done, and its loss is {loss!r:.100}, which is no number")
+        raise RefusedError(f"is done, and its loss is {loss!r:.100}, which is not a number")
     try:
         float(loss)
     except (TypeError, OverflowError) as error:

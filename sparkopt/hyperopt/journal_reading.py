@@ -92,6 +92,11 @@ def read_journal(place: str | os.PathLike[str], *, trust: bool = False) -> pd.Da
     Raises:
         RefusedError: if there is no journal.
         JournalError: if it cannot be read.
+
+    Example:
+        >>> frame = sparkopt.read_journal("search.journal", trust=True)
+        >>> len(frame), "values.x" in frame.columns
+        (30, True)
     """
     import pandas as pd
 

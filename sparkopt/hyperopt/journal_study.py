@@ -40,7 +40,8 @@ def journal_to_optuna(place: str | os.PathLike[str], space: Any = None, *, trust
 
     Example:
         >>> study = sparkopt.journal_to_optuna("search.journal", space)
-        >>> optuna.visualization.matplotlib.plot_slice(study)
+        >>> len(study.trials), list(study.best_params)
+        (30, ['x'])
     """
     words = DescribedSpace() if space is None else DescribedSpace.of(space)
     return study_of(described_journal(look(place), words, trust), words.dimensions.values())
@@ -117,7 +118,7 @@ def _load(data: bytes, what: str, trust: bool) -> Any:
         except codec.NotPlainError as error:
             if not trust:
                 raise JournalError(
-                    f"{what} holds {error}, which is no plain value: unpickling it may run code of whoever"
+                    f"{what} holds {error}, which is not a plain value: unpickling it may run code of whoever"
                     " could write to the journal. Give trust=True if you trust them."
                 ) from None
             return codec.loads(data)

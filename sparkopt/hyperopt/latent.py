@@ -50,7 +50,7 @@ def latent_of(label: str, node: pyll.Apply, options: int | None) -> Latent:
     Args:
         label: its label.
         node: its distribution.
-        options: how many it chooses among; None if it is no choice.
+        options: how many it chooses among; None if it is not a choice.
 
     Raises:
         ArgumentValueError: if it has no such form.

@@ -50,11 +50,11 @@ def from_optuna(sampler: Any) -> OptunaAlgorithm:
 
     Raises:
         ModuleNotFoundError: if there is no Optuna.
-        ArgumentTypeError: if it is no sampler.
+        ArgumentTypeError: if it is not a sampler.
 
     Example:
         >>> from optuna.samplers import TPESampler
-        >>> fmin(
+        >>> best = fmin(
         ...     lambda x: x**2, hp.uniform("x", -1, 1), algo=from_optuna(TPESampler(seed=1)), max_evals=50,
         ...     trials=SparkTrials(parallelism=4),
         ... )

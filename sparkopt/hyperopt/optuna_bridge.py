@@ -36,7 +36,7 @@ def sampled_study(sampler: Any, dimensions: Iterable[Dimension]) -> SampledStudy
 
 
 def check_sampler(sampler: Any) -> None:
-    """Refuse what is no sampler of Optuna's.
+    """Refuse what is not a sampler of Optuna's.
 
     Raises:
         ModuleNotFoundError: if there is no Optuna.

@@ -26,7 +26,7 @@ def check_points(points: Sequence[Point], space: Space) -> list[Point]:
         space: where they should lie. What is beyond the bounds of a continuous distribution is warned of.
 
     Raises:
-        RefusedError: naming the first that is no point of the space, and why.
+        RefusedError: naming the first that is not a point of the space, and why.
     """
     if isinstance(points, (str, bytes, Mapping)) or not isinstance(points, Sequence):
         raise RefusedError(
@@ -63,7 +63,7 @@ def check_asked(points: Sequence[Point], space: Space) -> list[Point]:
     """Points from outside, each with the numbers of the labels that are active in it.
 
     Raises:
-        BadRequestError: naming the first that is no point of the space, and why.
+        BadRequestError: naming the first that is not a point of the space, and why.
     """
     found: list[Point] = []
     for index, point in enumerate(points):
@@ -102,7 +102,7 @@ def documents_of(points: Sequence[Point], space: Space, trials: SparkTrials) -> 
 
     Args:
         points: as they were checked.
-        space: whose labels the documents must have.
+        space: has the labels that the documents must have.
         trials: gives them their ids.
     """
     ids = trials.new_trial_ids(len(points))

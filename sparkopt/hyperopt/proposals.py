@@ -34,8 +34,8 @@ def checked_proposals(returned: Any, ids: Sequence[int], trials: SparkTrials) ->
         trials: those that are there.
 
     Raises:
-        ArgumentTypeError: if it is no list, of dictionaries.
-        ArgumentValueError: if there are too many, or one is no document of a new trial.
+        ArgumentTypeError: if it is not a list, of dictionaries.
+        ArgumentValueError: if there are too many, or one is not a document of a new trial.
     """
     if isinstance(returned, (str, bytes, dict)) or not hasattr(returned, "__len__"):
         raise ArgumentTypeError(f"algo must return {_EXPECTED}; it returned {shown(returned)}")

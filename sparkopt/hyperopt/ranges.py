@@ -95,13 +95,14 @@ class Range:
         if self.whole:
             if value != int(value) or not self.low <= value < self.high:
                 raise RefusedError(
-                    f"is no point of the space: it has {value!r:.100} for {self.label!r}, which must be a"
+                    f"is not a point of the space: it has {value!r:.100} for {self.label!r}, which must be a"
                     f" whole number{_between(self.low, self.high)}{hint}"
                 )
             return int(value)
         if self.logarithmic and (value < 0 or (value == 0 and self.step is None)):
             raise RefusedError(
-                f"is no point of the space: it has {value!r:.100} for {self.label!r}, which must be positive"
+                f"is not a point of the space: it has {value!r:.100} for {self.label!r}, which must be"
+                " positive"
             )
         if type(value) is int and abs(value) <= _EXACT:
             return value
@@ -116,7 +117,7 @@ class Range:
         if value < low - _SLACK * abs(low) or value > high + _SLACK * abs(high):
             return f"{value} for {self.label!r}, outside of {self.low:g} to {self.high:g}"
         if self.step and abs(value - round(value / self.step) * self.step) > _SLACK * max(1.0, abs(value)):
-            return f"{value} for {self.label!r}, which is no multiple of {self.step:g}"
+            return f"{value} for {self.label!r}, which is not a multiple of {self.step:g}"
         return ""
 
 

@@ -45,7 +45,7 @@ VALUE_ERRORS: Final = (
     Warning,
     pickle.PickleError,
 )
-"""Whatever plain values raise that are no result. Other errors here are from a handler of a signal."""
+"""Whatever plain values raise that are not a result. Other errors here are from a handler of a signal."""
 
 _LOSS: Final = "loss"
 _EXPECTED: Final = "a number, or a dictionary such as {'status': 'ok', 'loss': 0.5}"
@@ -92,7 +92,7 @@ def read_result(
         patience: how long it may take.
 
     Raises:
-        ForeignError: what code of the user's has raised; a :class:`NoResultError` if that is no result.
+        ForeignError: what code of the user's has raised; a :class:`NoResultError` if that is not a result.
         Exception: one of :data:`VALUE_ERRORS`.
     """
 
@@ -143,14 +143,14 @@ def no_result(raw: Any) -> str:
     elif _LOSS not in raw:
         wrong = f"with the status {raw[_STATUS]!r} and without {_LOSS!r}"
     else:
-        wrong = f"with the loss {shown(raw[_LOSS])}, which is no number"
+        wrong = f"with the loss {shown(raw[_LOSS])}, which is not a number"
     return f"the objective returned a dictionary {wrong}: it must return {_EXPECTED}."
 
 
 def _no_attachments(raw: Any) -> str:
     return (
-        f"the objective returned a dictionary with the attachments {shown(raw)}, which are no dictionary of"
-        f" values by their names: it must return {_EXPECTED}."
+        f"the objective returned a dictionary with the attachments {shown(raw)}, which are not a dictionary"
+        f" of values by their names: it must return {_EXPECTED}."
     )
 
 
@@ -161,7 +161,7 @@ def checked(fields: Mapping[Any, Any]) -> tuple[dict[Any, Any], float | None]:
         fields: hyperopt's dictionary, also one that is not complete yet.
 
     Raises:
-        ValueError: if there is a loss that is no number.
+        ValueError: if there is a loss that is not a number.
         Exception: what the fields' own code raises.
     """
     known = dict(fields)
@@ -181,7 +181,7 @@ def checked(fields: Mapping[Any, Any]) -> tuple[dict[Any, Any], float | None]:
         number = float(loss)
     except (TypeError, ValueError, OverflowError) as error:
         raise ValueError(
-            f"the result has the loss {loss!r:.100}, which is no number that a float can hold ({error}):"
+            f"the result has the loss {loss!r:.100}, which is not a number that a float can hold ({error}):"
             " return one, or leave the loss out and say that the status is 'fail'"
         ) from error
     if type(loss) is not int and not _is_numpys_number(loss):

@@ -1,7 +1,7 @@
 """The search space: from a proposal's values to the objective's argument.
 
-hyperopt's workers import hyperopt to do this for each trial. Here the driver does it and ships the
-argument, so that a worker need not know hyperopt.
+In hyperopt, each worker evaluates the space, for which it imports hyperopt. Here the driver does, and sends
+the argument, so that workers need no hyperopt.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ def wants_ctrl(domain: base.Domain) -> bool:
 
 
 class Space:
-    """A domain's space, looked through once.
+    """Space of a domain.
 
     Attributes:
         labels: the names of the hyperparameters.
-        ranges: the values that each can take, by label.
+        ranges: the values that each can have, by label.
 
     Args:
         domain: hyperopt's description of the space.
@@ -74,22 +74,24 @@ class Space:
         )
 
     def argument_of(self, point: Mapping[str, Any]) -> Any:
-        """The objective's argument for a point that somebody has named.
+        """The objective's argument for a point that a user or a client gave.
 
         Args:
             point: a value for each label that is active in it; for ``hp.choice`` the index of the option, as
                 in what ``fmin`` returns.
 
         Raises:
-            RefusedError: if it is no point of the space; the message goes on from the point's name.
+            RefusedError: if it is not a point of the space. The message begins with a verb, as the caller
+                puts the point's name before it.
         """
         return self._evaluated(point, self._evaluate)
 
     def checked(self, point: Mapping[str, Any]) -> dict[str, int | float]:
-        """The numbers of a point that somebody has named, of the labels that are active in it.
+        """Checks a point that a user or a client gave, and returns its numbers for its active labels.
 
         Raises:
-            RefusedError: if it is no point of the space; the message goes on from the point's name.
+            RefusedError: if it is not a point of the space. The message begins with a verb, as the caller
+                puts the point's name before it.
         """
         needed = self._evaluated(point, self._evaluate.needed)
         return {
@@ -102,7 +104,7 @@ class Space:
         unknown = sorted(set(point) - set(self.ranges), key=str)
         if unknown:
             raise RefusedError(
-                f"has {unknown}, and the space knows no such labels; it has {sorted(self.labels)}"
+                f"has {unknown}, which the space does not have: its labels are {sorted(self.labels)}"
             )
         numbers = {label: self.ranges[label].number(value) for label, value in point.items()}
         try:
@@ -110,13 +112,13 @@ class Space:
         except Exception as error:
             missing = sorted(set(self.labels) - set(point))
             raise RefusedError(
-                f"is no point of the space ({type(error).__name__}: {error})."
+                f"is not a point of the space ({type(error).__name__}: {error})."
                 + (f" It has no value for {missing}." if missing else "")
                 + " For hp.choice the value is the index of the option."
             ) from error
 
     def check_picklable(self) -> None:
-        """Refuse a space that proposes what cannot be sent to a worker.
+        """Refuse a space whose proposals may hold something that cannot be sent to a worker.
 
         Raises:
             NotPicklableError: naming the option and its label.
@@ -139,7 +141,7 @@ class Space:
 
 
 def _options(node: Any, where: str) -> Iterator[tuple[str, Any]]:
-    """The literal values that a proposal can contain, each with where it stands."""
+    """The literal values that a proposal can contain, each with its place in the space."""
     if isinstance(node, pyll.Literal):
         yield where, node.obj
     elif node.name == "switch":

@@ -34,8 +34,9 @@ class WorkerPool(worker_pool.WorkerPool):
 
     Example:
         >>> with WorkerPool(parallelism=4) as pool:
-        ...     fmin(objective, space, max_evals=100, trials=SparkTrials(pool=pool))
-        ...     fmin(another, space, max_evals=100, trials=SparkTrials(pool=pool))
+        ...     best = fmin(objective, space, max_evals=100, trials=SparkTrials(pool=pool))
+        ...     refined = fmin(objective, hp.normal("x", best["x"], 0.1), max_evals=100,
+        ...                    trials=SparkTrials(pool=pool))
 
     Args:
         parallelism: how many trials may run at once, over all searches, and how many workers there are: at
@@ -102,9 +103,11 @@ class WorkerPool(worker_pool.WorkerPool):
         """Have the workers evaluate an objective on the points that clients of the control service send.
 
         Example:
-            >>> with WorkerPool(4, control="127.0.0.1:7727") as pool:
-            ...     with pool.open_evaluation(objective, space) as evaluation:
-            ...         evaluation.wait()  # until a client stops the study
+            >>> with WorkerPool(4, control=True) as pool, pool.open_evaluation(objective, space):
+            ...     with ControlClient(pool.control_address, token=pool.control_token) as client:
+            ...         for evaluation in client.evaluate([{"x": 3.0}]):
+            ...             print(evaluation.loss)
+            4.0
 
         The objective's result goes to the client as JSON: numbers, text, lists and dictionaries; numpy's
         scalars and arrays become numbers and lists. The trial's loss is the number that was returned, or the

@@ -58,7 +58,9 @@ class SparkTrials(NotebookTrials, ControlledTrials, TrialResults):
         >>> from hyperopt import hp, tpe
         >>> from sparkopt import SparkTrials, fmin
         >>> trials = SparkTrials(parallelism=2)
-        >>> fmin(lambda x: x**2, hp.uniform("x", -1, 1), tpe.suggest, max_evals=50, trials=trials)
+        >>> best = fmin(lambda x: x**2, hp.uniform("x", -1, 1), tpe.suggest, max_evals=50, trials=trials)
+        >>> trials.count_successful_trials()
+        50
 
     Args:
         parallelism: how many trials may run at once: at most 128, and at most the tasks that Spark can run
@@ -276,8 +278,8 @@ class SparkTrials(NotebookTrials, ControlledTrials, TrialResults):
         """Return the trials themselves if they are a :class:`SparkTrials`, else one that continues them.
 
         Raises:
-            RefusedError: if one of them is no trial to hyperopt. What a search cannot go on from otherwise,
-                ``fmin`` refuses.
+            RefusedError: if one of them is not a trial to hyperopt. What a search cannot go on from
+                otherwise, ``fmin`` refuses.
         """
         if isinstance(trials, SparkTrials):
             return trials

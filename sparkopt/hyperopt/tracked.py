@@ -51,7 +51,7 @@ def tracked(
     """Track a study from its first trial to its end, which is when everything is written.
 
     Args:
-        trials: whose limits count, and that know at the end how it went.
+        trials: have the limits, and know at the end how the search went.
         domain: the space.
         options: what ``fmin`` was told.
         rstate: where the seeds come from.

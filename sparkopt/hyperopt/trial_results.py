@@ -48,6 +48,10 @@ class TrialResults(TrialCounts):
 
         Raises:
             AllTrialsFailedError: if none has a loss that is a number; hyperopt's ``AllTrialsFailed`` as well.
+
+        Example:
+            >>> trials.best_trial["result"]["status"]
+            'ok'
         """
         try:
             best: Document = super().best_trial
@@ -65,6 +69,10 @@ class TrialResults(TrialCounts):
             hyperopt.exceptions.AllTrialsFailed: if no trial has a loss.
             SparkoptError: if the space is not known: before the first search, or because the best point did
                 not pickle along with these trials.
+
+        Example:
+            >>> -5 <= trials.best_params <= 5  # of the space hp.uniform("x", -5, 5)
+            True
         """
         if self._space is not None:
             return hyperopt.space_eval(self._space, self.argmin)
@@ -116,7 +124,9 @@ class TrialResults(TrialCounts):
 
         Example:
             >>> frame = trials.to_pandas()
-            >>> frame.sort_values("loss").head(10)
+            >>> best_first = frame.sort_values("loss")
+            >>> len(best_first), bool(best_first["loss"].iloc[0] == frame["loss"].min())
+            (30, True)
         """
         import pandas as pd
 
@@ -160,7 +170,8 @@ class TrialResults(TrialCounts):
 
         Example:
             >>> study = trials.to_optuna()
-            >>> optuna.visualization.matplotlib.plot_param_importances(study)
+            >>> len(study.trials), list(study.best_params)
+            (30, ['x'])
         """
         from sparkopt.hyperopt.optuna_bridge import study_of
 

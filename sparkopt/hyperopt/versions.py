@@ -21,7 +21,7 @@ def switch_position(chosen: Any) -> int:
         chosen: the value of the first argument of the ``switch``.
 
     Raises:
-        TypeError: if the value is no number that hyperopt takes.
+        TypeError: if the value is not a number that hyperopt takes.
         ValueError: if the number is negative, or not whole.
     """
     if isinstance(chosen, np.ndarray):

@@ -9,7 +9,7 @@ _RENDER = "_render_traceback_"
 def show_in_a_line(interrupt: KeyboardInterrupt, said: str) -> None:
     """Have IPython show an interrupt as one line, in a notebook and on a terminal.
 
-    The exception stays what it is for everybody else: who catches it, and Python's own interpreter.
+    For code that catches the exception, and for Python's own interpreter, it stays what it is.
 
     Args:
         interrupt: that is on its way to the user.

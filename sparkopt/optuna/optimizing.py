@@ -94,7 +94,8 @@ def optimize(
         >>> sparkopt.optuna.optimize(
         ...     study, lambda trial: (trial.suggest_float("x", -5, 5) - 1) ** 2, n_trials=100, parallelism=4
         ... )
-        >>> study.best_params
+        >>> list(study.best_params)
+        ['x']
 
     Args:
         study: any study: new or not, with one objective or several.

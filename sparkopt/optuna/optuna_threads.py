@@ -40,7 +40,7 @@ class StudyThread:
     Args:
         study: to be run.
         channel: its own.
-        pool: whose channel that is.
+        pool: the pool that the channel belongs to.
         ended: called at its end, in its thread, with :attr:`error`.
         listeners: hear of every trial.
     """

@@ -24,7 +24,7 @@ on. optuna-integration's MLflowCallback calls them so by default."""
 
 
 def as_floats(result: Any) -> Any:
-    """Returns a result with each number in it as a float; whatever is no number stays as it is."""
+    """Returns a result with each number in it as a float; whatever is not a number stays as it is."""
     if isinstance(result, Sequence) and not isinstance(result, (str, bytes)):
         return [_as_float(value) for value in result]
     return _as_float(result)
@@ -40,7 +40,7 @@ def _as_float(value: Any) -> Any:
 
 
 def numbers_of(result: Any, count: int) -> list[float] | None:
-    """Returns the values of a result, as many as the study has objectives; None if it is no result.
+    """Returns the values of a result, as many as the study has objectives; None if it is not a result.
 
     Args:
         result: as :func:`as_floats` returns it.
@@ -64,7 +64,7 @@ def numbers_of(result: Any, count: int) -> list[float] | None:
 
 
 def fault_of(count: int, result: Any) -> str:
-    """Says why a value that was returned is no result; empty if it is one."""
+    """Says why a value that was returned is not a result; empty if it is one."""
     if numbers_of(as_floats(result), count) is not None:
         return ""
     expected = "a number" if count == 1 else f"{count} numbers"
@@ -80,7 +80,7 @@ def loss_of(signs: tuple[int, ...], result: Any) -> float | None:
 
 
 def values_of(count: int, result: Any) -> list[float]:
-    """Returns the numbers of a result; none if it is no result, or there are too many to be told.
+    """Returns the numbers of a result; none if it is not a result, or there are too many to be told.
 
     Args:
         count: number of the study's objectives.

@@ -86,7 +86,7 @@ class SampledStudy(StudyMirror):
 
 
 def check_sampler(sampler: Any) -> None:
-    """Refuse what is no sampler.
+    """Refuse what is not a sampler.
 
     Raises:
         ArgumentTypeError: saying what one is.

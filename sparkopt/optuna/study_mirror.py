@@ -187,7 +187,7 @@ def distribution_of(dimension: Dimension) -> BaseDistribution:
     """Return the distribution of Optuna's that comes closest to a dimension.
 
     Args:
-        dimension: whose bounds are known.
+        dimension: its bounds must be known.
     """
     low, high, step = dimension.low, dimension.high, dimension.step
     if dimension.kind == "choice":

@@ -58,6 +58,9 @@ def slices(trials: DescribesItself, labels: Sequence[str] | None = None) -> Sear
 
     Raises:
         RefusedError: if there is no hyperparameter of a name.
+
+    Example:
+        >>> sparkopt.plots.slices(trials).savefig("slices.png")
     """
     finished = with_loss(trials.described())
     dimensions = dimensions_in(trials, labels)[:_MOST_PANELS]

@@ -32,6 +32,9 @@ def parallel_coordinates(trials: DescribesItself, labels: Sequence[str] | None =
 
     Raises:
         RefusedError: if there is no hyperparameter of a name.
+
+    Example:
+        >>> sparkopt.plots.parallel_coordinates(trials).savefig("parallel_coordinates.png")
     """
     finished = with_loss(trials.described())
     dimensions = dimensions_in(trials, labels)
@@ -79,6 +82,9 @@ def importances(trials: DescribesItself, labels: Sequence[str] | None = None) ->
     Raises:
         ModuleNotFoundError: if there is no Optuna.
         RefusedError: if there is no hyperparameter of a name, or fewer than two trials have a loss.
+
+    Example:
+        >>> sparkopt.plots.importances(trials, ["x"]).savefig("importances.png")
     """
     if importlib.util.find_spec("optuna") is None:
         raise ModuleNotFoundError(

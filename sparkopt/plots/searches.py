@@ -57,7 +57,7 @@ def dimensions_in(search: DescribesItself, labels: Sequence[str] | None = None) 
     """Return the dimensions that hold the values of a search.
 
     Args:
-        search: whose trials they are.
+        search: the search that the trials belong to.
         labels: which, in this order; by default those that any trial has, in the order of the space.
 
     Raises:

@@ -27,6 +27,9 @@ def timeline(trials: DescribesItself) -> SearchFigure:
     Args:
         trials: of a search, such as ``SparkTrials``. Trials whose worker is not known are left out: those
             that have not settled, never ran, or ran before this process went on from a journal.
+
+    Example:
+        >>> sparkopt.plots.timeline(trials).savefig("timeline.png")
     """
     now = time.time()
     shown = [trial for trial in trials.described() if trial.worker and trial.started is not None]

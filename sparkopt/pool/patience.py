@@ -33,7 +33,7 @@ def patience(policy: Policy, heartbeat: float, grace: float | None, start_timeou
     """The policy, with the limits that were given beside it.
 
     Args:
-        policy: whose limits hold where none is given.
+        policy: has the limits that hold where none is given.
         heartbeat: seconds between a worker's signs of life.
         grace: seconds that a worker may be out of reach; None for the policy's.
         start_timeout: seconds that the start of workers may stand still; None for the policy's.

@@ -13,7 +13,7 @@ def check_pool(pool: Any, **given: Any) -> WorkerPool:
     """The pool that a search is given, unless there are arguments with it that are to be given to that.
 
     Args:
-        pool: whose workers to use.
+        pool: the pool whose workers to use.
         given: those arguments, by name; None for each that is left out.
 
     Raises:

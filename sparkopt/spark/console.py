@@ -22,7 +22,7 @@ class ConsoleProgress:
     not worth an error: Spark's bar is seen then.
 
     Args:
-        session: whose; Spark Connect draws none.
+        session: the session that draws it; Spark Connect draws none.
     """
 
     def __init__(self, session: Session) -> None:

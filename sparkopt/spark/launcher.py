@@ -4,7 +4,7 @@ launcher             a gang is                     its workers come
 ──────────────────   ───────────────────────────   ──────────────────────────────────────
 barrier.py           a barrier job                 all at once, when Spark has that many slots
 elastic.py           one worker in a job of its    each when Spark has a slot for it
-own, which is no barrier job
+own, which is not a barrier job
 """
 
 from __future__ import annotations

@@ -181,7 +181,7 @@ def slots(session: Session, profile: Profile | None = None) -> int | None:
     On Spark Connect it is what they are taken to be, and None if nothing tells.
 
     Args:
-        session: whose executors to count on.
+        session: the session whose executors to count on.
         profile: the resources that each task needs; by default the session's own.
     """
     return connect.slots(session, profile) if is_connect(session) else classic.slots(session, profile)
@@ -191,7 +191,7 @@ def slots_of_executor(session: Session, profile: Profile | None = None) -> int |
     """Returns how many tasks one executor runs at once; None if that is not known, or not yet.
 
     Args:
-        session: whose executors they are.
+        session: the session whose executors they are.
         profile: the resources that each task needs; by default the session's own.
     """
     if is_connect(session):
@@ -247,7 +247,7 @@ def wait_for_slot(session: Session, seconds: float, over: threading.Event | None
     its way. Spark runs a job of one task as soon as there is a slot for it, so that such a job is waited for.
 
     Args:
-        session: whose executors to wait for.
+        session: the session whose executors to wait for.
         seconds: how long.
         over: set it to end the wait early.
     """
@@ -357,10 +357,11 @@ def bind_address(session: Session) -> str:
     host = host.strip("[]")
     if not _is_of_this_machine(host):
         raise RefusedError(
-            f"cannot listen for workers at {host!r}: it is no address or name of this machine. Executors are"
-            f" told to reach this process at {driver_host(session)!r}; if that leads here by way of a gateway"
-            f" as into a container, set {connect.BIND_SETTING if on_connect else classic.BIND_SETTING} to the"
-            " address to listen at: one of this machine, or 0.0.0.0 for all of them"
+            f"cannot listen for workers at {host!r}: it is not an address or name of this machine. Executors"
+            f" are told to reach this process at {driver_host(session)!r}; if that leads here by way of a"
+            " gateway as into a container, set"
+            f" {connect.BIND_SETTING if on_connect else classic.BIND_SETTING} to the address to listen at:"
+            " one of this machine, or 0.0.0.0 for all of them"
         )
     return host
 

@@ -43,7 +43,7 @@ def file_path(value: object, argument: str) -> Path:
         argument: its name.
 
     Raises:
-        RefusedError: if it is no path of this machine's file system; the message names the argument.
+        RefusedError: if it is not a path of this machine's file system; the message names the argument.
     """
     given = value
     if isinstance(given, os.PathLike):
@@ -66,7 +66,7 @@ def file_path(value: object, argument: str) -> Path:
         )
     if given.startswith(f"~{os.sep}") and not os.path.lexists("~"):
         raise RefusedError(
-            f"{argument} {given!r:.200}: ~ is no directory here: give os.path.expanduser({given!r:.200})"
+            f"{argument} {given!r:.200}: ~ is not a directory here: give os.path.expanduser({given!r:.200})"
         )
     if given.endswith(os.sep):
         raise RefusedError(f"{argument} {given!r:.200} names a directory: name a file in it")
@@ -99,7 +99,7 @@ def writable_file(value: object, argument: str, longer: int = _TEMPORARY) -> Pat
     except OSError as error:
         raise RefusedError(f"{what} cannot be used: {error.strerror or error}. Name another file.") from error
     if not stat.S_ISDIR(parent.st_mode):
-        raise RefusedError(f"{what} cannot be made: {path.parent} is no directory. Name another file.")
+        raise RefusedError(f"{what} cannot be made: {path.parent} is not a directory. Name another file.")
     if status is not None and not stat.S_ISREG(status.st_mode):
         where = " in it" if stat.S_ISDIR(status.st_mode) else ""
         raise RefusedError(f"{what} is {kind_of(status.st_mode)}: name a file{where}")

@@ -1,4 +1,4 @@
-"""Listener: who hears what becomes of a study's trials, such as tracking and progress bars.
+"""Listener of a study, told what becomes of its trials: tracking and progress bars are listeners.
 
 Called in the study's thread, with records that are the study's to change and the listener's to read.
 Nothing is called at the end: when ``Study.run`` has returned or raised, everything has been heard.

@@ -1,4 +1,4 @@
-"""Proposer: where a study's trials come from, and who learns from them.
+"""Proposer of a study: proposes its trials, and learns from their outcomes.
 
 A front end derives from :class:`Proposer`. The study calls it in its thread, for a trial in this order:
 
@@ -227,7 +227,7 @@ class Proposer(ABC):
         ``reporter.ask("trial.METHOD", body)``.
 
         Args:
-            request: whose ``method`` is what is asked for, and ``body`` what the method needs.
+            request: has the name of what is asked for as its ``method``, and what that needs as its ``body``.
             reply: takes the answer, or as ``failure`` why there is none.
         """
         reply(failure=f"this study's front end does not know what {request.method[:100]!r} is")

@@ -84,7 +84,7 @@ class PercentileStopping(PruningRule):
         RefusedError: if an argument makes no sense.
 
     Example:
-        >>> SparkTrials(4, pruner=PercentileStopping(percentile=25, warmup_steps=27))
+        >>> trials = SparkTrials(4, pruner=PercentileStopping(percentile=25, warmup_steps=27))
     """
 
     percentile: float
@@ -123,7 +123,7 @@ class MedianStopping(PruningRule):
         RefusedError: if an argument makes no sense.
 
     Example:
-        >>> SparkTrials(4, pruner=MedianStopping(warmup_steps=27))
+        >>> trials = SparkTrials(4, pruner=MedianStopping(warmup_steps=27))
     """
 
     warmup_steps: int
@@ -178,7 +178,7 @@ class ASHA(_Halving):
         RefusedError: if an argument makes no sense.
 
     Example:
-        >>> SparkTrials(4, pruner=ASHA(max_steps=81))  # compares at the steps 1, 3, 9 and 27
+        >>> trials = SparkTrials(4, pruner=ASHA(max_steps=81))  # compares at the steps 1, 3, 9 and 27
     """
 
     def make(self, mode: Mode) -> Pruner:
@@ -204,7 +204,7 @@ class Hyperband(_Halving):
         RefusedError: if an argument makes no sense.
 
     Example:
-        >>> SparkTrials(4, pruner=Hyperband(max_steps=81))
+        >>> trials = SparkTrials(4, pruner=Hyperband(max_steps=81))
     """
 
     def make(self, mode: Mode) -> Pruner:
@@ -227,7 +227,7 @@ class ThresholdStopping(PruningRule):
         RefusedError: if an argument makes no sense.
 
     Example:
-        >>> SparkTrials(4, pruner=ThresholdStopping(upper=1e6))  # stops what diverges
+        >>> trials = SparkTrials(4, pruner=ThresholdStopping(upper=1e6))  # stops what diverges
     """
 
     lower: float | None = None
@@ -273,7 +273,7 @@ def check_mode(mode: object) -> Mode:
     """Returns whether the smallest or the largest of the reported values is the best.
 
     Raises:
-        ArgumentTypeError: if it is no text.
+        ArgumentTypeError: if it is not text.
         ArgumentValueError: if it is another one.
     """
     if not isinstance(mode, str):

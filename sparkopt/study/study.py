@@ -62,7 +62,7 @@ class Study:
 
     Args:
         spec: what is known of it.
-        proposer: where its trials come from, and who learns from them.
+        proposer: proposes its trials, and learns from their outcomes.
         journal: hears of every trial before anybody else; None for none.
     """
 

@@ -79,7 +79,7 @@ class TrialRecord:
 
     Attributes:
         proposal: the trial before it ran.
-        outcome: how the last attempt ended, OK also if what it returned is no result (see :attr:`status`);
+        outcome: how the last attempt ended, OK also if what it returned is not a result (see :attr:`status`);
             None as long as the trial has not settled.
         error: why there is no result; None if there is one, the trial was pruned, or it has not settled.
         loss: of the result, NaN perhaps; None if there is none.

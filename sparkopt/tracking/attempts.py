@@ -1,4 +1,4 @@
-"""Attempts to record something: an error costs one record, and one warning at the end reports them all."""
+"""Attempts to record something: an error costs one record, and one warning at the end names such records."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _MOST_NAMED: Final = 3
 class Attempts:
     """Boundary between a study and its records: no exception in a record reaches the study.
 
-    ``with attempts.at("trial 3"): ...`` does what it can of its block.
+    ``with attempts.at("trial 3"): ...`` ends its block at an exception, and notes that.
 
     Args:
         uri: address of the store; messages quote no secret in it.

@@ -51,7 +51,7 @@ class Delivery:
         file: where they go if the store is out of reach for too long.
         patience: for how many seconds it may be.
         pace: hears how fast the store answers.
-        lanes: whose turns these are.
+        lanes: the lanes that have the turns.
     """
 
     def __init__(self, store: Store, file: Path, patience: float, pace: Pace, lanes: Lanes[Any, Any]) -> None:

@@ -102,7 +102,7 @@ def _store_of(path: Path, line: str, uri: str | None) -> Store:
         runs = {int(tid): run for tid, run in head["runs"].items()}
         return Store(_address(path, uri, head["uri"]), head["experiment"], head["main"], runs)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise TrackingError(f"{path} is no file of records that sparkopt has kept for a store") from error
+        raise TrackingError(f"{path} is not a file of records that sparkopt has kept for a store") from error
 
 
 def _address(path: Path, given: str | None, written: str) -> str:

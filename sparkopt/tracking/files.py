@@ -57,13 +57,13 @@ class Files:
         """Store content as a file. A file is moved, and back if that fails.
 
         Raises:
-            RelayError: if the path is no file's.
+            RelayError: if the path is not a file's.
             Exception: what the store has raised.
         """
         repository = self._repository(label)
         directory, _, name = label.path.rpartition("/")
         if not name:
-            raise RelayError("INVALID_PARAMETER_VALUE", f"Invalid path: {label.path!r} is no file's")
+            raise RelayError("INVALID_PARAMETER_VALUE", f"Invalid path: {label.path!r} is not a file's")
         with tempfile.TemporaryDirectory(dir=self._files()) as staging:
             file = Path(staging, name)
             if isinstance(content, Path):

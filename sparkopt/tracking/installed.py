@@ -44,7 +44,7 @@ def is_installed() -> bool:
     if "mlflow" in sys.modules:
         return sys.modules["mlflow"] is not None
     spec = importlib.util.find_spec("mlflow")
-    return spec is not None and spec.origin is not None  # a directory of that name is no package
+    return spec is not None and spec.origin is not None  # a directory of that name is not a package
 
 
 def missing(asked_by: str) -> TrackingError:

@@ -20,7 +20,7 @@ def as_json(document: Any) -> str:
     try:
         return json.dumps(document, indent=2, ensure_ascii=False, default=_plain)
     except (TypeError, ValueError, RecursionError):
-        # It may hold names that are no text, or itself.
+        # It may hold names that are not text, or itself.
         return json.dumps(_parts_as_text(document), indent=2, ensure_ascii=False, default=_plain)
 
 

@@ -192,5 +192,5 @@ def parse_artifact_uri(uri: str) -> Label:
     scheme, _, rest = uri.partition(":")
     parts = rest.strip("/").split("/")
     if scheme != SCHEME or len(parts) < 3 or parts[0] not in ("runs", "models") or parts[2] != "artifacts":
-        raise ValueError(f"{uri} is no address of a trial's artifacts")
+        raise ValueError(f"{uri} is not an address of a trial's artifacts")
     return Label(parts[0], parts[1], "/".join(parts[3:]))

@@ -61,7 +61,7 @@ class LogArtifact:
     """An artifact, whole.
 
     Attributes:
-        run: whose.
+        run: the run that it belongs to.
         path: where, with the file's name; slashes part folders.
         data: its bytes, if it is a small one.
         file: where its bytes are otherwise.
@@ -78,7 +78,7 @@ class End:
     """A run ends.
 
     Attributes:
-        run: whose.
+        run: the run that it belongs to.
         status: FINISHED, FAILED or KILLED.
         time: when, in milliseconds since the epoch.
     """

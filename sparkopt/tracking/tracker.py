@@ -350,7 +350,7 @@ class Tracker(Listener):
             if wanted is None or name == self._words.result or name in wanted
         )
         for name, why in record.left_out:
-            self._attempts.note(f"{name!r:.100} of trial {tid} is no number that a metric can have", why)
+            self._attempts.note(f"{name!r:.100} of trial {tid} is not a number that a metric can have", why)
 
     def _note_best(self, loss: float | None, now: int) -> None:
         if loss is None or math.isnan(loss):

@@ -66,7 +66,7 @@ class Tracking:
         ArgumentValueError: if it has a value that makes no sense.
 
     Example:
-        >>> SparkTrials(8, tracking=Tracking(experiment="churn", tags={"team": "risk"}))  # doctest: +SKIP
+        >>> trials = SparkTrials(8, tracking=Tracking(experiment="churn", tags={"team": "risk"}))
     """
 
     experiment: str | None = None

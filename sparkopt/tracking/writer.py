@@ -167,7 +167,7 @@ class Writer:
     ) -> None:
         """Have a function called in the run's lane, after what was put into it by now.
 
-        Does not wait: who has something to be called has only a few of them.
+        Does not wait: callers have only a few things to be called.
 
         Args:
             run: the trial's id.

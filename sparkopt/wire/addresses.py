@@ -19,11 +19,11 @@ def split(address: str) -> tuple[str, int]:
     if host.startswith("[") and host.endswith("]"):
         host = host[1:-1]
         if _ip(host) is None or ":" not in host:
-            raise ValueError(f"{host!r} in brackets is no IPv6 address")
+            raise ValueError(f"{host!r} in brackets is not an IPv6 address")
     elif ":" in host or "[" in host or "]" in host:
         raise ValueError("it must be host:port, and an IPv6 address in brackets: [::1]:50051")
     if not host.isprintable() or any(letter in " /%@" for letter in host):
-        raise ValueError(f"{host!r} is no host")
+        raise ValueError(f"{host!r} is not a host")
     if not (port.isascii() and port.isdigit()) or int(port) > 65535:
         raise ValueError("the port must be a number from 0 to 65535")
     return host, int(port)

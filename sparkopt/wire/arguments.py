@@ -83,7 +83,7 @@ def check_whole(
         floats: whether ``10.0`` is one as well.
 
     Raises:
-        ArgumentTypeError: if it is no whole number.
+        ArgumentTypeError: if it is not a whole number.
         ArgumentValueError: if it is too small.
     """
     number: int | None = None
@@ -126,7 +126,7 @@ def check_seconds(name: str, value: object, expected: str = SECONDS) -> float:
     """A positive number of seconds.
 
     Raises:
-        ArgumentTypeError: if it is no number.
+        ArgumentTypeError: if it is not a number.
         ArgumentValueError: if it is not positive.
     """
     number = check_number(name, value, expected)
@@ -139,7 +139,7 @@ def check_limit(name: str, value: object) -> float | None:
     """A positive number of seconds, or None for as long as it takes, which infinity means as well.
 
     Raises:
-        ArgumentTypeError: if it is no number.
+        ArgumentTypeError: if it is not a number.
         ArgumentValueError: if it is not positive.
     """
     seconds = None if value is None else check_seconds(name, value)

@@ -88,7 +88,7 @@ def loads_plain(data: bytes) -> Any:
 
     Raises:
         NotPlainError: if some would; nothing of the user's has run.
-        Exception: if the bytes are no pickle.
+        Exception: if the bytes are not a pickle.
     """
     if len(data.translate(None, _IMPORTING)) == len(data):
         return _loads(data)

@@ -20,7 +20,7 @@ def fields_of(data: bytes) -> Iterator[tuple[int, bytes]]:
     """The numbers and bytes of those fields that have any: text, bytes, messages. Others are left out.
 
     Raises:
-        DecodeError: if it is no message.
+        DecodeError: if it is not a message.
     """
     place = 0
     while place < len(data):

@@ -49,7 +49,7 @@ _MESSAGE_BYTES: Final = 1000
 """Most bytes of a status's message, which is sent up to three times, partly as base64."""
 
 READ_ONLY: Final = "READ_ONLY"
-"""The reason for who may look and not touch: PERMISSION_DENIED, where a wrong token is UNAUTHENTICATED."""
+"""Reason of an error for a read-only token: PERMISSION_DENIED, where a wrong token is UNAUTHENTICATED."""
 
 NOTHING_SENT: Final = "NOTHING_SENT"
 """The reason for a stream that says nothing: DEADLINE_EXCEEDED, where other limits are RESOURCE_EXHAUSTED."""

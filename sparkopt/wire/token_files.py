@@ -67,7 +67,7 @@ def _read(path: Path) -> str:
         raise RefusedError(f"the token file {path} is empty: put a token into it, or remove it")
     if not is_token(token):
         raise RefusedError(
-            f"what is in the token file {path} is no token: one line of at most 1,024 visible ASCII"
+            f"what is in the token file {path} is not a token: one line of at most 1,024 visible ASCII"
             " characters, without a space, is expected"
         )
     return token

@@ -103,7 +103,7 @@ class ValueSeries:
             ValueError: if they are none.
         """
         if len(data) % _PAIR_BYTES or len(data) > _PAIR_BYTES * MOST_VALUES:
-            raise ValueError(f"{len(data):,} bytes are no series of at most {MOST_VALUES:,} values")
+            raise ValueError(f"{len(data):,} bytes are not a series of at most {MOST_VALUES:,} values")
         series, middle = cls(), len(data) // 2
         series.steps.frombytes(data[:middle])
         series.values.frombytes(data[middle:])

@@ -49,8 +49,8 @@ An objective may harm any of these processes, and costs its own trial alone:
     A dies, or gives no sign of   the task kills what is left of it and forks another A, the next life of the
     life for the grace and ten    same worker; the trial is charged with a lost worker
     seconds
-    bytes that are no frame, or   A kills the evaluator, and its trial fails with what had come (answers.py)
-    come out of turn
+    bytes that are not a frame,   A kills the evaluator, and its trial fails with what had come (answers.py)
+    or that come out of turn
     the evaluator dies before it  the kernel resets a socket closed unread: the next evaluator runs it
     has read what it is to run
     a forked child comes out of   it ends there (children.py); it can neither report nor answer, as its

@@ -178,7 +178,7 @@ class Asking:
         try:
             header = {**question.header, "id": number}
             self._sock.ask(Frame(question.kind, header, question.payload, self._run_number))
-        except Exception as error:  # noqa: BLE001 - for who has asked
+        except Exception as error:  # noqa: BLE001 - for the caller that has asked
             self._settle(number, error)
         else:
             self._due.put(number)

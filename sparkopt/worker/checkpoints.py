@@ -184,11 +184,13 @@ def save_checkpoint(checkpoint: object) -> None:
 
     Example:
         >>> def objective(x):
-        ...     epoch, weights = sparkopt.load_checkpoint() or (0, start(x))
-        ...     for epoch in range(epoch + 1, 31):
-        ...         weights = train_one_epoch(x, weights)
+        ...     done, weights = sparkopt.load_checkpoint() or (0, [0.0])
+        ...     for epoch in range(done + 1, 4):
+        ...         weights = [weight + x for weight in weights]  # train one more epoch
         ...         sparkopt.save_checkpoint((epoch, weights))
-        ...     return loss(weights)
+        ...     return weights[0]
+        >>> objective(0.5)
+        1.5
     """
     if _checkpoints is None or not trial_info.runs():
         _write(checkpoint, _Output(None))
@@ -207,6 +209,11 @@ def load_checkpoint() -> Any:
         StorageError: if a disk on its way does not take it.
         TrialError: in a process that the objective has forked; or if the worker is being ended.
         Exception: whatever the unpickling of the object raises.
+
+    Example:
+        >>> epoch, weights = sparkopt.load_checkpoint() or (0, [0.0])  # nothing, outside of a trial
+        >>> epoch
+        0
     """
     if _checkpoints is None or not trial_info.runs():
         return None
@@ -245,6 +252,6 @@ def _directory_of(checkpoint: object) -> Path | None:
     path = Path(os.fsdecode(checkpoint))
     if not path.is_dir():
         raise ValueError(
-            f"{path} is no directory: a checkpoint is an object that pickles, or the path of a directory"
+            f"{path} is not a directory: a checkpoint is an object that pickles, or the path of a directory"
         )
     return path

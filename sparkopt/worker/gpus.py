@@ -1,8 +1,8 @@
-"""GPUs that Spark gave the task of a worker, for its trials: these, and no others.
+"""GPUs of a worker's task: has its trials see these, and no others.
 
 Spark tells a task which GPUs are its own, and hides none of the others. The libraries that compute on GPUs
-hide those that an environment variable leaves out. It is set in process A: Spark's own Python process is used
-again by other tasks.
+use only those that an environment variable names. Process A sets it, as Spark uses its own Python process
+again for other tasks.
 
     address          from                     variables
     0, 1, ...        most discovery scripts   CUDA_VISIBLE_DEVICES, HIP_VISIBLE_DEVICES, ZE_AFFINITY_MASK
@@ -66,8 +66,8 @@ def variables_for(gpus: Sequence[str]) -> dict[str, str]:
             found = dict.fromkeys(names, ",".join(gpus))
             return found | ({_ORDER: "PCI_BUS_ID"} if gpus[0].isdecimal() else {})
     raise GpuAddressError(
-        f"the GPUs of this task have the addresses {', '.join(map(repr, gpus))}, by which no library can be"
-        " told which GPUs to use: have the discovery script (spark.worker.resource.gpu.discoveryScript or"
+        f"the GPUs of this task have the addresses {', '.join(map(repr, gpus))}, which no library"
+        " understands: have the discovery script (spark.worker.resource.gpu.discoveryScript or"
         " spark.executor.resource.gpu.discoveryScript) print numbers, such as 0, or identifiers that begin"
         " with GPU- or MIG-"
     )

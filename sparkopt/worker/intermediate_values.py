@@ -78,8 +78,8 @@ def report(value: SupportsFloat, step: SupportsIndex | None = None) -> None:
             step, and 1 at first. Steps may go back: the last value of a step counts.
 
     Raises:
-        TrialPruned: if the trial is to stop. Let it pass; it is no ``Exception``.
-        TypeError: if the value is no number, or the step no integer.
+        TrialPruned: if the trial is to stop. Let it pass; it is not an ``Exception``.
+        TypeError: if the value is not a number, or the step is not an integer.
         ValueError: if no float holds the value, or the step is negative or too large.
         TrialError: in a process that the objective has forked, which cannot report; or if the worker is being
             ended.
@@ -90,6 +90,8 @@ def report(value: SupportsFloat, step: SupportsIndex | None = None) -> None:
         ...         loss = x / epoch
         ...         sparkopt.report(loss, epoch)
         ...     return loss
+        >>> objective(1.5)  # outside of a trial
+        0.5
     """
     report_quietly(value, step)
     if should_prune():
@@ -116,8 +118,10 @@ def should_prune() -> bool:
         ...     for epoch in range(1, 31):
         ...         if sparkopt.should_prune():
         ...             raise sparkopt.TrialPruned
-        ...         train_one_epoch(x)
-        ...     return x
+        ...         loss = train_one_epoch(x)
+        ...     return loss
+        >>> objective(1.5)
+        1.5
     """
     return _reporter is not None and trial_info.runs() and _reporter.is_to_stop
 

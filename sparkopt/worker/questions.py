@@ -32,7 +32,7 @@ class Questions:
         load_checkpoint: whether one of them is for the trial's checkpoint.
 
     Args:
-        attempt: whose they are.
+        attempt: the attempt that asks them.
         outbox: takes them to the coordinator.
         say: takes what the evaluator is told.
         payload: returns what a frame carries, pushed if it is large.

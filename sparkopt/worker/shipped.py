@@ -22,7 +22,7 @@ __wraps_objectives__ = True
 
 
 def number_of(value: Any) -> float | None:
-    """Returns a value as a float; None if it is no real number, or NaN."""
+    """Returns a value as a float; None if it is not a real number, or NaN."""
     if not isinstance(value, Real):
         return None
     try:
@@ -45,12 +45,12 @@ class Convention:
         loss: takes whatever the objective returned, and returns its loss; None if it has none that is a
             number. Called for each trial, so it must be cheap; its module must be one that workers can
             import without the front end's library.
-        fault: takes the same, and returns in a line why it is no result, or that it says of itself that the
-            trial has failed; empty if neither is so.
+        fault: takes the same, and returns in a line why it is not a result, or that it says of itself that
+            the trial has failed; empty if neither is so.
         expected: what an objective must return, as the end of a sentence.
         on_driver: advice for an objective that needs Spark itself; empty for none.
         values: takes what the objective returned, and returns the numbers in it for clients that watch; empty
-            if it is no result. None where the loss is all there is.
+            if it is not a result. None where the loss is all there is.
     """
 
     loss: Callable[[Any], float | None] = number_of

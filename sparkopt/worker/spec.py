@@ -62,7 +62,7 @@ class WorkerSpec:
 
 
 def slot_of(name: str) -> int | None:
-    """The slot of the worker that has this name in one of its lives; None if it is no worker's name."""
+    """The slot of the worker that has this name in one of its lives; None if it is not a worker's name."""
     found = _NAME.fullmatch(name)
     return None if found is None else int(found[1])
 

@@ -38,7 +38,9 @@ def trial_info() -> TrialInfo | None:
     Example:
         >>> def objective(x):
         ...     info = sparkopt.trial_info()
-        ...     device = "cuda" if info is not None and info.gpus else "cpu"
+        ...     return "cuda" if info is not None and info.gpus else "cpu"
+        >>> objective(1.0)  # outside of a trial
+        'cpu'
     """
     if _trial is None:
         return None

@@ -25,7 +25,7 @@ class ValuesUnderWay:
     """Values of an attempt, until the coordinator has them. Made with the first of them.
 
     Args:
-        attempt: whose they are.
+        attempt: the attempt that reports them.
         send: sends a message on the stream of the moment, if there is one.
     """
 

@@ -133,6 +133,8 @@ def test_the_story_of_a_trial_and_of_its_worker(shell, client):
     assert [line["command"] for line in story["lines"]] == [False, True, False, True]
     assert story["lines"][0]["time"].endswith("+00:00")
     lines = shell.run("story", tid, "--study", outcome.trial.study).splitlines()
+    if "is not kept any more" in lines[0]:  # other tests have had so many trials in this pool
+        del lines[0]
     assert len(lines) == 4
     assert [" -> " in line for line in lines] == [False, True, False, True]
     assert worker in lines[1]

@@ -116,12 +116,12 @@ def test_a_program_may_choose_its_next_point_by_the_last_outcome(start):
 @pytest.mark.parametrize(
     ("line", "why"),
     [
-        (b"[1]", "is no JSON object"),
-        (b"x: 1", "is no JSON"),
+        (b"[1]", "is not a JSON object"),
+        (b"x: 1", "is not JSON"),
         (b'{"x": NaN}', "NaN is not JSON"),
         (b'{"x": 1e999}', "1e999 is too large"),
         (b'{"x": 1, "x": 2}', "'x' is there twice"),
-        (b'{"x": "\xff"}', "is no text in UTF-8"),
+        (b'{"x": "\xff"}', "is not text in UTF-8"),
         (b"[" * 100_000, "is nested too deeply"),
     ],
 )

@@ -26,7 +26,7 @@ def pack(*arguments):
 def test_a_python_that_is_no_environment_is_refused_with_what_to_do(prefix, tmp_path):
     code, said = pack("-o", tmp_path / "it.tar.gz")
     assert code == 1
-    assert f"{prefix} is no environment" in said
+    assert f"{prefix} is not an environment" in said
     assert "python -m venv" in said
 
 

@@ -47,8 +47,8 @@ def test_addresses_to_listen_at(listen):
         ("[::1]", "brackets"),
         ("[localhost]:1", "IPv6"),
         ("unix:/tmp/socket:1", "brackets"),
-        ("dns/host:1", "no host"),
-        ("user@host:1", "no host"),
+        ("dns/host:1", "not a host"),
+        ("user@host:1", "not a host"),
     ],
 )
 def test_what_is_no_address_is_refused(listen, why):
@@ -139,10 +139,10 @@ def test_a_token_file_of_another_user_is_refused(tmp_path, monkeypatch):
     [
         (b"", "is empty"),
         (b" \n", "is empty"),
-        (f"{SECRET}\nand more".encode(), "is no token"),
-        (f"{SECRET}é".encode(), "is no token"),
-        (SECRET.encode() + b"\xff", "is no token"),
-        (SECRET.encode() * 1000, "is no token"),
+        (f"{SECRET}\nand more".encode(), "is not a token"),
+        (f"{SECRET}é".encode(), "is not a token"),
+        (SECRET.encode() + b"\xff", "is not a token"),
+        (SECRET.encode() * 1000, "is not a token"),
     ],
 )
 def test_a_token_file_without_a_token_is_refused(content, why, tmp_path):

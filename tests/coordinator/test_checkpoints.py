@@ -237,7 +237,7 @@ class TestAlone:
             sparkopt.save_checkpoint(None)
         with pytest.raises(TypeError, match="is given as a pathlib"):
             sparkopt.save_checkpoint(str(tmp_path))
-        with pytest.raises(ValueError, match="is no directory"):
+        with pytest.raises(ValueError, match="is not a directory"):
             sparkopt.save_checkpoint(tmp_path / "missing")
         with pytest.raises(TypeError, match="cannot pickle"):
             sparkopt.save_checkpoint(threading.Lock())

@@ -268,7 +268,7 @@ class TestSeries:
         assert ValueSeries.from_bytes(series.to_bytes()) == series
         assert repr(ValueSeries.from_bytes(b"")) == "<0 intermediate values>"
         for broken in (b"x" * 8, bytes(16 * MOST_VALUES + 16)):
-            with pytest.raises(ValueError, match="are no series"):
+            with pytest.raises(ValueError, match="are not a series"):
                 ValueSeries.from_bytes(broken)
 
 

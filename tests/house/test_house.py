@@ -28,6 +28,17 @@ INDEX_ADDRESS = re.compile(
     r"""\bindex[-_]url\b|\bfind[-_]links\b|(?:https?|file)://[^\s"']*/simple\b|python[h]osted"""
     r"""|"resolved":\s*"https?:"""
 )
+THINGS = (
+    "action|address|choice|dictionary|directory|document|file|frame|host|journal|list|message|multiple|name"
+    "|number|package|pickle|point|result|sampler|search|state|text|token|trial"
+)
+READ_TWICE = re.compile(
+    rf"(?<!there )\b(?:is|are|was|were) no (?:{THINGS})s?\b"
+    r"|\b(?:for|to|of|by|that|from) who (?:\w+ )*?\w+s\b"
+    r"|^ +\w+: (?:whose|whom)\b"
+    r"|\bany more (?:what|which|who)\b",
+    re.MULTILINE,
+)
 UNUSUAL = re.compile(r"(?:Of|How|That|What|Where|Whether|Which|Who)\b")
 MACHINE_PATH = re.compile(r"(?<![\w.~-])/(?:root|work|home/\w+|Users/\w+)/")
 
@@ -120,6 +131,36 @@ def test_a_docstring_that_begins_otherwise_is_recognised():
     source = 'def f():\n    """Whether it is."""\n\nclass C:\n    """Who asks."""\n    """What is none."""\n'
     assert unusual_docstrings(source) == ["Whether it is.", "Who asks."]
     assert unusual_docstrings('"""Offers of a wheel."""\n') == []
+
+
+def read_twice(text):
+    """Wordings that readers stop at, in the order of their places."""
+    return [match[0].strip() for match in READ_TWICE.finditer(text)]
+
+
+def test_no_wording_has_to_be_read_twice():
+    found = {
+        name_of(path): said for path in WRITTEN if (said := read_twice(path.read_text(encoding="utf-8")))
+    }
+    assert found == {}, "say it in the usual order of words: 'is not a number', 'for clients that ask'"
+
+
+def test_wordings_that_have_to_be_read_twice_are_recognised():
+    for text in (
+        "it is no number",
+        "bytes that are no frame",
+        "kept for who asks again",
+        "    study: whose; None for all\n",
+        "it cannot be read any more what it is of",
+    ):
+        assert len(read_twice(text)) == 1, text
+    for text in (
+        "there is no number",
+        "nobody that is no longer here",
+        "how many, and for whom",
+        "it is not a number",
+    ):
+        assert read_twice(text) == [], text
 
 
 def test_the_core_knows_the_standard_library_only():

@@ -90,7 +90,7 @@ OF_FMIN = [
     ("space", [hp.uniform("x", 0, 1), hp.normal("x", 0, 1)], "two hyperparameters with the label 'x'"),
     ("space", {"kind": hp.choice("kind", [])}, "no options for 'kind'"),
     ("space", hp.pchoice("kind", [(-0.5, 1), (1.5, 2)]), "cannot be drawn from (ValueError: pvals < 0"),
-    ("space", hp.uniform(b"x", 0, 1), "a label that is no text: b'x' (bytes)"),
+    ("space", hp.uniform(b"x", 0, 1), "a label that is not text: b'x' (bytes)"),
     ("space", {"n": hp.randint("n", 3), "kept": threading.Lock()}, "'kept' of the space is <unlocked"),
     (
         "space",

@@ -187,14 +187,14 @@ NO_RESULTS = {
     "no status": (lambda: {"loss": 1.0}, "a dictionary without 'status', with ['loss']"),
     "another status": (lambda: {"status": "OK", "loss": 1.0}, "with the status 'OK' (str)"),
     "no loss": (lambda: {"status": "ok"}, "with the status 'ok' and without 'loss'"),
-    "a loss of None": (lambda: {"status": "ok", "loss": None}, "with the loss None, which is no number"),
+    "a loss of None": (lambda: {"status": "ok", "loss": None}, "with the loss None, which is not a number"),
     "a loss of text": (lambda: {"status": "ok", "loss": "low"}, "with the loss 'low' (str)"),
     "a loss of a list": (lambda: {"status": "ok", "loss": [1.0]}, "with the loss [1.0] (list)"),
     "a complex loss": (lambda: {"status": "ok", "loss": np.complex128(1)}, "(complex128)"),
     "a function": (lambda: len, "returned <built-in function len>"),
     "attachments in a list": (
         lambda: {"status": "ok", "loss": 1.0, "attachments": [1]},
-        "with the attachments [1] (list), which are no dictionary",
+        "with the attachments [1] (list), which are not a dictionary",
     ),
     "a generator": (lambda: (each for each in ()), "returned a generator, which cannot be pickled"),
     "a lock": (

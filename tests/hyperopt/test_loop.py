@@ -253,7 +253,7 @@ def test_timings_add_up(new_trials):
         ({"points_to_evaluate": {"case": 1}}, "must be a list of dictionaries, got a dict"),
         ({"points_to_evaluate": [{"case": 1}, 2]}, r"points_to_evaluate\[1\] must be a dictionary .* got 2"),
         ({"points_to_evaluate": [{"cases": 1}]}, r"\[0\] has \['cases'\].* it has \['case'\]"),
-        ({"points_to_evaluate": [{}]}, r"\[0\] is no point of the space.*no value for \['case'\]"),
+        ({"points_to_evaluate": [{}]}, r"\[0\] is not a point of the space.*no value for \['case'\]"),
     ],
 )
 def test_nonsense_is_refused_before_anything_is_launched(spark, new_trials, arguments, message):

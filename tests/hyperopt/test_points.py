@@ -64,7 +64,7 @@ def test_points_of_a_second_search_go_on_counting(new_trials):
 
 def test_a_point_that_is_none_of_the_space_starts_nothing(new_trials):
     trials = new_trials(parallelism=1)
-    with pytest.raises(RefusedError, match=r"points_to_evaluate\[1\] is no point of the space"):
+    with pytest.raises(RefusedError, match=r"points_to_evaluate\[1\] is not a point of the space"):
         fmin(
             lambda point: 0.0,
             NESTED,
@@ -136,7 +136,7 @@ DISCRETE = {
         ({"n": 1.5}, r"it has 1.5 for 'n'"),
         ({"kind": 2}, r"it has 2 for 'kind', .* from 0 to 1; for hp.choice it is the index of the option"),
         ({"kind": "b"}, r"has 'b' for 'kind': .* index of the option"),
-        ({"y": 1}, r"has \['y'\], and the space knows no such labels"),
+        ({"y": 1}, r"has \['y'\], which the space does not have"),
     ],
 )
 def test_values_that_no_algorithm_can_learn_from_start_nothing(new_trials, changed, why):

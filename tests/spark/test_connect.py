@@ -293,7 +293,9 @@ def test_a_classic_session_tells_where_to_listen(settings, address):
 @pytest.mark.parametrize("host", ["203.0.113.9", "driver.invalid", "-", "x" * 300, "[203.0.113.9"])
 def test_a_host_of_another_machine_is_no_place_to_listen(host):
     session = Session(spark_master="spark://there:7077", spark_driver_host=host)
-    with pytest.raises(RefusedError, match=r"no address or name of this machine.*spark\.driver\.bindAddress"):
+    with pytest.raises(
+        RefusedError, match=r"not an address or name of this machine.*spark\.driver\.bindAddress"
+    ):
         bind_address(session)
 
 

@@ -24,7 +24,7 @@ from tests.support.study_tools import CASE, in_order
 
 
 class TestOthers:
-    """Files that are no journal: refused, and not one byte of them or beside them changes."""
+    """files that are not a journal: refused, and not one byte of them or beside them changes."""
 
     def refused(self, path, match):
         before = journals.listing(path.parent)
@@ -82,8 +82,8 @@ class TestArguments:
             (True, "must be (a path, or an address|the path of a file).*bool"),
             (["journal"], "must be (a path, or an address|the path of a file).*list"),
             (":memory:", "would be gone"),
-            ("file:journal?mode=memory", "is a URI|is no address: write file:///journal"),
-            ("dbfs:/journal", "is a URI|is no address: write /dbfs/journal"),
+            ("file:journal?mode=memory", "is a URI|is not an address: write file:///journal"),
+            ("dbfs:/journal", "is a URI|is not an address: write /dbfs/journal"),
             ("a\0b", "null character"),
             ("~/journal", r"give os\.path\.expanduser"),
             ("/", "is the root of the file system|names a directory"),
@@ -132,7 +132,7 @@ class TestArguments:
         ("place", "match"),
         [
             ("no/journal", "there is no directory"),
-            ("file/journal", "is no directory|Not a directory"),
+            ("file/journal", "is not a directory|Not a directory"),
             ("n" * 300, "too long"),
         ],
     )

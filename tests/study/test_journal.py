@@ -271,7 +271,7 @@ class TestRefusal:
 
     def test_a_file_that_is_something_else(self, new_trials, file):
         file.write_text("my notes")
-        self.refused(new_trials, file, f"{file} is no journal")
+        self.refused(new_trials, file, f"{file} is not a journal")
         assert file.read_text() == "my notes"
 
     def test_no_directory(self, new_trials, tmp_path):

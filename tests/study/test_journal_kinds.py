@@ -114,7 +114,7 @@ class TestRefusal:
     def test_something_else(self, tmp_path):
         (tmp_path / "notes").mkdir()
         (tmp_path / "notes" / "mine.txt").write_text("mine")
-        with pytest.raises(RefusedError, match=r"notes is no journal, but holds other files \(mine.txt\)"):
+        with pytest.raises(RefusedError, match=r"notes is not a journal, but holds other files \(mine.txt\)"):
             open_journal(tmp_path / "notes")
 
     def test_no_directory(self, tmp_path):

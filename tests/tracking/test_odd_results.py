@@ -108,7 +108,7 @@ def test_odd_values_end_neither_the_search_nor_leave_a_run_open(searched, store)
     assert odd.pop(20) > 1e300
     assert odd == {21: 1.5, 22: 0.25, 23: 0.25, 24: 2.5}
     for tid, why in [(0, "OverflowError"), (2, "no number"), (3, "ValueError")]:
-        assert f"'odd' of trial {tid} is no number" in told
+        assert f"'odd' of trial {tid} is not a number" in told
         assert why in told
 
 

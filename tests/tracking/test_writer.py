@@ -343,7 +343,7 @@ def test_records_that_cannot_be_kept_either_are_told(target, tmp_path, impatient
 @pytest.mark.parametrize("text", ["", "{}", "no JSON\n", '{"format": "another"}\n'])
 def test_a_file_of_something_else_is_refused(tmp_path, text):
     (tmp_path / "file").write_text(text)
-    with pytest.raises(TrackingError, match="is no file of records"):
+    with pytest.raises(TrackingError, match="is not a file of records"):
         replay(tmp_path / "file")
 
 

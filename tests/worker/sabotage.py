@@ -75,7 +75,7 @@ WRITTEN = {
     "negative seconds": lambda: frame(Kind.RESULT, {**GOOD, "seconds": -1}),
     "too many threads": lambda: frame(Kind.RESULT, {**GOOD, "threads": 2**31}),
     "a fault that ends too late": lambda: frame_of(Kind.RESULT, bytes(20) + b"\0\0\0\7fault"),
-    "a fault that is no text": lambda: frame_of(Kind.RESULT, bytes(20) + b"\0\0\0\1\xff"),
+    "a fault that is no text": lambda: frame_of(Kind.RESULT, bytes(20) + b"\0\0\0\1\0\0\xff"),
     "a failure with seconds in words": lambda: frame(
         Kind.FAILURE, {"seconds": "long", "type": "a", "message": "b", "traceback": ""}
     ),

@@ -27,7 +27,7 @@ class HyperbandPruner:
 
     Args:
         first: step of the first rung.
-        end: of the last step of a trial, which is no rung.
+        end: of the last step of a trial, which is not a rung.
         factor: a trial in so many goes on at each rung.
     """
 

@@ -94,7 +94,7 @@ def _by_rank(count: int) -> Floats:
 
 
 def _first_new(drawn: Rows, active: Active, scores: Floats, points: set[bytes]) -> Rows | None:
-    """The row of the highest score that is no known point; None if all are."""
+    """The row of the highest score that is not a known point; None if all are."""
     rows = np.where(active, drawn, np.nan)
     for place in np.argsort(-scores, kind="stable"):
         if point_of(rows[place]) not in points:
@@ -122,6 +122,6 @@ def parallel_tpe(
 
     Example:
         >>> best = fmin(objective, space, algo=sparkopt.parallel_tpe, max_evals=200,
-        ...             trials=SparkTrials(parallelism=32))  # doctest: +SKIP
+        ...             trials=SparkTrials(parallelism=32))
     """
     return ParallelTPE(domain, Keywords.of(keywords))(new_ids, domain, trials, seed)

@@ -53,7 +53,7 @@ class Column:
             found: the values; None for a row that has none.
 
         Raises:
-            StrangeDocumentError: if one is no number that this can handle as hyperopt does.
+            StrangeDocumentError: if one is not a number that this can handle as hyperopt does.
         """
         new = np.array([np.nan if value is None else _number(value) for value in found])
         end = first + len(new)

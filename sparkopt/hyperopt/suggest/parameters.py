@@ -40,7 +40,7 @@ def posterior_of(node: pyll.Apply, prior_weight: float) -> tuple[Draw, Column]:
         prior_weight: hyperopt's.
 
     Raises:
-        UnknownParameterError: if it is no distribution of hyperopt's, or one whose bounds are not numbers.
+        UnknownParameterError: if it is not a distribution of hyperopt's, or one whose bounds are not numbers.
     """
     given = given_to(node)
     if node.name == "categorical":
@@ -62,7 +62,7 @@ def given_to(node: pyll.Apply) -> dict[str, pyll.Apply]:
     """Returns what a distribution takes, by hyperopt's names.
 
     Raises:
-        UnknownParameterError: if it is no distribution of hyperopt's.
+        UnknownParameterError: if it is not a distribution of hyperopt's.
     """
     names = _PARAMETERS.get(node.name)
     if names is None or len(node.pos_args) > len(names):

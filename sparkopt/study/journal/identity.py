@@ -1,4 +1,4 @@
-"""The identity of a search: its space, objective and algorithm, in words that outlive the process."""
+"""The identity of a search: its space, objective and algorithm, as text that is the same in every process."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Identity:
     Attributes:
         space: as the front end writes it.
         objective: its qualified name.
-        algorithm: its qualified name, and what partials give it.
+        algorithm: its qualified name, and the arguments of partials.
     """
 
     space: str
@@ -29,7 +29,7 @@ class Identity:
         """Returns the identity of a search.
 
         Args:
-            space: whose text is the same in every process, but for addresses.
+            space: its text must be the same in every process, apart from addresses.
             fn: the objective.
             algo: the algorithm.
         """
@@ -47,7 +47,7 @@ def _storable(text: str) -> str:
 
 
 def name_of(function: Any) -> str:
-    """A function's qualified name, and what partials give it."""
+    """A function's qualified name, and the arguments of partials."""
     if isinstance(function, functools.partial):
         given = [_text(repr(item)) for item in function.args]
         given += [f"{name}={_text(repr(item))}" for name, item in sorted(function.keywords.items())]
@@ -57,7 +57,7 @@ def name_of(function: Any) -> str:
 
 
 def difference(theirs: str, mine: str) -> str:
-    """Two texts, line by line, where they differ."""
+    """Returns the lines in which two texts differ, as a unified diff."""
     lines = difflib.unified_diff(
         theirs.splitlines(), mine.splitlines(), "journal", "this search", lineterm="", n=1
     )

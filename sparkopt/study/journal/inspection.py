@@ -302,7 +302,7 @@ def _look_through(path: Path, first: bool) -> Found:
             found = _gather(lambda: pages.rows(database, log), _ids(database, log))
     if found is None:
         raise JournalError(
-            f"journal {path} is damaged, and it cannot be read any more what search it is of: move it away,"
+            f"journal {path} is damaged, and no longer says which search it belongs to: move it away,"
             f" with {log_of(path).name} if that is there, to start anew, or put a copy in its place"
         )
     return found

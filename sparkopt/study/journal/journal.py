@@ -36,7 +36,7 @@ class Journal(SearchJournal):
         path: of the file; made if there is none.
 
     Raises:
-        RefusedError: if the file is no journal, cannot be written, or another search writes it.
+        RefusedError: if the file is not a journal, cannot be written, or another search writes it.
         JournalError: if it cannot be read.
     """
 

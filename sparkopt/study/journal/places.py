@@ -135,7 +135,7 @@ def check_place(place: object) -> None:
     try:
         parts = urlsplit(place)
     except ValueError as error:
-        raise RefusedError(f"journal {shown(place)} is no address: {error}") from None
+        raise RefusedError(f"journal {shown(place)} is not an address: {error}") from None
     if parts.scheme in _READ_ONLY:
         raise RefusedError(
             f"journal {shown(place)} is at a place that can be read only: name one that can be written, as"
@@ -176,7 +176,7 @@ def _as_address(almost: re.Match[str], was_path: bool) -> str:
     else:
         meant = f"{scheme}://{rest or 'bucket/searches/mine'}"
     why = ", as text: a Path leaves out one of the slashes" if was_path else ""
-    return f"journal {scheme}:{slashes}... is no address: write {shown(meant)}{why}"
+    return f"journal {scheme}:{slashes}... is not an address: write {shown(meant)}{why}"
 
 
 def store_of(place: str | os.PathLike[str]) -> ObjectStore | None:

@@ -2,9 +2,9 @@
 
     magic, length of the header, header (JSON), archive (zip), pickle
 
-The header has the modules' digests by name, reasons why others did not come, and the archive's size and
-digest. An objective without either is its pickle alone. One of the archive's members has the driver's name of
-each source file, for tracebacks.
+The header has the digests of the modules by name, the reasons why other modules were left out, and the size
+and the digest of the archive. An objective that needs no modules is its pickle alone. One member of the
+archive maps its source files to the driver's paths, for tracebacks.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ SOURCES: Final = "sparkopt-sources.json"
 
 @dataclass(frozen=True, slots=True)
 class ArchiveHeader:
-    """Header of an archive, which comes before it.
+    """Header that comes before an archive.
 
     Attributes:
         digests: of the modules, by name.
-        withheld: why others did not come, by name.
+        withheld: reasons why modules were left out, by their names.
         digest: of the archive; empty if there is none.
         size: of the archive in bytes.
     """
@@ -48,22 +48,23 @@ class ArchiveHeader:
 
 
 def packed(pickle: bytes, modules: OwnModules) -> bytes:
-    """An objective's pickle, and what it imports."""
+    """Returns an objective's pickle, preceded by the modules that it imports."""
     if not modules.contents and not modules.withheld:
         return pickle
     archive = _archive(tuple(modules.contents.values())) if modules.contents else b""
     digests = {name: content.digest for name, content in modules.contents.items()}
-    # Not of the archive itself, which has the time in it.
+    # The archive itself has the time in it, so its own digest would differ each time.
     whole = hashlib.sha256(json.dumps(digests, sort_keys=True).encode()).hexdigest() if digests else ""
     said = json.dumps(asdict(ArchiveHeader(digests, modules.withheld, whole, len(archive)))).encode()
     return b"".join((_MAGIC, _LENGTH.pack(len(said)), said, archive, pickle))
 
 
 def read_header(stream: BinaryIO) -> ArchiveHeader:
-    """Read what comes before an objective's archive, and leave the stream there.
+    """Read the header of an objective, and leave the stream where its archive begins.
 
     Returns:
-        The header; one that says nothing, if the stream holds a pickle alone, which it is left at.
+        The header. If the stream holds a pickle alone, it is an empty one, and the stream is at its
+        beginning.
     """
     if stream.read(len(_MAGIC)) != _MAGIC:
         stream.seek(0)
@@ -82,7 +83,7 @@ def digests_in(file: Path) -> Mapping[str, str]:
 
 
 def extract(stream: BinaryIO, header: ArchiveHeader, directory: Path) -> None:
-    """Write the files of an archive, at which the stream is, below a directory.
+    """Write the files of the archive that begins where the stream is into a directory.
 
     Raises:
         OSError: if the disk does not take them.
@@ -93,7 +94,7 @@ def extract(stream: BinaryIO, header: ArchiveHeader, directory: Path) -> None:
 
 @functools.lru_cache(maxsize=1)
 def _archive(contents: tuple[PackageContent, ...]) -> bytes:
-    """Pack packages; the last archive is kept, as the next search mostly sends the same."""
+    """Pack packages; the last archive is kept, as the next search usually sends the same."""
     sources: dict[str, str] = {}
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:

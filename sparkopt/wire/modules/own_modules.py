@@ -161,7 +161,7 @@ def check_ship_modules(value: object) -> bool | tuple[str, ...]:
             raise ArgumentTypeError(f"ship_modules must be {_EXPECTED}, and has {shown(name)}")
         if not all(part.isidentifier() for part in name.split(".")):
             raise ArgumentValueError(
-                f"ship_modules must be {_EXPECTED}, and {name!r} is no name that can be imported"
+                f"ship_modules must be {_EXPECTED}, and {name!r} is not a name that can be imported"
             )
     return tuple(dict.fromkeys(name.partition(".")[0] for name in value))
 

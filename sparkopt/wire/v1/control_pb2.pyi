@@ -1314,7 +1314,7 @@ global___EvaluationFailure = EvaluationFailure
 
 @typing.final
 class Rejection(google.protobuf.message.Message):
-    """A request that is no trial. The id is free again."""
+    """A request that is not a trial. The id is free again."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 

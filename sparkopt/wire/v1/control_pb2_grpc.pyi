@@ -69,8 +69,8 @@ class ControlServiceStub:
         sparkopt.wire.v1.control_pb2.WatchEventsResponse,
     ]
     """What happens, as it happens, each event with a sequence number that grows by one. Read-only tokens may watch.
-      1. The stream begins behind the number that the request names: who reconnects with the last number that it has
-         seen misses nothing and sees nothing twice. Without a number it begins now.
+      1. The stream begins behind the number that the request names: a client that reconnects with the last number that
+         it has seen misses nothing and sees nothing twice. Without a number it begins now.
       2. The first message has no event: it says that the watch stands, and behind which number.
       3. The stream ends with OK when the pool closes.
       4. A watch that asks for them also gets intermediate values: of each trial the newest, at most ten a second.
@@ -160,7 +160,7 @@ class ControlServiceStub:
     ]
     """Have a running search evaluate these points next, before what its algorithm proposes, and beyond its max_evals.
     All or none of them. Answered when they are recorded as trials of the study.
-    INVALID_ARGUMENT (BAD_POINT) if one is no point of the space, or there are none or too many.
+    INVALID_ARGUMENT (BAD_POINT) if one is not a point of the space, or there are none or too many.
     FAILED_PRECONDITION (NOT_A_SEARCH) for a study that is evaluated from outside: use Evaluate.
     FAILED_PRECONDITION (STUDY_ENDED) if it ends. A request may have 4 MiB. RESOURCE_EXHAUSTED (TOO_MANY_STREAMS) if
     the peer has too many of these calls and of streams open.
@@ -180,16 +180,16 @@ class ControlServiceStub:
          has the window (`sparkopt-window`). Streams take turns, so that none waits for all points of another.
       3. A point that cannot be evaluated is answered with `rejected`, and the stream goes on.
       4. When the client has closed its side, the rest is answered, and the stream ends with OK.
-      5. A stream that is cut cancels nothing: outcomes are kept for who asks again, the last 100,000 of a study,
-         and of these the last 256 MiB. What is older is forgotten, and its id is free again.
+      5. A stream that is cut cancels nothing: outcomes are kept for clients that ask again, the last 100,000 of a
+         study, and of these the last 256 MiB. What is older is forgotten, and its id is free again.
       6. A stream that asks for them gets intermediate values of its points while they run, the newest of each, at most
-         ten a second: responses with `value`, which are no answers. All of them come before the point's answer.
+         ten a second: responses with `value`, which are not answers. All of them come before the point's answer.
       7. When the study is stopped, its trials are answered: those that run once they have finished or were cancelled,
-         those that wait as cancelled. Points that are no trials yet have never run, and are not answered.
+         those that wait as cancelled. Points that are not trials yet have never run, and are not answered.
     FAILED_PRECONDITION (NOT_EVALUATED) for a study that is a search: use SubmitTrials. UNAVAILABLE (POOL_CLOSED)
     when the pool closes or loses its workers. ABORTED (STUDY_STOPPED) when the study is stopped, after 7, and for a
     study that was. INVALID_ARGUMENT (OTHER_STUDY) if a later request names another study than the first, (BAD_MESSAGE)
-    for what is no request at all.
+    for what is not a request at all.
     RESOURCE_EXHAUSTED (TOO_LARGE) for a request of more than 320 KiB; a point of more than 256 KiB is rejected.
     DEADLINE_EXCEEDED (NOTHING_SENT) for a stream that sends nothing at all for half a minute. RESOURCE_EXHAUSTED
     (TOO_MANY_STREAMS) if the peer has too many streams open.
@@ -233,8 +233,8 @@ class ControlServiceAsyncStub:
         sparkopt.wire.v1.control_pb2.WatchEventsResponse,
     ]
     """What happens, as it happens, each event with a sequence number that grows by one. Read-only tokens may watch.
-      1. The stream begins behind the number that the request names: who reconnects with the last number that it has
-         seen misses nothing and sees nothing twice. Without a number it begins now.
+      1. The stream begins behind the number that the request names: a client that reconnects with the last number that
+         it has seen misses nothing and sees nothing twice. Without a number it begins now.
       2. The first message has no event: it says that the watch stands, and behind which number.
       3. The stream ends with OK when the pool closes.
       4. A watch that asks for them also gets intermediate values: of each trial the newest, at most ten a second.
@@ -324,7 +324,7 @@ class ControlServiceAsyncStub:
     ]
     """Have a running search evaluate these points next, before what its algorithm proposes, and beyond its max_evals.
     All or none of them. Answered when they are recorded as trials of the study.
-    INVALID_ARGUMENT (BAD_POINT) if one is no point of the space, or there are none or too many.
+    INVALID_ARGUMENT (BAD_POINT) if one is not a point of the space, or there are none or too many.
     FAILED_PRECONDITION (NOT_A_SEARCH) for a study that is evaluated from outside: use Evaluate.
     FAILED_PRECONDITION (STUDY_ENDED) if it ends. A request may have 4 MiB. RESOURCE_EXHAUSTED (TOO_MANY_STREAMS) if
     the peer has too many of these calls and of streams open.
@@ -344,16 +344,16 @@ class ControlServiceAsyncStub:
          has the window (`sparkopt-window`). Streams take turns, so that none waits for all points of another.
       3. A point that cannot be evaluated is answered with `rejected`, and the stream goes on.
       4. When the client has closed its side, the rest is answered, and the stream ends with OK.
-      5. A stream that is cut cancels nothing: outcomes are kept for who asks again, the last 100,000 of a study,
-         and of these the last 256 MiB. What is older is forgotten, and its id is free again.
+      5. A stream that is cut cancels nothing: outcomes are kept for clients that ask again, the last 100,000 of a
+         study, and of these the last 256 MiB. What is older is forgotten, and its id is free again.
       6. A stream that asks for them gets intermediate values of its points while they run, the newest of each, at most
-         ten a second: responses with `value`, which are no answers. All of them come before the point's answer.
+         ten a second: responses with `value`, which are not answers. All of them come before the point's answer.
       7. When the study is stopped, its trials are answered: those that run once they have finished or were cancelled,
-         those that wait as cancelled. Points that are no trials yet have never run, and are not answered.
+         those that wait as cancelled. Points that are not trials yet have never run, and are not answered.
     FAILED_PRECONDITION (NOT_EVALUATED) for a study that is a search: use SubmitTrials. UNAVAILABLE (POOL_CLOSED)
     when the pool closes or loses its workers. ABORTED (STUDY_STOPPED) when the study is stopped, after 7, and for a
     study that was. INVALID_ARGUMENT (OTHER_STUDY) if a later request names another study than the first, (BAD_MESSAGE)
-    for what is no request at all.
+    for what is not a request at all.
     RESOURCE_EXHAUSTED (TOO_LARGE) for a request of more than 320 KiB; a point of more than 256 KiB is rejected.
     DEADLINE_EXCEEDED (NOTHING_SENT) for a stream that sends nothing at all for half a minute. RESOURCE_EXHAUSTED
     (TOO_MANY_STREAMS) if the peer has too many streams open.
@@ -405,8 +405,8 @@ class ControlServiceServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[collections.abc.Iterator[sparkopt.wire.v1.control_pb2.WatchEventsResponse], collections.abc.AsyncIterator[sparkopt.wire.v1.control_pb2.WatchEventsResponse]]:
         """What happens, as it happens, each event with a sequence number that grows by one. Read-only tokens may watch.
-          1. The stream begins behind the number that the request names: who reconnects with the last number that it has
-             seen misses nothing and sees nothing twice. Without a number it begins now.
+          1. The stream begins behind the number that the request names: a client that reconnects with the last number that
+             it has seen misses nothing and sees nothing twice. Without a number it begins now.
           2. The first message has no event: it says that the watch stands, and behind which number.
           3. The stream ends with OK when the pool closes.
           4. A watch that asks for them also gets intermediate values: of each trial the newest, at most ten a second.
@@ -514,7 +514,7 @@ class ControlServiceServicer(metaclass=abc.ABCMeta):
     ) -> typing.Union[sparkopt.wire.v1.control_pb2.SubmitTrialsResponse, collections.abc.Awaitable[sparkopt.wire.v1.control_pb2.SubmitTrialsResponse]]:
         """Have a running search evaluate these points next, before what its algorithm proposes, and beyond its max_evals.
         All or none of them. Answered when they are recorded as trials of the study.
-        INVALID_ARGUMENT (BAD_POINT) if one is no point of the space, or there are none or too many.
+        INVALID_ARGUMENT (BAD_POINT) if one is not a point of the space, or there are none or too many.
         FAILED_PRECONDITION (NOT_A_SEARCH) for a study that is evaluated from outside: use Evaluate.
         FAILED_PRECONDITION (STUDY_ENDED) if it ends. A request may have 4 MiB. RESOURCE_EXHAUSTED (TOO_MANY_STREAMS) if
         the peer has too many of these calls and of streams open.
@@ -536,16 +536,16 @@ class ControlServiceServicer(metaclass=abc.ABCMeta):
              has the window (`sparkopt-window`). Streams take turns, so that none waits for all points of another.
           3. A point that cannot be evaluated is answered with `rejected`, and the stream goes on.
           4. When the client has closed its side, the rest is answered, and the stream ends with OK.
-          5. A stream that is cut cancels nothing: outcomes are kept for who asks again, the last 100,000 of a study,
-             and of these the last 256 MiB. What is older is forgotten, and its id is free again.
+          5. A stream that is cut cancels nothing: outcomes are kept for clients that ask again, the last 100,000 of a
+             study, and of these the last 256 MiB. What is older is forgotten, and its id is free again.
           6. A stream that asks for them gets intermediate values of its points while they run, the newest of each, at most
-             ten a second: responses with `value`, which are no answers. All of them come before the point's answer.
+             ten a second: responses with `value`, which are not answers. All of them come before the point's answer.
           7. When the study is stopped, its trials are answered: those that run once they have finished or were cancelled,
-             those that wait as cancelled. Points that are no trials yet have never run, and are not answered.
+             those that wait as cancelled. Points that are not trials yet have never run, and are not answered.
         FAILED_PRECONDITION (NOT_EVALUATED) for a study that is a search: use SubmitTrials. UNAVAILABLE (POOL_CLOSED)
         when the pool closes or loses its workers. ABORTED (STUDY_STOPPED) when the study is stopped, after 7, and for a
         study that was. INVALID_ARGUMENT (OTHER_STUDY) if a later request names another study than the first, (BAD_MESSAGE)
-        for what is no request at all.
+        for what is not a request at all.
         RESOURCE_EXHAUSTED (TOO_LARGE) for a request of more than 320 KiB; a point of more than 256 KiB is rejected.
         DEADLINE_EXCEEDED (NOTHING_SENT) for a stream that sends nothing at all for half a minute. RESOURCE_EXHAUSTED
         (TOO_MANY_STREAMS) if the peer has too many streams open.

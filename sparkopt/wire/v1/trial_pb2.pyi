@@ -216,10 +216,10 @@ class Outcome(google.protobuf.message.Message):
     new was loaded since the worker last said it.
     """
     loss: builtins.float
-    """The result's loss, if kind is OK and it is a number: for who watches. What counts is in the result."""
+    """The result's loss, if kind is OK and it is a number: for clients that watch. What counts is in the result."""
     fault: builtins.str
-    """Why the result is none, or that it says of itself that the trial has failed, if kind is OK: a line for who
-    watches. What counts is in the result.
+    """Why the objective's value is not a result, or says of itself that the trial has failed, if kind is OK: a line for
+    clients that watch. What counts is in the result.
     """
     @property
     def attempt(self) -> global___Attempt: ...
@@ -237,7 +237,7 @@ class Outcome(google.protobuf.message.Message):
 
     @property
     def objective_values(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.float]:
-        """The numbers that the objective returned, if kind is OK and the study's front end has it say them: for who watches."""
+        """The numbers that the objective returned, if kind is OK and the study's front end has it say them: for clients that watch."""
 
     def __init__(
         self,

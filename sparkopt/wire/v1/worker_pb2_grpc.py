@@ -60,7 +60,7 @@ class WorkerServiceServicer(object):
         8. An expulsion ends the worker: it kills its evaluator and leaves the barrier task. If it says so, the
         worker instead comes again under another name, with empty hands.
         9. A worker without contact for the grace period does the same of itself.
-        INVALID_ARGUMENT if the first message is no hello, or a later one is; for a sequence number that skips one; for
+        INVALID_ARGUMENT if the first message is not a hello, or a later one is; for a sequence number that skips one; for
         a request without a lane; for intermediate values that skip one, or whose steps are not as many; and for a live
         attempt's message with a blob that its worker has not pushed.
         PERMISSION_DENIED for a hello in the name of a worker that had another key. DEADLINE_EXCEEDED if no hello comes

@@ -79,7 +79,7 @@ def test_what_is_no_point_is_rejected_and_the_stream_goes_on(rig, name, point, r
 
     def argument(values):
         if values.get("x") == "refused":
-            raise RefusedError("is no point of the space")
+            raise RefusedError("is not a point of the space")
         return codec.dumps(values)
 
     rig.evaluation(double, argument)

@@ -281,7 +281,7 @@ def test_a_master_that_does_not_exist_is_an_error(start):
     served = start("train:double", "--master", "nowhere", "--listen", "127.0.0.1:0")
     code, _, err = served.ends()
     assert code == 1
-    assert "Spark does not start on nowhere" in err
+    assert "Spark did not start on nowhere" in err
 
 
 def test_a_signal_before_it_is_ready_ends_it(start, directory):

@@ -182,14 +182,14 @@ class TestPoints:
     @pytest.mark.parametrize(
         ("bad", "field", "why"),
         [
-            (struct(case=1, colour=2), "points[1]", "knows no such labels"),
+            (struct(case=1, colour=2), "points[1]", "which the space does not have"),
             (struct(case=1), "points[1]", "no value for"),
-            (struct(case=1, kind=2), "points[1]", "is no point of the space"),
+            (struct(case=1, kind=2), "points[1]", "is not a point of the space"),
             (struct(case="1", kind=1), "points[1]", "must be a finite number"),
             (struct(case=True, kind=1), "points[1]", "must be a finite number"),
             (pb.Point(json='{"case": 1e999, "kind": 1}'), "points[1]", "must be a finite number"),
             (pb.Point(json='{"case": [1], "kind": 1}'), "points[1]", "must be a finite number"),
-            (pb.Point(json="nonsense"), "points[1]", "is no JSON"),
+            (pb.Point(json="nonsense"), "points[1]", "is not JSON"),
             (pb.Point(), "points[1]", "has no values"),
         ],
     )

@@ -259,7 +259,7 @@ def test_a_status_fail_with_a_loss_that_is_no_number(way, loss):
     assert found["raised"] is None
     assert found["documents"][1]["result"] == {"status": "ok", "loss": 1.0}
     assert found["documents"][0]["state"] == JOB_STATE_ERROR
-    assert "no number that a float can hold" in found["documents"][0]["misc"]["error"][1]
+    assert "not a number that a float can hold" in found["documents"][0]["misc"]["error"][1]
 
 
 def test_an_early_stop_sees_the_trials_that_the_trials_have(way):

@@ -84,7 +84,8 @@ class SegmentJournal(SearchJournal):
         if reading.listing.is_empty and strangers:
             shown = ", ".join(sorted(strangers)[:3])
             raise RefusedError(
-                f"journal {self.path} is no journal, but holds other files ({shown}): name a place of its own"
+                f"journal {self.path} is not a journal, but holds other files ({shown}): name a place of its"
+                " own"
             )
 
     def _content_of(self, reading: Reading) -> Content:
@@ -93,7 +94,7 @@ class SegmentJournal(SearchJournal):
             log_records.take(body, content)
         if reading.damage and not content.meta:
             raise JournalError(
-                f"journal {self.path} is damaged, and it cannot be read any more what search it is of"
+                f"journal {self.path} is damaged, and no longer says which search it belongs to"
                 f" ({'; '.join(reading.damage)}): name another place to start anew, or put a copy there"
             )
         return content
