@@ -79,7 +79,9 @@ def dashboard(
     if trust and journal is None:
         raise click.UsageError("--trust is about a journal: name one with --journal")
     if journal is not None and (address, token_file, ca_cert) != (None, None, None):
-        raise click.UsageError("--journal shows what is over, and --address what runs: give one of them")
+        raise click.UsageError(
+            "--journal shows a search that has ended, and --address one that is running: give one of them"
+        )
     try:
         from sparkopt.dashboard.dashboards import Dashboard, Listen
     except ModuleNotFoundError as error:

@@ -121,7 +121,7 @@ def _classifier(setting: dict[str, Any]) -> Any:
 
 
 def run(options: Options, console: Console) -> None:
-    """Search, and say what was found and where the time went.
+    """Search, and print what was found and where the time went.
 
     Raises:
         SparkoptError: if the search cannot be run.
@@ -166,7 +166,7 @@ def _choose_store() -> None:
     if "MLFLOW_TRACKING_URI" not in os.environ:
         os.environ["MLFLOW_TRACKING_URI"] = STORE
         os.environ.setdefault("MLFLOW_EXPERIMENT_NAME", "sparkopt demo")
-        # MLflow tells each of the steps by which it makes a new database.
+        # MLflow logs each step of making a new database.
         logging.getLogger("alembic").setLevel(logging.WARNING)
         logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
 

@@ -82,7 +82,7 @@ def print_table(table: Table) -> None:
 
 
 def _least_width(table: Table) -> int:
-    """In how many columns of a terminal no word of a table is cut, but for those of columns that say so."""
+    """Number of columns in which a table cuts no word, except in those of its columns that may be cut."""
     total = 1
     for column in table.columns:
         words = [word for cell in (column.header, *column.cells) for word in str(cell).split()]

@@ -171,7 +171,7 @@ class ControlClient(Closing):
         It has begun when this returns. A connection that is lost is made again by itself.
 
         Args:
-            after: begin behind the event of this number, with 0 at the first one; by default now.
+            after: begin after the event of this number, with 0 at the first one; by default now.
             study: the study whose events come; None for those of all studies. Events of the pool and its
                 workers always come.
             values: have intermediate values of running trials come, too: of each the newest, at most ten a
@@ -179,7 +179,7 @@ class ControlClient(Closing):
 
         Raises:
             RefusedError: if ``after`` is not a number of an event, or an argument makes no sense.
-            EventsForgottenError: if the events behind ``after`` are not kept any more.
+            EventsForgottenError: if the events after ``after`` are no longer kept.
             LimitExceededError: if this host has too many streams open.
 
         Example:

@@ -21,18 +21,18 @@ _POOL_CLOSED: Final = "POOL_CLOSED"
 class Watch(Closing):
     """The events of a pool, in order and each once, until the pool closes.
 
-    A connection that is lost is made again, and goes on behind the last event that was taken. Made by
+    A connection that is lost is made again, and goes on after the last event that was taken. Made by
     :meth:`~sparkopt.ControlClient.watch`; also a context manager that ends it.
 
     Args:
         link: to the service.
-        after: the number to begin behind; None for now.
+        after: the number of the event to begin after; None for now.
         study: the study whose events come; empty for all.
         patience: seconds that it tries to reach the service again.
         values: whether intermediate values come, too.
 
     Attributes:
-        last: the number behind which the next event comes: of the last one that was taken, if there was one.
+        last: number of the last event that was taken; the next one has the number after it.
 
     Raises:
         ControlError: if the watch could not begin.
@@ -96,7 +96,7 @@ class Watch(Closing):
         raise StopIteration
 
     def _recover(self, error: ControlError) -> None:
-        """Begin again behind the last event, if that is of use."""
+        """Begin again after the last event, if that is of use."""
         while not self._closed.is_set():
             if isinstance(error, UnreachableError) and error.reason == _POOL_CLOSED:
                 self._closed.set()

@@ -109,7 +109,7 @@ class Book:
         return None if worker.left is not None else self._machine.workers.get(worker.hello.worker)
 
     def behind(self, trials: Sequence[TrialRecord], place: int) -> int:
-        """Number of these trials, in the order in which they were submitted, that are not behind a place."""
+        """Number of these trials, in the order in which they were submitted, that are not after a place."""
         return bisect_right(trials, place, key=lambda trial: trial.place)
 
     def reachable_workers(self) -> int:

@@ -333,7 +333,7 @@ class EvaluatedStudy:
             point.asker.put_value(point, message)
 
     def take_request(self, lane: Lane, request: Request) -> bool:
-        """Nobody answers what an objective asks for, but for its checkpoints."""
+        """Nobody answers what an objective asks for, except for its checkpoints."""
         if lane is Lane.CHECKPOINT:
             self._checkpoints.take(request)
         return lane is Lane.CHECKPOINT

@@ -92,7 +92,7 @@ class Feed:
         self._wake()
 
     def watch(self, after: int | None = None, values: bool = False) -> Watcher:
-        """A watcher that begins behind an event; None for the last. To be closed when it is done with.
+        """A watcher that begins after an event; None for the last. To be closed when it is done with.
 
         Args:
             after: the number of the event.
@@ -110,7 +110,7 @@ class Feed:
             )
         if after < self._forgotten:
             raise EventsForgottenError(
-                f"the events behind {after} are not kept any more, only those behind {self._forgotten}: ask"
+                f"the events after {after} are no longer kept, only those after {self._forgotten}: ask"
                 " for the status, and watch from its last_event.",
                 "EVENTS_FORGOTTEN",
             )
@@ -148,7 +148,7 @@ class Feed:
         await asyncio.shield(self._sleepers)
 
     def _behind(self, place: int) -> list[FeedEntry]:
-        """The next few events behind a place."""
+        """The next few events after a place."""
         start = place - self._forgotten
         return list(itertools.islice(self._kept, start, start + _TAKEN))
 
@@ -174,7 +174,8 @@ class Watcher:
     async def take(self) -> list[tuple[int, FeedEntry]]:
         """Wait for the next events, and take them with their numbers; none once the pool has closed.
 
-        Intermediate values are among them, each behind the event that it came after, with that one's number.
+        Intermediate values are among them, each after the event that it followed, with the number of that
+        event.
 
         Raises:
             LimitExceededError: if it was too slow.
@@ -190,7 +191,7 @@ class Watcher:
         if self.values:
             due = [trial for trial, (number, _) in self.values.items() if number <= self.place]
             numbered += [self.values.pop(trial) for trial in due]
-            numbered.sort(key=itemgetter(0))  # which leaves events before what came behind them
+            numbered.sort(key=itemgetter(0))  # which leaves events before the values that followed them
         return numbered
 
     def drop(self) -> None:

@@ -143,7 +143,7 @@ class ReadOnlyCalls:
     def _behind(
         self, place: int, study: StudyRecord | None, wanted: frozenset[control_pb2.TrialState.ValueType]
     ) -> Iterator[TrialRecord]:
-        """The trials behind a place that may match."""
+        """The trials after a place that may match."""
         book = self._book
         if wanted and wanted <= messages.UNSETTLED:
             # These are few, however long the history is.
@@ -159,7 +159,7 @@ class ReadOnlyCalls:
             index += 1
 
     def _place(self, request: control_pb2.ListTrialsRequest) -> int:
-        """The place behind which the page begins."""
+        """The place after which the page begins."""
         if not request.page_token:
             return -1
         text = request.page_token.partition("-")[0]

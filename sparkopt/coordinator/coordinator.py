@@ -153,7 +153,7 @@ class Coordinator:
         self.blobs.close()
 
     def post(self, action: Callable[[], None]) -> bool:
-        """Have the coordinator's thread do something soon, and say whether there still is one."""
+        """Have the coordinator's thread do something soon, and return whether that thread is still there."""
         return self._thread.post(action)
 
     def now(self) -> float:

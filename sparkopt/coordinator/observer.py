@@ -42,7 +42,7 @@ _LIMITS_CHANGE: Final = (events.LimitChanged, events.Paused, events.Resumed)
 class Observer:
     """Hears of what happens, in the coordinator's thread, where it must neither wait nor raise.
 
-    This one does nothing with it.
+    This one ignores it all.
     """
 
     async def start(self, coordinator: Coordinator) -> None:

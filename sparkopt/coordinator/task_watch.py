@@ -8,7 +8,7 @@ from sparkopt.wire.v1 import worker_pb2
 class TaskWatch:
     """Hears of workers, in the coordinator's thread, where it must neither wait nor raise.
 
-    This one does nothing with it.
+    This one ignores it all.
     """
 
     def joined(self, hello: worker_pb2.Hello) -> None:

@@ -71,7 +71,7 @@ class Machine(TrialEnds):
     # The one way in.
 
     def step(self, event: e.Event, now: float) -> list[c.Command]:
-        """Take an event in and say what is to be done.
+        """Take an event in, and return what is to be done.
 
         Args:
             event: what happened.

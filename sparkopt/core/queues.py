@@ -11,7 +11,7 @@ from sparkopt.core.states import TrialKey
 class TrialQueues(Mapping[str, deque[TrialKey]]):
     """Pending trials of each study that has any: a mapping by name, in the order of the studies' turns.
 
-    Everything here takes constant time for each trial concerned, but for :meth:`remove`, which looks through
+    Everything here takes constant time for each trial concerned, except :meth:`remove`, which looks through
     the study's queue. It is to be looked at only; the methods change it.
     """
 

@@ -1,4 +1,4 @@
-"""Settings that somebody wants to see, as documents: ``points_to_evaluate``, and points from outside."""
+"""Points that a user asks for, as documents: ``points_to_evaluate``, and points from a client."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ def check_points(points: Sequence[Point], space: Space) -> list[Point]:
     Args:
         points: a value for each label of the space that is active in the point; for ``hp.choice`` the index
             of the option, as in what ``fmin`` returns.
-        space: where they should lie. What is beyond the bounds of a continuous distribution is warned of.
+        space: which they should be in. There is a warning of values beyond the bounds of a continuous
+            distribution.
 
     Raises:
         RefusedError: naming the first that is not a point of the space, and why.

@@ -73,7 +73,7 @@ def refuse_proposals(error: Exception) -> NoReturn:
         ArgumentValueError: always.
     """
     raise ArgumentValueError(
-        f"algo must return {_EXPECTED}; hyperopt does not take one that it returned"
+        f"algo must return {_EXPECTED}; hyperopt refuses a document that it returned"
         f" ({said_by_hyperopt(error)})"
     ) from error
 

@@ -12,7 +12,7 @@ sampled_study.py    such a study whose sampler another front end asks for points
 versions.py         private parts of Optuna
 quiet.py            has Optuna write nothing of such a study
 
-The only room that imports Optuna, and but for ``versions.py`` only its public names. ``optimize`` is loaded
+The only room that imports Optuna: only its public names, except in ``versions.py``. ``optimize`` is loaded
 when it is first asked for, so that neither ``import sparkopt`` nor a worker of another front end needs
 Optuna.
 """

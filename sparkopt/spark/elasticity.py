@@ -64,7 +64,7 @@ def decide_elastic(elastic: bool | None, session: Session, gang_size: int | None
 
 def allocates_dynamically(session: Session) -> bool:
     """Returns whether Spark asks for executors, and gives them back, by the tasks that wait."""
-    # Spark itself ignores dynamic allocation on a local master, but for its own tests.
+    # Spark itself ignores dynamic allocation on a local master, except in its own tests.
     applies = not is_local(session) or _is_true(session, "spark.dynamicAllocation.testing")
     return applies and _is_true(session, DYNAMIC)
 

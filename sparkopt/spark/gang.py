@@ -2,7 +2,7 @@
 
 One thread launches the job and waits for it, under a tag of its own, so that it can be cancelled without
 touching anything else in the session. The job ends when its workers leave, which the coordinator asks them
-to; cancelling it is for when they do not. Whatever ends the thread, the gang's end is told, with that reason.
+to; it is cancelled if they do not. However the thread ends, it reports the end of the gang, with the reason.
 """
 
 from __future__ import annotations
@@ -48,20 +48,20 @@ class Gang:
         number: the gang's.
         generation: how many times it has been launched with this.
         tag: of its job.
-        tasks: how many of its tasks Spark was seen to run, at most.
+        tasks: the most of its tasks that Spark was seen to run.
 
     Args:
         session: where it runs.
         spec: what its workers are told.
         launcher: makes its job.
         size: how many workers, if there is room for them.
-        room: asked from the gang's thread, right before the job is submitted: how many slots it may take;
-            None if nothing tells.
+        room: returns how many slots the job may take, or None if that is not known. Called from the gang's
+            thread, right before the job is submitted.
         broadcasts: the variables whose values the workers will need.
-        inherit: lets the job have what the user's thread has set for its Spark jobs.
+        inherit: gives the job the settings that the user's thread has made for its Spark jobs.
         look_seconds: how often to look whether Spark has started more of its tasks, until it has started all.
             Spark Connect says so by itself.
-        on_progress: called from a thread of the gang's when it has.
+        on_progress: called from a thread of the gang's when Spark has started more tasks.
         on_end: called once, when the job has ended: from the gang's thread, or from the one that launches it
             if the system has no more threads.
     """
@@ -130,7 +130,7 @@ class Gang:
             self._on_end(JobEnd(f"its job was not launched: {describe(error)}"))
 
     def wait(self, seconds: float) -> bool:
-        """Wait for the job to end and say whether it has."""
+        """Wait for the job to end, and return whether it has."""
         if self._thread.ident is None:
             return True  # whoever was to launch it was interrupted
         self._thread.join(seconds)
@@ -139,14 +139,14 @@ class Gang:
         return not self._thread.is_alive()
 
     def cancel(self, seconds: float) -> bool:
-        """Have Spark kill the job and say whether it has ended in time.
+        """Have Spark kill the job, and return whether it has ended in time.
 
         Its tasks are only asked to stop: tell the workers first.
         """
         return cancel_job(self._session, self.tag, self._thread, seconds)
 
     def withdraw(self) -> None:
-        """Have Spark end the job, in the background, because it is not wanted any more."""
+        """Have Spark end the job, in the background, because it is no longer wanted."""
         self._withdrawn = True
         if self._withdrawing.ident is None:
             self._withdrawing.start()
@@ -209,7 +209,7 @@ class Gang:
 
 
 def _work_of(spec: WorkerSpec) -> versions.Work:
-    """Makes the function that a worker's task calls: be a worker, then say how many trials that one ran.
+    """Makes the function that a worker's task calls: it is a worker, and returns how many trials it ran.
 
     An executor may not have this package. So the function refers to nothing of it: it brings along the
     package, and the code of a bootstrap.

@@ -1,6 +1,6 @@
-"""Limits of a pool's parallelism: the user's wish, Spark's slots, and 128.
+"""Limits of a pool's parallelism: what the user asks for, Spark's slots, and 128.
 
-And what is said of it: that it is another number, and what it was taken to be.
+There are warnings if it is less than was asked for, and of what had to be assumed on Spark Connect.
 """
 
 from __future__ import annotations
@@ -142,7 +142,7 @@ def warn_of_assumptions(
     *,
     elastic: bool = False,
 ) -> None:
-    """Say what the start of the workers rests on, where Spark does not tell: on Spark Connect.
+    """Warn of what is assumed when workers start on Spark Connect, which does not tell it.
 
     Args:
         workers: how many are to be launched.
@@ -160,14 +160,13 @@ def warn_of_assumptions(
     untold = (
         ""
         if spark.tells_tasks(session)
-        else f" PySpark {pyspark.__version__} does not hear either how many tasks Spark has started (4.0 and"
-        " newer do), so nothing is known of a worker before it is there, and the start is given no more time"
-        " while tasks start."
+        else f" PySpark {pyspark.__version__} does not learn how many tasks Spark has started either (4.0 and"
+        " newer do), so a start is not given more time while tasks are starting."
     )
     warn(
-        f"Spark Connect does not tell what a search should know; assumed: {'' if elastic else room}executors"
-        f" reach this process at {host} (the Spark setting {HOST_SETTING} names another address).{untold}"
-        f" If no worker has come up after {seconds:.0f} s, they are cancelled and the search ends with an"
-        " error.",
+        f"Spark Connect does not tell all that a search needs to know. Assumed:"
+        f" {'' if elastic else room}executors reach this process at {host} (the Spark setting {HOST_SETTING}"
+        f" names another address).{untold} If no worker has come up after {seconds:.0f} s, they are"
+        " cancelled and the search ends with an error.",
         SparkoptWarning,
     )

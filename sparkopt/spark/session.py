@@ -241,7 +241,7 @@ def tag_jobs(session: Session, tag: str, description: str) -> None:
 
 
 def wait_for_slot(session: Session, seconds: float, over: threading.Event | None = None) -> bool:
-    """Wait until Spark has a slot that is free, and say whether it has.
+    """Wait until Spark has a free slot, and return whether it has.
 
     A session on a cluster is ready before its executors are, and when an executor is lost, another may be on
     its way. Spark runs a job of one task as soon as there is a slot for it, so that such a job is waited for.
@@ -282,7 +282,7 @@ def wait_for_slot(session: Session, seconds: float, over: threading.Event | None
 
 
 def cancel_job(session: Session, tag: str, thread: threading.Thread, seconds: float = math.inf) -> bool:
-    """Have Spark kill a job, and say whether it has ended in time. Its tasks are only asked to stop.
+    """Have Spark kill a job, and return whether it has ended in time. Its tasks are only asked to stop.
 
     Args:
         session: where it runs.

@@ -209,7 +209,7 @@ class Proposer(ABC):
         record.loss, record.metrics = loss, (("loss", loss),)
 
     def settled(self, record: TrialRecord, replayed: bool) -> StopSearch | None:
-        """Say whether the study ends, now that every listener has heard of a trial.
+        """Return whether the study ends, now that every listener has heard of a trial.
 
         Called for each trial, also for those that a stop or the deadline cancels; but not once the study ends
         with an error.

@@ -62,7 +62,7 @@ def mask(text: str, uri: str = "") -> str:
 
 
 def _user(found: re.Match[str]) -> str:
-    """A name alone is a token, but for schemes in which it is a place: ``abfss://container@account``."""
+    """A name alone is a token, except in schemes where it is a place: ``abfss://container@account``."""
     place = found["before"].lower().startswith(("abfs", "wasb", "ssh:", "sftp:"))
     return found[0] if place else f"{found['before']}{MASK}@"
 

@@ -22,10 +22,10 @@ that is signed or for the place itself."""
 
 
 def check_reach(uri: str) -> None:
-    """Find whether anything answers at an HTTP address: mlflow would try for minutes.
+    """Check that a store at an HTTP address answers: MLflow would try for minutes.
 
     Raises:
-        TrackingError: if nothing does.
+        TrackingError: if nothing answers.
     """
     if not uri.startswith(("http://", "https://")):
         return
@@ -36,7 +36,7 @@ def check_reach(uri: str) -> None:
 
 def _knock(uri: str) -> Exception | None:
     try:
-        # Who asks makes no difference to whether there is an answer, and urllib takes no user in an address.
+        # Credentials make no difference to whether there is an answer, and urllib takes none in an address.
         parts = urlsplit(uri)
         bare = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
         with urllib.request.urlopen(bare, timeout=_REACH_SECONDS):
@@ -51,21 +51,22 @@ def _knock(uri: str) -> Exception | None:
 
 
 def check_direct(artifact_uri: str) -> None:
-    """Refuse to have workers store artifacts themselves where that takes the tracking store.
+    """Refuse to have workers store artifacts by themselves if MLflow needs the tracking store for that.
 
     Args:
         artifact_uri: of the search's run, as workers are told it.
 
     Raises:
-        TrackingError: if it does.
+        TrackingError: if MLflow needs it.
     """
     scheme, colon, _ = artifact_uri.partition(":")
     if colon and scheme.lower() in _ASKS_STORE:
         raise TrackingError(
             f"Tracking(artifacts='direct') cannot be used with this experiment: its artifacts are at"
-            f" {mask(artifact_uri)}, and for {scheme}: MLflow asks the tracking store, which workers do not"
-            " know. Leave artifacts='direct' out, or use an experiment with its artifacts in an object store,"
-            " on a file system that all machines share, or behind a tracking server (--serve-artifacts)"
+            f" {mask(artifact_uri)}, and for the scheme {scheme} MLflow asks the tracking store, which"
+            " workers cannot reach. Leave artifacts='direct' out, or use an experiment with its artifacts in"
+            " an object store, on a file system that all machines share, or behind a tracking server"
+            " (--serve-artifacts)"
         )
 
 

@@ -15,7 +15,7 @@ VALUE: Final = "intermediate_value"
 """Name of the metric."""
 
 _SECONDS: Final = 1.0
-"""Least seconds between two records of a trial's values, but for the last."""
+"""Least seconds between two records of a trial's values, except before the last."""
 
 
 @dataclass(slots=True)

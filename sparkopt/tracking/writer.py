@@ -254,7 +254,7 @@ class Writer:
         return self._delivery.is_gone
 
     def close(self, waiting: Callable[[int], None], last: Record | None = None) -> None:
-        """Wait until everything is written, and say what was not.
+        """Wait until everything is written, and return what was not.
 
         Args:
             waiting: called about once a second with how many records are left.

@@ -71,7 +71,7 @@ STRANGER_SECONDS: Final = 10.0
 """Seconds that a connection stays open without a call that has a right token."""
 
 REQUEST_BYTES: Final = 64 * 1024
-"""The largest request, but for those that carry points or results."""
+"""The largest request, except for those that carry points or results."""
 
 CONTROL_REQUEST_BYTES: Final = 4 * 1024 * 1024
 """The largest request to ControlService: the points of a SubmitTrials. Reading one takes 0.1 s at most."""

@@ -76,7 +76,7 @@ def dumps(value: object) -> bytes:
 def remade(
     make: Callable[..., CodeType], parts: tuple[Any, ...], name: str, first: int, source: str
 ) -> CodeType:
-    """Code out of a pickle, and its lines where tracebacks look for them.
+    """Make code from its pickle, and put its source lines where tracebacks look for them.
 
     Args:
         make: makes code of its parts.
@@ -95,7 +95,7 @@ def _keep(name: str, first: int, lines: list[str]) -> None:
     end = first - 1 + len(lines)
     if known[first - 1 : end] == lines:
         return
-    # Of a file that is another one here the lines that came are what runs.
+    # A file of that name may be another one here: the lines that came are those of the code that runs.
     found = [*known, *["\n"] * (end - len(known))]
     found[first - 1 : end] = lines
     # Without a time of modification, linecache does not look for the file again.

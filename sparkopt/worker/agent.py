@@ -407,7 +407,7 @@ def main(
     report: int,
     gpus: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """Run process A to its end and say what it did."""
+    """Run process A to its end, and return what it did."""
     worker_log.write_to(nursery.output, spec.log_level)
 
     async def run() -> int:

@@ -41,7 +41,7 @@ class Greeting:
         self.name = self._name_in(self.life)
 
     def hello(self) -> worker_pb2.Hello:
-        """The first message of a stream, but for the attempt that the worker holds."""
+        """The first message of a stream, without the attempt that the worker holds."""
         return worker_pb2.Hello(
             worker=self.name,
             gang=self._spec.gang,

@@ -72,7 +72,7 @@ class Interpreter:
         self._loop_policy = _loop_policy()
 
     def put_back(self) -> list[str]:
-        """Undo what was changed since; say what could not be undone. The environment is put back before."""
+        """Undo what was changed since, after the environment, and return what could not be undone."""
         kept: list[str] = []
         if [look() for look in self._looks] != self._found:
             kept += self._put_settings_back()

@@ -123,7 +123,7 @@ class Output:
         self._write()
 
     def _take(self) -> bool:
-        """Read what is in the pipe; say whether there can be more."""
+        """Read what is in the pipe; return whether there can be more."""
         try:  # poll() would cost half of it, and fails where the process may open no more files
             data = os.read(self._pipe, _PIPE_BYTES)
         except BlockingIOError:

@@ -76,7 +76,7 @@ class ProcessState:
         self._set_death_signal = _death_signal_setter() if _LINUX else lambda: 0
 
     def put_back(self) -> list[str]:
-        """Undo what was changed since; say what could not be undone."""
+        """Undo what was changed since, and return what could not be undone."""
         self._set_death_signal()
         if [look() for look in self._looks] == self._found:
             return []

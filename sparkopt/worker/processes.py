@@ -18,7 +18,7 @@ _LINUX: Final = sys.platform == "linux"
 
 
 def fork(child: Callable[[], None]) -> int:
-    """Fork a process that calls ``child`` and nothing else, and say its pid.
+    """Fork a process that calls ``child`` and nothing else, and return its pid.
 
     The child never returns into its parent's stack: it ends with ``os._exit``, 0 if ``child`` returns and
     1 if it raises.
@@ -135,7 +135,7 @@ def kill_group(leader: int) -> None:
 
 
 def _kill_descendants(keep: Collection[int]) -> list[int]:
-    """Kill all descendants but for some children and theirs; say which children were killed."""
+    """Kill all descendants except some children and theirs; return the children that were killed."""
     families = _families()
     killed = [child for child in families.get(os.getpid(), []) if child not in keep]
     doomed = list(killed)

@@ -29,7 +29,7 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class WorkerSpec:
-    """A gang's worker, but for its slot.
+    """A gang's worker, without its slot.
 
     Attributes:
         endpoint: where the coordinator listens.

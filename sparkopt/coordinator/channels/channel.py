@@ -55,7 +55,7 @@ class _ValuesCome(enum.Enum):
 class Recorder(CheckpointKeeper, Protocol):
     """Writes down what happens to a study's trials before the study hears of it, and keeps their checkpoints.
 
-    Called in the coordinator's thread, but for checkpoints. What it returns is handed on.
+    Called in the coordinator's thread, except for checkpoints. What it returns is handed on.
     """
 
     def started(self, started: Started) -> None:
@@ -361,7 +361,7 @@ class StudyChannel:
         self._inbox.put(points)
 
     def refuse_external_requests(self) -> None:
-        """Have the study asked for nothing more, but for what is in the inbox."""
+        """Have the study asked for nothing more, except for what is in the inbox."""
         self.on_external_request = _refuse
 
     def _refuse_points(self) -> None:

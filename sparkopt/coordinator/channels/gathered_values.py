@@ -32,7 +32,7 @@ class GatheredValues:
         self._attempts: dict[tuple[int, int], AttemptValues] = {}
 
     def add(self, reported: ReportedValues) -> bool:
-        """Take values in, and say whether they are the first since the study has looked."""
+        """Take values in, and return whether they are the first since the study has looked."""
         key = reported.tid, reported.attempt
         with self._lock:
             first = not self._attempts

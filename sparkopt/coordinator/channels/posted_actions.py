@@ -15,7 +15,7 @@ class Actor(Protocol):
     """The coordinator, as far as a study's actions need it."""
 
     def post(self, action: Callable[[], None]) -> bool:
-        """Have its thread do something soon, and say whether there still is one. From any thread."""
+        """Have its thread do something soon, and return whether it still can. From any thread."""
 
     def post_event(self, event: events.Event) -> None:
         """Have its thread take an event in. From any thread."""

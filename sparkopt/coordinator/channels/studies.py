@@ -104,7 +104,7 @@ class Studies:
             subscriber.put_failure(self._failure)
 
     def close(self, name: str) -> bool:
-        """Forget a study, and say whether it was there. Its trials still have to settle."""
+        """Forget a study, and return whether it was there. Its trials still have to settle."""
         study = self._studies.pop(name, None)
         if study is not None:
             self._blobs.withdraw(study.objective.id)
@@ -116,7 +116,7 @@ class Studies:
         return None if study is None else study.subscriber
 
     def submitted(self, name: str, proposals: Sequence[tuple[int, bytes]]) -> events.TrialsSubmitted:
-        """Keep the arguments of new trials, and say what the machine is to hear of them."""
+        """Keep the arguments of new trials, and return the event for the machine."""
         study, now = self._studies[name], time.monotonic()
         for tid, argument in proposals:
             small = len(argument) <= INLINE_BYTES

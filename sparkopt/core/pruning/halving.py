@@ -45,7 +45,7 @@ class HalvingPruner:
         """For each trial that runs, the step and value by which it was judged at each rung."""
 
     def reported(self, tid: int, step: int, value: float) -> bool:
-        """Say whether the trial is to stop."""
+        """Return whether the trial is to stop."""
         rung = bisect_right(self._steps, step) - 1
         if rung < 0:
             return False

@@ -45,7 +45,7 @@ class HyperbandPruner:
         return bisect_right(self._parts, place * self._parts[-1] >> 32)
 
     def reported(self, tid: int, step: int, value: float) -> bool:
-        """Say whether the trial is to stop."""
+        """Return whether the trial is to stop."""
         return self.brackets[self.bracket_of(tid)].reported(tid, step, value)
 
     def settled(self, tid: int, outcome: Outcome) -> None:

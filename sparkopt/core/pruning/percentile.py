@@ -47,7 +47,7 @@ class PercentilePruner:
         self._count = 0
 
     def reported(self, tid: int, step: int, value: float) -> bool:
-        """Say whether the trial is to stop."""
+        """Return whether the trial is to stop."""
         curve = self._curves.get(tid)
         if curve is None:
             curve = self._curves[tid] = _Curve()

@@ -32,7 +32,7 @@ class Pruner(Protocol):
     """
 
     def reported(self, tid: int, step: int, value: float) -> bool:
-        """Take a report in, and say whether the trial is to stop.
+        """Take a report in, and return whether the trial is to stop.
 
         Not called again for a trial that is to stop. A search that goes on from a journal calls it for every
         report there, and asks for no verdict.
@@ -65,7 +65,7 @@ class Maximizing:
         self._pruner = pruner
 
     def reported(self, tid: int, step: int, value: float) -> bool:
-        """Say whether the trial is to stop."""
+        """Return whether the trial is to stop."""
         return self._pruner.reported(tid, step, -value)
 
     def settled(self, tid: int, outcome: Outcome) -> None:

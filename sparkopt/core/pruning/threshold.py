@@ -27,7 +27,7 @@ class ThresholdPruner:
         self._judged: dict[int, tuple[int, int]] = {}
 
     def reported(self, tid: int, step: int, value: float) -> bool:
-        """Say whether the trial is to stop."""
+        """Return whether the trial is to stop."""
         interval = self._intervals.of(step)
         if interval == WARMUP:
             return False

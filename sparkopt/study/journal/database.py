@@ -137,7 +137,7 @@ def write_counts(database: sqlite3.Connection, sealer: Sealer, meta: dict[str, s
 
 
 def _set_aside(path: Path) -> Path:
-    """Have a damaged journal under another name too, and say which. What is in its log is its log's.
+    """Copy a damaged journal to another name, and return that. What is in its log stays there.
 
     Raises:
         OSError: if the disk does not take it.

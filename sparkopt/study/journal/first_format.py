@@ -1,4 +1,4 @@
-"""Reading of journals of the first format, which have checksums of documents and results alone."""
+"""Reading of journals of the first format, in which only documents and results have checksums."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def _ending(row: Iterable[Any]) -> tuple[Ending | None, bool]:
 
 
 def _is_time(value: object) -> bool:
-    """Returns whether it is seconds since the epoch that a calendar has."""
+    """Returns whether a value is a time: seconds since the epoch, up to the year 9999."""
     return isinstance(value, (int, float)) and 0 <= value < _YEAR_9999
 
 

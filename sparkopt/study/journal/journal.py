@@ -125,7 +125,7 @@ class Journal(SearchJournal):
             raise self._error(error) from error
 
     def _make_if_needed(self, found: Found) -> None:
-        """Make a new file, if there is none that can be gone on with, and say what is lost."""
+        """Make a new file, unless there is one that the search can go on with, and return what is lost."""
         if found.sealer is not None and not found.damage:
             self._say_what_is_gone(self._gone, self._kept.directory)
             return

@@ -247,7 +247,7 @@ class Content:
             self.trials[tid] = replace(self.trials[tid], ending=None)
 
     def lacking(self) -> str:
-        """Say that something is missing which must have been there; empty if nothing is."""
+        """Says what is missing that must have been there; empty if nothing is."""
         numbers = {trial.number for trial in self.trials.values()}
         whole = max(self.counts.trials, max(numbers, default=-1) + 1)
         settled = sum(trial.ending is not None for trial in self.trials.values())

@@ -594,7 +594,7 @@ class WatchEventsRequest(google.protobuf.message.Message):
     POOL_FIELD_NUMBER: builtins.int
     VALUES_FIELD_NUMBER: builtins.int
     after: builtins.int
-    """Begin behind this number; absent: now. 0: with the first event of the pool."""
+    """Begin after this number; absent: now. 0: with the first event of the pool."""
     study: builtins.str
     """Empty for the events of all studies. Those of the pool and its workers always come."""
     pool: builtins.str
@@ -623,7 +623,7 @@ class WatchEventsResponse(google.protobuf.message.Message):
     EVENT_FIELD_NUMBER: builtins.int
     POOL_FIELD_NUMBER: builtins.int
     sequence: builtins.int
-    """The number that the watch stands behind: the event's, if there is one; for an intermediate value that of the last
+    """The number that the watch stands after: the event's, if there is one; for an intermediate value that of the last
     event before it.
     """
     pool: builtins.str

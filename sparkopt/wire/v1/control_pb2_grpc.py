@@ -109,7 +109,7 @@ class ControlServiceServicer(object):
     def ListTrials(self, request, context):
         """Trials, in the order in which they were submitted. Read-only tokens may ask.
         1. A page holds the trials that match, as they are now.
-        2. The next page's token goes on behind the last trial of this one: a trial that is there all the while is
+        2. The next page's token goes on after the last trial of this one: a trial that is there all the while is
         listed once, those that are submitted meanwhile come on later pages.
         3. A page ends after 2 MiB, however many trials were asked for.
         INVALID_ARGUMENT (BAD_PAGE) for a token that this call did not give, or a negative size; (BAD_STATES) for more than
@@ -128,13 +128,13 @@ class ControlServiceServicer(object):
 
     def WatchEvents(self, request, context):
         """What happens, as it happens, each event with a sequence number that grows by one. Read-only tokens may watch.
-        1. The stream begins behind the number that the request names: a client that reconnects with the last number that
+        1. The stream begins after the number that the request names: a client that reconnects with the last number that
         it has seen misses nothing and sees nothing twice. Without a number it begins now.
-        2. The first message has no event: it says that the watch stands, and behind which number.
+        2. The first message has no event: it says that the watch stands, and after which number.
         3. The stream ends with OK when the pool closes.
         4. A watch that asks for them also gets intermediate values: of each trial the newest, at most ten a second.
         They have no number of their own and are not kept, so one that comes back lacks those of the time between.
-        OUT_OF_RANGE (EVENTS_FORGOTTEN) if the events behind that number are not kept any more, or the number is from
+        OUT_OF_RANGE (EVENTS_FORGOTTEN) if the events after that number are no longer kept, or the number is from
         another pool: ask for the status, and watch from its `last_event`. RESOURCE_EXHAUSTED (TOO_SLOW) if the
         client reads so slowly that its events pile up: it may come back with its last number. RESOURCE_EXHAUSTED
         (TOO_MANY_STREAMS) if the peer has too many streams open.

@@ -35,7 +35,7 @@ class ObjectStore(Protocol):
         """Write an object's bytes to a file; false if it is not there."""
 
     def list(self) -> Sequence[str]:
-        """Return the names of all objects, but for those that are large."""
+        """Return the names of all objects, except large ones."""
 
     def list_large(self) -> Sequence[str]:
         """Return the names of those that are large, without their prefix."""

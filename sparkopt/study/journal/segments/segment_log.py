@@ -69,7 +69,7 @@ class Get:
 
 @dataclass(frozen=True, slots=True)
 class ListNames:
-    """List all objects, but for the large ones. The answer is their names."""
+    """List all objects, except large ones. The answer is their names."""
 
 
 @dataclass(frozen=True, slots=True)
