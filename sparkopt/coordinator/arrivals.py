@@ -27,7 +27,7 @@ class ArrivedOutcome:
         message: what the worker says of it.
         host: where the worker runs.
         gpus: addresses of those that its trials see.
-        oversubscription: that the worker's host is too small, if that has turned out.
+        oversubscription: set if the worker's host has too few cores for its workers' threads.
     """
 
     attempt: int

@@ -51,8 +51,9 @@ async def serve_workers(coordinator: Coordinator, listen: str) -> tuple[GuardedS
 
     Args:
         coordinator: knows what their messages mean.
-        listen: the address or name of this machine to listen at. Where it and the coordinator's host are of
-            loopback nobody else can get there, and no TLS is needed; else the server speaks TLS only.
+        listen: the address or name of this machine to listen at. If it and the coordinator's host are
+            loopback addresses, no other machine can connect, and no TLS is needed; otherwise the server
+            speaks TLS only.
 
     Returns:
         The server, which has started, and where workers find it.

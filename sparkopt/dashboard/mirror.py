@@ -39,7 +39,7 @@ _LOSS: Final = ("minimize",)
 """Directions of a study whose objective returns a loss."""
 
 _MANY: Final = 200
-"""Number of changed trials that do not wait for somebody who looks."""
+"""Number of changed trials at which the storage is brought up to date, also if nobody looks."""
 
 _REMAKE_SECONDS: Final = 5.0
 """Least seconds between two times that the storage is made anew."""
@@ -332,7 +332,7 @@ class Mirror:
 
 
 def described_of(trial: TrialInfo, directions: Sequence[str]) -> TrialDescription:
-    """A trial of a control service, in nobody's words.
+    """Describe a trial of a control service.
 
     Args:
         trial: as its service tells it.

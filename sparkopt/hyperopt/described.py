@@ -176,7 +176,7 @@ def _reports(found: Any) -> dict[int, float]:
 
 
 def _seconds(time: Any) -> float | None:
-    """A time of hyperopt's, which is UTC without saying so, in seconds since the epoch."""
+    """A time of hyperopt's, which is in UTC without a time zone, in seconds since the epoch."""
     if not isinstance(time, datetime.datetime):
         return None
     return time.replace(tzinfo=time.tzinfo or datetime.timezone.utc).timestamp()

@@ -326,7 +326,7 @@ def renew(document: Document) -> None:
 
 
 def _coarse(seconds: float) -> datetime.datetime:
-    """A time since the epoch as hyperopt writes it: UTC without saying so, to the millisecond below."""
+    """A time since the epoch as hyperopt writes it: UTC without a time zone, in whole milliseconds."""
     return _EPOCH + datetime.timedelta(milliseconds=round(seconds * 1_000_000) // 1000)
 
 

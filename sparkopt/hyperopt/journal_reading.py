@@ -1,7 +1,7 @@
-"""Journals of searches for people who look at them: rows for tables, JSON and data frames.
+"""Rows of journals of searches, for tables, JSON and data frames.
 
-What a trial was proposed with, and what it returned, is pickled. It is read only for somebody who trusts
-those who could write to the journal: unpickling runs their code.
+The values that a trial was proposed with, and its result, are pickled. They are read only on request, as
+unpickling runs code of whoever could write to the journal.
 """
 
 from __future__ import annotations

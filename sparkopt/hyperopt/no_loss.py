@@ -1,4 +1,4 @@
-"""Error of a search none of whose trials has a loss: counts why.
+"""Error of a search in which no trial has a loss, with a count of the reasons.
 
 trials without a loss ──▶ no_loss ──▶ the error of fmin and of trials.best_trial
 """
@@ -24,7 +24,7 @@ class NoLossError(AllTrialsFailedError, AllTrialsFailed):  # type: ignore[misc]
 
 
 def no_loss(documents: Iterable[dict[str, Any]], why: str = "") -> NoLossError:
-    """The error of trials none of which has a loss that is a number.
+    """Return the error for trials of which none has a loss that is a number.
 
     Args:
         documents: of all trials.

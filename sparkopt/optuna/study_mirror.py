@@ -2,9 +2,9 @@
 
     descriptions of trials and dimensions (numbers and texts) ──▶ StudyMirror ──▶ optuna.Study in memory
 
-A search that has ended is one call of ``study_of``. A ``StudyMirror`` follows one that runs: it takes the
-same trial again as often as that changes, and Optuna's storage shows its newest state. The study's sampler
-is never asked for anything.
+``study_of`` makes a study of a search that has ended. A ``StudyMirror`` follows one that runs: it takes a
+trial again each time that the trial has changed, and Optuna's storage shows its newest state. The study's
+sampler is never used.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _STATES: Final = {
 }
 
 _SLACK: Final = 1e-8
-"""By how much of a step Optuna lets a value miss a multiple of the step."""
+"""Part of a step by which Optuna lets a value differ from a multiple of the step."""
 
 
 def study_of(
@@ -70,7 +70,7 @@ def study_of(
 
 
 class StudyMirror:
-    """An Optuna study that is kept like a search that may run.
+    """An Optuna study that follows a search, which may still run.
 
     A trial of the study has the search's number as its user attribute ``tid``, and as far as they are known
     ``state`` (the search's word for it), ``attempt``, ``worker``, ``host``, ``seconds`` and ``error``.
@@ -250,5 +250,5 @@ def _attributes(trial: TrialDescription) -> dict[str, Any]:
 
 
 def _local(seconds: float) -> datetime.datetime:
-    """A time as Optuna has it: local, without saying so."""
+    """A time as Optuna has it: local, without a time zone."""
     return datetime.datetime.fromtimestamp(seconds)

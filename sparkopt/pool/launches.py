@@ -15,7 +15,7 @@ class Launches:
         self._lock = threading.Lock()
 
     def add(self, gang: Gang) -> None:
-        """Take the place of the gang's launch before, which has ended."""
+        """Replace the gang's former launch, which has ended."""
         with self._lock:
             self._gangs[gang.number] = gang
 
@@ -25,7 +25,7 @@ class Launches:
             return list(self._gangs.values())
 
     def slots_beside(self, number: int) -> int:
-        """Number of slots that the gangs but this one take."""
+        """Number of slots that the other gangs take."""
         return sum(gang.slots for gang in self.all() if gang.number != number)
 
     @property
@@ -34,7 +34,7 @@ class Launches:
         return sum(gang.slots for gang in self.all())
 
     def withdraw(self, number: int, generation: int) -> None:
-        """Have the job of a launch ended, if that is still there."""
+        """Have Spark end the job of a launch, if it is still there."""
         gang = self._find(number, generation)
         if gang is not None:
             gang.withdraw()

@@ -1,4 +1,4 @@
-"""Summary of a search that has ended, in no front end's words."""
+"""Summary of a search that has ended, for every front end."""
 
 from __future__ import annotations
 

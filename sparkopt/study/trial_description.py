@@ -1,4 +1,4 @@
-"""Trials and hyperparameters of a search in no front end's words, for those who show them.
+"""Plain descriptions of a search's trials and hyperparameters, the same for every front end.
 
 A front end describes its trials, and its space as far as it knows it; plots, data frames and an Optuna study
 are made of these descriptions. Nothing here refers to an object of the user's.
@@ -22,7 +22,7 @@ _DECADES: Final = 100.0
 over orders of magnitude."""
 
 _SLACK: Final = 1e-8
-"""By how much of a step a value may miss a multiple of the step."""
+"""Part of a step by which a value may differ from a multiple of the step."""
 
 
 @dataclass(frozen=True, slots=True)

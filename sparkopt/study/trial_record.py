@@ -1,4 +1,4 @@
-"""Records of a study's trials, from the proposal to the final state, in no front end's words.
+"""Records of a study's trials, from the proposal to the final state, the same for every front end.
 
     Proposal ──▶ TrialRecord ── started ──▶ attempt, started ── settled ──▶ outcome, loss or error
                                    └── reported ──▶ reports, while it runs

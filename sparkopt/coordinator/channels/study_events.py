@@ -124,7 +124,7 @@ class Settled:
         fault: the worker's word for why the result is none, or says that the trial has failed, in a line.
         objective_values: the worker's word for the numbers that the result consists of, where the front end
             has workers say them.
-        oversubscription: that the host of its worker is too small, if that has turned out.
+        oversubscription: set if the host of its worker has too few cores for its workers' threads.
     """
 
     tid: int

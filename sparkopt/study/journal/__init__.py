@@ -9,7 +9,7 @@
     places.py          which of the two a path or an address gets
     search_journal.py  what both have in common
     segments/          the log of whole objects
-    contents.py        what a journal holds, for somebody who only looks; copies
+    contents.py        contents of a journal, read-only; copies of journals
 
     For the file of SQLite's:
     holding.py      only one search has it at a time

@@ -1,4 +1,4 @@
-"""Contents of a journal of either kind for somebody who only looks, and copies. Nothing is unpickled."""
+"""Contents of a journal of either kind, read-only, and copies of journals. Nothing is unpickled."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class JournalContents:
         return self.content.reports_of(trial) or []
 
     def verify(self) -> list[str]:
-        """Look at everything that a trial has settled with; return what is wrong, in sentences."""
+        """Check everything that a trial has settled with; return what is wrong, in sentences."""
         wrong = list(self.damage)
         for trial in self.trials():
             if trial.ending is None:
@@ -140,7 +140,7 @@ def copy(source: Place, target: Place) -> JournalContents:
 
     Raises:
         RefusedError: if there is no journal, or something is where it is to be copied to.
-        JournalError: if one of both cannot be read or written.
+        JournalError: if the source cannot be read, or the target not written.
     """
     contents, store = look(source), store_of(target)
     content = contents.content

@@ -1,4 +1,4 @@
-"""The log of a journal: which segments count, who may write, and what is put and listed for that.
+"""Log of a journal in a store of objects: which segments count, and which driver may write.
 
     open      list ─▶ put epoch ─▶ list, get ─▶ put segment ─▶ list: no higher epoch?
     commit    put segment ─▶ list: no higher epoch? ─▶ the segment counts
@@ -8,14 +8,14 @@
 Nothing here does I/O: each operation is a generator that yields requests and is sent their answers. The store
 has whole objects only; a put may be torn, may come late, and may have happened although it failed.
 
-A segment's number is one more than that of the segment before it. Of several with one number, that which the
-next segment follows is the one, or if there is no next one, that of the highest epoch; the others are of
-drivers that had lost the log by then. The first segment of an epoch is put as soon as the log was read, so
-what a former driver puts after that has a number that is taken. A driver puts one segment at a time, and the
-next one only if no higher epoch was listed after the last one. So a driver that another one has taken over
-from puts one segment at most that does not count.
+A segment's number is one more than that of the segment before it. If several segments have the same number,
+the one that counts is the one that the next segment follows or, without a next one, the one of the highest
+epoch. The others are from drivers that had lost the log by then. The first segment of an epoch is put as soon
+as the log was read, so what a former driver puts after that has a number that is taken. A driver puts one
+segment at a time, and the next one only if no higher epoch was listed after the last one. So a driver whose
+log was taken over puts at most one segment that does not count.
 
-A snapshot is made of segments that count, by whichever driver, so it never says anything that is not so.
+A snapshot is made of segments that count, by whichever driver, so it is always true.
 """
 
 from __future__ import annotations
@@ -128,7 +128,7 @@ class Reading:
 
 
 class _GoneError(Exception):
-    """An object that was listed is not there any more."""
+    """An object that was listed is gone."""
 
 
 Salvage: TypeAlias = Callable[[bytes], bytes]
