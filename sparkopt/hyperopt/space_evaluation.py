@@ -169,8 +169,8 @@ def _space(fn: Callable[[Any], Any], space: Any) -> Space:
     domain = domain_of(fn, space)
     if wants_ctrl(domain):
         raise UnsupportedArgumentError(
-            "the objective or its space asks for hyperopt's Ctrl, and there are no trials that it could be"
-            " about where points come from outside: use fmin, or an objective that takes a point"
+            "the objective or its space asks for hyperopt's Ctrl, which is about the trials of a search, and"
+            " points from outside have none: use fmin, or an objective that takes a point"
         )
     checked = Space(domain)
     checked.check_picklable()

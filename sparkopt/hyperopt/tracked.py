@@ -55,7 +55,7 @@ def tracked(
         domain: the space.
         options: what ``fmin`` was told.
         rstate: where the seeds come from.
-        journal: of the study, if it has one: what it does not hold yet has not ended for MLflow.
+        journal: of the study, if it has one. A trial ends in MLflow only once the journal holds it.
         shows_elsewhere: shows how many records are still to be written at the end, where the search is shown;
             returns whether it does.
 

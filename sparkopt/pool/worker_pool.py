@@ -178,8 +178,8 @@ class WorkerPool:
         spark.check_forks("a pool of workers")
         if self._coordinator is not None:
             raise RefusedError(
-                "pool was opened before, and opens once: make another WorkerPool, or go on inside the `with`"
-                " block of this one"
+                "this pool was opened before: open each pool once, make another one, or go on inside the"
+                " `with` block of this one"
             )
         spark.check_running(self.session)
         self._inherit = spark.inheriting(self.session)

@@ -1,4 +1,4 @@
-"""Room for a study's trials: how many may be outstanding, which is more once more workers have come."""
+"""Room for a study's trials: how many may be outstanding. It grows as workers come."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Status codes of gRPC that workers must know; what the details of a status need, they may not have."""
+"""Status codes of gRPC that workers need. They may lack the packages that a status's details need."""
 
 from __future__ import annotations
 

@@ -293,7 +293,7 @@ class Agent:
             self._notice = self._loop.call_later(_TOLD_AFTER_SECONDS, self._on_notice)
 
     def _on_notice(self) -> None:
-        """Tell that the attempt of the moment has begun, once it has run for long enough."""
+        """Tell that the current attempt has begun, once it has run for long enough."""
         self._notice = None
         attempt = self._attempt
         if attempt is None or not attempt.began or attempt.told:

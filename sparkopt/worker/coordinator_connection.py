@@ -93,12 +93,12 @@ class CoordinatorConnection:
         return self._metadata
 
     def send(self, message: worker_pb2.WorkerMessage) -> None:
-        """Send a message on the stream of the moment; if there is none, the next hello makes up for it."""
+        """Send a message on the current stream; if there is none, the next hello makes up for it."""
         if self._outgoing is not None:
             self._outgoing.put_nowait(message)
 
     def renew(self) -> None:
-        """End the stream of the moment; the next one begins with another hello."""
+        """End the current stream; the next one begins with another hello."""
         if self._call is not None:
             self._call.cancel()
 

@@ -45,7 +45,7 @@ class EvaluatorSocket:
     """The way to process A. Made once in an evaluator's process.
 
     Attributes:
-        run: the number of the run of the moment.
+        run: the number of the current run.
         sending: held by the thread that sends.
         descriptor: the socket's.
 
@@ -170,7 +170,7 @@ class EvaluatorSocket:
         return reply
 
     def answer(self, frame: Frame) -> bool:
-        """Send the answer to the run of the moment.
+        """Send the answer to the current run.
 
         Returns:
             Whether it was sent. If not, it is to be saved, and this process to end.

@@ -7,7 +7,7 @@
 
 A numbers each RUN that it sends; whatever either side says about it afterwards carries that number. Questions
 within a run have an ``id`` in their headers, and so have the replies. A never unpickles what B sends, and B
-nothing but what it is to run. Payloads above a limit go through a file that the header names.
+unpickles only what it is to run. Payloads above a limit go through a file that the header names.
 
 The functions that this needs are bound here, so that an objective that replaces them changes nothing.
 """
@@ -128,7 +128,7 @@ class FrameBuffer:
         """Take bytes in and give the frames that they complete, one after another.
 
         Raises:
-            FrameError: if what follows is none. Nothing more can be understood then.
+            FrameError: if what follows is not a frame. Nothing more can be understood then.
         """
         self.add(data)
         while (frame := self.next_frame()) is not None:
@@ -142,7 +142,7 @@ class FrameBuffer:
         """The first frame that is complete, once; None if there is none.
 
         Raises:
-            FrameError: if what comes next is none. Nothing more can be understood then.
+            FrameError: if what comes next is not a frame. Nothing more can be understood then.
         """
         if len(self._data) < _PREFIX_BYTES:
             if not _MAGIC.startswith(self._data[: len(_MAGIC)]):
@@ -188,7 +188,7 @@ class FrameReader:
         """Wait for the next frame; None when the other side is gone.
 
         Raises:
-            FrameError: if what comes is none.
+            FrameError: if what comes is not a frame.
         """
         while (frame := self._buffer.next_frame()) is None:
             data = self._recv(_CHUNK)

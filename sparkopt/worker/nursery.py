@@ -1,7 +1,7 @@
 """The parent of evaluators: forks them, tells A when one ended, and buries what they leave.
 
 It is forked before anything starts a thread or loads grpc, does nothing but wait, and keeps no state but
-the pid of the evaluator of the moment, so that it can fork for as long as the worker lives.
+the pid of the current evaluator, so that it can fork for as long as the worker lives.
 
     A ──▶ nursery   SPARE, FORK, KILL              over a socket of its own; its end is A's end
     A ◀── nursery   SPARED pid (with that one's socket), STARTED pid (with B's socket),

@@ -1,7 +1,7 @@
-"""Objective as it travels to workers: what to run, and the front end's word on what that returns.
+"""Objective as it travels to workers: what to run, and how to read what it returns.
 
-A worker knows no front end. What the loss of a result is, and whether a result says of itself that its trial
-has failed, the front end says once, where it wraps the objective:
+A worker knows no front end. Where a front end wraps its objective, it says once what the loss of a result is,
+and whether a result reports that its trial has failed:
 
     front end   ShippedObjective(fn, convention) ──▶ pickled once for a study
     evaluator   result = fn(argument) ──▶ convention.loss(result), convention.fault(result), pack(result)
@@ -45,8 +45,8 @@ class Convention:
         loss: takes whatever the objective returned, and returns its loss; None if it has none that is a
             number. Called for each trial, so it must be cheap; its module must be one that workers can
             import without the front end's library.
-        fault: takes the same, and returns in a line why it is not a result, or that it says of itself that
-            the trial has failed; empty if neither is so.
+        fault: takes the same, and returns a line that says why it is not a result, or that it reports a
+            failed trial; empty if neither is so.
         expected: what an objective must return, as the end of a sentence.
         on_driver: advice for an objective that needs Spark itself; empty for none.
         values: takes what the objective returned, and returns the numbers in it for clients that watch; empty

@@ -4,9 +4,9 @@
                                                                        │ import
     traceback ◀── the driver's file name ◀── code ◀── ShippedLoader ◀──┘
 
-At the end, so that what the worker has by itself comes first. A real directory, so that processes that the
-objective starts find the modules too, and packages their data. Only the names of files in code, which
-tracebacks show, are the driver's.
+The directory is at the end of ``sys.path``, so that modules that the worker has by itself come first. It is a
+real directory, so that processes that the objective starts find the modules too, and packages find their
+data. Only the names of files in code, which tracebacks show, are the driver's.
 
 An evaluator loads one version of a module: process A starts a fresh one where another version comes. What
 Spark's Python process has imported before evaluators were forked is forgotten here, as it may be older.
@@ -36,7 +36,8 @@ class ShippedModules:
     """Modules that have come with objectives, in this process.
 
     Attributes:
-        withheld: why some did not come, by name; each reason goes on from the name.
+        withheld: reasons why modules were left out, by name; each continues a sentence that begins with the
+            name.
 
     Args:
         directory: of the worker.

@@ -167,12 +167,12 @@ class Supervisor:
             self._output.end()
 
     def say(self, frame: Frame) -> None:
-        """Tell the evaluator of the moment something, if it still is there."""
+        """Tell the current evaluator something, if it is still there."""
         if self._running is not None:
             self._running.say(frame)
 
     def stop_early(self) -> None:
-        """Have the objective of the moment stop early: what it reports with raises from now on."""
+        """Have the current objective stop early: its calls of ``report`` raise from now on."""
         if self._running is not None:
             self._handle.prune_flag.stop(self._runs)
 
@@ -183,7 +183,7 @@ class Supervisor:
             self._order(nursery.KILL)
 
     def cancel(self) -> None:
-        """End the run of the moment: its evaluator is killed, and the next one started."""
+        """End the current run: its evaluator is killed, and the next one started."""
         self._cancelled = True
         if self._running is not None:
             self._retire()

@@ -20,7 +20,7 @@ SLICE_SECONDS: Final = 0.005
 
 
 class TimeSlice:
-    """The slice of the moment."""
+    """The current slice."""
 
     def __init__(self) -> None:
         self._began = time.monotonic()
