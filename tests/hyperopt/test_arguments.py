@@ -434,11 +434,11 @@ class TestPools:
     def test_one_that_was_opened_before(self, spark):
         with WorkerPool(1, spark_session=spark) as pool:
             trials = SparkTrials(pool=pool, tracking=False)
-            with pytest.raises(RefusedError, match="pool was opened before, and opens once"), pool:
+            with pytest.raises(RefusedError, match="pool was opened before: open each pool once"), pool:
                 pass
             fmin(float, CASE, in_order, 2, trials=trials, verbose=False)
         before = jobs(spark)
-        with pytest.raises(RefusedError, match="pool was opened before, and opens once"), pool:
+        with pytest.raises(RefusedError, match="pool was opened before: open each pool once"), pool:
             pass
         assert jobs(spark) == before
         assert trials.losses() == [0, 1]
