@@ -328,7 +328,7 @@ class ControlClient(Closing):
             The numbers of their trials, in the order of the points.
 
         Raises:
-            RefusedError: if JSON cannot say a point.
+            RefusedError: if JSON cannot represent a point.
             BadRequestError: if one is not a point of the space: then none is submitted.
             WrongStateError: if the study is evaluated from outside, or is ending.
         """

@@ -97,7 +97,7 @@ class EvaluationStream(Closing):
             The id.
 
         Raises:
-            RefusedError: if the point is none that JSON can say, or its id is unanswered in this stream.
+            RefusedError: if JSON cannot represent the point, or its id is unanswered in this stream.
             ControlError: what has ended the stream.
         """
         message = from_point(point)

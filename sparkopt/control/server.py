@@ -183,7 +183,7 @@ class ControlServer(Observer):
             self._ill = asyncio.ensure_future(self._beside.closing())
 
     async def stop(self) -> None:
-        """End what is served; who watches is sent the rest of the events first."""
+        """End what is served. Clients that watch are sent the rest of the events first."""
         self.feed.close()
         if self._server is not None:
             self.book.close()

@@ -1,8 +1,8 @@
 """Blobs, which travel in chunks: objectives and large arguments to workers, large results from them.
 
 What the driver offers stays where it was made, in memory or in a file. What workers push goes to disk as it
-comes, and is the reader's to remove; what nobody came to claim goes when its worker does, or has ended an
-attempt. A worker's messages may name what it has pushed itself, and nothing else.
+comes, and whoever claims it removes it. A blob that nobody claims is removed when its worker leaves, or has
+ended the attempt. A worker's messages may name only blobs that it has pushed itself.
 """
 
 from __future__ import annotations
@@ -75,8 +75,8 @@ class BlobStore:
         """
         if sum(each.worker == worker for each in self._pushed.values()) >= UNCLAIMED_BLOBS:
             raise StorageError(
-                f"{worker} has pushed {UNCLAIMED_BLOBS} results and reports that it has not sent word of:"
-                " no more are taken"
+                f"{worker} has pushed {UNCLAIMED_BLOBS} results and reports that none of its messages has"
+                " named: no more are taken"
             )
         if self._directory is None:
             try:
@@ -93,7 +93,7 @@ class BlobStore:
                     self._check_room(worker)
                     file.write(chunk.data)
             if name not in self._pushed:
-                raise UnknownWorkerError(f"{worker} has gone, and what it pushed with it")
+                raise UnknownWorkerError(f"{worker} has left, and its results and reports were removed")
         except BaseException as error:
             self.drop(name, worker)
             if isinstance(error, OSError):
@@ -111,7 +111,7 @@ class BlobStore:
             )
 
     def is_of(self, name: str, worker: str) -> bool:
-        """Tell if this worker has pushed a blob of that id that nobody has claimed."""
+        """Returns whether this worker has pushed a blob of that id that nobody has claimed."""
         pushed = self._pushed.get(name)
         return pushed is not None and pushed.whole and pushed.worker == worker
 

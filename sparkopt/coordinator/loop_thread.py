@@ -39,7 +39,7 @@ class LoopThread:
         self._thread.start()
 
     def is_alive(self) -> bool:
-        """Tell if the thread runs."""
+        """Returns whether the thread runs."""
         return self._thread.is_alive()
 
     def post(self, action: Callable[[], None]) -> bool:

@@ -141,7 +141,7 @@ class WorkerStream:
             self._sent.set()
 
     def is_behind(self) -> bool:
-        """Tell if the worker leaves too much unread."""
+        """Returns whether the worker leaves too much unread."""
         return len(self._outgoing) > _UNSENT
 
     async def catch_up(self) -> None:
@@ -258,7 +258,7 @@ class WorkerService(worker_pb2_grpc.WorkerServiceServicer):
                 raise ProtocolError(f"{body or 'an empty message'} has no place in the middle of a stream")
 
     def _is_fresh(self, event: events.Message, *payloads: trial_pb2.Payload) -> bool:
-        """Tell if a message is about the worker's live attempt, and not one that was sent again.
+        """Returns whether a message is about the worker's live attempt, and not one that was sent again.
 
         Raises:
             ProtocolError: if no worker of ours would send it. Its stream ends, and the trial runs again.

@@ -160,7 +160,7 @@ class Gangs(Staffing[Gang]):
         return lost
 
     def _is_needed(self, number: int, sent_away: bool) -> bool:
-        """Tell if a gang that ended has to be launched again for the trials that are left."""
+        """Returns whether a gang that ended has to be launched again for the trials that are left."""
         others = [gang for other, gang in self._records.items() if other != number]
         return not (sent_away and any(gang.goes_on for gang in others))
 

@@ -116,7 +116,7 @@ class PoolState:
         return self._story.follow(about)
 
     def _is_ending(self) -> bool:
-        """Tell if nothing more will be leased."""
+        """Returns whether nothing more will be leased."""
         return self.shut_down or self.draining is not None
 
     def _left(self) -> int | None:

@@ -64,11 +64,11 @@ class Staffing(Mapping[int, RecordT_co]):
         """
 
     def may_grow(self, now: float) -> bool:
-        """Tell if the shell may add a job of more workers now. One that launches by itself needs none."""
+        """Returns whether the shell may add a job of more workers now; False where each has its own."""
         return False
 
     def is_current(self, number: int, generation: int) -> bool:
-        """Tell if this generation of a job was launched last and has not ended.
+        """Returns whether this generation of a job was launched last and has not ended.
 
         Raises:
             ValueError: if the job was never launched.

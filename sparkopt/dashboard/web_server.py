@@ -55,8 +55,9 @@ class WebServer:
             self._server.prepare()
         except OSError as error:
             raise RefusedError(
-                f"cannot listen at {addresses.join(host, port)}: {self._server.refusal or error}. Is it taken"
-                ", or the host not this one? Port 0 takes a free port"
+                f"cannot listen at {addresses.join(host, port)}: {self._server.refusal or error}. If another"
+                " program has the port, name another one, or port 0 for a free one; the host must be this"
+                " machine"
             ) from None
         self.port: int = self._server.bind_addr[1]
 

@@ -81,7 +81,7 @@ class ControlledTrials(TrialCounts):
 
     @contextmanager
     def running_on(self, pool: WorkerPool) -> Iterator[None]:
-        """For as long as a search runs on this pool."""
+        """Make the pool of the search that runs known, for as long as it runs."""
         self._running.append(pool)
         try:
             if self._dashboard_listens is None:

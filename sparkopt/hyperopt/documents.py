@@ -331,7 +331,7 @@ def _coarse(seconds: float) -> datetime.datetime:
 
 
 def is_pruned(document: Document) -> bool:
-    """Tell if the trial was stopped because it would not win."""
+    """Returns whether the trial was stopped because it would not win."""
     result = document["result"]
     return result.get(PRUNED) is True and result.get("status") == base.STATUS_FAIL
 

@@ -191,7 +191,7 @@ class _AskedSearch:
         self._open: dict[int, int] = {}
 
     def is_of(self, domain: base.Domain, trials: base.Trials) -> bool:
-        """Tell if it is the search of these."""
+        """Returns whether it is the search of these trials."""
         return self._domain() is domain and self._trials() is trials
 
     def follow(self, trials: base.Trials) -> None:

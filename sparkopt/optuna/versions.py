@@ -40,7 +40,7 @@ def reseed(sampler: optuna.samplers.BaseSampler, seed: int) -> None:
 
 
 def is_stop(error: RuntimeError) -> bool:
-    """Tell if a sampler has called ``study.stop``, which Optuna allows in its own loop only."""
+    """Returns whether a sampler has called ``study.stop``, which Optuna allows in its own loop only."""
     return "Study.stop" in str(error)
 
 

@@ -25,7 +25,7 @@ def has_left(gang: Gang, coordinator: Coordinator, hurries: Callable[[], bool]) 
     Args:
         gang: the job.
         coordinator: has expelled its workers.
-        hurries: whether somebody has no patience.
+        hurries: whether the user has interrupted the wait.
     """
     deadline, before = time.monotonic() + _LAST_LEAVE_SECONDS, None
     while not gang.wait(_LEAVE_SECONDS):

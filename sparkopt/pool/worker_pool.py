@@ -76,11 +76,11 @@ _CANCEL_SECONDS: Final = 30.0
 class WorkerPool:
     """Workers inside the tasks of Spark jobs, and the coordinator that they take trials from.
 
-    Users get :class:`sparkopt.WorkerPool`, which is one and says what its arguments are.
+    Users get :class:`sparkopt.WorkerPool`, which derives from this class and describes the arguments.
 
     Attributes:
-        parallelism: how many trials may run at once. More do when executors join.
-        max_parallelism: how many may then.
+        parallelism: how many trials may run at once. It rises when executors join.
+        max_parallelism: how high it may rise.
         session: where the workers run.
         elastic: whether each of them comes and goes by itself.
 
@@ -152,9 +152,7 @@ class WorkerPool:
         before_launch: Callable[[], None] | None = None,
         max_parallelism: int = 0,
     ) -> Pool:
-        """Serve one study alone. To be called before the workers are launched.
-
-        Each worker leaves, and gives its slot back to Spark, once no trial can need it any more.
+        """Serve one study alone: each worker leaves, and gives its slot back, once no trial can need it.
 
         Args:
             broadcasts: the broadcast variables whose values the study's objective needs; Spark brings them.
@@ -362,8 +360,8 @@ class WorkerPool:
     def close(self) -> None:
         """Expel the workers and wait until their jobs have ended. Running trials are ended. Idempotent.
 
-        Who interrupts it has the jobs cancelled at once; who does so again need not wait for that. Everything
-        ends all the same. Without effect in a process that was forked from the pool's own.
+        After an interrupt the jobs are cancelled at once, and after another it returns before they have
+        ended. It has no effect in a process that was forked from the pool's own.
         """
         if self._coordinator is None or forks.is_child():
             self._closing = True

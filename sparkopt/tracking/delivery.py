@@ -49,7 +49,7 @@ class Delivery:
     Args:
         store: where they go.
         file: where they go if the store is out of reach for too long.
-        patience: for how many seconds it may be.
+        patience: seconds for which the store may be out of reach.
         pace: hears how fast the store answers.
         lanes: the lanes that have the turns.
     """
@@ -168,7 +168,7 @@ class Delivery:
             pause = min(2 * pause, _LONGEST_PAUSE)
 
     def give_up(self) -> list[Record]:
-        """Take the store for gone, and let nobody but this thread write any more.
+        """Give the store up, and let only this thread write from now on.
 
         Returns:
             The records that have no answer yet, which now go to the file. Their calls may still arrive.
@@ -193,7 +193,7 @@ class Delivery:
         self._no_more_waiting.set()
 
     def drop(self, error: Exception) -> None:
-        """Note that something is not written, and its like may have been before."""
+        """Note that something is not written; similar records may have been left out before."""
         self._note(error)
         with self._lock:
             self._dropped += 1

@@ -19,7 +19,7 @@ _REMEDY: Final = (
 
 
 def wants_tracking(asked: object, setting: Callable[[], str]) -> bool:
-    """Tell if a study is tracked: as asked, or as the Spark setting says, or else if there is an MLflow.
+    """Returns whether a study is tracked: as asked, or as the Spark setting says, or else if MLflow is there.
 
     Args:
         asked: what a front end was told; None for nothing.

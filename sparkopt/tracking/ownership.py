@@ -64,7 +64,7 @@ class OwnedEntities:
             RelayError: if it is not.
         """
         if model_id not in self.models:
-            raise refused(f"model {model_id!r} is none that this trial has made")
+            raise refused(f"model {model_id!r} was not made by this trial")
         return model_id
 
     def check_models(self, model_ids: Iterable[str]) -> None:

@@ -9,10 +9,10 @@ A lane has one turn at a time, in which it gets what has come by then. Calls and
 counted apart, so that neither waits for the other's threads. Threads start when a lane would wait
 otherwise.
 
-Whoever puts goes first. Both want the interpreter, and a search whose trials take next to no time would take
-several times as long, and its lanes too, if each took it away from the other all the time. So once all lanes
-are empty, the next turn begins when nothing more has come for a moment, when something has waited for a
-while, or when somebody waits for an answer.
+Threads that put items go before those that work them off. Both need the interpreter, and if each took it away
+from the other all the time, a search whose trials take next to no time would take several times as long, and
+so would its lanes. So once all lanes are empty, the next turn begins when nothing more has come for a moment,
+when something has waited for a while, or when somebody waits for an answer.
 
 It knows nothing of MLflow, and has no clock but ``time.monotonic``.
 """
@@ -82,7 +82,7 @@ class _Lane(Generic[K, T]):
     Attributes:
         key: its key.
         items: what waits, each with its kind and whether somebody waits for it.
-        turn: what the turn that it has was given; who works it off removes what is done.
+        turn: the items that its turn was given; the turn removes those that are done.
         urgent: how many of them somebody waits for.
         running: whether a thread has its turn.
         place: the queue in which it waits for a thread; None if it does not.

@@ -83,7 +83,7 @@ def artifact_repository(uri: str, tracking_uri: str) -> ArtifactRepository:
     if _REPOSITORIES_KNOW_STORES:
         return get_artifact_repository(uri, tracking_uri=tracking_uri)
     if uri.startswith("mlflow-artifacts:"):
-        # Such a repository would ask the tracking URI of the moment for the server.
+        # Such a repository would ask the current tracking URI for the server.
         uri = MlflowArtifactsRepository.resolve_uri(uri, tracking_uri)
     return get_artifact_repository(uri)
 

@@ -37,7 +37,7 @@ def metadata_with(code: int, message: str, details: Iterable[Message]) -> tuple[
 
 
 def details_of(call: grpc.Call) -> Sequence[Any]:
-    """The details of the status that a call ended with; none if there is none that can be read."""
+    """The details of the status that a call ended with; empty if none can be read."""
     for key, value in call.trailing_metadata() or ():
         if key != KEY:
             continue

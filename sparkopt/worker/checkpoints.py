@@ -242,7 +242,7 @@ def _write(checkpoint: object, output: _Output) -> None:
 def _directory_of(checkpoint: object) -> Path | None:
     """The directory that a checkpoint is; None if it is an object."""
     if checkpoint is None:
-        raise TypeError("None stands for no checkpoint: save something else")
+        raise TypeError("None cannot be saved, as it stands for no checkpoint: save something else")
     if isinstance(checkpoint, str) and os.path.isdir(checkpoint):  # noqa: PTH112 - is_dir raises for long text
         raise TypeError(
             f"a checkpoint that is a directory is given as a pathlib.Path, not as text: Path({checkpoint!r})"

@@ -1,4 +1,4 @@
-"""The end of a process that an objective has forked, and that comes out of the objective like its parent."""
+"""End of a process that an objective has forked, and that returns from the objective as its parent does."""
 
 from __future__ import annotations
 

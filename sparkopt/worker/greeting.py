@@ -12,7 +12,7 @@ from sparkopt.worker.spec import Birth, WorkerSpec
 
 
 class Greeting:
-    """Name and hello of a worker, in its life of the moment.
+    """Name and hello of a worker, in its current life.
 
     Args:
         spec: the gang's description.

@@ -21,7 +21,7 @@ class Outbox:
     """Reports, requests and outcomes in the order of their sequence numbers.
 
     Args:
-        send: sends a message on the stream of the moment, if there is one.
+        send: sends a message on the current stream, if there is one.
     """
 
     def __init__(self, send: Callable[[worker_pb2.WorkerMessage], None]) -> None:

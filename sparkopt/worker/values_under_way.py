@@ -26,7 +26,7 @@ class ValuesUnderWay:
 
     Args:
         attempt: the attempt that reports them.
-        send: sends a message on the stream of the moment, if there is one.
+        send: sends a message on the current stream, if there is one.
     """
 
     def __init__(self, attempt: trial_pb2.Attempt, send: Callable[[worker_pb2.WorkerMessage], None]) -> None:

@@ -233,7 +233,7 @@ class TestAlone:
         sparkopt.save_checkpoint(tmp_path)
 
     def test_what_is_no_checkpoint_is_refused(self, tmp_path):
-        with pytest.raises(TypeError, match="None stands for no checkpoint"):
+        with pytest.raises(TypeError, match="None cannot be saved"):
             sparkopt.save_checkpoint(None)
         with pytest.raises(TypeError, match="is given as a pathlib"):
             sparkopt.save_checkpoint(str(tmp_path))

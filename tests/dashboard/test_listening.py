@@ -86,7 +86,7 @@ def test_what_it_cannot_listen_at_is_refused(arguments, message):
 
 def test_a_port_that_is_taken_is_refused(make_served):
     taken = make_served().dashboard.url.split("/")[2]
-    with pytest.raises(RefusedError, match="Is it taken"):
+    with pytest.raises(RefusedError, match="another program has the port"):
         Dashboard(Listen(taken))
 
 

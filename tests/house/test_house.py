@@ -36,7 +36,7 @@ READ_TWICE = re.compile(
     rf"(?<!there )\b(?:is|are|was|were) no (?:{THINGS})s?\b"
     r"|\b(?:for|to|of|by|that|from) who (?:\w+ )*?\w+s\b"
     r"|^ +\w+: (?:whose|whom)\b"
-    r"|\bany more (?:what|which|who)\b",
+    r"|\bany more (?:what|which|who)\b|\bof the moment\b|\bTell if\b|, but for\b",
     re.MULTILINE,
 )
 UNUSUAL = re.compile(r"(?:Of|How|That|What|Where|Whether|Which|Who)\b")
@@ -152,6 +152,8 @@ def test_wordings_that_have_to_be_read_twice_are_recognised():
         "kept for who asks again",
         "    study: whose; None for all\n",
         "it cannot be read any more what it is of",
+        "the stream of the moment",
+        "all files, but for large ones",
     ):
         assert len(read_twice(text)) == 1, text
     for text in (

@@ -45,7 +45,7 @@ class Requests:
         requests[lane] = _Request(lease, worker, number)
 
     def knows(self, lease: Lease, worker: str, number: int) -> bool:
-        """Tell if this request has been noted and not been forgotten."""
+        """Returns whether this request has been noted and not been forgotten."""
         request = self._find(lease, number)
         return request is not None and request.worker == worker
 

@@ -14,7 +14,7 @@ class UntakenReports:
         self._workers.setdefault(worker, {})[sequence] = study
 
     def holds(self, worker: str, sequence: int) -> bool:
-        """Tell if the report still lies there."""
+        """Returns whether the report still lies there."""
         return sequence in self._workers.get(worker, ())
 
     def of_worker(self, worker: str) -> list[int]:

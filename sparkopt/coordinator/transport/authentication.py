@@ -37,7 +37,7 @@ class Grant:
         return self.calls is None
 
     def allows(self, call: str) -> bool:
-        """Tell if the token is good for a call, of this full name."""
+        """Returns whether the token is good for a call, of this full name."""
         service = call[: call.rfind("/") + 1]
         return self.calls is None or call in self.calls or service in self.calls
 

@@ -4,7 +4,7 @@
     row ──▶ hyperopt's document      by hyperopt's own expression, which knows what is active
 
 Rows that are drawn have a number in every column; which of them are active follows from the options that are
-chosen on the way to each. Where a space does not tell that by its options alone, its columns count as active.
+chosen on the way to each. Where the options of a space alone do not decide that, its columns count as active.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Layout:
     """Columns of a domain's space.
 
     Attributes:
-        axes: one for each column; an axis comes after those that it hangs on.
+        axes: one for each column; an axis comes after those that it depends on.
         scales: the columns of parameters that have an order, and their axes.
         options: the columns of the others, and theirs.
 
@@ -131,7 +131,7 @@ def _puts(label: str) -> Callable[[int, Mapping[str, Any]], Any]:
 
 
 def _conditions_of(expression: pyll.Apply) -> dict[str, set[Conditions]]:
-    """For each label the ways that lead to it, by the options chosen; no labels if that cannot be told."""
+    """For each label the choices of options that make it active; no labels if they cannot be found out."""
     found: dict[str, set[Conditions]] = {}
     seen: set[tuple[int, Conditions]] = set()
     left: list[tuple[pyll.Apply, Conditions]] = [(expression, ())]
@@ -157,7 +157,7 @@ def _conditions_of(expression: pyll.Apply) -> dict[str, set[Conditions]]:
 
 
 def _ordered(axes: Mapping[str, Axis], conditions: Mapping[str, set[Conditions]]) -> list[str]:
-    """Labels, each after those that it hangs on."""
+    """Labels, each after those that it depends on."""
     order: dict[str, None] = {}
     on_the_way: set[str] = set()
 

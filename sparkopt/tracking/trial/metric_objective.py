@@ -51,7 +51,7 @@ class MetricObjective(ReportingObjective):
 
 
 class _Process:
-    """Knows whether MLflow is loaded in this process, and which metric the trial of the moment reports by."""
+    """Knows whether MLflow is loaded in this process, and which metric the current trial reports by."""
 
     def __init__(self) -> None:
         self._watching = self._is_here = False

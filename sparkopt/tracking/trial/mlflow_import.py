@@ -1,4 +1,4 @@
-"""Notice of the moment at which an objective loads MLflow, which takes seconds: nobody does it for one."""
+"""Notice that an objective loads MLflow. That takes seconds, so nobody loads it for the objective."""
 
 from __future__ import annotations
 

@@ -92,7 +92,7 @@ class Line:
 
 
 class RelayStore(RestStore):
-    """The store of one process, for the trial of the moment."""
+    """The store of one process, for the current trial."""
 
     def __init__(self) -> None:
         super().__init__(self._no_host)

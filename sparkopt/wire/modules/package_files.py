@@ -17,7 +17,7 @@ _ENVIRONMENTS: Final = ("pyvenv.cfg", "conda-meta")
 """Names by which a virtual environment's directory is known."""
 
 _FILES: Final = 20_000
-"""A package of more files than this is none that is meant to be sent."""
+"""Most files of a package that is sent: one with more is not meant to be."""
 
 _SHOWN: Final = 3
 
