@@ -367,8 +367,9 @@ class ControlClient(Closing):
             RefusedError: if an argument makes no sense.
 
         Example:
-            >>> {each.point["x"]: each.loss for each in client.evaluate([{"x": 3}, {"x": 4}])}
-            {3: 4.0, 4: 9.0}
+            >>> outcomes = client.evaluate([{"x": 3}, {"x": 4}])
+            >>> sorted((each.point["x"], each.loss) for each in outcomes)
+            [(3, 4.0), (4, 9.0)]
         """
         return Evaluations(
             self.evaluation(study, on_value), points, in_flight, lambda: self.status().max_parallelism + 1

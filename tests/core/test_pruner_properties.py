@@ -18,15 +18,17 @@ from sparkopt.study.pruning_rules import (
     ThresholdStopping,
 )
 
-RULES = [
+COMPARING = [
     MedianStopping(warmup_steps=2, min_trials=2),
     MedianStopping(warmup_steps=0, min_trials=0, interval_steps=3),
     PercentileStopping(percentile=20, warmup_steps=1, min_trials=1),
     ASHA(max_steps=12, reduction_factor=2),
     ASHA(max_steps=12, min_steps=3),
     Hyperband(max_steps=12, reduction_factor=2),
-    ThresholdStopping(lower=-2, upper=2, warmup_steps=1, interval_steps=2),
 ]
+"""Rules that compare trials with one another."""
+
+RULES = [*COMPARING, ThresholdStopping(lower=-2, upper=2, warmup_steps=1, interval_steps=2)]
 VALUES = st.one_of(st.integers(-4, 4).map(float), st.sampled_from([math.nan, math.inf, -math.inf]))
 CURVES = st.lists(st.lists(VALUES, min_size=1, max_size=12), min_size=2, max_size=10)
 ENDS = st.sampled_from(Outcome)
@@ -71,7 +73,7 @@ def test_one_that_is_fed_with_a_journal_decides_as_the_one_before_would_have(rul
     assert [before.reported(last, *each) for each in on] == [after.reported(last, *each) for each in on]
 
 
-@pytest.mark.parametrize("rule", RULES[:-1], ids=repr)
+@pytest.mark.parametrize("rule", COMPARING, ids=repr)
 @settings(max_examples=25, deadline=None)
 @given(CURVES, st.data())
 def test_to_maximize_is_to_minimize_the_opposite(rule, curves, data):
@@ -82,7 +84,7 @@ def test_to_maximize_is_to_minimize_the_opposite(rule, curves, data):
     assert verdicts(least, new) == verdicts(most, [-value for value in new])
 
 
-@pytest.mark.parametrize("rule", RULES[:-1], ids=repr)
+@pytest.mark.parametrize("rule", COMPARING, ids=repr)
 @settings(max_examples=25, deadline=None)
 @given(st.lists(st.lists(st.integers(-4, 4).map(float), min_size=12, max_size=12), min_size=2, max_size=10))
 def test_a_trial_that_is_nowhere_worse_than_any_other_goes_on(rule, curves):
@@ -90,7 +92,7 @@ def test_a_trial_that_is_nowhere_worse_than_any_other_goes_on(rule, curves):
     assert not any(verdicts(pruner, [min(step) for step in zip(*curves, strict=True)]))
 
 
-@pytest.mark.parametrize("rule", RULES[:-1], ids=repr)
+@pytest.mark.parametrize("rule", COMPARING, ids=repr)
 @settings(max_examples=25, deadline=None)
 @given(CURVES)
 def test_trials_that_report_alike_all_go_on(rule, curves):

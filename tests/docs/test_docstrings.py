@@ -17,6 +17,9 @@ import sparkopt.hyperopt
 import sparkopt.optuna
 import sparkopt.plots
 from sparkopt import Control, ControlClient, SparkTrials, Tracking, WorkerPool, fmin
+from sparkopt.core.pruning.pruner import Pruner
+from sparkopt.study.listener import Listener
+from sparkopt.study.proposer import Proposer
 
 IN_AN_OBJECTIVE = (
     *(sparkopt.report, sparkopt.should_prune, sparkopt.TrialPruned, sparkopt.trial_info),
@@ -24,7 +27,7 @@ IN_AN_OBJECTIVE = (
 )
 SETTINGS = (
     *(sparkopt.MedianStopping, sparkopt.PercentileStopping, sparkopt.ThresholdStopping, sparkopt.ASHA),
-    *(sparkopt.Hyperband, Tracking, Control),
+    *(sparkopt.Hyperband, Tracking, Control, Pruner, Listener),
 )
 RESULTS = (
     *(SparkTrials.best_trial, SparkTrials.best_params, SparkTrials.to_pandas, SparkTrials.to_optuna),
@@ -33,7 +36,7 @@ RESULTS = (
 )
 SEARCHES = (
     *(fmin, SparkTrials, WorkerPool, WorkerPool.open_evaluation, sparkopt.parallel_tpe),
-    *(sparkopt.hyperopt.from_optuna, sparkopt.optuna.optimize),
+    *(sparkopt.hyperopt.from_optuna, sparkopt.optuna.optimize, Proposer),
 )
 CALLS = (
     *(ControlClient, ControlClient.status, ControlClient.space, ControlClient.workers, ControlClient.trials),
