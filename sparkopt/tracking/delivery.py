@@ -2,6 +2,7 @@
 
 write ──▶ Store ──▶ written                           others may be written meanwhile, of other runs
             ├─────▶ refused: dropped, and told at the end
+            ├─────▶ denied: a file, to be replayed
             └─────▶ busy or out of reach: again after a pause, fewer at once
                       └─ for too long ──▶ a file, to be replayed
 """
@@ -19,8 +20,8 @@ from sparkopt.tracking.file import RecordFile
 from sparkopt.tracking.masking import is_secret, mask
 from sparkopt.tracking.pace import Pace
 from sparkopt.tracking.run_lanes import Lanes
-from sparkopt.tracking.run_records import Log, LogArtifact, Record, Run
-from sparkopt.tracking.store import Store, is_passing, is_rate_limit
+from sparkopt.tracking.run_records import Create, Log, LogArtifact, Record, Run
+from sparkopt.tracking.store import Store, is_denied, is_passing, is_rate_limit
 from sparkopt.wire.actor_log import ActorLog
 
 _LOG: Final = ActorLog("tracking")
@@ -120,7 +121,11 @@ class Delivery:
                     del self._under_way[threading.get_ident()]
         except Exception as error:  # noqa: BLE001 - what stores raise is theirs to choose
             if not is_passing(error):
-                self.drop(error)
+                if is_denied(error):
+                    # Some say that of a token that has expired. With another one the record can be written.
+                    self._keep_alone(record, error)
+                else:
+                    self.drop(error)
             else:
                 self._note(error)
                 self._pace.pushed_back()
@@ -203,6 +208,13 @@ class Delivery:
     def _note(self, error: Exception) -> None:
         if self._first_error is None:
             self._first_error = error
+
+    def _keep_alone(self, record: Record, error: Exception) -> None:
+        """Have a record go to the file, and with it all of a run that it was to begin."""
+        self._note(error)
+        if isinstance(record, Create):
+            self._astray.add(record.run)
+        self._keep(record)
 
     def _keep(self, record: Record) -> None:
         try:

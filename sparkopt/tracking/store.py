@@ -45,8 +45,8 @@ _INTERNAL: Final = ErrorCode.Name(INTERNAL_ERROR)
 
 _TOO_MANY: Final = 429
 
-_PASSING: Final = frozenset({408, _TOO_MANY, 500, 502, 503, 504})
-"""What a store answers that may do better later."""
+_PASSING: Final = frozenset({401, 408, _TOO_MANY, 500, 502, 503, 504})
+"""What a store answers that may do better later: 401 once somebody has renewed a token that has expired."""
 
 
 class Store:

@@ -1,4 +1,4 @@
-"""A store that fails on demand, and the records of a run."""
+"""A store that fails on demand, the records of a run, and what they make."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import threading
 
 from sparkopt.tracking.run_records import Create, End, Log, LogArtifact
 from sparkopt.tracking.store import Store
+from tests.tracking.runs import all_runs, content
 
 TAGS = {"fmin_uuid": "abc123", "tid": "7"}
 RECORDS = [
@@ -33,3 +34,16 @@ class FailingStore(Store):
             raise failure
         self.written.append((record, again))
         super().write(record, again)
+
+
+def check_run(client):
+    """The run that RECORDS make, and nothing else but the study's own."""
+    (run,) = [run for run in all_runs(client) if run.data.tags.get("tid") == "7"]
+    assert (run.info.run_name, run.info.status) == ("trial 7", "FAILED")
+    assert (run.info.start_time, run.info.end_time) == (1000, 2000)
+    assert run.data.params == {"x": "1.5"}
+    assert run.data.metrics == {"loss": 1.5}
+    history = client.get_metric_history(run.info.run_id, "loss")
+    assert [(each.value, each.timestamp, each.step) for each in history] == [(2.5, 1500, 0), (1.5, 1600, 1)]
+    assert run.data.tags["kind"] == "ünusual"
+    assert content(client, run, "texts/note.txt") == b"\x00\xffbytes"

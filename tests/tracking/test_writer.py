@@ -18,8 +18,7 @@ from sparkopt.tracking.run_lanes import Lanes
 from sparkopt.tracking.run_records import Create, End, Log, LogArtifact
 from sparkopt.tracking.store import Store, is_passing
 from sparkopt.tracking.writer import Writer
-from tests.tracking.failing_store import RECORDS, TAGS
-from tests.tracking.runs import all_runs, content
+from tests.tracking.failing_store import RECORDS, TAGS, check_run
 
 WRITES = 5
 """How many records are written for these, if all are there when the writer gets to the first."""
@@ -44,19 +43,6 @@ def written_by(target, records, tmp_path):
     all_there.set()
     writer.close(lambda left: None)
     return [record for record, _ in target.written]
-
-
-def check_run(client):
-    """The run that RECORDS make, and nothing else but the study's own."""
-    (run,) = [run for run in all_runs(client) if run.data.tags.get("tid") == "7"]
-    assert (run.info.run_name, run.info.status) == ("trial 7", "FAILED")
-    assert (run.info.start_time, run.info.end_time) == (1000, 2000)
-    assert run.data.params == {"x": "1.5"}
-    assert run.data.metrics == {"loss": 1.5}
-    history = client.get_metric_history(run.info.run_id, "loss")
-    assert [(each.value, each.timestamp, each.step) for each in history] == [(2.5, 1500, 0), (1.5, 1600, 1)]
-    assert run.data.tags["kind"] == "ünusual"
-    assert content(client, run, "texts/note.txt") == b"\x00\xffbytes"
 
 
 def test_records_become_a_run(target, store, tmp_path):

@@ -7,7 +7,7 @@ import threading
 
 import pytest
 from mlflow.exceptions import MlflowException
-from mlflow.protos.databricks_pb2 import INTERNAL_ERROR
+from mlflow.protos.databricks_pb2 import INTERNAL_ERROR, PERMISSION_DENIED, UNAUTHENTICATED
 
 from sparkopt.errors import TrackingWarning
 from sparkopt.tracking import writer as room
@@ -16,7 +16,7 @@ from sparkopt.tracking.record_replay import replay
 from sparkopt.tracking.run_records import Create, End, Log, LogArtifact
 from sparkopt.tracking.store import is_busy
 from sparkopt.tracking.writer import Writer
-from tests.tracking.failing_store import RECORDS
+from tests.tracking.failing_store import RECORDS, check_run
 
 
 def test_runs_are_written_beside_each_other(target, tmp_path, monkeypatch):
@@ -119,6 +119,36 @@ def test_a_run_that_a_store_cannot_write_goes_to_the_file_and_no_other(target, s
     monkeypatch.undo()
     assert replay(tmp_path / "kept.jsonl", store.tracking_uri).records == 2
     assert store.get_run(target.runs[7]).data.params == {"x": "1.5"}
+
+
+@pytest.mark.parametrize("first", range(5))
+def test_a_store_that_denies_access_halfway_loses_nothing(target, store, tmp_path, monkeypatch, first):
+    """A token has expired, in the words of some servers, after so many records of a run."""
+    write, left = target.write, iter(range(first))
+
+    def denying(record, again=False):
+        if record.run == 7 and next(left, None) is None:
+            raise MlflowException("Invalid access token", PERMISSION_DENIED)
+        write(record, again)
+
+    monkeypatch.setattr(target, "write", denying)
+    monkeypatch.setattr(room, "_HOLDING_SECONDS", 0.0)
+    writer = Writer(target, tmp_path / "kept.jsonl")
+    for record in RECORDS:
+        writer.put(record)
+    with pytest.warns(TrackingWarning, match=rf"Invalid access token.*: {5 - first} records are"):
+        writer.close(lambda left: None)
+    assert replay(tmp_path / "kept.jsonl", store.tracking_uri).records == 5 - first
+    check_run(store)
+
+
+def test_a_token_that_is_renewed_in_time_is_all_that_a_store_waits_for(target, store, tmp_path):
+    target.failures = [None, *[MlflowException("who are you", UNAUTHENTICATED)] * 2]
+    writer = Writer(target, tmp_path / "kept.jsonl")
+    for record in RECORDS:
+        writer.put(record)
+    writer.close(lambda left: None)
+    check_run(store)
 
 
 def test_a_search_that_was_held_up_is_told(target, tmp_path, monkeypatch):
