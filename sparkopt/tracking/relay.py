@@ -37,7 +37,7 @@ from sparkopt.tracking import relay_protocol, versions
 from sparkopt.tracking.files import Files
 from sparkopt.tracking.masking import mask
 from sparkopt.tracking.ownership import OwnedEntities, refused
-from sparkopt.tracking.relay_protocol import Label, RelayError, artifact_uri
+from sparkopt.tracking.relay_protocol import BriefRun, Label, RelayError, artifact_uri
 from sparkopt.tracking.run_records import Log, LogArtifact
 from sparkopt.tracking.run_records import Metric as Logged
 from sparkopt.tracking.store import end_run, is_busy, is_passing, is_rate_limit, unwrapped
@@ -204,6 +204,11 @@ class Relay:
         body = request.body if isinstance(request.body, bytes) else request.body.read_bytes()
         if request.method == relay_protocol.RUN:
             return relay_protocol.pack_answer(self._run_and_experiment(trial))
+        if request.method == relay_protocol.BRIEF:
+            run = self._or_else(lambda: self._run_of_trial(trial), lambda: self._unseen(trial))
+            relayed = run.info.artifact_uri == artifact_uri("runs", run.info.run_id)
+            params = {each.key: each.value for each in run.data.params}
+            return relay_protocol.pack_answer(BriefRun(run.info.run_id, relayed, params).encode())
         if request.method in (relay_protocol.LIST, relay_protocol.GET):
             label = _label(body)
             trial.check_label(label)
@@ -261,18 +266,24 @@ class Relay:
             raise
 
     def _run_and_experiment(self, trial: OwnedEntities) -> bytes:
-        if self._is_gone():
-            run, experiment = self._unseen(trial), self._experiment
-        else:
-            try:
-                run, experiment = self._run_of_trial(trial), self._known_experiment()
-            except Exception as error:
-                if self._record is None or not is_passing(error):
-                    raise
-                run, experiment = self._unseen(trial), self._experiment
+        run, experiment = self._or_else(
+            lambda: (self._run_of_trial(trial), self._known_experiment()),
+            lambda: (self._unseen(trial), self._experiment),
+        )
         if experiment is None:
             experiment = pb.Experiment(experiment_id=self._experiment_id)
         return relay_protocol.join(run.SerializeToString(), experiment.SerializeToString())
+
+    def _or_else(self, look: Callable[[], Any], otherwise: Callable[[], Any]) -> Any:
+        """Returns what the store says, or what is known without it if it is gone and others write the run."""
+        if self._is_gone():
+            return otherwise()
+        try:
+            return look()
+        except Exception as error:
+            if self._record is None or not is_passing(error):
+                raise
+            return otherwise()
 
     def _known_experiment(self) -> Any:
         if self._experiment is None:

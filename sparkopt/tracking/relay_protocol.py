@@ -4,6 +4,7 @@ They are requests in the lane of MLflow (``sparkopt.wire.lanes``). Behind its pr
 
     method           asks for                                body                      answer
     run              the trial's run and its experiment      nothing                   two MLflow messages
+    run.brief        what matters of the run without MLflow  nothing                   a :class:`BriefRun`
     those in CALLS   what MLflow's REST API calls like that  MLflow's message          MLflow's response
     artifact.put     to store a file                         the bytes, then a label   nothing
     artifact.list    what is in a directory                  a label                   MLflow's response
@@ -25,6 +26,7 @@ SCHEME: Final = "sparkopt-trial"
 """Of the addresses of the tracking store and of artifacts inside a trial."""
 
 RUN: Final = "run"
+BRIEF: Final = "run.brief"
 PUT: Final = "artifact.put"
 LIST: Final = "artifact.list"
 GET: Final = "artifact.get"
@@ -140,6 +142,30 @@ class Label:
         if not all(isinstance(value, str) for value in said.values()):
             raise ValueError("a label is made of strings")
         return cls(**said)
+
+
+@dataclass(frozen=True, slots=True)
+class BriefRun:
+    """A trial's run, for a worker that has not loaded MLflow.
+
+    Attributes:
+        run_id: of the run.
+        relayed: whether its files go to the driver.
+        params: its parameters when the attempt began.
+    """
+
+    run_id: str
+    relayed: bool
+    params: dict[str, str]
+
+    def encode(self) -> bytes:
+        """As bytes."""
+        return json.dumps(asdict(self)).encode()
+
+    @classmethod
+    def decode(cls, data: bytes) -> BriefRun:
+        """Read what :meth:`encode` has made."""
+        return cls(**json.loads(data))
 
 
 def trailer(label: Label) -> bytes:

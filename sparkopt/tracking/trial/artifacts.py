@@ -19,8 +19,8 @@ from mlflow.utils.async_logging.run_operations import RunOperations
 
 from sparkopt.tracking import relay_protocol
 from sparkopt.tracking.relay_protocol import Label
+from sparkopt.tracking.trial import uploads
 from sparkopt.tracking.trial.relay_store import Line
-from sparkopt.wire.limits import INLINE_BYTES
 
 
 class RelayArtifactRepository(ArtifactRepository):
@@ -84,13 +84,5 @@ class RelayArtifactRepository(ArtifactRepository):
         return Label(self._root.kind, self._root.owner, joined)
 
     def _put(self, file: Path, path: str) -> None:
-        line, label = self._line(), self._label(path)
-        end = relay_protocol.trailer(label)
-        if file.stat().st_size + len(end) <= INLINE_BYTES:
-            line.ask_for_bytes(relay_protocol.PUT, file.read_bytes() + end)
-            return
-        handle, name = tempfile.mkstemp(dir=line.directory, prefix="request-")
-        with os.fdopen(handle, "wb") as copy, file.open("rb") as content:
-            shutil.copyfileobj(content, copy, INLINE_BYTES)
-            copy.write(end)
-        line.ask(relay_protocol.PUT, Path(name))
+        line = self._line()
+        uploads.put(line.ask, line.directory, file, self._label(path))

@@ -3,7 +3,7 @@
     log_metric, log_param, set_tag, log_batch ──▶ Buffer.add ──▶ a second later, or when enough has come
                                                                  together, or before anything else ──▶ send
 
-A call costs microseconds, a batch one round trip.
+A call costs microseconds, a batch one round trip. This module loads no MLflow.
 """
 
 from __future__ import annotations
@@ -14,8 +14,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Final
 
-from mlflow.entities import Metric, Param, RunTag
-from mlflow.protos.service_pb2 import LogBatch
+from sparkopt.tracking.trial import batch_bytes
 
 SECONDS: Final = 1.0
 """How long something may wait."""
@@ -32,34 +31,31 @@ _CHARACTERS: Final = 400_000
 
 @dataclass(slots=True)
 class _Batch:
-    metrics: list[Metric] = field(default_factory=list)
+    metrics: list[bytes] = field(default_factory=list)
     params: dict[str, str] = field(default_factory=dict)
     tags: dict[str, str] = field(default_factory=dict)
 
-    def messages(self, run_id: str) -> Iterator[LogBatch]:
+    def messages(self, run_id: str) -> Iterator[bytes]:
         metrics, params, tags = iter(self.metrics), iter(self.params.items()), iter(self.tags.items())
         while True:
-            message = LogBatch(
-                run_id=run_id,
-                params=[Param(*each).to_proto() for each in islice(params, _FEW)],
-                tags=[RunTag(*each).to_proto() for each in islice(tags, _FEW)],
-            )
-            room = ENTRIES - len(message.params) - len(message.tags)
-            message.metrics.extend(each.to_proto() for each in islice(metrics, room))
-            if not (message.metrics or message.params or message.tags):
+            some_params = [batch_bytes.text_entry(*each) for each in islice(params, _FEW)]
+            some_tags = [batch_bytes.text_entry(*each) for each in islice(tags, _FEW)]
+            some_metrics = list(islice(metrics, ENTRIES - len(some_params) - len(some_tags)))
+            if not (some_metrics or some_params or some_tags):
                 return
-            yield message
+            yield batch_bytes.log_batch(run_id, some_metrics, some_params, some_tags)
 
 
 class Buffer:
     """Gathers for all runs of a trial. May be used from any thread.
 
-    Args:
-        send: sends a batch, and returns once it is written.
+    Attributes:
+        send: sends a batch, which is MLflow's message LogBatch, and returns once it is written.
     """
 
-    def __init__(self, send: Callable[[LogBatch], None]) -> None:
-        self._send = send
+    send: Callable[[bytes], None]
+
+    def __init__(self) -> None:
         self._lock = threading.Lock()
         self._sending = threading.Lock()
         self._batches: dict[str, _Batch] = {}
@@ -71,11 +67,17 @@ class Buffer:
     def add(
         self,
         run_id: str,
-        metrics: Sequence[Metric] = (),
-        params: Sequence[Param] = (),
-        tags: Sequence[RunTag] = (),
+        metrics: Sequence[bytes] = (),
+        params: Sequence[tuple[str, str]] = (),
+        tags: Sequence[tuple[str, str]] = (),
     ) -> None:
         """Take entries in. Of a tag that comes twice the last value counts.
+
+        Args:
+            run_id: the run that they are of.
+            metrics: MLflow's message for each.
+            params: their names and values.
+            tags: their names and values.
 
         Raises:
             Exception: what sending an earlier batch has raised meanwhile.
@@ -85,9 +87,9 @@ class Buffer:
             batch = self._batches.setdefault(run_id, _Batch())
             batch.metrics += metrics
             for kept, new in ((batch.params, params), (batch.tags, tags)):
-                for each in new:
-                    kept[each.key] = each.value
-                    self._characters += len(each.value)
+                for key, value in new:
+                    kept[key] = value
+                    self._characters += len(value)
             self._entries += len(metrics) + len(params) + len(tags)
             full = (
                 self._entries >= ENTRIES
@@ -118,7 +120,7 @@ class Buffer:
             for run_id, batch in batches.items():
                 for message in batch.messages(run_id):
                     try:
-                        self._send(message)
+                        self.send(message)
                     except Exception as error:  # noqa: BLE001 - raised below, once the rest is sent
                         self._error = self._error or error
         with self._lock:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from sparkopt.tracking.trial.mlflow_import import when_loaded
+from sparkopt.tracking.trial.mlflow_import import load_early, when_loaded
 from sparkopt.worker.intermediate_values import is_pruned
 from sparkopt.worker.reports import Reporter, ReportingObjective
 
@@ -60,6 +60,7 @@ class _Process:
     def begin(self, metric: str) -> None:
         """A trial begins."""
         self._metric = metric
+        load_early()  # the calls that are there without MLflow report nothing
         if self._is_here:
             self._begin()
         elif not self._watching:

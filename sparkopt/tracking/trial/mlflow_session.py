@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import functools
 import inspect
-import sys
 from typing import TYPE_CHECKING, Any, Final
 
 import mlflow
@@ -32,6 +31,8 @@ from sparkopt.tracking import versions
 from sparkopt.tracking.relay_protocol import SCHEME
 from sparkopt.tracking.trial import plugins
 from sparkopt.tracking.trial.artifacts import RelayArtifactRepository
+from sparkopt.tracking.trial.few_calls import FewCalls
+from sparkopt.tracking.trial.left_out import tell
 from sparkopt.tracking.trial.relay_store import THE_EXPERIMENT, Line, RelayStore, not_relayed
 from sparkopt.worker.reports import Reporter
 
@@ -142,9 +143,14 @@ class MlflowSession:
         setattr(versions.TRACING, name, start)
         setattr(mlflow, name, start)
 
-    def begin(self, reporter: Reporter) -> None:
-        """A trial begins: MLflow's calls land in its run from now on."""
-        self._store.begin(Line(reporter))
+    def begin(self, reporter: Reporter, earlier: FewCalls | None = None) -> None:
+        """A trial begins: MLflow's calls land in its run from now on.
+
+        Args:
+            reporter: the trial's.
+            earlier: what it has logged before MLflow was loaded.
+        """
+        self._store.begin(Line(reporter), earlier)
         mlflow.set_tracking_uri(TRACKING_URI)
         # What starts a trace in another way makes none. It goes behind the URI, which switches tracing on.
         versions.switch_tracing_off()
@@ -190,8 +196,3 @@ class MlflowSession:
                 fluent.end_run(status)
             except Exception as error:  # noqa: BLE001 - the others have to be ended as well
                 tell(error)
-
-
-def tell(error: BaseException) -> None:
-    """Say in the log that something was not logged: the trial's result counts all the same."""
-    sys.stderr.write(f"MLflow: not all of this trial could be logged: {type(error).__name__}: {error}\n")

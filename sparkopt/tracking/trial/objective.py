@@ -3,7 +3,7 @@
     TrackedObjective.run ──▶ MLflow is loaded, or will be? ──▶ MlflowSession.begin ──▶ objective ──▶ end
 
 Loading MLflow takes seconds, so this module does not: it waits for the objective to do so, and an objective
-that does not use MLflow pays nothing. Executors import this module, and others of this room only with MLflow.
+that does not use MLflow pays nothing. One that makes few_calls.py alone does not load it either.
 """
 
 from __future__ import annotations
@@ -14,7 +14,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sparkopt.tracking.trial.mlflow_import import when_loaded
+from sparkopt.tracking.trial import offered_calls
+from sparkopt.tracking.trial.few_calls import FewCalls
+from sparkopt.tracking.trial.left_out import tell
+from sparkopt.tracking.trial.mlflow_import import load_late, when_loaded
 from sparkopt.worker.intermediate_values import is_pruned
 from sparkopt.worker.reports import Reporter, ReportingObjective
 
@@ -80,6 +83,7 @@ class Process:
         if self._watching:
             return
         self._watching = True
+        load_late(offered_calls.of_mlflow)
         when_loaded(self._mlflow_is_here)
 
     @contextlib.contextmanager
@@ -87,7 +91,9 @@ class Process:
         """MLflow's calls land in the reporter's trial meanwhile."""
         self.watch()
         self._reporter = reporter
-        if self._session is not None:
+        if self._session is None:
+            offered_calls.begin(FewCalls(reporter))
+        else:
             self._session.begin(reporter)
         status = "FAILED"
         try:
@@ -99,12 +105,14 @@ class Process:
             raise
         finally:
             self._reporter = None
+            few_calls = offered_calls.end()
             # A process that the objective has forked has nothing to end: the run is its parent's.
-            if self._session is not None and not reporter.in_child:
-                from sparkopt.tracking.trial.mlflow_session import tell
-
+            if not reporter.in_child:
                 try:
-                    self._session.end(status)
+                    if self._session is not None:
+                        self._session.end(status)
+                    elif few_calls is not None:
+                        few_calls.buffer.flush()
                 except BaseException as error:  # noqa: BLE001 - the result counts, whatever becomes of the log
                     tell(error)
 
@@ -113,4 +121,4 @@ class Process:
 
         self._session = MlflowSession()
         if self._reporter is not None:
-            self._session.begin(self._reporter)
+            self._session.begin(self._reporter, offered_calls.end())

@@ -25,10 +25,12 @@ from mlflow.utils.async_logging.run_operations import RunOperations
 from mlflow.utils.proto_json_utils import parse_dict
 from mlflow.utils.validation import _validate_metric
 
-from sparkopt.errors import RequestFailedError, TrialError
+from sparkopt.errors import TrialError
 from sparkopt.tracking import relay_protocol, versions
 from sparkopt.tracking.relay_protocol import RelayError
 from sparkopt.tracking.trial.buffer import Buffer
+from sparkopt.tracking.trial.few_calls import FAILURES, FewCalls
+from sparkopt.tracking.trial.left_out import is_new
 from sparkopt.wire.lanes import Lane
 from sparkopt.worker.intermediate_values import is_pruned
 from sparkopt.worker.reports import Reporter
@@ -63,7 +65,7 @@ class Line:
         try:
             self._reporter.refuse_children("a call of MLflow")
         except TrialError as error:
-            raise _unreachable(error) from None
+            raise as_mlflow_says(error) from None
 
     def ask(self, method: str, body: bytes | Path = b"") -> bytes | Path:
         """See :meth:`Reporter.ask`.
@@ -74,10 +76,8 @@ class Line:
         try:
             answer = self._reporter.ask(f"{Lane.MLFLOW.value}.{method}", body)
             return answer if isinstance(answer, Path) else relay_protocol.unpack_answer(answer)
-        except RelayError as error:
-            raise MlflowException(error.message, _code(error.code)) from None
-        except (TrialError, RequestFailedError) as error:
-            raise _unreachable(error) from error
+        except FAILURES as error:
+            raise as_mlflow_says(error) from error
 
     def ask_for_bytes(self, method: str, body: bytes = b"") -> bytes:
         """The answer in memory, however it came."""
@@ -98,16 +98,25 @@ class RelayStore(RestStore):
         super().__init__(self._no_host)
         self._line: Line | None = None
 
-    def begin(self, line: Line) -> None:
-        """A trial begins. Nothing is asked yet."""
+    def begin(self, line: Line, earlier: FewCalls | None = None) -> None:
+        """A trial begins. Nothing is asked yet.
+
+        Args:
+            line: the way to the driver.
+            earlier: what the trial has logged before MLflow was loaded.
+        """
         self._line = line
-        self._buffer = Buffer(self._send)
+        self._buffer = Buffer() if earlier is None else earlier.buffer
+        self._buffer.send = self._send
         self._lock = threading.Lock()
         self._run: Run | None = None
         self._experiment: Experiment | None = None
         self._unchanged = False
         self._given: dict[str, str] = {}
+        self._is_as_it_began = earlier is None or earlier.run is None
         self._params: dict[str, dict[str, str]] = {}
+        if earlier is not None and earlier.run is not None:
+            self._params[earlier.run.run_id] = earlier.params
         self._has_new_outputs = False
         self._outputs: dict[str, Sequence[Any]] = {}
 
@@ -150,7 +159,7 @@ class RelayStore(RestStore):
                 run, experiment = relay_protocol.part(line.ask_for_bytes(relay_protocol.RUN))
                 self._run = Run.from_proto(service_pb2.Run.FromString(run))
                 self._given = dict(self._run.data.params)
-                self._unchanged = True
+                self._unchanged = self._is_as_it_began
                 self._experiment = Experiment.from_proto(service_pb2.Experiment.FromString(experiment))
             return self._experiment
 
@@ -251,34 +260,31 @@ class RelayStore(RestStore):
             params = [each for each in params if each.key not in known]
             self._params[run_id] = new
             if self._run is not None and run_id == self._run.info.run_id:
-                params = [each for each in params if self._is_new(each)]
+                params = [each for each in params if is_new(self._given, each.key, each.value)]
                 self._unchanged = False
         if line is not self._line:
             raise MlflowException("the trial has ended")
-        self._buffer.add(run_id, metrics, params, tags)
-
-    def _is_new(self, param: Param) -> bool:
-        """Returns whether the trial's run had no such parameter when the trial began.
-
-        The search logs each hyperparameter by its label, and so may the objective; and an attempt before this
-        one may have logged anything. No trial should fail because the objective writes a value otherwise.
-        """
-        given = self._given.get(param.key)
-        if given is not None and not _same(given, param.value):
-            sys.stderr.write(
-                f"MLflow: the parameter {param.key} of this trial's run is {given!r} already, and stays so:"
-                f" {param.value!r} is not logged\n"
+        try:
+            self._buffer.add(
+                run_id,
+                [each.to_proto().SerializeToString() for each in metrics],
+                [(each.key, each.value) for each in params],
+                [(each.key, each.value) for each in tags],
             )
-        return given is None
+        except FAILURES as error:
+            raise as_mlflow_says(error) from error
 
     def flush(self) -> None:
         """Send what is buffered, and wait until it is written."""
         if self._line is not None:
             self._line.refuse_children()
-        self._buffer.flush()
+        try:
+            self._buffer.flush()
+        except FAILURES as error:
+            raise as_mlflow_says(error) from error
 
-    def _send(self, message: service_pb2.LogBatch) -> None:
-        self.line.ask_for_bytes("LogBatch", message.SerializeToString())
+    def _send(self, batch: bytes) -> None:
+        self.line.ask_for_bytes("LogBatch", batch)
 
     # Everything else.
 
@@ -320,15 +326,11 @@ class RelayStore(RestStore):
         raise not_relayed("this")
 
 
-def _unreachable(error: Exception) -> MlflowException:
+def as_mlflow_says(error: Exception) -> MlflowException:
+    """Returns the error of MLflow's for one of :data:`FAILURES`."""
+    if isinstance(error, RelayError):
+        return MlflowException(error.message, _code(error.code))
     return MlflowException(f"MLflow cannot be reached: {error}", INTERNAL_ERROR)
-
-
-def _same(one: str, other: str) -> bool:
-    try:
-        return one == other or float(one) == float(other)
-    except ValueError:
-        return False
 
 
 def _code(name: str) -> int:

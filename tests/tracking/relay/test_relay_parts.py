@@ -6,30 +6,37 @@ import importlib.metadata
 import threading
 
 import pytest
-from mlflow.entities import Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
+from mlflow.protos.service_pb2 import LogBatch
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 from mlflow.tracking import MlflowClient
 
 from sparkopt.tracking import relay_protocol
-from sparkopt.tracking.trial import buffer
+from sparkopt.tracking.trial import batch_bytes, buffer
 from sparkopt.tracking.trial.buffer import Buffer
 
 SECONDS = 30.0
 
 
 def metric(step, key="m"):
-    return Metric(key, 1.0, 1, step)
+    return batch_bytes.metric(key, 1.0, 1, step)
+
+
+def gathering(take):
+    """A buffer that sends MLflow's messages."""
+    gathered = Buffer()
+    gathered.send = lambda batch: take(LogBatch.FromString(batch))
+    return gathered
 
 
 class TestBuffer:
     def test_what_comes_together_goes_together(self):
         sent = []
-        gathered = Buffer(sent.append)
+        gathered = gathering(sent.append)
         gathered.add("a", [metric(0)])
-        gathered.add("a", params=[Param("p", "1")], tags=[RunTag("t", "old")])
+        gathered.add("a", params=[("p", "1")], tags=[("t", "old")])
         gathered.add("b", [metric(0)])
-        gathered.add("a", [metric(1)], tags=[RunTag("t", "new")])
+        gathered.add("a", [metric(1)], tags=[("t", "new")])
         assert sent == []
         gathered.flush()
         assert [each.run_id for each in sent] == ["a", "b"]
@@ -41,12 +48,12 @@ class TestBuffer:
 
     def test_no_batch_is_larger_than_mlflow_takes(self):
         sent = []
-        gathered = Buffer(sent.append)
+        gathered = gathering(sent.append)
         gathered.add(
             "a",
             [metric(step) for step in range(2500)],
-            [Param(f"p{number}", "1") for number in range(250)],
-            [RunTag(f"t{number}", "1") for number in range(120)],
+            [(f"p{number}", "1") for number in range(250)],
+            [(f"t{number}", "1") for number in range(120)],
         )
         for each in sent:
             assert len(each.params) <= 100
@@ -60,15 +67,15 @@ class TestBuffer:
         "add",
         [
             lambda gathered, number: gathered.add("a", [metric(number)]),
-            lambda gathered, number: gathered.add("a", params=[Param(f"p{number}", "1")]),
-            lambda gathered, number: gathered.add("a", tags=[RunTag(f"t{number}", "x" * 8000)]),
+            lambda gathered, number: gathered.add("a", params=[(f"p{number}", "1")]),
+            lambda gathered, number: gathered.add("a", tags=[(f"t{number}", "x" * 8000)]),
         ],
         ids=["metrics", "parameters", "long tags"],
     )
     def test_enough_goes_at_once(self, add, monkeypatch):
         monkeypatch.setattr(buffer, "SECONDS", 1e6)
         sent = []
-        gathered = Buffer(sent.append)
+        gathered = gathering(sent.append)
         for number in range(1000):
             add(gathered, number)
         assert sent != []
@@ -77,7 +84,7 @@ class TestBuffer:
     def test_what_waits_goes_by_itself(self, monkeypatch):
         monkeypatch.setattr(buffer, "SECONDS", 0.01)
         came = threading.Event()
-        gathered = Buffer(lambda message: came.set())
+        gathered = gathering(lambda message: came.set())
         gathered.add("a", [metric(0)])
         assert came.wait(SECONDS)
 
@@ -90,7 +97,7 @@ class TestBuffer:
                 raise ValueError("no")
             sent.append(message.run_id)
 
-        gathered = Buffer(send)
+        gathered = gathering(send)
         gathered.add("bad", [metric(0)])
         gathered.add("good", [metric(0)])
         gathered._flush_late()
