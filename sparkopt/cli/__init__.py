@@ -22,11 +22,11 @@ from sparkopt.cli.story_command import story
 from sparkopt.cli.trials import trials
 from sparkopt.cli.watch import watch
 
-_HELP: Final = """Hyperparameter search with hyperopt on Spark, without a Spark job for every trial.
+_HELP: Final = """Hyperparameter search with hyperopt or Optuna on Spark, without a job for every trial.
 
 \b
 Watch and steer a running search from any shell of the same user:
-  SparkTrials(control=True)  in the search's program opens it
+  SparkTrials(control=True)  opens a search, as optimize(control=True) does
   sparkopt pools             lists what is open
   sparkopt watch             shows what happens
 """

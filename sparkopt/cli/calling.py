@@ -157,5 +157,8 @@ def _token_of(service: Service) -> str:
     except RefusedError as error:
         hint = ""
         if not service.token_file.exists():
-            hint = ". `sparkopt serve` makes one where it is started; name it with --token-file."
+            hint = (
+                ": name the file that has the service's token with --token-file. `sparkopt serve` writes one"
+                " where it is started, and Control(token_file=...) has a search or a pool write one."
+            )
         raise CallError(f"{error}{hint}", Exit.UNAUTHORIZED) from error

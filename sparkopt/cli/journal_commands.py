@@ -153,9 +153,10 @@ def verify(address: str, as_json: bool) -> None:
 @click.argument("address")
 @click.argument("target")
 def copy_command(address: str, target: str) -> None:
-    """Copy a journal to TARGET, a path or an address where nothing is yet.
+    """Copy a journal to TARGET, where nothing is yet.
 
-    The copy may be of the other kind. A search goes on from it as from the original.
+    TARGET is a path or an address, and the copy may be of the other kind. A search goes on from it as from
+    the original.
     """
     from sparkopt.hyperopt.journal_reading import copy
 

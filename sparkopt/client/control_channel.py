@@ -89,7 +89,8 @@ class ControlChannel:
         if isinstance(meant, UnreachableError) and not meant.reason:
             return UnreachableError(
                 f"nobody answers at {self.address}: {meant}. Is a pool open to control there, or a `sparkopt"
-                " serve`? Off loopback it speaks TLS: is ca_cert the file that it names?"
+                " serve`? Off loopback it speaks TLS: is its certificate the one to trust (ca_cert,"
+                " --ca-cert)?"
             )
         if error.code() is _TOO_OLD:
             return ControlError(f"what answers at {self.address} does not know this call: {meant}")
@@ -125,8 +126,9 @@ def _open_channel(address: str, ca_cert: str | Path | bytes | None) -> grpc.Chan
     if ca_cert is None:
         if not addresses.is_loopback(host):
             raise RefusedError(
-                f"without ca_cert the token would travel to {host} in the clear, for others to read: name"
-                " the certificate that the service shows, or the authority that signed it (ca_cert=...)"
+                f"without a certificate to trust, the token would travel to {host} in the clear, for others"
+                " to read: name the service's certificate, or that of the authority that signed it"
+                " (ca_cert=..., or --ca-cert on the command line)"
             )
         # Whatever proxy the environment names, this host is reached without it.
         return grpc.insecure_channel(address, [*channel_options(), ("grpc.enable_http_proxy", 0)])
