@@ -47,7 +47,7 @@ _SETTINGS: Final = ("MLFLOW_ENABLE_ASYNC_LOGGING", "MLFLOW_ACTIVE_MODEL_ID", "_M
 
 
 class FewCalls:
-    """What one trial logs before it needs more of MLflow. May be used from any thread.
+    """Log of one trial until it needs more of MLflow. May be used from any thread.
 
     A method returns whether it has logged what it was given; otherwise nothing was done, and MLflow has to.
 
