@@ -33,8 +33,8 @@ class Evaluations(Closing):
     Args:
         stream: to evaluate in; is closed at the end.
         points: an iterable, or an async one.
-        in_flight: how many points may be without an outcome; None for what suits.
-        suits: asks the service for that.
+        in_flight: how many points may be without an outcome; None for the number that ``suits`` returns.
+        suits: asks the service how many suit the pool.
 
     Raises:
         RefusedError: if an argument makes no sense.
@@ -199,7 +199,7 @@ class _Points:
             self._stream.submit(point)
 
     def finish(self) -> None:
-        """There are no more."""
+        """Note that no more points come."""
         self._exhausted = True
         self._stream.finish()
 

@@ -52,14 +52,14 @@ class WorkerPool(worker_pool.WorkerPool):
         grace: seconds that a worker may be out of reach before its trial runs again elsewhere; at least three
             heartbeats. None for the policy's, which is 30.
         start_timeout: seconds that the start of workers may make no progress: Spark starts no task, and no
-            worker joins. After five times as many without a worker it has failed in any case. None for the
-            policy's, which is 60.
+            worker joins. After five times as many seconds without a worker, the start has failed in any case.
+            None for the policy's, which is 60.
         control: opens the pool to control over gRPC: where to listen, as ``host:port`` or as a
             :class:`~sparkopt.Control` with further settings; True for a free port of this host. Files that
             it names are read, or made, at once.
-        elastic: whether each worker comes and goes by itself, in a Spark job of its own, as there are trials
-            and executors, or workers share barrier jobs. None for yes under dynamic allocation and on a
-            Databricks cluster that autoscales, else no.
+        elastic: whether each worker has a Spark job of its own, and comes and goes with trials and executors;
+            otherwise workers share barrier jobs. None for yes under dynamic allocation and on a Databricks
+            cluster that autoscales, else no.
         idle_seconds: seconds after which an elastic worker without a trial leaves; None for 60.
 
     Attributes:
@@ -151,7 +151,7 @@ def evaluation_of(
     modules = check_ship_modules(ship_modules)
     checked = None if space is None else _space(fn, space)
     argument = codec.dumps if checked is None else _argument_in(checked)
-    # The workers are running already: Spark brings them nothing any more.
+    # The workers are running already: Spark brings them nothing now.
     pickled = pickle_objective(
         OutsideObjective(fn, CONVENTION),
         session,

@@ -84,7 +84,7 @@ class TrialResults(TrialCounts):
         return self._kept_best[0]
 
     def described_space(self, space: Any = None) -> DescribedSpace:
-        """Describe the space of the last search; one that knows nothing if no search has run.
+        """Describe the space of the last search; the description is empty if no search has run.
 
         Args:
             space: the one to describe in its place.

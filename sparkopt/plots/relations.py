@@ -129,7 +129,7 @@ def _height(dimension: Dimension, value: float) -> float:
 
 
 def _marks(dimension: Dimension) -> list[tuple[float, str]]:
-    """Marks of an axis: where, and in words."""
+    """Places and labels of the ticks of an axis."""
     if dimension.kind == "choice":
         return [
             (_height(dimension, float(place)), short(option))

@@ -81,7 +81,7 @@ def writable_file(value: object, argument: str, longer: int = _TEMPORARY) -> Pat
     Args:
         value: what was given.
         argument: its name.
-        longer: how many bytes longer than its own the names of files beside it are that will be made.
+        longer: most bytes that are added to its name for the files that will be made beside it.
 
     Raises:
         RefusedError: if it is not; the message begins with the argument's name and path.

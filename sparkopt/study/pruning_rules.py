@@ -111,8 +111,8 @@ class PercentileStopping(PruningRule):
 class MedianStopping(PruningRule):
     """Stops a trial whose best value so far is worse than the median of the finished trials at that step.
 
-    The rule to begin with. With about a third of a trial's steps as warm-up, it saves less than ASHA does at
-    best, and goes wrong less where early values say little of the late ones.
+    The rule to begin with. With about a third of a trial's steps as warm-up, it saves less than ASHA can, and
+    makes fewer mistakes where early values tell little about late ones.
 
     Args:
         warmup_steps: first step at which a trial may be stopped.
@@ -192,7 +192,7 @@ class ASHA(_Halving):
 class Hyperband(_Halving):
     """Brackets of :class:`ASHA` side by side, each of which begins to compare at a later step.
 
-    A compromise for searches of which nobody knows how soon a trial shows what becomes of it. See
+    A compromise for searches where it is not known how early reports tell how a trial will end. See
     :class:`~sparkopt.core.pruning.hyperband.HyperbandPruner` for the rule.
 
     Args:
@@ -339,6 +339,6 @@ def _check_steps(rule: PercentileStopping | MedianStopping | ThresholdStopping) 
 
 
 def _set(rule: PruningRule, **values: Any) -> None:
-    """Put down what was checked, in a rule that is being made."""
+    """Set the checked settings of a rule that is being made."""
     for name, value in values.items():
         object.__setattr__(rule, name, value)

@@ -4,7 +4,7 @@
     a peer's calls under way            wait for their turn; RESOURCE_EXHAUSTED (TOO_MANY_CALLS)
     a message's size                    RESOURCE_EXHAUSTED (TOO_LARGE), before it is read
     a message that can be read          INVALID_ARGUMENT (BAD_MESSAGE)
-    a request, if it is to have one     DEADLINE_EXCEEDED (NOTHING_SENT) if it does not come
+    a request, where one is expected    DEADLINE_EXCEEDED (NOTHING_SENT) if it does not come
 
 gRPC has one size for all calls of a server, would answer the fourth with UNKNOWN, and wait for the fifth for
 as long as the client likes.
@@ -40,7 +40,7 @@ async def first_of(requests: AsyncIterator[T], what: str) -> T | None:
 
     Args:
         requests: the stream.
-        what: is expected, in words.
+        what: the name of the message that is expected.
 
     Raises:
         LimitExceededError: if it does not come in time (NOTHING_SENT).
@@ -57,7 +57,7 @@ async def first_of(requests: AsyncIterator[T], what: str) -> T | None:
 
 
 class Calls:
-    """Puts itself between gRPC and the handlers of a server.
+    """Wraps the handlers of a server, so that limits apply before a handler is called.
 
     Args:
         limits: of the service.
