@@ -32,7 +32,7 @@ UNKNOWN = (
 )
 """Reason of a start that fails before 4.0, where nothing tells whether the tasks have started."""
 
-UNTOLD = "" if SINCE_4 else r" PySpark \S+ does not hear either how many tasks Spark has started .*"
+UNTOLD = "" if SINCE_4 else r" PySpark \S+ does not learn how many tasks Spark has started .*"
 
 ASSUMED = (
     r"SparkoptWarning: Spark Connect does not tell .* 2 tasks at once, .* at 127\.0\.0\.1 .* another address"

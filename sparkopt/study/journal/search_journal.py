@@ -156,7 +156,7 @@ class SearchJournal(ABC):
         for key, value in mine.items():
             if theirs and key != "format" and theirs.get(key) != value:
                 raise RefusedError(
-                    f"journal {self.path} belongs to a search with another {key}:\n"
+                    f"journal {self.path} is of a search with another {key}:\n"
                     + difference(theirs.get(key, ""), value)
                     + "\nName another file to start anew, or give the search what the journal was made with."
                 )
