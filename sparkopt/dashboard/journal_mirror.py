@@ -11,7 +11,7 @@ from sparkopt.dashboard.mirror import Mirror
 from sparkopt.hyperopt.journal_reading import JournalTrial, look, rows_of
 from sparkopt.study.journal import without_secrets
 from sparkopt.study.journal.rows import VALUES
-from sparkopt.study.trial_description import DescribedState, TrialDescription
+from sparkopt.study.trial_description import DescribedState, TrialDescription, plain_value
 from sparkopt.wire.value_series import ValueSeries
 
 _JOURNAL: Final = "journal"
@@ -41,7 +41,9 @@ def mirror_journal(mirror: Mirror, place: str | os.PathLike[str], trust: bool) -
     contents = look(place)
     rows = [*rows_of(contents, trust)]
     study = str(without_secrets(os.fspath(place)))
-    mirror.add_study(_JOURNAL, study)
+    dimensions = contents.dimensions()
+    by_index = frozenset(each.label for each in dimensions if each.kind == "choice")
+    mirror.add_study(_JOURNAL, study, dimensions, by_index)
     for row, trial in zip(rows, contents.trials(), strict=True):
         reports: dict[int, float] = {}
         for report in contents.reports(trial):
@@ -58,7 +60,7 @@ def _described(row: JournalTrial, reports: dict[int, float]) -> TrialDescription
     return TrialDescription(
         row.tid,
         _STATES.get(row.state, "running"),
-        row.values,
+        {label: plain_value(value) for label, value in row.values.items()},
         loss,
         reports,
         started=_seconds(row.started),

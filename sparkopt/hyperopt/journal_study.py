@@ -28,8 +28,9 @@ def journal_to_optuna(place: str | os.PathLike[str], space: Any = None, *, trust
 
     Args:
         place: path or address of the journal, as of :class:`~sparkopt.SparkTrials`.
-        space: of the search. Without it choices are the indices of their options, and distributions are those
-            that the values suggest.
+        space: of the search. By default it is what the journal says of it: labels, bounds and options. If
+            that is nothing, as in journals of earlier versions, choices are the indices of their options, and
+            distributions are those that the values suggest.
         trust: whether to unpickle results that are more than numbers, texts, lists and dictionaries of them.
             That runs code of whoever could write to the journal.
 
@@ -39,12 +40,13 @@ def journal_to_optuna(place: str | os.PathLike[str], space: Any = None, *, trust
         ModuleNotFoundError: if there is no Optuna.
 
     Example:
-        >>> study = sparkopt.journal_to_optuna("search.journal", space)
+        >>> study = sparkopt.journal_to_optuna("search.journal")
         >>> len(study.trials), list(study.best_params)
         (30, ['x'])
     """
-    words = DescribedSpace() if space is None else DescribedSpace.of(space)
-    return study_of(described_journal(look(place), words, trust), words.dimensions.values())
+    contents = look(place)
+    words = DescribedSpace(contents.dimensions()) if space is None else DescribedSpace.of(space)
+    return study_of(described_journal(contents, words, trust), words.dimensions.values())
 
 
 def described_journal(

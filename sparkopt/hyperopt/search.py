@@ -52,7 +52,7 @@ from sparkopt.spark.settings import setting
 from sparkopt.study.failures import Failures
 from sparkopt.study.first_failure import FirstFailureListener
 from sparkopt.study.interruptions import InterruptionListener
-from sparkopt.study.journal import Identity, is_address, open_journal
+from sparkopt.study.journal import Identity, dimensions_to_text, is_address, open_journal
 from sparkopt.study.progress import ProgressListener
 from sparkopt.study.quarantine import Patience
 from sparkopt.study.study import Study
@@ -145,7 +145,7 @@ class Search:
         if trials.journal is not None:
             self._journal = open_journal(trials.journal)
             try:
-                self._journal.check(Identity.of(self._domain.expr, fn, algo))
+                self._journal.check(Identity.of(self._domain.expr, fn, algo), self._dimensions_as_text())
             except BaseException:
                 self._journal.close()
                 raise
@@ -320,6 +320,14 @@ class Search:
     def _described_space(self) -> list[dict[str, Any]]:
         dimensions = DescribedSpace.of(self._domain.expr).dimensions
         return [dimension.to_plain() for dimension in dimensions.values()]
+
+    def _dimensions_as_text(self) -> str:
+        """The space's dimensions for the journal; empty if they cannot be told."""
+        try:
+            return dimensions_to_text(DescribedSpace.of(self._domain.expr).dimensions.values())
+        except Exception as error:  # noqa: BLE001 - options are objects of the user's
+            _logger.info("the journal does not describe the space: %s: %s", type(error).__name__, error)
+            return ""
 
     def _end(self, study: Study) -> None:
         self._trials.parallelism = max(self._trials.parallelism, study.timings.workers)

@@ -129,6 +129,8 @@ class Dimension:
     def to_plain(self) -> dict[str, Any]:
         """Return what JSON can hold of it."""
         plain = dataclasses.asdict(self)
+        for name in ("low", "high", "step"):
+            plain[name] = plain_value(plain[name])  # spaces may have numbers of numpy's
         for bound in ("low", "high"):
             if math.isinf(plain[bound]):
                 plain[bound] = None

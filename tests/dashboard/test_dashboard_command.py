@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 
+import optuna
 import pytest
 from click.testing import CliRunner
 from hyperopt import hp, rand
@@ -16,7 +17,7 @@ from sparkopt.cli import main
 from sparkopt.dashboard.dashboards import Dashboard
 from tests.dashboard.visitor import Visitor
 
-SPACE = {"x": hp.uniform("x", -1, 1)}
+SPACE = {"x": hp.uniform("x", -1, 1), "kind": hp.choice("kind", ["a", "b"])}
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +63,11 @@ def test_a_journal_is_shown_after_the_fact(shown, journal):
     assert "4 trials in" in said
     trials = trials_of(dashboard)
     assert sorted(trial.value for trial in trials) == losses
-    assert all(-1 <= trial.params["x"] <= 1 for trial in trials)
+    # The journal describes its space.
+    kinds = optuna.distributions.CategoricalDistribution(["a", "b"])
+    expected = {"x": optuna.distributions.FloatDistribution(-1, 1), "kind": kinds}
+    assert [trial.distributions for trial in trials] == [expected] * 4
+    assert all(-1 <= trial.params["x"] <= 1 and trial.params["kind"] in ("a", "b") for trial in trials)
     assert [trial.intermediate_values for trial in trials] == [{3: 7.5}] * 4
 
 

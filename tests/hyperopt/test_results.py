@@ -115,16 +115,27 @@ def test_results_go_through_a_pickle(trials):
     assert again.best_params == trials.best_params
 
 
-def test_the_journal_is_a_study_without_a_session(trials, journal):
-    study = sparkopt.journal_to_optuna(journal, SPACE)
-    for mine, theirs in zip(study.trials, trials.to_optuna().trials, strict=True):
-        assert (mine.state, mine.params, mine.distributions) == (
-            *(theirs.state, theirs.params, theirs.distributions),
-        )
-        assert mine.intermediate_values == theirs.intermediate_values
-        assert mine.value == theirs.value
-    bare = sparkopt.journal_to_optuna(journal)
+def test_the_journal_is_a_study_without_a_session_and_a_space(trials, journal):
+    for study in (sparkopt.journal_to_optuna(journal), sparkopt.journal_to_optuna(journal, SPACE)):
+        for mine, theirs in zip(study.trials, trials.to_optuna().trials, strict=True):
+            assert (mine.state, mine.params, mine.distributions) == (
+                *(theirs.state, theirs.params, theirs.distributions),
+            )
+            assert mine.intermediate_values == theirs.intermediate_values
+            assert mine.value == theirs.value
+
+
+def test_the_journal_of_a_space_that_cannot_be_described_holds_indices(new_trials, tmp_path, monkeypatch):
+    def fail(_):
+        raise ValueError("no words for it")
+
+    monkeypatch.setattr("sparkopt.hyperopt.search.dimensions_to_text", fail)
+    place, space = tmp_path / "journal", hp.choice("model", ["svm", "tree"])
+    trials = new_trials(1, journal=place, tracking=False)
+    fmin(len, space, rand.suggest, 3, trials=trials, verbose=False)
+    (bare, whole) = (sparkopt.journal_to_optuna(place, *known) for known in ((), (space,)))
     assert {trial.params["model"] for trial in bare.trials} <= {0, 1}
+    assert {trial.params["model"] for trial in whole.trials} <= {"svm", "tree"}
 
 
 def test_a_journal_whose_results_need_code_is_read_for_who_trusts_it(new_trials, tmp_path):

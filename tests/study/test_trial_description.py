@@ -3,6 +3,7 @@
 import json
 import math
 
+import numpy as np
 import pytest
 
 from sparkopt.study.trial_description import Dimension, TrialDescription, dimensions_of, plain_value
@@ -71,6 +72,8 @@ def test_dimension_goes_through_json():
         Dimension("x", "choice", options=("a", None, 1, True)),
     ):
         assert Dimension.of_plain(json.loads(json.dumps(dimension.to_plain(), allow_nan=False))) == dimension
+    of_numpy = Dimension("x", "float", np.int64(0), np.float32(4), np.int64(2))
+    assert Dimension.of_plain(json.loads(json.dumps(of_numpy.to_plain()))) == of_numpy
 
 
 def test_values_of_parameters_are_plain():

@@ -10,6 +10,7 @@
     search_journal.py  what both have in common
     segments/          the log of whole objects
     contents.py        contents of a journal, read-only; copies of journals
+    described_dimensions.py  the search's space as text, for those who look at it
 
     For the file of SQLite's:
     holding.py      only one search has it at a time
@@ -24,6 +25,7 @@ machine may cost the last moments (SQLite's ``synchronous=NORMAL``). What is too
 files beside the journal. A trial that was cancelled has not settled for the journal: the next search runs it.
 """
 
+from sparkopt.study.journal.described_dimensions import dimensions_to_text
 from sparkopt.study.journal.identity import Identity, name_of
 from sparkopt.study.journal.journal import Journal
 from sparkopt.study.journal.places import check_place, is_address, open_journal, shown, without_secrets
@@ -36,6 +38,7 @@ __all__ = [
     "SavedState",
     "SearchJournal",
     "check_place",
+    "dimensions_to_text",
     "gaps",
     "is_address",
     "name_of",

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from sparkopt.errors import JournalError, RefusedError
 from sparkopt.study.file_arguments import writable_file
-from sparkopt.study.journal import beside
+from sparkopt.study.journal import beside, described_dimensions
 from sparkopt.study.journal.database import make
 from sparkopt.study.journal.inspection import inspect
 from sparkopt.study.journal.kept import KeptFiles
@@ -24,6 +24,7 @@ from sparkopt.study.journal.segments.object_format import LARGE, Epoch, body_of_
 from sparkopt.study.journal.segments.object_stores import ObjectStore
 from sparkopt.study.journal.segments.segment_log import ListNames, Put, Reading, SegmentLog, read
 from sparkopt.study.journal.segments.store_calls import StoreCalls
+from sparkopt.study.trial_description import Dimension
 
 Place = str | os.PathLike[str]
 
@@ -51,6 +52,10 @@ class JournalContents:
     def reports(self, trial: Trial) -> list[Report]:
         """The reports of a trial, as far as they are there; of one that has not settled none."""
         return self.content.reports_of(trial) or []
+
+    def dimensions(self) -> list[Dimension]:
+        """The dimensions of the search's space; none if the journal does not say, or they cannot be read."""
+        return described_dimensions.dimensions_of_text(self.content.meta.get(described_dimensions.KEY))
 
     def verify(self) -> list[str]:
         """Check everything that a trial has settled with; return what is wrong, in sentences."""
@@ -210,6 +215,8 @@ def _copy_to_file(contents: JournalContents, path: Path) -> None:
     counts = Counts(len(trials), settled, contents.content.counts.openings)
     meta = {**contents.content.meta, "format": str(FORMAT), "counts": counts.to_text()}
     meta.pop("id", None)
+    if (described := meta.pop(described_dimensions.KEY, None)) is not None:
+        meta[described_dimensions.KEY] = described  # after the counts, as a journal has it
     try:
         make(path, Sealer(new_id()), meta, trials, [each for _, reports in pairs for each in reports])
     except sqlite3.Error as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import closing
 from pathlib import Path
 
@@ -119,19 +119,32 @@ def connect(path: Path) -> sqlite3.Connection:
     return database
 
 
-def write_counts(database: sqlite3.Connection, sealer: Sealer, meta: dict[str, str], counts: Counts) -> None:
+def write_counts(
+    database: sqlite3.Connection,
+    sealer: Sealer,
+    meta: dict[str, str],
+    counts: Counts,
+    more: Collection[str] = (),
+) -> None:
     """Write the journal's counts and whether it is closed, and move everything into the file itself.
 
     The log of one that is not closed keeps its bytes: if it is empty, what was in it is lost.
+
+    Args:
+        database: the journal's.
+        sealer: of its seals.
+        meta: about its search; gets the counts.
+        counts: of what it holds.
+        more: keys of what else is written of that.
 
     Raises:
         sqlite3.Error: if the disk does not take it.
     """
     meta["counts"] = counts.to_text()
-    row = next(row for row in sealer.meta(meta) if row[1] == "counts")
+    rows = [row for row in sealer.meta(meta) if row[1] == "counts" or row[1] in more]
     database.execute("begin immediate")
     for table in ("meta", "meta_again"):
-        database.execute(f"insert or replace into {table} values (?, ?, ?, ?)", row)
+        database.executemany(f"insert or replace into {table} values (?, ?, ?, ?)", rows)
     database.execute("commit")
     database.execute(f"pragma wal_checkpoint({'truncate' if counts.closed else 'passive'})")
 

@@ -15,7 +15,7 @@ from typing import Any, Final
 from sparkopt.coordinator import Payload, Started
 from sparkopt.errors import JournalError, JournalWarning, warn
 from sparkopt.study.file_arguments import writable_file
-from sparkopt.study.journal import beside
+from sparkopt.study.journal import beside, described_dimensions
 from sparkopt.study.journal.database import connect, make, write_counts
 from sparkopt.study.journal.holding import Hold
 from sparkopt.study.journal.identity import Identity
@@ -108,16 +108,18 @@ class Journal(SearchJournal):
         (count,) = database.execute("select count(*) from trials where outcome is not null").fetchone()
         return int(count)
 
-    def check(self, identity: Identity) -> None:
+    def check(self, identity: Identity, dimensions: str = "") -> None:
         """Make the journal this search's, or see that it is; open it for writing."""
         mine = {"format": str(FORMAT), **dataclasses.asdict(identity)}
         self._refuse_another(mine)
-        self._meta = {**mine, "counts": ""}
+        # Each has its row by its place: new ones come last.
+        described = {described_dimensions.KEY: dimensions} if dimensions else {}
+        self._meta = {**mine, "counts": "", **described}
         try:
             self._make_if_needed(self._found)
             self._database, self._opened = connect(self._target), self._target.stat()
             counts = dataclasses.replace(self._counts, openings=self._counts.openings + 1, closed=False)
-            write_counts(self._database, self._sealer, self._meta, counts)
+            write_counts(self._database, self._sealer, self._meta, counts, more=described)
             self._counts = counts
             self._remove_outdated()
             self._kept.remove_all_but(f"{SAVED}-*", {each.value.file for each in self._saved.values()})

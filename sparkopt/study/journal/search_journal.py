@@ -114,10 +114,15 @@ class SearchJournal(ABC):
         self._state = _newest_state(content)
 
     @abstractmethod
-    def check(self, identity: Identity) -> None:
+    def check(self, identity: Identity, dimensions: str = "") -> None:
         """Make the journal this search's, or see that it is; open it for writing.
 
         A journal that is damaged is made anew of what is whole in it, and what is damaged is kept.
+
+        Args:
+            identity: of the search.
+            dimensions: of its space, as :mod:`.described_dimensions` writes them, for those who look at the
+                journal; empty if they are not known.
 
         Raises:
             RefusedError: if it is another search's; the message has the difference.

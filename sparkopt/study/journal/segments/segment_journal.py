@@ -18,6 +18,7 @@ from typing import Final
 
 from sparkopt.coordinator import Payload, Started
 from sparkopt.errors import JournalError, JournalWarning, RefusedError, SparkoptError, warn
+from sparkopt.study.journal import described_dimensions
 from sparkopt.study.journal.identity import Identity
 from sparkopt.study.journal.rows import Content, Counts, Ending, Report, Stored, new_id
 from sparkopt.study.journal.search_journal import SearchJournal, missing_reports
@@ -127,16 +128,18 @@ class SegmentJournal(SearchJournal):
         except Exception as error:  # noqa: BLE001 - only for a message
             return f"epoch {epoch.number}: {self._hide(str(error))}"
 
-    def check(self, identity: Identity) -> None:
+    def check(self, identity: Identity, dimensions: str = "") -> None:
         """Take the journal over for this search, or begin it."""
         mine = {"format": str(FORMAT), **dataclasses.asdict(identity)}
         self._refuse_another(mine)
+        described = {described_dimensions.KEY: dimensions} if dimensions else {}
+        about = log_records.search({**mine, **described})
 
         def first(reading: Reading, epoch: Epoch) -> bytes:
             # It is read once more, as another search may have written meanwhile.
             self._content = self._content_of(reading)
             self._refuse_another(mine)
-            return log_records.search(mine)
+            return about
 
         now = datetime.datetime.now().astimezone().isoformat(" ", "seconds")
         claim = f"process {os.getpid()} on {socket.gethostname()}, since {now}".encode()
@@ -150,7 +153,7 @@ class SegmentJournal(SearchJournal):
         self._hold_content(self._content)
         self._counts = Counts(openings=self._log.epoch.number)
         self._known.clear()
-        bodies = [*reading.bodies, log_records.search(mine)]
+        bodies = [*reading.bodies, about]
         damage = [*reading.damage, *([missing_reports(broken)] if broken else [])]
         # What is damaged may name objects that nothing else does.
         clean = [] if damage else [self._log.sweep(log_records.large_objects(bodies))]
