@@ -138,6 +138,13 @@ def workers_of_spark(spark):
     """Find pyspark's workers that are running a worker of ours."""
 
     def find() -> list[psutil.Process]:
-        return [each for each in processes_of(OUR_MARK) if is_worker(each) and each.children()]
+        return [each for each in processes_of(OUR_MARK) if _runs_a_worker(each)]
 
     return find
+
+
+def _runs_a_worker(process: psutil.Process) -> bool:
+    try:
+        return is_worker(process) and bool(process.children())
+    except psutil.NoSuchProcess:  # evaluators come and go
+        return False

@@ -1,6 +1,8 @@
 """Front end for Optuna: ``optimize``, which runs an Optuna study on workers.
 
 optimizing.py       optimize: checked, put together and run
+loop_arguments.py   arguments of Optuna's loop, checked
+study_in_objective.py  objectives that use their study, refused
 optuna_threads.py   Optuna's own loop, in the caller's thread or in one that Ctrl-C can leave
 remote_trials.py    the study's proposer: each thread of Optuna's serves one remote trial
 trial_desk.py       what a trial on a worker may ask of Optuna's trial

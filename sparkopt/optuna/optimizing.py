@@ -7,8 +7,9 @@ optimize ──▶ objective pickled ──▶ pool, launched if it is ours
 
 from __future__ import annotations
 
+import inspect
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
@@ -17,11 +18,14 @@ import optuna
 from optuna.study import StudyDirection
 
 from sparkopt.coordinator import ObjectiveSpec
-from sparkopt.errors import TrialError
+from sparkopt.errors import SparkoptError
+from sparkopt.optuna.loop_arguments import loop_arguments
 from sparkopt.optuna.optuna_threads import StudyThread, UncaughtErrors, run_interruptibly
 from sparkopt.optuna.remote_trials import RemoteTrials
 from sparkopt.optuna.returned_values import convention_of
+from sparkopt.optuna.study_in_objective import check_study_in_objective
 from sparkopt.optuna.tracked_study import tracked, tracks_itself
+from sparkopt.optuna.versions import was_stopped
 from sparkopt.optuna.worker_trial import RemoteObjective
 from sparkopt.pool.pool_arguments import check_pool
 from sparkopt.pool.worker_pool import WorkerPool
@@ -35,7 +39,6 @@ from sparkopt.tracking.tracking_settings import Tracking, check_tracking
 from sparkopt.wire.arguments import (
     WHOLE,
     check_callable,
-    check_flag,
     check_limit,
     check_whole,
     hinting,
@@ -54,6 +57,8 @@ if TYPE_CHECKING:
     from sparkopt.spark.session import Session
     from sparkopt.tracking.tracker import Tracker
     from sparkopt.worker.reports import ReportingObjective
+
+_OBJECTIVE: Final = "callable with one argument, the trial"
 
 _RUNNING: Final = threading.local()
 """The study, if any, whose trials this thread runs."""
@@ -126,14 +131,22 @@ def optimize(
         PoolError: if the workers do not come up, are lost or are cancelled; trials that run then fail.
         MissingModuleError: if workers lack a module that the objective needs, such as Optuna.
         Exception: what the objective raises, unless ``catch`` has its class, and what callbacks, sampler,
-            pruner and storage raise. With several workers, Optuna does not look at what sampler and storage
-            raise in the last trials, as many as there are workers.
+            pruner and storage raise.
+        SparkoptError: with several workers, if Optuna has dropped what sampler or storage raised before one
+            of the last trials, as many as there are workers, began. What they raise after these is not known.
     """
     if not isinstance(study, optuna.Study):
         refuse_type("study", study, "a study of Optuna's, as optuna.create_study() makes it")
-    check_callable("objective", objective, "callable with one argument, the trial", None)
-    if n_trials is not None:
-        n_trials = check_whole("n_trials", n_trials, "None or a whole number that is not negative", least=0)
+    check_callable("objective", objective, _OBJECTIVE, None)
+    if inspect.isgeneratorfunction(objective):
+        refuse_type("objective", objective, _OBJECTIVE, "with `yield` in it, it returns no value: return it")
+    check_study_in_objective(objective, study)
+    loop = loop_arguments(
+        *(n_trials, timeout, catch, callbacks),
+        gc_after_trial=gc_after_trial,
+        show_progress_bar=show_progress_bar,
+    )
+    n_trials = loop["n_trials"]
     trial_timeout = check_limit("trial_timeout", trial_timeout)
     max_attempts = check_whole("max_attempts", max_attempts, WHOLE, least=1)
     tracking = check_tracking(tracking)
@@ -142,15 +155,6 @@ def optimize(
     if pool is not None:
         theirs = {"parallelism": parallelism, "spark_session": spark_session, "elastic": elastic}
         check_pool(pool, control=control, **theirs).check_open()
-    caught = (catch,) if isinstance(catch, type) else tuple(catch)
-    loop: dict[str, Any] = {
-        "n_trials": n_trials,
-        "timeout": timeout,
-        "catch": (*caught, TrialError),
-        "callbacks": [] if callbacks is None else list(callbacks),
-        "gc_after_trial": check_flag("gc_after_trial", gc_after_trial),
-        "show_progress_bar": check_flag("show_progress_bar", show_progress_bar),
-    }
     own = None
     if pool is None:
         own = WorkerPool(parallelism, spark_session=spark_session, control=control, elastic=elastic)
@@ -209,8 +213,11 @@ def _run(
     beside = StudyThread(Study(spec, trials), channel, pool, trials.close, heard or ())
     raised = UncaughtErrors(loop["catch"])
 
+    begun: list[int] = []
+
     def run(trial: optuna.Trial) -> Any:
         _RUNNING.study = study
+        begun.append(trial.number)
         return trials.run(trial)
 
     arguments = {**loop, "callbacks": [raised.noting(callback) for callback in loop["callbacks"]]}
@@ -218,6 +225,8 @@ def _run(
     def optimize() -> None:
         study.optimize(raised.noting(run, raised.catch), n_jobs=jobs, **arguments)
         raised.check()
+        if jobs > 1:
+            _check_begun(study, loop, len(begun))
 
     beside.start()
     try:
@@ -237,6 +246,21 @@ def _run(
         beside.join()
     if beside.error is not None:
         raise beside.error
+
+
+def _check_begun(study: optuna.Study, loop: Mapping[str, Any], begun: int) -> None:
+    """Raise an error if trials did not begin, although nothing has ended the loop.
+
+    Raises:
+        SparkoptError: saying how many.
+    """
+    if loop["n_trials"] is None or loop["timeout"] is not None or was_stopped(study):
+        return
+    if missing := loop["n_trials"] - begun:
+        raise SparkoptError(
+            f"{missing} of {loop['n_trials']} trials did not begin: the study's sampler or storage raised"
+            " an error, which Optuna does not keep if several trials run at once. parallelism=1 shows it."
+        )
 
 
 def _console(own: WorkerPool | None, shown: bool) -> AbstractContextManager[ConsoleProgress | None]:

@@ -44,6 +44,11 @@ def is_stop(error: RuntimeError) -> bool:
     return "Study.stop" in str(error)
 
 
+def was_stopped(study: optuna.Study) -> bool:
+    """Tell if the last loop of a study was ended by ``study.stop``; True also if this Optuna does not say."""
+    return bool(getattr(study, "_stop_flag", True))
+
+
 def _generators(sampler: optuna.samplers.BaseSampler) -> Iterator[Any]:
     """The generators of a sampler, and of its parts that are Optuna's, in an order that does not change."""
     seen, waiting = {id(sampler)}, [sampler]

@@ -28,6 +28,9 @@ _OBJECTIVE: Final = "callable with one argument, the point"
 _RAW_OBJECTIVE: Final = "callable with expr, memo and ctrl, as pass_expr_memo_ctrl says"
 WHOLE: Final = "a whole number, at least 1"
 SECONDS: Final = "None or a positive number of seconds"
+_ELSEWHERE: Final = {"n_jobs": "parallelism"}
+"""Names that other libraries have for an argument, and ours."""
+
 _FOREVER: Final = 1e9
 """Seconds, about thirty years, that stand for no limit: the functions that wait accept no larger number."""
 
@@ -238,4 +241,6 @@ def hinting(function: Callable[P, R]) -> Callable[P, R]:
 
 def _meant(name: str, known: list[str]) -> str:
     close = difflib.get_close_matches(name, known, n=1)
+    if (ours := _ELSEWHERE.get(name)) in known:
+        close = [ours]
     return f": did you mean {close[0]!r}?" if close else f"; it has {', '.join(known)}"

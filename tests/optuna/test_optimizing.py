@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import datetime
+import functools
+import math
 import os
 import signal
 import threading
@@ -22,6 +25,7 @@ from sparkopt.errors import (
     ObjectiveError,
     RefusedError,
     RemoteTraceback,
+    SparkoptError,
     TrialTimeoutError,
 )
 from tests.optuna.studies import shipped, states
@@ -105,7 +109,13 @@ def test_errors_are_the_objectives_own(pool):
         sparkopt.optuna.optimize(study, objective, 1, pool=pool, catch=expected)
         assert states(study) == ["FAIL", "FAIL"]
 
+    class FailingSampler(optuna.samplers.RandomSampler):
+        def before_trial(self, study, trial):
+            raise ZeroDivisionError
+
     # Optuna's own n_jobs says nothing of errors in the last trials.
+    with pytest.raises(SparkoptError, match="2 of 2 trials did not begin"):
+        sparkopt.optuna.optimize(optuna.create_study(sampler=FailingSampler()), parabola, 2, pool=pool)
     study = optuna.create_study()
     study.enqueue_trial({"case": "own"})
     with pytest.raises(OwnError):
@@ -201,14 +211,34 @@ def test_arguments_that_make_no_sense_are_refused_before_anything_starts(pool):
     for refused, arguments in (
         (ArgumentTypeError, {"study": "a study"}),
         (ArgumentTypeError, {"objective": 3}),
+        (ArgumentTypeError, {"objective": lambda trial: (yield)}),
         (ArgumentValueError, {"n_trials": -1}),
-        (ArgumentTypeError, {"n_jobs": 2}),
         (RefusedError, {"pool": pool, "parallelism": 2}),
         (ArgumentTypeError, {"pool": 2}),
         (ArgumentValueError, {"max_attempts": 0}),
+        (ArgumentTypeError, {"timeout": datetime.timedelta(seconds=1)}),
+        (ArgumentValueError, {"timeout": math.nan}),
+        (ArgumentTypeError, {"catch": "ValueError"}),
+        (ArgumentTypeError, {"catch": [ValueError, 3]}),
+        (ArgumentTypeError, {"catch": ValueError()}),
+        (ArgumentTypeError, {"callbacks": lambda study, trial: None}),
+        (ArgumentTypeError, {"callbacks": [lambda trial: None]}),
+        (ArgumentTypeError, {"callbacks": [3]}),
     ):
-        with pytest.raises(refused):
+        with pytest.raises(refused, match=f"{[*arguments][-1]}"):
             optimize(**{"study": study, "objective": parabola, "n_trials": 1, **arguments})
+    with pytest.raises(ArgumentTypeError, match="no argument 'n_jobs': did you mean 'parallelism'"):
+        optimize(study, parabola, 1, pool=pool, n_jobs=2)
+    for uses in (
+        lambda trial: study.best_value + parabola(trial),
+        functools.partial(lambda trial, same: parabola(trial), same=study),
+        lambda trial: (lambda: study.stop())() or parabola(trial),
+    ):
+        with pytest.raises(RefusedError, match=r"trial\.study"):
+            optimize(study, uses, 1, pool=pool)
+    other = optuna.create_study()
+    other.add_trial(optuna.create_trial(value=1.0))
+    optimize(optuna.create_study(), lambda trial: other.best_value, 1, pool=pool)
     optimize(study, parabola, 0, pool=pool)
     assert study.trials == []
 
