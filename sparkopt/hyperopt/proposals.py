@@ -1,7 +1,7 @@
 """Check of an algorithm's proposals before any of them is used.
 
-A study tells the pool of trials by their numbers, and two of one number are an error of the pool's own, which
-ends every search on it. So what an algorithm makes of its new ids is looked at here.
+A study names its trials to the pool by their numbers. Two trials with the same number would be an error of
+the pool, which ends every search on it, so the numbers that an algorithm gives its trials are checked here.
 """
 
 from __future__ import annotations
@@ -79,5 +79,5 @@ def refuse_proposals(error: Exception) -> NoReturn:
 
 
 def said_by_hyperopt(error: Exception) -> str:
-    """Why hyperopt takes no document, where its message has the place for a field's name left in it."""
+    """Hyperopt's reason for refusing a document, without the placeholder that its message has for a name."""
     return f"{type(error).__name__}: {str(error).replace('%s ', '')!s:.300}"

@@ -6,8 +6,8 @@
                                          ▼
              Result: hyperopt's fields, the loss and the metrics as floats, attachments by their names
 
-Everything that is asked of a returned object while a search goes on is asked here. What a Result says of
-itself are exact floats and strings, so that nobody who reads it later runs code of the user's.
+A search calls methods of a returned object only here. The parts of a Result that other code reads are exact
+floats and strings, so that reading them runs no code of the user's.
 """
 
 from __future__ import annotations
@@ -86,9 +86,9 @@ def read_result(
     """Read a result.
 
     Args:
-        payload: the pickled result; None for that of an objective that has returned None.
+        payload: the pickled result; None if the objective has returned None.
         domain: tells what is a result.
-        name_of: the name of the trial's attachment of a name, among those of all trials.
+        name_of: returns the name under which an attachment of this trial is kept among those of all trials.
         patience: how long it may take.
 
     Raises:
@@ -119,7 +119,7 @@ def read_result(
 
 
 def _refuse_complex(raw: Any) -> None:
-    """Refuse a loss of which a float would drop a part."""
+    """Refuse a complex number as the loss: a float would drop its imaginary part."""
     loss = raw.get(_LOSS) if type(raw) is dict else raw
     if type(loss) is not float and isinstance(loss, (complex, np.complexfloating)):
         raise TypeError("a complex number has no order")

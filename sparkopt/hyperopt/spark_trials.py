@@ -337,7 +337,7 @@ class SparkTrials(NotebookTrials, ControlledTrials, TrialResults):
         del self._trials[-count:]
 
     def hide(self, document: Document) -> None:
-        """A document has failed or was cancelled, and so is not among ``trials`` any more."""
+        """Remove a document that has failed or was cancelled from ``trials``."""
         # It is among the last few: as many as run at once, and those that finished meanwhile.
         for index in range(len(self._trials) - 1, -1, -1):
             if self._trials[index] is document:

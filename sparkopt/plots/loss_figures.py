@@ -41,7 +41,7 @@ def history(trials: DescribesItself) -> SearchFigure:
         axes.plot(*stopped, "x", markersize=3.5, alpha=0.6, label="pruned")
     axes.set_xlabel("trial")
     axes.set_ylabel("loss")
-    # A place that is looked for, and marks that nobody needs, take most of the time of such a figure.
+    # Finding the best place for the legend, and many tick marks, take most of the time of such a figure.
     axes.legend(loc="upper right")
     axes.locator_params(nbins=MARKS)
     return figure

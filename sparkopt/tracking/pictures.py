@@ -55,7 +55,7 @@ def result_over_trials(points: Sequence[Point], name: str, maximizes: bool) -> b
     axes.step(tids, list(best), where="post", label="best so far")
     axes.set_xlabel("trial")
     axes.set_ylabel(name)
-    # A place that is looked for, and marks that nobody needs, take most of the time of such a picture.
+    # Finding the best place for the legend, and many tick marks, take most of the time of such a picture.
     axes.legend(loc="upper right")
     axes.locator_params(nbins=_MARKS)
     return _png(figure)

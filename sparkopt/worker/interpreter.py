@@ -116,7 +116,7 @@ class Interpreter:
     def _put_filters_back(self) -> None:
         lost = [each for each in self._filters if each not in warnings.filters]
         found = [each for each in warnings.filters if each[0] != "error" or each in self._filters]
-        with warnings.catch_warnings():  # which has what is known of the filters forgotten at its end
+        with warnings.catch_warnings():  # leaving the block makes Python forget its cache of the filters
             pass
         warnings.filters[:] = [*found, *lost]  # type: ignore[index]
         self._filters = list(warnings.filters)

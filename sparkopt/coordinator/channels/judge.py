@@ -1,7 +1,8 @@
-"""Judge: what a study's pruner says of its running trials, in the coordinator's thread.
+"""Judge: asks a study's pruner about running trials, in the coordinator's thread.
 
-A pruner that does not return keeps that thread. So the study's thread may ask whether it does, and end the
-call: by an exception that Python raises in the other thread as soon as that runs code in Python again.
+A pruner that does not return blocks that thread. So the study's thread may ask for how long a call has
+lasted, and end it: by an exception that Python raises in the other thread as soon as that runs code in Python
+again.
 """
 
 from __future__ import annotations
@@ -88,7 +89,7 @@ class Judge:
         return seconds if seconds >= SLOW_SECONDS else 0.0
 
     def end_call(self) -> None:
-        """End a call that may never return, once that can be said of it. From any other thread."""
+        """End a call that may never return, once it has lasted for long enough. From any other thread."""
         with self._changed:
             call = self._call
             if call is None:
