@@ -31,9 +31,11 @@ class GangProgressed:
 class GangEnded:
     """A gang's job ended: all its workers are gone at once.
 
-    ``lost`` names those whose loss has ended it, as far as that is known. Otherwise those count as lost that
-    could not be reached when it ended. With ``preempted`` the job has ended for no fault of its tasks: their
-    executor was taken away, or the launch was withdrawn. That is charged to no trial, and counts toward no
+    ``lost`` names the workers whose loss has ended it, as far as that is known. If none is named, the workers
+    that could not be reached when it ended count as lost. With ``preempted`` the job has ended for no fault
+    of its
+    tasks: their executor was taken away, or the launch was withdrawn. That is charged to no trial, and counts
+        toward no
     limit on relaunches. It is None if that is not known yet, and a :class:`LossExplained` may follow.
     """
 

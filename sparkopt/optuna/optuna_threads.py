@@ -107,7 +107,7 @@ class UncaughtErrors:
         self._first: BaseException | None = None
 
     def noting(self, function: Callable[P, R], catch: tuple[type[Exception], ...] = ()) -> Callable[P, R]:
-        """Returns the function, with what it raises noted, unless that is one of some classes."""
+        """Returns a function that does the same, and notes what it raises, except for some classes."""
 
         def noted(*args: P.args, **kwargs: P.kwargs) -> R:
             try:

@@ -78,7 +78,8 @@ def artifact_repository(uri: str, tracking_uri: str) -> ArtifactRepository:
 
     Args:
         uri: of a run's or a model's artifacts.
-        tracking_uri: of the store that the address is from, and whose server the address may leave open.
+        tracking_uri: of the store that gave the address. An address without a server means this store's
+            server.
     """
     if _REPOSITORIES_KNOW_STORES:
         return get_artifact_repository(uri, tracking_uri=tracking_uri)
@@ -89,13 +90,14 @@ def artifact_repository(uri: str, tracking_uri: str) -> ArtifactRepository:
 
 
 def direct_address(uri: str, tracking_uri: str) -> str:
-    """Make the address of artifacts that a worker can use which knows no tracking store.
+    """Make an address of artifacts for workers, which do not know the tracking store.
 
     It holds no password: a worker that needs one has its own.
 
     Args:
         uri: of a run's or a model's artifacts.
-        tracking_uri: of the store that the address is from, and whose server the address may leave open.
+        tracking_uri: of the store that gave the address. An address without a server means this store's
+            server.
     """
     if uri.startswith("mlflow-artifacts:"):
         uri = MlflowArtifactsRepository.resolve_uri(uri, tracking_uri)

@@ -3,7 +3,7 @@
     worker   ModuleNotFoundError ──▶ lacking() before the traceback
     driver   the trial's error ──▶ missing() ──▶ MissingModuleError, with which the search ends
 
-Most such errors would come of every trial alike. So the first one ends the search if the objective could not
+Most such errors would occur in every trial. So the first one ends the search if the objective could not
 be loaded, or if the driver has the module and no trial has had a result.
 """
 

@@ -53,7 +53,8 @@ class OwnModules:
 
     Attributes:
         contents: by name.
-        withheld: reasons why others do not go, by name; each goes on from the name.
+        withheld: reasons why other modules are not sent, by name; each continues a sentence that begins with
+            the name.
 
     Args:
         names: of top-level modules that the objective imports.

@@ -23,7 +23,7 @@ _SHOWN: Final = 3
 
 
 class NotSentError(Exception):
-    """A package does not go to workers; the text goes on from its name: ``it holds compiled code: ...``."""
+    """A package is not sent to workers. The text says why, to follow its name: ``it holds compiled code``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ class PackageContent:
 def files_of(name: str, places: list[Path]) -> list[PackageFile]:
     """Return what goes to workers of a package or module.
 
-    Hidden files, bytecode, and virtual environments stay.
+    Hidden files, bytecode, and virtual environments stay behind.
 
     Args:
         name: of the top-level package or module.
