@@ -8,7 +8,7 @@ algorithm_proposer.py  the study's proposer: an algorithm of hyperopt's
 documents.py         hyperopt's documents, from proposal to final state
 inherited.py         documents that a search finds on its trials
 proposals.py         check of an algorithm's proposals
-points_to_evaluate.py  settings that somebody wants to see, as documents
+points_to_evaluate.py  points that a user asks for, as documents
 results.py           what an objective has returned; no_loss.py, why no trial has a loss
 savefile.py          trials_save_file; journalled.py, documents as bytes of a journal
 

@@ -92,7 +92,7 @@ def explain(text: str) -> str:
 
 
 def describe(error: BaseException) -> str:
-    """An error in a line, without asking Spark: py4j's own fail to say what they are once its JVM is gone."""
+    """An error in a line, without asking Spark: errors of py4j's have no text once its JVM is gone."""
     try:
         text = str(error).strip().partition("\n")[0]
     except Exception:  # noqa: BLE001 - as above

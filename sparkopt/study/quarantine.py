@@ -5,9 +5,9 @@
           ◀─────────────────────────┘
 
 An object of the user's decides what happens when it is unpickled, compared or converted: it may raise
-SystemExit or KeyboardInterrupt, or never return. In a thread of its own each of these is its own doing.
-Python runs signal handlers in the main thread, which only waits meanwhile, so that a KeyboardInterrupt there
-is the user's. The same holds in a notebook, and where ``fmin`` runs in another thread.
+SystemExit or KeyboardInterrupt, or never return. In a thread of its own, it is certain that the object did
+that. Python runs signal handlers in the main thread, which only waits meanwhile, so that a KeyboardInterrupt
+there is the user's. The same holds in a notebook, and where ``fmin`` runs in another thread.
 
 Values without code of their own need no such thread: see :func:`sparkopt.wire.codec.loads_plain`.
 """
@@ -74,7 +74,7 @@ def load(payload: Payload | None, read: Callable[[Any], T], patience: Patience |
     """Unpickle a value and read it; in a thread of its own, if code of the user's may run for it.
 
     Args:
-        payload: the pickled value; None for that of an objective that has returned None.
+        payload: the pickled value; None if the objective has returned None.
         read: what to make of the value.
         patience: how long it may take; None for as long as it takes.
 
@@ -130,7 +130,7 @@ def run(function: Callable[[], T], seconds: float | None = None) -> T:
     raise ForeignError(
         TrialTimeoutError(
             f"what came from the objective was not unpickled after {seconds or 0:.0f} s. Its thread is left"
-            " to itself; have the objective return something simpler, or raise trial_timeout and timeout."
+            " to itself; have the objective return something simpler, or increase trial_timeout and timeout."
         )
     )
 

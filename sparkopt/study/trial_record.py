@@ -164,7 +164,8 @@ class TrialRecord:
         if self.reports is None:
             self.reports = series
         elif gathered.attempt != self._reporting:
-            # One that goes on from where an earlier attempt was has that one's values before.
+            # An attempt that goes on from a checkpoint keeps the earlier attempt's values before its first
+            # step.
             self.reports = self.reports.before(series.steps[0])
             self.reports.extend(series.steps, series.values)
         else:

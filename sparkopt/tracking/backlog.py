@@ -1,4 +1,4 @@
-"""Bound of what waits for the tracking store, in records and in bytes. A full one holds up whoever adds."""
+"""Limit on the records that wait for the tracking store, by number and bytes. A full one makes callers wait."""
 
 from __future__ import annotations
 
