@@ -252,7 +252,7 @@ def test_timings_add_up(new_trials):
         ({"trials_save_file": "."}, "a directory: name a file in it"),
         ({"points_to_evaluate": {"case": 1}}, "must be a list of dictionaries, got a dict"),
         ({"points_to_evaluate": [{"case": 1}, 2]}, r"points_to_evaluate\[1\] must be a dictionary .* got 2"),
-        ({"points_to_evaluate": [{"cases": 1}]}, r"\[0\] has \['cases'\].* it has \['case'\]"),
+        ({"points_to_evaluate": [{"cases": 1}]}, r"\[0\] has \['cases'\].* its labels are \['case'\]"),
         ({"points_to_evaluate": [{}]}, r"\[0\] is not a point of the space.*no value for \['case'\]"),
     ],
 )
