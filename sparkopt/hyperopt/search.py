@@ -370,13 +370,17 @@ class Search:
         message = "There are no evaluation tasks, cannot return argmin of task losses"
         trials = self._trials
         ended = trials.count_total_trials()
+        reason = trials.fmin_cancelled_reason
+        early = "" if reason is None else f" The search ended early: {reason}."
         if not ended:
-            return AllTrialsFailedError(f"{message}: no trial was run.")
+            if reason == CANCELLED_BY_TIMEOUT:
+                early += " The start of the workers counts toward the timeout."
+            return AllTrialsFailedError(f"{message}: no trial was run.{early}")
         cancelled = trials.count_cancelled_trials()
         why = f": {failures.summary()}" if failures.count else ""
         return AllTrialsFailedError(
-            f"{message}: of {ended} trials {_failures(trials)} and {cancelled} were cancelled{why}. The"
-            " documents of all are in trials._dynamic_trials, with each one's reason in misc['error']."
+            f"{message}: of {ended} trials {_failures(trials)} and {cancelled} were cancelled{why}.{early}"
+            " The documents of all are in trials._dynamic_trials, with each one's reason in misc['error']."
         )
 
 

@@ -1,4 +1,4 @@
-"""Limit on the records that wait for the tracking store, by number and bytes. A full one makes callers wait."""
+"""Limit on the records that wait for the tracking store, by number and bytes; callers wait at a full one."""
 
 from __future__ import annotations
 

@@ -130,7 +130,7 @@ def test_a_timeout_before_anything_finished(new_trials, tmp_path):
     make_fifos(tmp_path, "never")
     path = str(tmp_path / "never")
     trials = new_trials()
-    with pytest.raises(AllTrialsFailedError, match="of 3 trials 0 failed and 3 were cancelled"):
+    with pytest.raises(AllTrialsFailedError, match=r"3 were cancelled\. The search ended early: fmin run"):
         fmin(lambda case: wait_at(path), CASE, in_order, 9, timeout=1, trials=trials, verbose=False)
     assert trials.fmin_cancelled_reason == "fmin run timeout"
     assert trials.trials == []
