@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from sparkopt.worker.intermediate_values import report, should_prune
     from sparkopt.worker.trial_info import TrialInfo, trial_info
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "ASHA",

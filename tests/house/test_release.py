@@ -1,12 +1,15 @@
-"""Refusals of scripts/release, in a checkout of a few files."""
+"""Refusals of scripts/release, in a checkout of a few files; the version is the same in each place."""
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
+
+import sparkopt
 
 ROOT = Path(__file__).resolve().parents[2]
 FILES = {
@@ -84,3 +87,13 @@ def test_what_fails_its_tests_is_neither_built_nor_tagged(checkout):
     assert (done.returncode, done.stdout) == (7, "tested --slow\n")
     assert not (checkout / "dist").exists()
     assert run(checkout, "git", "tag").stdout == ""
+
+
+def test_the_version_stands_the_same_everywhere():
+    (version,) = re.findall(r'^version = "(.*)"$', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
+    assert sparkopt.__version__ == version
+    wheels = re.findall(r"sparkopt-([\w.]+)-py3-none-any\.whl", (ROOT / "README.md").read_text())
+    assert wheels
+    assert set(wheels) == {version}
+    changes = (ROOT / "CHANGELOG.md").read_text()
+    assert re.findall(r"^## \[(\d.*)\] - \d{4}-\d\d-\d\d$", changes, re.MULTILINE)[0] == version
