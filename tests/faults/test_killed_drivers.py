@@ -22,7 +22,7 @@ from tests.support.study_tools import DEADLINE_SECONDS, hear, make_fifos
 @pytest.mark.parametrize(
     "number",
     [
-        pytest.param(1, id="nursery"),
+        pytest.param(1, id="nursery", marks=pytest.mark.slow),
         pytest.param(2, id="process A", marks=pytest.mark.slow),
         pytest.param(3, id="Spark's Python worker"),
     ],

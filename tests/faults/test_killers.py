@@ -48,7 +48,13 @@ def killing(directory, depth):
 
 @pytest.mark.timeout(240)
 @both_launchers
-@pytest.mark.parametrize("depth", [1, 2], ids=["process A", "Spark's Python worker"])
+@pytest.mark.parametrize(
+    "depth",
+    [
+        pytest.param(1, id="process A"),
+        pytest.param(2, id="Spark's Python worker", marks=pytest.mark.slow),
+    ],
+)
 def test_a_long_trial_beside_one_that_takes_its_worker_down(spark, tmp_path, depth, elastic):
     make_fifos(tmp_path, "over")
     trials = SparkTrials(2, spark_session=spark, trial_timeout=PATIENCE_SECONDS, elastic=elastic)

@@ -125,10 +125,12 @@ def said(wheel, tmp_path_factory):
     return done.stdout.splitlines()
 
 
+@pytest.mark.slow  # mypy reads all of sparkopt: 20 s
 def test_a_script_that_is_right_passes(said):
     assert [line for line in said if not line.startswith(("wrong.py:", "Found "))] == []
 
 
+@pytest.mark.slow
 def test_each_argument_that_is_wrong_is_an_error_at_its_line(said):
     found = [re.match(r"wrong\.py:(\d+): error: .*\[([\w-]+)\]$", line) for line in said]
     errors = [(int(match[1]), match[2]) for match in found if match is not None]

@@ -169,6 +169,7 @@ def test_it_serves_points_and_a_signal_lets_what_runs_finish(start, directory, p
     assert "--token-file sparkopt.token" in out
 
 
+@pytest.mark.slow  # a session of its own
 def test_a_second_signal_cancels_what_runs(start, directory, post):
     (directory / "sparkopt.token").write_text("a-token-of-our-own\n")
     (directory / "sparkopt.token").chmod(0o600)
