@@ -33,7 +33,7 @@ def test_addresses():
     assert relay_protocol.parse_artifact_uri(uri) == Label("models", "m-1", "")
     assert relay_protocol.parse_artifact_uri(f"{uri}/a/b") == Label("models", "m-1", "a/b")
     for other in ("file:/runs/a/artifacts", "sparkopt-trial:/runs/a", "sparkopt-trial:/x/a/artifacts"):
-        with pytest.raises(ValueError, match="is not an address of a trial.s artifacts"):
+        with pytest.raises(ValueError, match="is not an address of a trial"):
             relay_protocol.parse_artifact_uri(other)
 
 
