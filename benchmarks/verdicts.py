@@ -167,10 +167,10 @@ def verdicts(workers: int, rate: int, trials: int, reports: int, busy_seconds: f
     with WorkerPool(workers, spark_session=local_session(workers)) as pool:
         _search(pool, rand.suggest, 2 * workers, _make_objective(10, rate / workers))  # to warm up
         between, between_rate = _search(pool, rand.suggest, trials, _make_objective(reports, rate / workers))
-        # Fewer and longer trials, as a trial is proposed every so many seconds only.
+        # Longer trials, as one is proposed every so many seconds only.
         longer = max(reports, int(busy_seconds * rate) + reports)
         busy = _make_busy(busy_seconds, spans)
-        proposing, proposing_rate = _search(pool, busy, trials // 2, _make_objective(longer, rate / workers))
+        proposing, proposing_rate = _search(pool, busy, trials, _make_objective(longer, rate / workers))
         _, most = _search(pool, rand.suggest, workers, _make_objective(flood, 0))
     meanwhile = [each["ms"] for each in proposing if any(a <= each["at"] < b for a, b in spans)]
     return {
