@@ -20,9 +20,10 @@ from tests.support.mlflow_parts import HAS_DATABASES
 ROOT = Path(__file__).parents[2]
 TUTORIAL = ROOT / "docs" / "tutorial.md"
 MODEL_SEARCH = ROOT / "docs" / "model-search.md"
+PRUNING = ROOT / "docs" / "pruning-examples.md"
 PAGES = [
     ROOT / "README.md",
-    *sorted(page for page in (ROOT / "docs").glob("*.md") if page != TUTORIAL),
+    *sorted(page for page in (ROOT / "docs").glob("*.md") if page not in (TUTORIAL, PRUNING)),
     *sorted((ROOT / "docs" / "platforms").glob("*.md")),
 ]
 EXAMPLE = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)

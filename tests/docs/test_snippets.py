@@ -45,7 +45,6 @@ NOT_RUN = {
         "40 trials in 16.0 s": "a line of a notebook",
         "KeyboardInterrupt: fmin": "a line of a notebook",
     },
-    "docs/pruning.md": {"class Report(xgboost": "needs XGBoost, of 200 MB and more"},
     "docs/platforms/databricks.md": {
         "dbutils.library": "exists on Databricks only",
         "from sparkopt import": "a line of the first example of README",
