@@ -38,7 +38,7 @@ from sparkopt.core import commands, events
 from sparkopt.core.machine import Machine
 from sparkopt.core.records import Elastic, Policy
 from sparkopt.core.states import Lease
-from sparkopt.errors import PoolClosedError, PoolError, PoolLostError
+from sparkopt.errors import PoolClosedError, PoolError
 from sparkopt.wire import forks
 from sparkopt.wire.convert import to_lane
 from sparkopt.wire.limits import HEARTBEAT_SECONDS
@@ -112,7 +112,7 @@ class Coordinator:
         self._explain = explain
         self._any_joined = False
         self._heartbeat = heartbeat
-        self._thread = LoopThread("sparkopt-coordinator", self._main)
+        self._thread = LoopThread("sparkopt-coordinator", self._main, self.studies.fail_by_bug)
         self._clock = FairClock(self._thread.loop, heartbeat)
         self.streams: dict[str, WorkerStream] = {}
         self._untaken = UntakenReports()
@@ -147,9 +147,13 @@ class Coordinator:
         self.post(lambda: self._expel_all(why))
 
     def close(self) -> None:
-        """Stop the server and end the thread; streams that are still open are cut. Idempotent."""
+        """Stop the server and end the thread; streams that are still open are cut. Idempotent.
+
+        A thread that does not come back from the user's code is left behind.
+        """
         self.post(self._stopping.set)
-        self._thread.join()
+        if not self._thread.join():
+            LOG.warning("coordinator's thread is left behind: it is in a call that does not return")
         self.blobs.close()
 
     def post(self, action: Callable[[], None]) -> bool:
@@ -232,10 +236,7 @@ class Coordinator:
             for command in decided:
                 self._carry_out(command)
         except Exception as error:
-            # Nobody may wait for a coordinator that has lost its thread.
-            LOG.error("bug met", error, after=type(event).__name__)
-            why = f"the coordinator met a bug ({type(error).__name__}: {error}). Please report it."
-            self.studies.fail(PoolLostError(f"{why} Finished trials are kept."))
+            self.studies.fail_by_bug(error, type(event).__name__)
             raise
         if isinstance(event, _LOSSES):
             present = machine.present()

@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from threading import Thread
-from typing import Any, TypeVar
+from threading import Event, Thread
+from typing import Any, Final, TypeVar
 
 import uvloop
 
 from sparkopt.wire import forks
 
 T = TypeVar("T")
+
+_STUCK_SECONDS: Final = 10.0
+"""Seconds after which a call that keeps the thread is one that may never return."""
 
 
 class LoopThread:
@@ -24,14 +27,20 @@ class LoopThread:
     Args:
         name: of the thread.
         main: makes the coroutine; the thread ends when it is done.
+        failed: called in the thread with what an action has raised that was posted, and the action's name.
 
     Attributes:
         loop: the thread's loop.
     """
 
-    def __init__(self, name: str, main: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    def __init__(
+        self,
+        name: str,
+        main: Callable[[], Coroutine[Any, Any, None]],
+        failed: Callable[[Exception, str], None],
+    ) -> None:
         self.loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
-        self._main = main
+        self._main, self._failed = main, failed
         self._thread = Thread(target=self._run, name=name, daemon=True)
 
     def start(self) -> None:
@@ -51,7 +60,7 @@ class LoopThread:
         if forks.is_child():
             return False  # The thread is its parent's, and so is what would wake the loop.
         try:
-            self.loop.call_soon_threadsafe(action)
+            self.loop.call_soon_threadsafe(self._do, action)
         except RuntimeError:  # the loop is closed: asyncio has no exception of its own for it
             return False
         return True
@@ -60,11 +69,28 @@ class LoopThread:
         """Have the thread run a coroutine, and wait for what it returns or raises. From another thread."""
         return asyncio.run_coroutine_threadsafe(work, self.loop).result()
 
-    def join(self) -> None:
-        """Wait until the thread has ended, and close its loop. From another thread. Idempotent."""
-        if self._thread.is_alive():
-            self._thread.join()
+    def join(self) -> bool:
+        """Wait until the thread has ended, and close its loop. From another thread. Idempotent.
+
+        Returns:
+            False if the thread is in a call that does not return. It is left behind then, and ends once the
+            call has returned, or with the process.
+        """
+        while self._thread.is_alive():
+            turned = Event()
+            self.post(turned.set)
+            self._thread.join(_STUCK_SECONDS)
+            if self._thread.is_alive() and not turned.is_set():
+                return False
         self.loop.close()  # done already, unless the thread never started
+        return True
+
+    def _do(self, action: Callable[[], None]) -> None:
+        try:
+            action()
+        except Exception as error:
+            self._failed(error, getattr(action, "__qualname__", "an action"))
+            raise
 
     def _run(self) -> None:
         asyncio.set_event_loop(self.loop)

@@ -18,7 +18,7 @@ from sparkopt.coordinator.step_log import LOG
 from sparkopt.coordinator.transport.calls import first_of
 from sparkopt.core import events
 from sparkopt.core.states import Lease
-from sparkopt.errors import ProtocolError
+from sparkopt.errors import ProtocolError, SparkoptError
 from sparkopt.wire.convert import to_attempt, to_lease, to_outcome, to_report_kind
 from sparkopt.wire.statuses import refuse
 from sparkopt.wire.v1 import trial_pb2, worker_pb2, worker_pb2_grpc
@@ -226,36 +226,45 @@ class WorkerService(worker_pb2_grpc.WorkerServiceServicer):
         async for message in requests:
             if stream.is_behind():
                 await stream.catch_up()
-            body = message.WhichOneof("body")
-            if body == "outcome":
-                outcome = message.outcome
-                event = events.OutcomeArrived(
-                    stream.worker, to_lease(outcome.attempt), to_outcome(outcome.kind), message.sequence
-                )
-                fresh = self._is_fresh(event, outcome.result, outcome.failure.exception)
-                self._coordinator.outcome_arrived(stream, event, outcome)
-                if fresh:
-                    self._coordinator.blobs.drop_rest_of(stream.worker)
-            elif body == "values":
-                values = message.values
-                self._coordinator.attempts.values_arrived(stream, to_lease(values.attempt), values)
-            elif body == "report":
-                report = message.report
-                reported = events.ReportArrived(stream.worker, to_lease(report.attempt), message.sequence)
-                self._is_fresh(reported, report.body)
-                self._coordinator.report_arrived(stream, reported, to_report_kind(report.kind), report)
-            elif body == "request":
-                request = message.request
-                asked = events.RequestArrived(stream.worker, to_lease(request.attempt), message.sequence)
-                self._is_fresh(asked, request.body)
-                self._coordinator.request_arrived(stream, asked, request)
-            elif body == "begun":
-                begun = message.begun
-                self._coordinator.attempts.begun_arrived(stream, to_lease(begun.attempt), begun.seconds)
-            elif body == "heartbeat":
-                self._coordinator.heartbeat_arrived(stream)
-            else:
-                raise ProtocolError(f"{body or 'an empty message'} has no place in the middle of a stream")
+            try:
+                self._take(stream, message)
+            except SparkoptError:
+                raise
+            except Exception as error:  # the worker would come again with the same message, and again
+                self._coordinator.studies.fail_by_bug(error, f"a worker's {message.WhichOneof('body')}")
+                raise
+
+    def _take(self, stream: WorkerStream, message: worker_pb2.WorkerMessage) -> None:
+        body = message.WhichOneof("body")
+        if body == "outcome":
+            outcome = message.outcome
+            event = events.OutcomeArrived(
+                stream.worker, to_lease(outcome.attempt), to_outcome(outcome.kind), message.sequence
+            )
+            fresh = self._is_fresh(event, outcome.result, outcome.failure.exception)
+            self._coordinator.outcome_arrived(stream, event, outcome)
+            if fresh:
+                self._coordinator.blobs.drop_rest_of(stream.worker)
+        elif body == "values":
+            values = message.values
+            self._coordinator.attempts.values_arrived(stream, to_lease(values.attempt), values)
+        elif body == "report":
+            report = message.report
+            reported = events.ReportArrived(stream.worker, to_lease(report.attempt), message.sequence)
+            self._is_fresh(reported, report.body)
+            self._coordinator.report_arrived(stream, reported, to_report_kind(report.kind), report)
+        elif body == "request":
+            request = message.request
+            asked = events.RequestArrived(stream.worker, to_lease(request.attempt), message.sequence)
+            self._is_fresh(asked, request.body)
+            self._coordinator.request_arrived(stream, asked, request)
+        elif body == "begun":
+            begun = message.begun
+            self._coordinator.attempts.begun_arrived(stream, to_lease(begun.attempt), begun.seconds)
+        elif body == "heartbeat":
+            self._coordinator.heartbeat_arrived(stream)
+        else:
+            raise ProtocolError(f"{body or 'an empty message'} has no place in the middle of a stream")
 
     def _is_fresh(self, event: events.Message, *payloads: trial_pb2.Payload) -> bool:
         """Returns whether a message is about the worker's live attempt, and not one that was sent again.

@@ -18,13 +18,16 @@ from sparkopt.coordinator.channels.held_checkpoints import CheckpointKeeper, Che
 from sparkopt.coordinator.channels.judge import Judge
 from sparkopt.coordinator.channels.study_events import Reported, ReportedValues, Request, Settled, Started
 from sparkopt.core.pruning.pruner import Pruner
-from sparkopt.errors import PrunerError, SparkoptError, SparkoptWarning, warn
+from sparkopt.errors import JournalError, PrunerError, SparkoptError, SparkoptWarning, warn
 from sparkopt.wire import forks
+from sparkopt.wire.actor_log import ActorLog
 from sparkopt.wire.lanes import Lane
 from sparkopt.wire.limits import INLINE_BYTES, INTERRUPT_SECONDS
 
 T = TypeVar("T")
 R = TypeVar("R")
+
+_LOG = ActorLog("coordinator")
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,8 +164,13 @@ class StudyChannel:
 
     def close(self) -> None:
         """Have the coordinator forget the study, and cancel what has not settled."""
-        if (judge := self._judged_by) is not None:
-            judge.end_call()  # the coordinator can do nothing before that
+        judge = self._judged_by
+        if judge is not None and not judge.end_call():  # the coordinator can do nothing before that
+            warn(
+                f"the pruner {judge.name} does not return, as it waits outside of Python: the search ends"
+                " without its thread, which stays until the call returns or this process ends",
+                SparkoptWarning,
+            )
         self._actions.close(self._refuse_points)
         self._checkpoints.close()
 
@@ -199,13 +207,12 @@ class StudyChannel:
             if isinstance(item, Settled):
                 return item
             if item is _ValuesCome.COME:
-                if looked and left == 0:
-                    # Trials may report without end; what had come by the deadline was taken.
-                    self._inbox.put(item)
-                    return None
-                looked = left == 0
+                # At once: behind the end of a trial its values would come too late.
                 for values in self._values.take():
                     self.on_values(values)
+                if looked and left == 0:
+                    return None  # Trials may report without end; what had come by the deadline was taken.
+                looked = left == 0
                 continue
             if isinstance(item, Workers):
                 if self.on_workers(item.present):
@@ -221,13 +228,13 @@ class StudyChannel:
                 item.taken()
 
     def _warn_of_a_slow_pruner(self) -> None:
-        seconds = 0.0 if self._judged_by is None else self._judged_by.slow_for()
-        if seconds and not self._warned:
+        judge = self._judged_by
+        if judge is not None and not self._warned and (seconds := judge.slow_for()):
             self._warned = True
             warn(
-                f"the pruner has been in one call for {seconds:.0f} s, and does not return: no trial of the"
-                " pool can begin or end meanwhile. Its methods are called in the coordinator's thread, and"
-                " must not wait. Ctrl-C ends the search",
+                f"the pruner {judge.name} has been in one call for {seconds:.0f} s, and does not return: no"
+                " trial of the pool can begin or end meanwhile. Its methods are called in the coordinator's"
+                " thread, and must not wait. Ctrl-C ends the search",
                 SparkoptWarning,
             )
 
@@ -332,7 +339,11 @@ class StudyChannel:
         take = self._parties.get(lane)
         if take is None:
             return False
-        take(request)
+        try:
+            take(request)
+        except Exception as error:  # noqa: BLE001 - the trial waits for an answer
+            _LOG.error("bug met", error, after=request.method, trial=request.tid)
+            self.reply(request, failure=f"{type(error).__name__}: {error}")
         return True
 
     def _judge(self, say: Callable[[T], None], happened: T) -> None:
@@ -349,7 +360,11 @@ class StudyChannel:
             return record(happened)
         except SparkoptError as error:
             self._inbox.put(error)
-            return None
+        except Exception as error:  # noqa: BLE001 - it ends this study, and none of the pool's other ones
+            _LOG.error("bug met", error, after=type(happened).__name__)
+            why = f"the journal met a bug ({type(error).__name__}: {error}). Please report it."
+            self._inbox.put(JournalError(f"{why} What it holds is intact."))
+        return None
 
     def put_stop(self, finish_running: bool) -> None:
         """Have the study end."""

@@ -26,7 +26,10 @@ from sparkopt.coordinator.channels.study_events import Request, Settled
 from sparkopt.core.states import Outcome
 from sparkopt.errors import SparkoptError, StorageError
 from sparkopt.wire import lanes
+from sparkopt.wire.actor_log import ActorLog
 from sparkopt.wire.limits import CHECKPOINT_BYTES
+
+_LOG: Final = ActorLog("coordinator")
 
 _THREADS: Final = 4
 """Most trials whose checkpoints go to a keeper at once."""
@@ -138,7 +141,10 @@ class Checkpoints:
         """Do what there is to be done for a trial."""
         more = True
         while more:
-            self._lines[tid][0]()
+            try:
+                self._lines[tid][0]()
+            except Exception as error:  # noqa: BLE001 - the trial's next jobs would wait for ever
+                _LOG.error("bug met", error, after="checkpoint", trial=tid)
             with self._lock:
                 line = self._lines[tid]
                 line.popleft()
@@ -150,11 +156,12 @@ class Checkpoints:
 
     def _answer(self, request: Request) -> None:
         try:
-            body = self._result_of(request)
+            self._reply(request, self._result_of(request))
         except (SparkoptError, OSError) as error:
             self._reply(request, failure=str(error))
-        else:
-            self._reply(request, body)
+        except Exception as error:  # noqa: BLE001 - the trial waits for an answer
+            _LOG.error("bug met", error, after=request.method, trial=request.tid)
+            self._reply(request, failure=f"{type(error).__name__}: {error}")
         finally:
             if isinstance(request.body, Path) and not self._holds(request):
                 request.body.unlink(missing_ok=True)

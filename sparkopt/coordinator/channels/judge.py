@@ -32,9 +32,13 @@ class Judge:
     Args:
         pruner: decides. It knows what an earlier run of the study has reported.
         stop: called with a trial that is to stop, and the reason.
+
+    Attributes:
+        name: of the pruner, for messages.
     """
 
     def __init__(self, pruner: Pruner, stop: Callable[[int, str], None]) -> None:
+        self.name = type(pruner).__qualname__
         self._pruner = pruner
         self._stop = stop
         self._stopped: set[int] = set()
@@ -88,17 +92,23 @@ class Judge:
         seconds = 0.0 if call is None else time.monotonic() - call[0]
         return seconds if seconds >= SLOW_SECONDS else 0.0
 
-    def end_call(self) -> None:
-        """End a call that may never return, once it has lasted for long enough. From any other thread."""
+    def end_call(self) -> bool:
+        """End a call that may never return, once it has lasted for long enough. From any other thread.
+
+        Returns:
+            False if it goes on, as it waits in code that is not Python's.
+        """
         with self._changed:
             call = self._call
             if call is None:
-                return
+                return True
             since, thread = call
             left = since + SLOW_SECONDS - time.monotonic()
-            if not self._changed.wait_for(lambda: self._call is not call, left):
-                raised = ctypes.py_object(_CallEnded)
-                ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), raised)
+            if self._changed.wait_for(lambda: self._call is not call, left):
+                return True
+            raised = ctypes.py_object(_CallEnded)
+            ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), raised)
+            return self._changed.wait_for(lambda: self._call is not call, SLOW_SECONDS)
 
 
 def _is_true(verdict: object, tid: int) -> bool:

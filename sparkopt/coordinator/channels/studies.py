@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from sparkopt.coordinator.arrivals import ArrivedOutcome
 from sparkopt.coordinator.blobs import BlobStore
@@ -24,10 +24,13 @@ from sparkopt.coordinator.channels.study_events import (
 )
 from sparkopt.core import commands, events
 from sparkopt.core.states import Lease, Outcome, TrialKey
-from sparkopt.errors import PoolError, SparkoptError
+from sparkopt.errors import PoolError, PoolLostError, SparkoptError
+from sparkopt.wire.actor_log import ActorLog
 from sparkopt.wire.lanes import Lane
 from sparkopt.wire.limits import INLINE_BYTES
 from sparkopt.wire.v1 import trial_pb2
+
+_LOG: Final = ActorLog("coordinator")
 
 Values = Mapping[str, Any] | bytes
 """Values that a trial was proposed with, for clients: by label, or the bytes of a Struct."""
@@ -201,6 +204,18 @@ class Studies:
     def failure(self) -> PoolError | None:
         """First error that :meth:`fail` was given; None if there was none."""
         return self._failure
+
+    def fail_by_bug(self, error: Exception, after: str) -> None:
+        """Tell every study of an error that should not be, as nobody may wait for what will not come.
+
+        Args:
+            error: that was raised. If the studies have failed already, it follows from that.
+            after: what was under way.
+        """
+        if self._failure is None:
+            _LOG.error("bug met", error, after=after)
+            why = f"the coordinator met a bug ({type(error).__name__}: {error}). Please report it."
+            self.fail(PoolLostError(f"{why} Finished trials are kept."))
 
     def fail(self, error: PoolError) -> None:
         """Tell every study, and those to come, that nothing will settle any more. The first error counts."""
