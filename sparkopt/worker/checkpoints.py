@@ -20,7 +20,7 @@ from sparkopt.errors import RequestFailedError, StorageError
 from sparkopt.wire import codec, lanes
 from sparkopt.wire.lanes import Lane
 from sparkopt.wire.limits import CHECKPOINT_BYTES, INLINE_BYTES
-from sparkopt.worker import trial_info
+from sparkopt.worker import directory_archives, trial_info
 from sparkopt.worker.asking import TrialAsking
 
 __wraps_objectives__ = True
@@ -60,12 +60,8 @@ class _Output:
             StorageError: if they are too many, or the disk does not take them.
         """
         size = memoryview(data).nbytes
+        self.expect(size)
         self._size += size
-        if self._size > CHECKPOINT_BYTES:
-            raise StorageError(
-                f"a checkpoint has {CHECKPOINT_BYTES:,} bytes at most, and this one has more. Leave out what"
-                " can be computed again, or store it elsewhere and save where."
-            )
         if self._directory is None:
             return size
         try:
@@ -75,6 +71,18 @@ class _Output:
         except OSError as error:
             raise StorageError.of(error, _WHAT, self._directory) from error
         return size
+
+    def expect(self, size: int) -> None:
+        """Say how many bytes are to come.
+
+        Raises:
+            StorageError: if they are too many.
+        """
+        if self._size + size > CHECKPOINT_BYTES:
+            raise StorageError(
+                f"a checkpoint has {CHECKPOINT_BYTES:,} bytes at most, and this one has more. Leave out what"
+                " can be computed again, or store it elsewhere and save where."
+            )
 
     def _to_file(self, directory: Path) -> None:
         directory.mkdir(mode=0o700, exist_ok=True)  # the objective may have removed it
@@ -148,14 +156,9 @@ class _Checkpoints:
     def _read(self, file: Any) -> Any:
         if file.read(1) == _OBJECT:
             return codec.load(file)
-        import tarfile  # which few trials need
-
         try:
             path = Path(tempfile.mkdtemp(dir=self._directory, prefix=UNPACKED))
-            with tarfile.open(fileobj=file, mode="r|") as archive:
-                # It is the search's own: its links and permissions are to be what they were.
-                archive.extraction_filter = lambda member, path: member
-                archive.extractall(path)
+            directory_archives.unpack(file, path)
         except OSError as error:
             raise StorageError.of(error, _WHAT, self._directory) from error
         return path
@@ -173,7 +176,8 @@ def save_checkpoint(checkpoint: object) -> None:
 
     Args:
         checkpoint: an object that pickles, such as a dictionary of a model's weights; or the path of a
-            directory, as a ``pathlib.Path``, whose files are saved. 2 GiB at most.
+            directory, as a ``pathlib.Path``, whose files are saved, with what links lead to outside of it.
+            2 GiB at most.
 
     Raises:
         StorageError: if it is too large, or a disk on its way does not take it. The last one stays.
@@ -232,11 +236,9 @@ def _write(checkpoint: object, output: _Output) -> None:
         output.write(_OBJECT)
         codec.dump(checkpoint, output)
         return
-    import tarfile  # which few trials need
-
+    output.expect(directory_archives.size_of(directory))
     output.write(_DIRECTORY)
-    with tarfile.open(fileobj=output, mode="w|", format=tarfile.PAX_FORMAT) as archive:  # type: ignore[call-overload]
-        archive.add(directory.resolve(), arcname=".")  # not a link to it, such as `latest`
+    directory_archives.pack(directory, output)
 
 
 def _directory_of(checkpoint: object) -> Path | None:
