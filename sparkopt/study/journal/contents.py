@@ -23,6 +23,7 @@ from sparkopt.study.journal.segments.log_thread import Pace
 from sparkopt.study.journal.segments.object_format import LARGE, Epoch, body_of_damaged
 from sparkopt.study.journal.segments.object_stores import ObjectStore
 from sparkopt.study.journal.segments.segment_log import ListNames, Put, Reading, SegmentLog, read
+from sparkopt.study.journal.segments.snapshot_parts import read_parts
 from sparkopt.study.journal.segments.store_calls import StoreCalls
 from sparkopt.study.trial_description import Dimension
 
@@ -121,6 +122,7 @@ def _of_log(calls: StoreCalls, place: str) -> JournalContents:
     reading = calls.run(read(salvage=lambda data: log_records.whole(data, body_of_damaged(data))))
     if reading.listing.is_empty:
         raise RefusedError(f"there is no journal {place}")
+    read_parts(reading, lambda names: calls.each(calls.store.get, names))
     content = Content()
     for body in reading.bodies:
         log_records.take(body, content)

@@ -21,6 +21,10 @@ from sparkopt.study.journal.segments.object_format import NewerFormatError
 _SIZES: Final = struct.Struct("<IQI")
 """Bytes of a record's head and tail, and the checksum of both."""
 
+_PART: Final = "part"
+_PART_HEAD: Final = b'["part",'
+"""Beginning of the head of a record that names a part."""
+
 _LARGE_NAME: Final = re.compile(rb'"(\d{8}-[0-9a-f]{8}-[^"\\]+)"')
 """Name of a large object, in the JSON of a head."""
 
@@ -79,6 +83,11 @@ def unsettled(tids: Sequence[int]) -> bytes:
     return _record(b"", "unsettled", list(tids))
 
 
+def part(stored: Stored) -> bytes:
+    """The records of many segments are an object of its own. Snapshots consist of these."""
+    return _record(b"", _PART, _stored(stored)[1])
+
+
 def _stored(value: Stored) -> tuple[bytes, Any]:
     if value.file is not None:
         assert value.digest is not None
@@ -120,6 +129,46 @@ def take(body: bytes, content: Content) -> None:
         kind, *said = json.loads(body[at : at + head])
         at += head + tail
         _take(kind, said, body[at - tail : at], content)
+
+
+def parts(body: bytes) -> list[Stored]:
+    """Returns the parts that the records of a snapshot name."""
+    return [stored for _, stored in _pieces(body) if stored is not None]
+
+
+def with_parts(body: bytes, records: Mapping[str, bytes]) -> bytes:
+    """Returns the records of a snapshot, those of its parts in the place of their names.
+
+    Args:
+        body: of the snapshot, or of a segment.
+        records: of the parts, by their names.
+    """
+    return b"".join(
+        piece if stored is None else records[stored.file or ""] for piece, stored in _pieces(body)
+    )
+
+
+def without_parts(body: bytes) -> bytes:
+    """Returns the records of a snapshot that are in none of its parts."""
+    return b"".join(piece for piece, stored in _pieces(body) if stored is None)
+
+
+def _pieces(body: bytes) -> Iterator[tuple[bytes, Stored | None]]:
+    """Splits records at those that name a part."""
+    if _PART_HEAD not in body:
+        yield body, None
+        return
+    at = begin = 0
+    while at < len(body):
+        head, tail, _ = _SIZES.unpack_from(body, at)
+        first, end = at + _SIZES.size, at + _SIZES.size + head + tail
+        text = body[first : first + head]
+        if text.startswith(_PART_HEAD):
+            yield body[begin:at], None
+            yield b"", _read_stored(json.loads(text)[1], b"")
+            begin = end
+        at = end
+    yield body[begin:], None
 
 
 def large_objects(bodies: Iterable[bytes]) -> set[str]:

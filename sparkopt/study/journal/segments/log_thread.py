@@ -20,8 +20,8 @@ from typing import IO, Any, Final
 
 from sparkopt.errors import SparkoptError
 from sparkopt.study.journal.rows import Stored
-from sparkopt.study.journal.segments.object_format import LARGE, Part, Sealing
-from sparkopt.study.journal.segments.object_stores import Pieces
+from sparkopt.study.journal.segments import log_records
+from sparkopt.study.journal.segments.object_format import LARGE, RECORDS, Part, seal
 from sparkopt.study.journal.segments.segment_log import Put, SegmentLog, Steps
 from sparkopt.study.journal.segments.store_calls import StoreCalls
 from sparkopt.wire.actor_log import ActorLog
@@ -39,7 +39,9 @@ class Pace:
         segment: bytes of records at which a segment is put at once.
         unwritten: bytes of records and large objects that may wait before no more trials are begun.
         large: bytes beyond which a result or report is an object of its own.
+        checkpoint: the same of a checkpoint, which is deleted once there is a newer one.
         snapshot: how many segments are put before a snapshot takes their place.
+        parts: how many parts a snapshot names before one part takes the place of their names.
         outage: seconds for which the store may be out of reach.
         answer: seconds for which an answer of its is waited for.
         closing: the same for both once a search has ended.
@@ -49,7 +51,9 @@ class Pace:
     segment: int = 8 * 2**20
     unwritten: int = 64 * 2**20
     large: int = 64 * 2**10
+    checkpoint: int = 4 * 2**10
     snapshot: int = 256
+    parts: int = 64
     outage: float = 300.0
     answer: float = 300.0
     closing: float = 60.0
@@ -114,10 +118,11 @@ class LogThread:
         log: that was opened.
         calls: to its store.
         pace: times and sizes.
-        bodies: records of the log so far, for snapshots.
+        bodies: records of the log so far that are in no part, for the next snapshot.
         error_of: makes what is raised of what went wrong.
         compact: whether to make a snapshot at once.
         clean: deletes what is not needed any more, beside the search.
+        parts: of the last snapshot.
     """
 
     def __init__(
@@ -129,6 +134,7 @@ class LogThread:
         error_of: Callable[[BaseException], SparkoptError],
         compact: bool = False,
         clean: Iterable[Steps[None]] = (),
+        parts: Iterable[Stored] = (),
     ) -> None:
         self._log, self._calls, self._pace, self._error_of = log, calls, pace, error_of
         # An interrupt in the study's thread cannot come between the lock's taking and the block that frees
@@ -147,6 +153,7 @@ class LogThread:
         self._failed: Callable[[SparkoptError], None] = _nobody
         self._cleaning = deque(clean)
         self._cleaned: Any = None
+        self._parts, self._put_parts = [*parts], 0
         self._spool: IO[bytes] = tempfile.TemporaryFile(prefix="sparkopt-journal-")  # noqa: SIM115
         for body in bodies:
             self._spool.write(body)
@@ -254,6 +261,7 @@ class LogThread:
 
     def _shorten(self) -> None:
         """Put a snapshot, and begin to delete what it covers."""
+        self._put_part()
         self._calls.run(self._log.snapshot(self._snapshot))
         self._cleaning.append(self._log.clean())
 
@@ -284,20 +292,32 @@ class LogThread:
 
     def _put(self, large: LargeObject) -> bytes:
         """Put a large object, and return the record that names it."""
+        return large.record(self._put_object(large))
+
+    def _put_object(self, large: LargeObject) -> Stored:
         stored = Stored(file=large.name, digest=large.digest())
         self._calls.make(Put(f"{LARGE}{large.name}", large.pieces))
-        return large.record(stored)
+        return stored
 
-    def _snapshot(self, part: Part, journal: str, chain: bytes) -> Pieces:
-        def pieces() -> Iterator[bytes]:
-            sealing = Sealing(part, journal, chain)
-            yield sealing.head()
+    def _put_part(self) -> None:
+        """Put what has come since the last snapshot as one object, and many such objects' names as one."""
+        if self._spool.tell():
+            self._parts.append(self._put_records(self._spool))
             self._spool.seek(0)
-            while piece := self._spool.read(_PIECE):
-                yield sealing.add(piece)
-            yield sealing.tail()[0]
+            self._spool.truncate()
+        if len(self._parts) > self._pace.parts:
+            self._parts = [self._put_records(self._names_of_parts())]
 
-        return pieces
+    def _put_records(self, records: bytes | IO[bytes]) -> Stored:
+        self._put_parts += 1
+        name = f"{self._log.epoch}-{RECORDS}-{self._put_parts}"
+        return self._put_object(LargeObject(name, records, 0, log_records.part))
+
+    def _names_of_parts(self) -> bytes:
+        return b"".join(map(log_records.part, self._parts))
+
+    def _snapshot(self, part: Part, journal: str, chain: bytes) -> bytes:
+        return seal(part, journal, chain, self._names_of_parts())[0]
 
     def _clean(self) -> None:
         """Make one request of those that delete what is not needed any more.

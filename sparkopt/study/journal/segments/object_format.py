@@ -5,6 +5,7 @@
     snapshot-000000000012-00000003-9f2c41aa      everything up to the twelfth part
     closed-000000000012-00000003-9f2c41aa        the journal was closed after the twelfth part
     large/00000003-9f2c41aa-result-7             a result or report, named by a segment
+    large/00000003-9f2c41aa-records-4            a part of everything, named by snapshots
 
 A seal at an object's end names the journal and the object, and has a checksum of everything before it. So an
 object that was damaged, cut short, or put in the place of another one is told from one that is whole. Each
@@ -26,6 +27,9 @@ FORMAT: Final = 1
 
 LARGE: Final = "large/"
 """Prefix of the names of results and reports that are objects of their own."""
+
+RECORDS: Final = "records"
+"""Large objects that have this behind their epoch are parts of snapshots."""
 
 DAMAGED: Final = "damaged-"
 """Prefix of the names under which objects are kept that are not what was written."""
@@ -82,7 +86,7 @@ class Kind(enum.Enum):
     SEGMENT = "segment"
     """Records, in the order in which things happened."""
     SNAPSHOT = "snapshot"
-    """The records of all segments up to one."""
+    """The names of parts, which have the records of all segments up to one."""
     CLOSED = "closed"
     """A mark: the journal was closed after a segment."""
 

@@ -33,6 +33,7 @@ from sparkopt.study.journal.segments.object_format import (
 )
 from sparkopt.study.journal.segments.object_stores import ObjectStore
 from sparkopt.study.journal.segments.segment_log import Delete, Put, Reading, SegmentLog, TakenOverError, read
+from sparkopt.study.journal.segments.snapshot_parts import Parts, read_parts
 from sparkopt.study.journal.segments.store_calls import StoreCalls
 
 _PIECE: Final = 2**20
@@ -68,6 +69,7 @@ class SegmentJournal(SearchJournal):
         self._pace, self._hide = pace or Pace(), hide
         self._calls = StoreCalls(store, 0.0, self._pace.answer, hide)
         self._known: dict[str, bytes] = {}
+        self._parts = Parts()
         self._log = SegmentLog()
         self._thread: LogThread | None = None
         self._files: Path | None = None
@@ -90,6 +92,7 @@ class SegmentJournal(SearchJournal):
             )
 
     def _content_of(self, reading: Reading) -> Content:
+        self._parts = read_parts(reading, self._get)
         content = Content()
         for body in reading.bodies:
             log_records.take(body, content)
@@ -99,6 +102,14 @@ class SegmentJournal(SearchJournal):
                 f" ({'; '.join(reading.damage)}): name another place to start anew, or put a copy there"
             )
         return content
+
+    def _get(self, names: Sequence[str]) -> list[bytes | None]:
+        """Get objects that do not change, each once."""
+        missing = [name for name in names if name not in self._known]
+        for name, data in zip(missing, self._calls.each(self._calls.store.get, missing), strict=True):
+            if data is not None:
+                self._known[name] = data
+        return [self._known.get(name) for name in names]
 
     def _error_of(self, error: BaseException) -> SparkoptError:
         """The error to raise for one that a store, or the log, has raised."""
@@ -153,12 +164,13 @@ class SegmentJournal(SearchJournal):
         self._hold_content(self._content)
         self._counts = Counts(openings=self._log.epoch.number)
         self._known.clear()
-        bodies = [*reading.bodies, about]
         damage = [*reading.damage, *([missing_reports(broken)] if broken else [])]
         # What is damaged may name objects that nothing else does.
-        clean = [] if damage else [self._log.sweep(log_records.large_objects(bodies))]
+        clean = [] if damage else [self._log.sweep(log_records.large_objects(reading.bodies))]
+        parts, self._parts = self._parts, Parts()
+        bodies = [*parts.after, about]
         self._thread = LogThread(
-            self._log, self._calls, self._pace, bodies, self._error_of, bool(damage), clean
+            *(self._log, self._calls, self._pace, bodies, self._error_of, bool(damage), clean, parts.stored)
         )
         self._remove_outdated()
         if broken:
@@ -273,7 +285,7 @@ class SegmentJournal(SearchJournal):
 
     def _keep_saved(self, body: bytes | Path, name: str) -> tuple[Payload, Stored]:
         """Put a checkpoint beside the log, whose segments do not wait for it."""
-        if isinstance(body, bytes) and len(body) <= self._pace.large:
+        if isinstance(body, bytes) and len(body) <= self._pace.checkpoint:
             return Payload(body), Stored(body)
         name = f"{self._log.epoch}-{name}"
         try:

@@ -28,6 +28,7 @@ from typing import Any, Final, TypeAlias, TypeVar
 from sparkopt.study.journal.segments.object_format import (
     DAMAGED,
     LARGE,
+    RECORDS,
     DamagedObjectError,
     Epoch,
     Kind,
@@ -356,7 +357,7 @@ class SegmentLog:
         """Delete large objects of former drivers that no record names. To be made once the log is open.
 
         The first segment counts by then, so no segment that a former driver still puts ever does, and what it
-        was to name is not needed.
+        was to name is not needed. But a snapshot of a former driver's does, so parts stay.
 
         Args:
             named: by the records that were read.
@@ -368,7 +369,7 @@ class SegmentLog:
 
     def _is_of_former_driver(self, large: str) -> bool:
         epoch = Epoch.of_large(large)
-        return epoch is not None and epoch < self.epoch
+        return epoch is not None and epoch < self.epoch and not large.startswith(f"{epoch}-{RECORDS}-")
 
     def close(self) -> Steps[None]:
         """Mark that all that there is was read or written by a driver that has ended in peace."""
