@@ -26,6 +26,7 @@ from sparkopt.wire.listing import Listing
 from tests.support import driven
 from tests.support.certificates import make_certificate
 from tests.support.post import SECONDS
+from tests.support.processes import started
 
 # pytest imports it by its file's name, which workers cannot.
 cloudpickle.register_pickle_by_value(driven)
@@ -98,7 +99,7 @@ def test_a_search_on_a_fixed_address_is_watched_without_a_line_of_code(spark, di
     try:
         visit = post.visit()
         command = [sys.executable, "-m", "sparkopt", "watch", "--json", "--after", "0"]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as watching:
+        with started(command, stdout=subprocess.PIPE, text=True) as watching:
             assert json.loads(watching.stdout.readline())["sequence"] == 1  # it has found it
             (pool,) = (json.loads(line) for line in run("pools", "--json").splitlines())
             assert (pool["address"], pool["pid"]) == (address, os.getpid())

@@ -16,6 +16,7 @@ from sparkopt import SparkTrials, fmin
 from sparkopt.cli import main
 from sparkopt.dashboard.dashboards import Dashboard
 from tests.dashboard.visitor import Visitor
+from tests.support.processes import started
 
 SPACE = {"x": hp.uniform("x", -1, 1), "kind": hp.choice("kind", ["a", "b"])}
 
@@ -85,7 +86,7 @@ def test_it_follows_a_pool_until_it_is_interrupted(rig, tmp_path):
     token.write_text(rig.server.token)
     where = ["--address", rig.server.address, "--token-file", str(token)]
     command = [sys.executable, "-m", "sparkopt", "dashboard", *where, "--listen", "127.0.0.1:0"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    with started(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout.readline() == f"Following the pool at {rig.server.address}\n"
         link = re.fullmatch(r"Dashboard: (\S+)\n", process.stdout.readline())[1]
         visitor = Visitor(link.partition("?")[0])

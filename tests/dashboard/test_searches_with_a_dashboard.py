@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import os
 import pickle
-import subprocess
 import sys
 
 import psutil
@@ -17,6 +16,7 @@ from sparkopt.control.dashboard_process import DashboardProcess
 from sparkopt.errors import ControlWarning, RefusedError
 from tests.dashboard.test_followed_pools import until
 from tests.dashboard.visitor import Visitor
+from tests.support.processes import started
 
 SPACE = {"x": hp.uniform("x", -1, 1), "kind": hp.choice("kind", ["round", "square"])}
 
@@ -83,7 +83,7 @@ def test_it_ends_with_the_process_that_began_it_however_that_ends():
         " dashboard = DashboardProcess('127.0.0.1:0'); assert dashboard.link();"
         " print(dashboard._process.pid, flush=True); sys.stdin.read()"
     )
-    with subprocess.Popen([sys.executable, "-c", script], stdin=-1, stdout=-1, env=os.environ) as owner:
+    with started([sys.executable, "-c", script], stdin=-1, stdout=-1, env=os.environ) as owner:
         process = psutil.Process(int(owner.stdout.readline()))
         owner.kill()
     assert ended(process)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 
 import psutil
@@ -14,6 +13,7 @@ from tests.faults import stopping
 from tests.faults.launchers import both_launchers
 from tests.support.leftovers import processes_of
 from tests.support.paths import python_path
+from tests.support.processes import started
 from tests.support.study_tools import DEADLINE_SECONDS, hear, make_fifos
 
 
@@ -40,7 +40,7 @@ def test_nothing_is_left_of_a_driver_that_is_killed(tmp_path, number, elastic):
         "SPARK_LOCAL_IP": "127.0.0.1",
     }
     command = [sys.executable, stopping.__file__, str(number), *(["elastic"] if elastic else [])]
-    with subprocess.Popen(command, env=environment, cwd=tmp_path) as driver:
+    with started(command, env=environment, cwd=tmp_path) as driver:
         try:
             came = hear(tmp_path / "there", 2 * DEADLINE_SECONDS)
         finally:

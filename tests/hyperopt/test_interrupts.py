@@ -18,6 +18,7 @@ from tests.hyperopt import interrupted
 from tests.support.kernels import started_kernel
 from tests.support.leftovers import processes_of
 from tests.support.paths import python_path
+from tests.support.processes import started
 from tests.support.study_tools import CASE, DEADLINE_SECONDS, hear, in_order, make_fifos, meet
 
 CTRL_C = b"\x03"
@@ -60,7 +61,7 @@ def check(said, directory):
 def test_ctrl_c_in_a_terminal(surroundings, tmp_path):
     command = [sys.executable, "-c", TERMINAL, sys.executable, interrupted.__file__]
     pipe = subprocess.PIPE
-    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, **surroundings) as terminal:
+    with started(command, stdin=pipe, stdout=pipe, stderr=pipe, **surroundings) as terminal:
         try:
             came = hear(tmp_path / "there", START_SECONDS)
             printed, complaints = terminal.communicate(CTRL_C if came else None, DEADLINE_SECONDS)

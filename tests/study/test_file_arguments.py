@@ -20,6 +20,7 @@ from sparkopt.errors import JournalWarning, RefusedError
 from sparkopt.hyperopt import savefile
 from sparkopt.study.journal import Identity, Journal
 from tests.study import journals
+from tests.support.processes import started
 from tests.support.study_tools import CASE, in_order
 
 
@@ -181,7 +182,7 @@ class TestHold:
             "print(1, flush=True); input()"
         )
         command = [sys.executable, "-c", script, str(path)]
-        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        with started(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
             assert other.stdout.readline() == b"1\n"
             with pytest.raises(RefusedError, match=rf"in use by another search \(process {other.pid} on"):
                 Journal(path)

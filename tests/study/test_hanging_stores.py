@@ -22,6 +22,7 @@ from sparkopt.study.journal.segments.object_stores import DirectoryStore
 from sparkopt.study.journal.segments.segment_journal import SegmentJournal
 from tests.study import journals
 from tests.support.paths import python_path
+from tests.support.processes import started
 from tests.support.study_tools import CASE, in_order
 
 ENDPOINT = "region=us-east-1&scheme=http&endpoint_override=127.0.0.1:{}"
@@ -165,7 +166,7 @@ def test_ctrl_c_while_a_server_says_nothing(tmp_path):
     with silent_server() as (server, endpoint):
         command = [sys.executable, str(script), f"s3://me:hidden@bucket/a?{endpoint}"]
         environment = {**os.environ, "PYTHONPATH": python_path()}
-        with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as driver:
+        with started(command, env=environment, stderr=subprocess.PIPE, text=True) as driver:
             connection, _ = server.accept()  # it has asked
             os.kill(driver.pid, signal.SIGINT)
             assert driver.stderr.read() == "interrupted\n"

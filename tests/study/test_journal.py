@@ -23,6 +23,7 @@ from sparkopt import fmin
 from sparkopt.errors import JournalError, JournalWarning, RefusedError, SparkoptWarning
 from sparkopt.study.journal import Journal
 from tests.support.paths import python_path
+from tests.support.processes import started
 from tests.support.study_tools import CASE, in_order, jobs, make_fifos, wait_at
 
 SPACE = hp.choice(
@@ -200,7 +201,7 @@ def test_a_driver_that_is_killed(tmp_path, file):
     script.write_text(DRIVER)
     command = [sys.executable, str(script), str(tmp_path), str(file)]
     environment = {**os.environ, "PYTHONPATH": python_path(), "SPARK_LOCAL_IP": "127.0.0.1"}
-    with subprocess.Popen(command, env=environment, start_new_session=True) as driver:
+    with started(command, env=environment, start_new_session=True) as driver:
         wait_at(tmp_path / "there")
         (tmp_path / "there").unlink()
         os.kill(driver.pid, signal.SIGKILL)

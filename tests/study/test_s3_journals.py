@@ -19,6 +19,7 @@ from sparkopt.study.journal.segments.segment_journal import SegmentJournal
 from tests.study import journals
 from tests.support.object_storage import object_storage
 from tests.support.paths import python_path
+from tests.support.processes import started
 from tests.support.study_tools import make_fifos
 
 
@@ -144,7 +145,7 @@ def test_a_search_whose_driver_is_killed_twice(s3, tmp_path):
     for stop in (20, 40):
         elsewhere = tmp_path / f"directory-{stop}"
         elsewhere.mkdir()
-        with subprocess.Popen(command, env=environment, cwd=elsewhere, start_new_session=True) as driver:
+        with started(command, env=environment, cwd=elsewhere, start_new_session=True) as driver:
             # Both workers wait then, and what has settled before is in the store a moment later.
             while not {*range(stop)} <= settled(s3("killed")):
                 assert driver.poll() is None

@@ -22,6 +22,7 @@ from tests.control.control_clients import NARROW, Client, kinds
 from tests.control.watching.played import CANCELLED, attempt_of, ok
 from tests.coordinator import meetings
 from tests.support.post import SECONDS
+from tests.support.processes import started
 
 WATCHER = """
 import sys
@@ -191,7 +192,7 @@ def test_one_that_is_killed_goes_on_where_it_was(rig, tmp_path):
     study = rig.study(meetings.double)
     study.submit(*range(20))
     command = [sys.executable, "-c", WATCHER, rig.server.address, rig.server.token]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    with started(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         seen = [int(process.stdout.readline()) for _ in range(20)]
         process.send_signal(signal.SIGKILL)
