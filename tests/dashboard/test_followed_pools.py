@@ -229,7 +229,8 @@ def test_a_dashboard_that_comes_late_shows_the_intermediate_values_so_far(rig, w
         [{"step": 1, "value": 10.0}],
         [{"step": 1, "value": 30.0}],
     ]
-    assert [worker["value"] for worker in searched(visitor)["workers"]] == [10.0, None]
+    # Either worker may have the trial that runs.
+    assert sorted((worker["value"] for worker in searched(visitor)["workers"]), key=str) == [10.0, None]
     visits["1"].answer("1.0")
     driven.until(EventKind.SETTLED)
 

@@ -111,7 +111,7 @@ def inspect(path: Path) -> Found:
                 f" {log_of(path).name}, which is nothing without it: put the journal back, or move that one"
                 " away to start anew"
             )
-        what = "another program's SQLite database" if head.startswith(_MAGIC) else "no journal"
+        what = "another program's SQLite database" if head.startswith(_MAGIC) else "not a journal"
         raise RefusedError(f"journal {path} is {what}: name another file, or move that one away")
     first = first_format.MARK in head + log_head and MARK not in head + log_head
     try:
