@@ -15,7 +15,7 @@ import numpy as np
 from hyperopt import base
 from hyperopt.exceptions import AllTrialsFailed
 
-from sparkopt.hyperopt.documents import DrawnValues, status_of
+from sparkopt.hyperopt.documents import DrawnValues
 from sparkopt.hyperopt.readable import ReadableSpace
 from sparkopt.study.journal import name_of
 from sparkopt.study.search_summary import FinishedTrial, SearchSummary
@@ -125,17 +125,17 @@ def _summary_of(trials: SparkTrials, space: ReadableSpace) -> SearchSummary:
     }
     if (pruned := trials.count_pruned_trials()) or trials.pruner is not None:
         counts["pruned"] = pruned
-    finished = [
-        _finished(document)
-        for document in trials.trials
-        if document["state"] == base.JOB_STATE_DONE and status_of(document) == "success"
-    ]
     try:
         best = _finished(trials.best_trial)
     except AllTrialsFailed:
-        return SearchSummary(counts, finished)  # no trial has a loss: there is none
+        return SearchSummary(counts)  # no trial has a loss
     documents = {"best_trial.json": lambda: _best_document(trials, best, space)}
-    return SearchSummary(counts, finished, best, documents)
+    return SearchSummary(
+        counts,
+        best,
+        documents,
+        lambda: (trials.described(), trials.described_space().dimensions.values()),
+    )
 
 
 def _best_document(trials: SparkTrials, best: FinishedTrial, space: ReadableSpace) -> dict[str, Any]:

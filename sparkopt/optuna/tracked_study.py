@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
+from sparkopt.optuna.described_study import descriptions_of
 from sparkopt.optuna.returned_values import VALUE
 from sparkopt.study.listener import Listener
 from sparkopt.study.search_summary import FinishedTrial, SearchSummary
@@ -62,11 +63,9 @@ class ParameterWords:
 
     Attributes:
         text: of the space, which nobody knows before its trials have run.
-        options: of choices, for the same reason.
     """
 
     text: str = ""
-    options: Mapping[str, list[str]] = {}
 
     def values(self, values: Mapping[str, Any]) -> Mapping[str, str]:
         """Returns the parameters of a trial by name."""
@@ -180,13 +179,18 @@ def _summary_of(study: optuna.Study, counted: Mapping[Status, int]) -> SearchSum
             return SearchSummary(counts)
         if len(study.directions) > 1:
             return SearchSummary(counts, documents={"best_trials.json": lambda: _best_trials(study)})
-        finished = [FinishedTrial(each.number, each.value, each.params) for each in complete]
         try:
             best = study.best_trial
         except ValueError:
-            return SearchSummary(counts, finished)  # none of them meets the study's constraints
+            # None of them meets the study's constraints.
+            return SearchSummary(counts, described=lambda: descriptions_of(study))
         documents = {"best_trial.json": lambda: _facts_of(best)}
-        return SearchSummary(counts, finished, FinishedTrial(best.number, best.value, best.params), documents)
+        return SearchSummary(
+            counts,
+            FinishedTrial(best.number, best.value, best.params),
+            documents,
+            lambda: descriptions_of(study),
+        )
     except Exception as error:  # noqa: BLE001 - the study's storage raises what it likes
         _LOG.warning("best trial is not recorded", error)
         return SearchSummary(counts)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import Any, Final
 
 from sparkopt.plots.figures import MARKS, SearchFigure, scale
-from sparkopt.plots.searches import DescribesItself, dimensions_in, loss_of, places, with_loss
+from sparkopt.plots.searches import DescribesItself, dimensions_in, goal_of, loss_of, places, with_loss
 
 _COLUMNS: Final = 4
 _MOST_PANELS: Final = 40
@@ -29,18 +30,16 @@ def history(trials: DescribesItself) -> SearchFigure:
     axes = figure.add_subplot()
     finished = with_loss(described)
     tids, losses = [trial.tid for trial in finished], [loss_of(trial) for trial in finished]
-    best, lowest = [], math.inf
-    for loss in losses:
-        lowest = min(lowest, loss)
-        best.append(lowest)
-    axes.plot(tids, losses, "o", markersize=3.5, alpha=0.6, label="loss")
-    axes.step(tids, best, where="post", label="best so far")
+    goal = goal_of(trials)
+    best = accumulate(losses, max if goal.maximizes else min)
+    axes.plot(tids, losses, "o", markersize=3.5, alpha=0.6, label=goal.name)
+    axes.step(tids, [*best], where="post", label="best so far")
     pruned = [trial for trial in described if trial.state == "pruned" and math.isfinite(loss_of(trial))]
     if pruned:
         stopped = [trial.tid for trial in pruned], [loss_of(trial) for trial in pruned]
         axes.plot(*stopped, "x", markersize=3.5, alpha=0.6, label="pruned")
     axes.set_xlabel("trial")
-    axes.set_ylabel("loss")
+    axes.set_ylabel(goal.name)
     # Finding the best place for the legend, and many tick marks, take most of the time of such a figure.
     axes.legend(loc="upper right")
     axes.locator_params(nbins=MARKS)
@@ -79,5 +78,5 @@ def slices(trials: DescribesItself, labels: Sequence[str] | None = None) -> Sear
         scale(axes, dimension)
         axes.set_title(dimension.label, fontsize="small", parse_math=False)
         if index % columns == 0:
-            axes.set_ylabel("loss")
+            axes.set_ylabel(goal_of(trials).name)
     return figure

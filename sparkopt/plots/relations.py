@@ -13,7 +13,7 @@ from matplotlib.collections import LineCollection
 
 from sparkopt.errors import RefusedError
 from sparkopt.plots.figures import SearchFigure, short
-from sparkopt.plots.searches import DescribesItself, dimensions_in, loss_of, places, with_loss
+from sparkopt.plots.searches import DescribesItself, dimensions_in, goal_of, loss_of, places, with_loss
 from sparkopt.study.trial_description import Dimension
 
 _MARKS: Final = 5
@@ -42,7 +42,8 @@ def parallel_coordinates(trials: DescribesItself, labels: Sequence[str] | None =
     axes = figure.add_subplot()
     heights = [_heights(dimension, finished) for dimension in dimensions]
     # The best last, so that it is on top. Ranks, as a few large losses would make the rest look alike.
-    worst_first = sorted(finished, key=loss_of, reverse=True)
+    goal = goal_of(trials)
+    worst_first = sorted(finished, key=loss_of, reverse=not goal.maximizes)
     segments, ranks = [], []
     for rank, trial in enumerate(worst_first):
         line = [
@@ -66,7 +67,7 @@ def parallel_coordinates(trials: DescribesItself, labels: Sequence[str] | None =
     axes.set_yticks([])
     if finished:
         best, worst = loss_of(worst_first[-1]), loss_of(worst_first[0])
-        axes.set_title(f"loss from {best:.4g} (dark) to {worst:.4g}", fontsize="small")
+        axes.set_title(f"{goal.name} from {best:.4g} (dark) to {worst:.4g}", fontsize="small")
     return figure
 
 
@@ -101,7 +102,7 @@ def importances(trials: DescribesItself, labels: Sequence[str] | None = None) ->
     dimensions = dimensions_in(trials, labels)
     if labels is None:
         dimensions = [each for each in dimensions if all(each.label in trial.params for trial in finished)]
-    shares = importances_of(finished, dimensions)
+    shares = importances_of(finished, dimensions, goal_of(trials).maximizes)
     names = sorted(shares, key=lambda label: shares[label])
     figure = SearchFigure(8, max(2.0, 0.4 * len(names) + 1))
     axes: Any = figure.add_subplot()

@@ -28,16 +28,31 @@ class DescribesItself(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Goal:
+    """Goal of a search.
+
+    Attributes:
+        name: of what its trials return.
+        maximizes: whether the largest is the best.
+    """
+
+    name: str = "loss"
+    maximizes: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class DescribedSearch:
     """A search that has been described already.
 
     Attributes:
         trials: of the search.
         space: its dimensions, as far as they are known.
+        goal: of the search.
     """
 
     trials: Sequence[TrialDescription]
     space: Iterable[Dimension] = ()
+    goal: Goal = Goal()
 
     def described(self) -> list[TrialDescription]:
         """Return the trials."""
@@ -71,6 +86,11 @@ def dimensions_in(search: DescribesItself, labels: Sequence[str] | None = None) 
     if strangers := [label for label in labels if label not in found]:
         raise RefusedError(f"the search has no hyperparameters {strangers}; it has {[*found]}")
     return [found[label] for label in labels]
+
+
+def goal_of(search: DescribesItself) -> Goal:
+    """Return the goal of a search: to minimize the loss, unless it says otherwise."""
+    return search.goal if isinstance(search, DescribedSearch) else Goal()
 
 
 def with_loss(trials: Iterable[TrialDescription]) -> list[TrialDescription]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+
+from sparkopt.study.trial_description import Dimension, TrialDescription
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,13 +30,13 @@ class SearchSummary:
 
     Attributes:
         counts: of trials, by ``successful``, ``failed``, ``cancelled``, ``total``, and perhaps ``pruned``.
-        finished: the trials that succeeded.
         best: the best of them, which has a loss; None if none has.
         documents: by the name of a file a function that returns what is to be read there about the best, as
             JSON can write it.
+        described: returns descriptions of the trials, and of the dimensions that are known, for pictures.
     """
 
     counts: Mapping[str, int]
-    finished: Sequence[FinishedTrial] = ()
     best: FinishedTrial | None = None
     documents: Mapping[str, Callable[[], Any]] = field(default_factory=dict)
+    described: Callable[[], tuple[Sequence[TrialDescription], Iterable[Dimension]]] = lambda: ((), ())

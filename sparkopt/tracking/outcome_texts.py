@@ -1,18 +1,15 @@
-"""Documents of a study as JSON, its trials as points for pictures, and the tags of a settled one."""
+"""Documents of a study as JSON, and the tags of a settled trial."""
 
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 if TYPE_CHECKING:
-    from sparkopt.study.search_summary import FinishedTrial
     from sparkopt.study.trial_record import TrialRecord
-    from sparkopt.tracking.pictures import Point
 
 
 def as_json(document: Any) -> str:
@@ -38,18 +35,6 @@ def _is_storable(part: Any) -> bool:
     return True
 
 
-def points_of(finished: Sequence[FinishedTrial]) -> list[Point]:
-    """Make the points of a picture: trials with a finite loss, and those of their values that are numbers."""
-    from sparkopt.tracking.pictures import Point
-
-    points = []
-    for trial in finished:
-        if trial.loss is not None and math.isfinite(trial.loss):
-            values = {label: float(value) for label, value in trial.values.items() if _is_number(value)}
-            points.append(Point(trial.tid, trial.loss, values))
-    return points
-
-
 def tags_of(record: TrialRecord) -> dict[str, str]:
     """Say in tags where a trial has settled."""
     tags = {"attempt": str(record.attempt)}
@@ -64,7 +49,3 @@ def tags_of(record: TrialRecord) -> dict[str, str]:
 
 def _plain(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else str(value)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float, np.number)) and not isinstance(value, (bool, np.bool_, complex))

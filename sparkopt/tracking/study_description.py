@@ -35,10 +35,6 @@ class SpaceWords(Protocol):
     def text(self) -> str:
         """The whole space; empty if it is not known."""
 
-    @property
-    def options(self) -> Mapping[str, list[str]]:
-        """For each label of a choice, its options."""
-
     def values(self, values: Mapping[str, Any]) -> Mapping[str, str]:
         """Returns the parameters of a point, in words."""
 

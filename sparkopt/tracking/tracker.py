@@ -33,7 +33,7 @@ from sparkopt.tracking.attempts import Attempts
 from sparkopt.tracking.experiments import experiment_id
 from sparkopt.tracking.masking import MaskedStream, is_secret, mask, shown_cause
 from sparkopt.tracking.names import Names, cleaned, fitted, storable
-from sparkopt.tracking.outcome_texts import as_json, points_of, tags_of
+from sparkopt.tracking.outcome_texts import as_json, tags_of
 from sparkopt.tracking.reach import check_direct, check_reach, unusable
 from sparkopt.tracking.relay import Relay
 from sparkopt.tracking.relay_protocol import TRANSFERS
@@ -102,6 +102,7 @@ class Tracker(Listener):
         self._own_tags = {cleaned(name): storable(value) for name, value in settings.tags.items()}
         self._tags: dict[str, str] = {tag: known.tags[tag] for tag in _COPIED if tag in known.tags}
         self._best: float | None = None
+        self._started = time.monotonic()
         self._finished = 0
         self._open: set[int] = set()
         self._unmade: dict[int, dict[str, str]] = {}
@@ -411,12 +412,12 @@ class Tracker(Listener):
     def _draw(self, summary: SearchSummary) -> None:
         if find_spec("matplotlib") is None:
             return  # MLflow brings it, mlflow-skinny does not
-        if points := points_of(summary.finished):
-            from sparkopt.tracking.pictures import result_by_parameter, result_over_trials
+        from sparkopt.tracking.pictures import pictures_of
 
-            name = self._words.result
-            self._put(f"{name}_over_trials.png", result_over_trials(points, name, self._sign < 0))
-            self._put(f"{name}_by_parameter.png", result_by_parameter(points, name, self._space.options))
+        spent = time.monotonic() - self._started
+        for name, picture in pictures_of(summary, self._words.result, self._sign < 0, spent):
+            with self._attempts.at(f"the picture {name}"):
+                self._put(name, picture())
 
     def _take_main(self, uri: str, name: str) -> Exception | None:
         """Find the study's run, or start one, and return what the store has raised."""

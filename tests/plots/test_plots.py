@@ -13,7 +13,7 @@ pytest.importorskip("matplotlib")
 
 from sparkopt import plots
 from sparkopt.errors import RefusedError
-from sparkopt.plots.searches import DescribedSearch
+from sparkopt.plots.searches import DescribedSearch, Goal
 from sparkopt.study.trial_description import Dimension, TrialDescription
 
 SPACE = [
@@ -66,6 +66,15 @@ def test_history_shows_losses_the_best_so_far_and_pruned_trials():
     assert [*losses.get_ydata()] == [abs(tid - 7.5) for tid in range(15)]
     assert [*best.get_ydata()] == [min(abs(each - 7.5) for each in range(tid + 1)) for tid in range(15)]
     assert ([*pruned.get_xdata()], [*pruned.get_ydata()]) == ([15], [30.0])
+
+
+def test_a_goal_has_its_name_and_its_best_trials():
+    upwards = DescribedSearch(SEARCH.trials[:15], SPACE, Goal("accuracy", maximizes=True))
+    (axes,) = plots.history(upwards).axes
+    assert axes.get_ylabel() == "accuracy"
+    assert [*axes.lines[1].get_ydata()] == [7.5] * 15
+    (axes,) = plots.parallel_coordinates(upwards).axes
+    assert axes.get_title() == "accuracy from 7.5 (dark) to 0.5"
 
 
 def test_slices_have_the_axes_of_the_distributions():

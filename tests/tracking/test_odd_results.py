@@ -189,7 +189,7 @@ def test_what_raises_while_it_is_recorded_costs_itself(tracked_trials, store, mo
     if place == "the parameters":
         monkeypatch.setattr(ReadableSpace, "values", broken)
     elif place == "the pictures":
-        monkeypatch.setattr("sparkopt.tracking.pictures.result_over_trials", broken)
+        monkeypatch.setattr("sparkopt.tracking.pictures.history", broken)
     else:
         monkeypatch.setattr("sparkopt.tracking.tracker.as_json", broken)
     trials = tracked_trials()

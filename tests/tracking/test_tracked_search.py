@@ -9,6 +9,7 @@ import os
 import sys
 import threading
 import time
+from importlib.util import find_spec
 
 import mlflow
 import numpy as np
@@ -127,6 +128,18 @@ def test_there_are_pictures(made, shared_store, name):
     picture = image.imread(io.BytesIO(content(shared_store, made[1], f"fmin/{name}.png")))
     assert picture.ndim == 3
     assert len(np.unique(picture.reshape(-1, picture.shape[2]), axis=0)) > 10
+
+
+@needs_pictures
+def test_a_search_that_took_long_gets_more_figures(tracked_trials, store, monkeypatch):
+    monkeypatch.setattr("sparkopt.tracking.pictures.LONG", 0.0)
+    monkeypatch.setattr("sparkopt.tracking.pictures.A_TRIAL", 0.0)
+    space = {"x": hp.uniform("x", 0, 1), "y": hp.choice("y", ["a", "b"])}
+    fmin(lambda point: point["x"], space, rand.suggest, 4, trials=tracked_trials(), verbose=False)
+    (main,) = main_runs(store)
+    figures = {name for name in artifacts(store, main) if name.endswith(".png")}
+    assert figures >= {f"fmin/{name}.png" for name in ("parallel_coordinates", "workers")}
+    assert ("fmin/parameter_importances.png" in figures) is (find_spec("optuna") is not None)
 
 
 def test_without_matplotlib_there_are_no_pictures(tracked_trials, store, monkeypatch):
