@@ -2,20 +2,22 @@
 
 The objective suggests one number and returns it. Sparkopt, Optuna alone and Optuna's threads take turns; each
 search begins with a new study in memory. A sampler's own time is that of Optuna alone, one trial after
-another in one process: what a search takes beyond it is dispatch. MlflowSparkStudy is a peer of `overhead`.
-joblib-spark is not asked: Optuna from 4.0 on does not use joblib, so its trials would run on the driver.
+another in one process: what a search takes beyond it is dispatch. MlflowSparkStudy, whose trials take a
+thousand times as long, is given fewer of them.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Final
 
 import click
 
 import sparkopt
-from benchmarks.peers import Search, local_session
+from benchmarks.objectives import no_op
+from benchmarks.peers import PEERS, Peer, Search, local_session, title_of
 from benchmarks.question import Figures, Form, Settings, question
 from benchmarks.record import Limit, Record
 from benchmarks.statistics import Spread
@@ -39,10 +41,10 @@ def _finished(study: Any) -> int:
     return sum(trial.value is not None for trial in study.get_trials(deepcopy=False))
 
 
-def _ours(search: Search, sampler: Any) -> int:
+def _ours(search: Search) -> int:
     from optuna import create_study
 
-    study = create_study(sampler=sampler)
+    study = create_study(sampler=search.sampler)
     sparkopt.optuna.optimize(
         *(study, _objective, search.trials),
         parallelism=search.parallelism,
@@ -52,23 +54,28 @@ def _ours(search: Search, sampler: Any) -> int:
     return _finished(study)
 
 
-def _threads(search: Search, sampler: Any) -> int:
+def _threads(search: Search) -> int:
     from optuna import create_study
 
-    study = create_study(sampler=sampler)
+    study = create_study(sampler=search.sampler)
     study.optimize(_objective, search.trials, n_jobs=search.parallelism)
     return _finished(study)
 
 
-def _alone(search: Search, sampler: Any) -> int:
+def _alone(search: Search) -> int:
     from optuna import create_study
 
-    study = create_study(sampler=sampler)
+    study = create_study(sampler=search.sampler)
     study.optimize(_objective, search.trials)
     return _finished(study)
 
 
-_RUNNERS: Final[dict[str, Callable[[Search, Any], int]]] = {
+def _run(peer: Peer, search: Search) -> int:
+    peer.run(search)
+    return search.trials  # it has checked that
+
+
+_RUNNERS: Final[Mapping[str, Callable[[Search], int]]] = {
     _OURS: _ours,
     _ALONE: _alone,
     "Optuna's threads (n_jobs)": _threads,
@@ -76,14 +83,19 @@ _RUNNERS: Final[dict[str, Callable[[Search, Any], int]]] = {
 
 
 def _tables(record: Record) -> list[Table]:
+    sizes = record.figures["trials"]
     rows = [
-        (name, sampler, *spread_cells(Spread.of(values)))
+        (_title(name), sampler, f"{sizes[name]:,}", *spread_cells(Spread.of(values)))
         for name, by_sampler in record.figures["ms_per_trial"].items()
         for sampler, values in by_sampler.items()
     ]
     settings = record.settings
-    title = f"optuna: {settings['trials']:,} no-op trials, parallelism {settings['parallelism']}"
-    return [Table(title, ("", "sampler", "ms a trial, median", "min", "max"), rows)]
+    title = f"optuna: no-op objective, parallelism {settings['parallelism']}"
+    return [Table(title, ("", "sampler", "trials", "ms a trial, median", "min", "max"), rows)]
+
+
+def _title(name: str) -> str:
+    return title_of(name) if name in PEERS else name
 
 
 def _limits(settings: Settings, figures: Figures) -> list[Limit]:
@@ -99,25 +111,42 @@ def _limits(settings: Settings, figures: Figures) -> list[Limit]:
     return limits
 
 
-@question(Form("What does a trial of an Optuna study cost beside its objective?", _tables, _limits))
+@question(
+    Form(
+        "What does a trial of an Optuna study cost beside its objective?",
+        _tables,
+        _limits,
+        suits=lambda peer: peer.optuna,
+    )
+)
 @click.option("--trials", default=TRIALS, show_default=True, type=click.IntRange(min=1))
 @click.option("--parallelism", default=4, show_default=True, type=click.IntRange(min=1))
 @click.option("--rounds", default=3, show_default=True, type=click.IntRange(min=1))
-def optuna(trials: int, parallelism: int, rounds: int) -> Figures:
+@click.option(
+    "--baseline-trials",
+    default=24,
+    show_default=True,
+    type=click.IntRange(min=1),
+    help="For peers whose trials take longer.",
+)
+def optuna(trials: int, parallelism: int, rounds: int, baseline_trials: int, against: list[Peer]) -> Figures:
     """Milliseconds a trial, with an objective that does nothing."""
     from optuna import logging, samplers
 
     logging.set_verbosity(logging.ERROR)
-    spent: dict[str, dict[str, list[float]]] = {name: {key: [] for key in _SAMPLERS} for name in _RUNNERS}
+    runners = {**_RUNNERS, **{peer.name: partial(_run, peer) for peer in against}}
+    slow = {peer.name for peer in against if not peer.quick}
+    sizes = {name: baseline_trials if name in slow else trials for name in runners}
+    spent: dict[str, dict[str, list[float]]] = {name: {key: [] for key in _SAMPLERS} for name in runners}
     session = local_session(parallelism)
     try:
         for seed in range(rounds + 1):
-            for name, run in _RUNNERS.items():
+            for name, run in runners.items():
                 for key, kind in _SAMPLERS.items():
-                    count = trials if seed else parallelism  # the first round warms up
+                    count = sizes[name] if seed else parallelism  # the first round warms up
                     sampler = getattr(samplers, kind)(seed=seed)
                     began = time.perf_counter()
-                    finished = run(Search(count, parallelism, 1, session, seed), sampler)
+                    finished = run(Search(count, parallelism, 1, session, seed, no_op, sampler=sampler))
                     seconds = time.perf_counter() - began
                     if finished != count:
                         raise AssertionError(f"{name}: {finished} of {count} trials have a result")
@@ -125,4 +154,4 @@ def optuna(trials: int, parallelism: int, rounds: int) -> Figures:
                         spent[name][key].append(1000 * seconds / count)
     finally:
         session.stop()
-    return {"ms_per_trial": spent}
+    return {"ms_per_trial": spent, "trials": sizes}

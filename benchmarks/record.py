@@ -27,7 +27,7 @@ _PACKAGES = (
         "mlflow",
         "scikit-learn",
     ),
-    *("optuna", "ray"),
+    *("optuna", "joblibspark", "ray"),
 )
 
 

@@ -7,6 +7,7 @@ them come with the extra ``bench``.
 from __future__ import annotations
 
 from benchmarks.peers import (
+    joblib_spark,
     mlflow_spark,
     optuna_alone,
     ray_actor,
@@ -37,6 +38,7 @@ PEERS: dict[str, Peer] = {
         sparktrials.ONE_PROPOSAL,
         sparktrials.QUEUED,
         mlflow_spark.PEER,
+        joblib_spark.PEER,
         ray_tune.FRESH_ACTORS,
         ray_tune.REUSED_ACTORS,
         ray_actor.PEER,

@@ -34,7 +34,7 @@ def _run(search: Search) -> Ran:
 
     def run() -> tuple[int, float]:
         storage = MlflowStorage(experiment_id=mlflow.create_experiment("search"))
-        sampler = optuna.samplers.RandomSampler(search.seed)
+        sampler = search.sampler or optuna.samplers.RandomSampler(search.seed)
         study = MlflowSparkStudy("search", storage, sampler, mlflow_tracking_uri=mlflow.get_tracking_uri())
         objective = functools.partial(_evaluate, search.objective)
         study.optimize(objective, n_trials=search.trials, n_jobs=search.parallelism)
@@ -77,4 +77,11 @@ def _own_job_group(session: SparkSession) -> Iterator[None]:
             context.setLocalProperty(name, None)
 
 
-PEER = Peer("mlflow-spark", "MlflowSparkStudy (Optuna on Spark)", _run, ("mlflow", "optuna"), on_spark=True)
+PEER = Peer(
+    "mlflow-spark",
+    "MlflowSparkStudy (Optuna on Spark)",
+    _run,
+    ("mlflow", "optuna"),
+    on_spark=True,
+    optuna=True,
+)

@@ -35,6 +35,7 @@ class Search:
         objective: takes a point of the space and returns a loss.
         space: hyperopt's expression of it; peers that do not know hyperopt search :data:`SPACE`.
         algo: hyperopt's algorithm; those search at random.
+        sampler: Optuna's, new for this search, for peers that run its studies; None for its random search.
     """
 
     trials: int
@@ -45,6 +46,7 @@ class Search:
     objective: Callable[..., Any] = no_op
     space: Any = SPACE
     algo: Callable[..., Any] = rand.suggest
+    sampler: Any = None
 
     def arguments(self) -> dict[str, Any]:
         """What ``fmin`` is called with, whoever's it is."""
@@ -86,6 +88,7 @@ class Peer:
         parallel: whether it runs several trials at once.
         on_spark: whether they run on the Spark session.
         hyperopt: whether it takes hyperopt's spaces and algorithms.
+        optuna: whether it runs Optuna's studies on several workers, with any of its samplers.
         start: starts what has to be up before a search, for so many trials at once, beside the session.
     """
 
@@ -97,6 +100,7 @@ class Peer:
     parallel: bool = True
     on_spark: bool = False
     hyperopt: bool = False
+    optuna: bool = False
     start: Callable[[int], AbstractContextManager[None]] | None = None
 
     @property

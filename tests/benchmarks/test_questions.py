@@ -181,7 +181,7 @@ def test_every_peer_runs_a_search(tmp_path, name):
         ("control", "--points 20 --rounds 1"),
         ("elastic", "--trials 8 --work 0.2 --pause 2 --rounds 1"),
         ("verdicts", "--workers 2 --rate 200 --trials 4 --reports 5 --busy-seconds 0.05 --flood 100"),
-        ("optuna", "--trials 20 --rounds 1 --parallelism 2"),
+        ("optuna", "--trials 20 --rounds 1 --parallelism 2 --baseline-trials 4 --against all"),
     ],
 )
 def test_every_question_is_answered(tmp_path, name, options):
