@@ -9,6 +9,7 @@ for hyperopt.
 from __future__ import annotations
 
 import importlib
+import sys
 from typing import TYPE_CHECKING, Any
 
 import sparkopt.wire.forks  # noqa: F401 - it has to be there before this process is forked
@@ -95,7 +96,9 @@ if not TYPE_CHECKING:  # which would believe that any name is here
         if name in ("hyperopt", "optuna", "plots"):  # rooms with names of their own, some of extras
             return importlib.import_module(f"sparkopt.{name}")
         if name not in _HOMES:
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+            # With both, Python asks whether a name that is alike was meant.
+            message = f"module {__name__!r} has no attribute {name!r}"
+            raise AttributeError(message, name=name, obj=sys.modules[__name__])
         value = globals()[name] = getattr(importlib.import_module(_HOMES[name]), name)
         return value
 

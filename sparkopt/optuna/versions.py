@@ -45,7 +45,7 @@ def is_stop(error: RuntimeError) -> bool:
 
 
 def was_stopped(study: optuna.Study) -> bool:
-    """Tell if the last loop of a study was ended by ``study.stop``; True also if this Optuna does not say."""
+    """Returns whether ``study.stop`` ended the last loop of a study; True if this Optuna does not say."""
     return bool(getattr(study, "_stop_flag", True))
 
 

@@ -88,8 +88,10 @@ def test_the_public_names_are_what_there_is():
 
 
 def test_a_name_that_is_not_public_is_no_attribute():
-    with pytest.raises(AttributeError, match="no_such_name"):
+    with pytest.raises(AttributeError, match="no_such_name") as raised:
         _ = sparkopt.no_such_name
+    # So that Python asks whether SparkTrials was meant.
+    assert (raised.value.name, raised.value.obj) == ("no_such_name", sparkopt)
 
 
 def shared_names(paths):

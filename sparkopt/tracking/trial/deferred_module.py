@@ -1,4 +1,4 @@
-"""A module that is loaded when somebody looks for something in it, but for what is offered in its place.
+"""A module that is loaded when somebody looks for something in it, except for what is offered in its place.
 
     import m ──▶ the module, empty ── m.offered ──▶ what is offered
                                    └─ m.other ────▶ it is loaded, and an ordinary module from then on
