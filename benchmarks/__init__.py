@@ -8,6 +8,7 @@ payload.py      what an objective costs that carries data
 startup.py      how long until the first trial runs (first_trial.py: in a process of its own)
 workers.py      how many workers a driver can serve (streams.py: simulated ones)
 footprint.py    memory of a worker's processes, and their start (waiting_crowd.py: in a process of its own)
+time_to_loss.py how long a search takes until its loss is good (sleeping/: on what, and by whom)
 modelsearch.py  the demo's search, end to end
 journal.py      what a journal adds to a trial
 tracking.py     what MLflow adds to it

@@ -10,7 +10,15 @@ from benchmarks.questions import QUESTIONS
 from benchmarks.report import report
 
 
-@click.group()
+class _Questions(click.Group):
+    """Commands whose names may be written as those of the functions, with underscores."""
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of that name."""
+        return super().get_command(ctx, cmd_name.replace("_", "-"))
+
+
+@click.group(cls=_Questions)
 def main() -> None:
     """Measure sparkopt, and what could be used instead."""
 

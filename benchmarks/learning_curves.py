@@ -16,11 +16,14 @@ from __future__ import annotations
 
 import json
 import warnings
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+
+from benchmarks.searches.parameters import Point, SearchSpace, choice, log, logwhole, uniform, whole
 
 DIRECTORY: Final = Path(__file__).with_name("curves")
 COUNT: Final = 270
@@ -57,7 +60,40 @@ def load(name: str) -> Curves:
     return Curves(name, len(losses[0]), losses)
 
 
-def digits(rng: np.random.Generator) -> list[float]:
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A model on a data set.
+
+    Attributes:
+        space: of its hyperparameters.
+        drawn: draws a point of the space for a recorded curve, and the seed that the model is trained with.
+        train: trains the model of a point with a seed; its validation losses.
+    """
+
+    space: SearchSpace
+    drawn: Callable[[np.random.Generator], tuple[Point, int]]
+    train: Callable[[Point, int], list[float]]
+
+    def recorded(self, name: str) -> list[tuple[Point, int]]:
+        """The points and seeds of the recorded curves of this kind, whose name has to be given."""
+        return [self.drawn(np.random.default_rng([number, len(name)])) for number in range(COUNT)]
+
+
+_ACTIVATIONS: Final = ("relu", "tanh")
+
+
+def _drawn_digits(rng: np.random.Generator) -> tuple[Point, int]:
+    point: Point = {
+        "width": int(2 ** rng.uniform(2, 7)),
+        "rate": float(10 ** rng.uniform(-4.5, -1)),
+        "alpha": float(10 ** rng.uniform(-6, 0)),
+        "batch": int(rng.integers(5, 9)),
+        "activation": _ACTIVATIONS.index(rng.choice(_ACTIVATIONS)),
+    }
+    return point, int(rng.integers(2**31))
+
+
+def digits(point: Point, seed: int) -> list[float]:
     """Train a network on handwritten digits."""
     from sklearn.datasets import load_digits
     from sklearn.metrics import log_loss
@@ -66,12 +102,12 @@ def digits(rng: np.random.Generator) -> list[float]:
     images, labels = load_digits(return_X_y=True)
     train, validation = _split(len(labels))
     network = MLPClassifier(
-        hidden_layer_sizes=(int(2 ** rng.uniform(2, 7)),),
-        learning_rate_init=float(10 ** rng.uniform(-4.5, -1)),
-        alpha=float(10 ** rng.uniform(-6, 0)),
-        batch_size=int(2 ** rng.integers(5, 9)),
-        activation=str(rng.choice(["relu", "tanh"])),
-        random_state=int(rng.integers(2**31)),
+        hidden_layer_sizes=(int(point["width"]),),
+        learning_rate_init=point["rate"],
+        alpha=point["alpha"],
+        batch_size=2 ** int(point["batch"]),
+        activation=_ACTIVATIONS[int(point["activation"])],
+        random_state=seed,
     )
     losses = []
     for _ in range(27):
@@ -81,7 +117,18 @@ def digits(rng: np.random.Generator) -> list[float]:
     return losses
 
 
-def diabetes(rng: np.random.Generator) -> list[float]:
+def _drawn_diabetes(rng: np.random.Generator) -> tuple[Point, int]:
+    point: Point = {
+        "rate": float(10 ** rng.uniform(-2.5, 0)),
+        "depth": int(rng.integers(1, 8)),
+        "subsample": float(rng.uniform(0.3, 1)),
+        "leaf": int(rng.integers(1, 30)),
+        "features": float(rng.uniform(0.2, 1)),
+    }
+    return point, int(rng.integers(2**31))
+
+
+def diabetes(point: Point, seed: int) -> list[float]:
     """Boost trees that tell the progress of diabetes."""
     from sklearn.datasets import load_diabetes
     from sklearn.ensemble import GradientBoostingRegressor
@@ -91,19 +138,46 @@ def diabetes(rng: np.random.Generator) -> list[float]:
     train, validation = _split(len(progress))
     trees = GradientBoostingRegressor(
         n_estimators=81,
-        learning_rate=float(10 ** rng.uniform(-2.5, 0)),
-        max_depth=int(rng.integers(1, 8)),
-        subsample=float(rng.uniform(0.3, 1)),
-        min_samples_leaf=int(rng.integers(1, 30)),
-        max_features=float(rng.uniform(0.2, 1)),
-        random_state=int(rng.integers(2**31)),
+        learning_rate=point["rate"],
+        max_depth=int(point["depth"]),
+        subsample=point["subsample"],
+        min_samples_leaf=int(point["leaf"]),
+        max_features=point["features"],
+        random_state=seed,
     )
     trees.fit(inputs[train], progress[train])
     staged = trees.staged_predict(inputs[validation])
     return [float(mean_squared_error(progress[validation], said)) for said in staged]
 
 
-KINDS: Final[dict[str, Any]] = {"digits": digits, "diabetes": diabetes}
+KINDS: Final[Mapping[str, Kind]] = {
+    "digits": Kind(
+        SearchSpace(
+            [
+                logwhole("width", 4, 128),
+                log("rate", 10**-4.5, 1e-1),
+                log("alpha", 1e-6, 1),
+                whole("batch", 5, 8),
+                choice("activation", len(_ACTIVATIONS)),
+            ]
+        ),
+        _drawn_digits,
+        digits,
+    ),
+    "diabetes": Kind(
+        SearchSpace(
+            [
+                log("rate", 10**-2.5, 1),
+                whole("depth", 1, 7),
+                uniform("subsample", 0.3, 1),
+                whole("leaf", 1, 29),
+                uniform("features", 0.2, 1),
+            ]
+        ),
+        _drawn_diabetes,
+        diabetes,
+    ),
+}
 
 
 def _split(count: int) -> tuple[Any, Any]:
@@ -113,10 +187,10 @@ def _split(count: int) -> tuple[Any, Any]:
 
 def _record() -> None:
     DIRECTORY.mkdir(exist_ok=True)
-    for name, train in KINDS.items():
+    for name, kind in KINDS.items():
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            curves = [train(np.random.default_rng([number, len(name)])) for number in range(COUNT)]
+            curves = [kind.train(point, seed) for point, seed in kind.recorded(name)]
         rounded = [[float(f"{loss:.{_DIGITS}g}") for loss in curve] for curve in curves]
         text = ",\n".join(json.dumps(curve) for curve in rounded)
         (DIRECTORY / f"{name}.json").write_text(f"[\n{text}\n]\n")

@@ -17,6 +17,7 @@ from benchmarks.quality import quality
 from benchmarks.question import Question
 from benchmarks.startup import startup
 from benchmarks.suggest import suggest
+from benchmarks.time_to_loss import time_to_loss
 from benchmarks.tracking import tracking
 from benchmarks.tracking_server import tracking_server
 from benchmarks.utilisation import utilisation
@@ -31,6 +32,7 @@ _ALL: tuple[Question, ...] = (
     startup,
     suggest,
     quality,
+    time_to_loss,
     workers,
     footprint,
     modelsearch,

@@ -40,7 +40,7 @@ def _run(search: Search) -> Ran:
         study.optimize(objective, n_trials=search.trials, n_jobs=search.parallelism)
         return study.completed_trials_count, study.best_value
 
-    with _new_store() as uri, _own_job_group(search.session), warnings.catch_warnings():
+    with new_store() as uri, own_job_group(search.session), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         mlflow.set_tracking_uri(uri)
         try:
@@ -54,7 +54,7 @@ def _evaluate(objective: Callable[..., Any], trial: Any) -> float:
 
 
 @contextlib.contextmanager
-def _new_store() -> Iterator[str]:
+def new_store() -> Iterator[str]:
     """A store that has its tables, which take seconds to make."""
     import mlflow
 
@@ -67,7 +67,7 @@ def _new_store() -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def _own_job_group(session: SparkSession) -> Iterator[None]:
+def own_job_group(session: SparkSession) -> Iterator[None]:
     """It leaves its job group set, which would be that of everybody's jobs after it."""
     context = session.sparkContext
     try:

