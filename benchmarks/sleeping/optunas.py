@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import functools
+import logging
 import tempfile
 import warnings
+from functools import partial
 from typing import Any
 
 from benchmarks.peers.mlflow_spark import new_store, own_job_group
@@ -32,6 +33,8 @@ def run_mlflow(prunes: bool, task: Task, objective: Sleeping) -> None:
     from mlflow.pyspark.optuna.study import MlflowSparkStudy
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
+    for name in ("mlflow", "alembic"):  # MLflow has set them when it was imported
+        logging.getLogger(name).setLevel(logging.ERROR)
     least = task.objective.steps // 9
     pruner = optuna.pruners.SuccessiveHalvingPruner(least, 3) if prunes else optuna.pruners.NopPruner()
     with new_store() as uri, own_job_group(task.session), warnings.catch_warnings():
@@ -43,10 +46,10 @@ def run_mlflow(prunes: bool, task: Task, objective: Sleeping) -> None:
                 "search", storage, optuna.samplers.TPESampler(seed=task.seed), pruner, uri
             )
             study.optimize(
-                functools.partial(_evaluate, objective, task.objective.space, prunes),
+                partial(_evaluate, objective, task.objective.space, prunes),
                 n_trials=ENOUGH,
                 n_jobs=task.parallelism,
-                callbacks=[functools.partial(_end, objective)],
+                callbacks=[partial(_end, objective)],
             )
         except ExecutionException:
             if not objective.over:
@@ -82,7 +85,7 @@ def run_ray(prunes: bool, task: Task, objective: Sleeping) -> None:
         task: the search.
         objective: of it.
     """
-    from optuna.samplers import TPESampler
+    import optuna
     from ray import tune
     from ray.tune.schedulers import ASHAScheduler
     from ray.tune.search.optuna import OptunaSearch
@@ -96,12 +99,10 @@ def run_ray(prunes: bool, task: Task, objective: Sleeping) -> None:
         def stop_all(self) -> bool:
             return objective.over
 
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
     steps, space = task.objective.steps, task.objective.space
     asked = {"metric": "loss", "mode": "min"}
     halving = {"time_attr": "step", "max_t": steps, "grace_period": steps // 9, "reduction_factor": 3}
-
-    def suggest(trial: Any) -> None:
-        space.of_optuna(trial)
 
     with tempfile.TemporaryDirectory(prefix="sparkopt-benchmark-") as directory, warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -111,12 +112,18 @@ def run_ray(prunes: bool, task: Task, objective: Sleeping) -> None:
                 num_samples=ENOUGH,
                 max_concurrent_trials=task.parallelism,
                 reuse_actors=True,
-                search_alg=OptunaSearch(suggest, sampler=TPESampler(seed=task.seed), **asked),
+                search_alg=OptunaSearch(
+                    partial(_suggest, space), sampler=optuna.samplers.TPESampler(seed=task.seed), **asked
+                ),
                 scheduler=ASHAScheduler(**asked, **halving) if prunes else None,
             ),
             run_config=tune.RunConfig(storage_path=directory, verbose=0, stop=Stopper()),
         )
         tuner.fit()
+
+
+def _suggest(space: SearchSpace, trial: Any) -> None:
+    space.of_optuna(trial)
 
 
 def _tuned(config: dict[str, Any], objective: Sleeping, prunes: bool) -> None:
