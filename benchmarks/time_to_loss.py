@@ -6,14 +6,18 @@ is a second, and returns its loss. The loss to be reached is fixed before: the m
 one that hyperopt's TPE has after so many trials, one after another. The clock runs from the call, with the
 start of the workers, until a trial has ended with that loss or a smaller one.
 
-Trials cost no processor's time, so that what counts is the search, and the time between its trials.
+Trials cost no processor's time, so that what counts is the search, and the time between its trials. So
+several objectives are searched at once; those that are compared take turns on one session.
 """
 
 from __future__ import annotations
 
+import logging
+import multiprocessing
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 from typing import Any, Final
@@ -163,6 +167,13 @@ def _limits(settings: Settings, figures: Figures) -> list[Limit]:
     type=click.IntRange(min=1),
     help="Serial searches that say which loss is to be reached.",
 )
+@click.option(
+    "--lanes",
+    default=2,
+    show_default=True,
+    type=click.IntRange(min=1),
+    help="Objectives that are searched at the same time, each in a process and on a session of its own.",
+)
 def time_to_loss(
     names: Sequence[str],
     parallelism: int,
@@ -170,34 +181,68 @@ def time_to_loss(
     seconds: float,
     patience: float,
     serial_seeds: int,
+    lanes: int,
     against: list[Peer],
 ) -> Figures:
     """Seconds until the loss that hyperopt's TPE has after 100 trials, with trials that sleep."""
     figures: Figures = {"objectives": {}, "absent": {}}
-    with tempfile.TemporaryDirectory(prefix="sparkopt-benchmark-") as directory:
-        objectives = []
+    asked = Asked(parallelism, rounds, seconds, patience, serial_seeds, tuple(peer.name for peer in against))
+    # Those with curves take longest.
+    order = sorted(names, key=lambda name: name in TABLES)
+    with ProcessPoolExecutor(lanes, multiprocessing.get_context("spawn"), _quiet) as pool:
+        found = {name: pool.submit(_searched, name, asked) for name in order}
         for name in names:
             try:
-                objectives.append(recorded(name, Path(directory)))
+                figures["objectives"][name] = found[name].result()
             except ImportError as error:
                 figures["absent"][name] = str(error)
-        session = local_session(parallelism)
-        try:
-            for objective in objectives:
-                bests = serial_bests(objective, _SERIAL, serial_seeds)
-                task = Task(objective, median(bests), seconds, patience, parallelism, 0, session)
-                figures["objectives"][objective.name] = {
-                    "serial": bests,
-                    "threshold": task.threshold,
-                    **_measured(_able(objective, against), task, rounds),
-                }
-        finally:
-            session.stop()
     return figures
 
 
-def _able(objective: Recorded, against: Sequence[Peer]) -> list[Contender]:
-    asked = {None, *(peer.name for peer in against)}
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Options of the question; see there.
+
+    Attributes:
+        parallelism: trials at once.
+        rounds: searches of each kind.
+        seconds: of a median trial.
+        patience: seconds after which a search is given up.
+        serial_seeds: serial searches that say which loss is to be reached.
+        against: names of the peers.
+    """
+
+    parallelism: int
+    rounds: int
+    seconds: float
+    patience: float
+    serial_seeds: int
+    against: tuple[str, ...]
+
+
+def _quiet() -> None:
+    for name in ("hyperopt", "hyperopt-spark", "alembic", "mlflow"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+
+
+def _searched(name: str, asked: Asked) -> Figures:
+    """All searches of an objective, one after another."""
+    with tempfile.TemporaryDirectory(prefix="sparkopt-benchmark-") as directory:
+        objective = recorded(name, Path(directory))
+        bests = serial_bests(objective, _SERIAL, asked.serial_seeds)
+        session = local_session(asked.parallelism)
+        try:
+            task = Task(
+                objective, median(bests), asked.seconds, asked.patience, asked.parallelism, 0, session
+            )
+            measured = _measured(_able(objective, asked.against), task, asked.rounds)
+        finally:
+            session.stop()
+    return {"serial": bests, "threshold": task.threshold, **measured}
+
+
+def _able(objective: Recorded, against: Sequence[str]) -> list[Contender]:
+    asked = {None, *against}
     return [
         each
         for each in CONTENDERS.values()
