@@ -14,7 +14,7 @@ from hyperopt import tpe
 
 import sparkopt
 from benchmarks.sleeping.objective import Sleeping
-from benchmarks.sleeping.task import ENOUGH, Task
+from benchmarks.sleeping.task import Task
 
 
 def run_sparkopt(algo: Callable[..., Any], prunes: bool, task: Task, objective: Sleeping) -> None:
@@ -66,7 +66,7 @@ def _fmin(
             objective,
             task.objective.space.of_hyperopt(),
             algo,
-            ENOUGH,
+            task.trials,
             trials=trials,
             # A search ends with a loss below the one that it is given.
             loss_threshold=math.nextafter(task.threshold, math.inf),

@@ -6,12 +6,15 @@ import logging
 import tempfile
 import warnings
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from benchmarks.peers.mlflow_spark import new_store, own_job_group
 from benchmarks.searches.parameters import SearchSpace
 from benchmarks.sleeping.objective import Sleeping
-from benchmarks.sleeping.task import ENOUGH, Task
+from benchmarks.sleeping.task import Task
+
+_MOST: Final = 400
+"""Trials that Ray Tune is given, as many as there is time for: those that begin when the search is over end at once."""
 
 
 class _Over(Exception):
@@ -47,7 +50,7 @@ def run_mlflow(prunes: bool, task: Task, objective: Sleeping) -> None:
             )
             study.optimize(
                 partial(_evaluate, objective, task.objective.space, prunes),
-                n_trials=ENOUGH,
+                n_trials=task.trials,
                 n_jobs=task.parallelism,
                 callbacks=[partial(_end, objective)],
             )
@@ -90,15 +93,6 @@ def run_ray(prunes: bool, task: Task, objective: Sleeping) -> None:
     from ray.tune.schedulers import ASHAScheduler
     from ray.tune.search.optuna import OptunaSearch
 
-    class Stopper(tune.Stopper):
-        """Ends the search when it is over."""
-
-        def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
-            return False
-
-        def stop_all(self) -> bool:
-            return objective.over
-
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     steps, space = task.objective.steps, task.objective.space
     asked = {"metric": "loss", "mode": "min"}
@@ -109,7 +103,7 @@ def run_ray(prunes: bool, task: Task, objective: Sleeping) -> None:
         tuner = tune.Tuner(
             tune.with_parameters(_tuned, objective=objective, prunes=prunes),
             tune_config=tune.TuneConfig(
-                num_samples=ENOUGH,
+                num_samples=min(task.trials, _MOST),
                 max_concurrent_trials=task.parallelism,
                 reuse_actors=True,
                 search_alg=OptunaSearch(
@@ -117,7 +111,7 @@ def run_ray(prunes: bool, task: Task, objective: Sleeping) -> None:
                 ),
                 scheduler=ASHAScheduler(**asked, **halving) if prunes else None,
             ),
-            run_config=tune.RunConfig(storage_path=directory, verbose=0, stop=Stopper()),
+            run_config=tune.RunConfig(storage_path=directory, verbose=0),
         )
         tuner.fit()
 

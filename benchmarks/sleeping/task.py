@@ -35,6 +35,7 @@ class Task:
         parallelism: how many trials at once.
         seed: of the proposals.
         session: Spark's.
+        trials: most of them.
     """
 
     objective: Recorded
@@ -44,10 +45,11 @@ class Task:
     parallelism: int
     seed: int
     session: SparkSession
+    trials: int = ENOUGH
 
     def small(self) -> Task:
         """A search of the same objective that ends with its first trial, soon."""
-        return replace(self, threshold=_ANY, seconds=0.1, patience=_PATIENT)
+        return replace(self, threshold=_ANY, seconds=0.1, patience=_PATIENT, trials=self.parallelism)
 
 
 @dataclass(frozen=True, slots=True)
