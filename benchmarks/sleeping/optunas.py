@@ -14,8 +14,7 @@ from benchmarks.sleeping.objective import Sleeping
 from benchmarks.sleeping.task import Task
 
 _MOST: Final = 400
-"""Trials that Ray Tune is given: as many as there is time for. Those that begin when the search is over end at
-once."""
+"""Trials that Ray Tune is given: as many as there is time for. Those that begin after the search end at once."""
 
 
 class _Over(Exception):
