@@ -14,7 +14,9 @@ from benchmarks.sleeping.objective import Sleeping
 from benchmarks.sleeping.task import Task
 
 _MOST: Final = 400
-"""Trials that Ray Tune is given: as many as there is time for. Those that begin after the search end at once."""
+"""Trials that Ray Tune is given: as many as there is time for. What begins after the end takes no time."""
+
+_NO_LOSS: Final = 1e30
 
 
 class _Over(Exception):
@@ -127,5 +129,7 @@ def _tuned(config: dict[str, Any], objective: Sleeping, prunes: bool) -> None:
         tune.report({"loss": loss, "step": step})
 
     loss = objective.run(config, report if prunes else None)
-    if loss is not None and not prunes:
+    if loss is None:
+        report(_NO_LOSS, 1)  # Tune wants a number, although the search is over
+    elif not prunes:
         report(loss, 1)
