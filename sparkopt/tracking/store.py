@@ -297,6 +297,8 @@ def remedy_for(error: Exception) -> str:
     """Returns advice about an error that keeps a search from being tracked."""
     if is_passing(error) or is_denied(error):
         return START_IT
+    if not isinstance(error, MlflowException):
+        return "Mend what it says of its settings"
     return (
         "It answers: mend what it refuses, such as an experiment that has been deleted"
         " (MlflowClient().restore_experiment) or does not exist (mlflow.set_experiment)"

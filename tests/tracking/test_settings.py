@@ -9,6 +9,7 @@ import pytest
 
 from sparkopt import SparkTrials, Tracking, fmin
 from sparkopt.errors import ArgumentTypeError, ArgumentValueError, TrackingError
+from sparkopt.tracking.store import remedy_for
 from sparkopt.tracking.tracking_settings import OUR_TAGS
 from tests.support import mlflow_parts
 from tests.support.study_tools import CASE, in_order
@@ -156,3 +157,7 @@ def test_a_store_that_wants_a_token(spark, guarded, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", "another")
     with pytest.raises(TrackingError, match=r"cannot be used.*set the credentials"):
         fmin(with_a_file, CASE, in_order, 2, trials=SparkTrials(1, spark_session=spark, tracking=True))
+
+
+def test_a_setting_that_mlflow_cannot_read_is_no_answer_of_the_store():
+    assert "It answers" not in remedy_for(ValueError("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR is no number"))
