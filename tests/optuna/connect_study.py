@@ -43,10 +43,13 @@ def new():
 
 def kill_once(study, trial):
     """A callback that kills process A of a worker."""
-    if trial.number == 5:
-        worker = next(each for each in processes_of(os.environ[MARK]) if is_worker(each) and each.children())
-        with contextlib.suppress(psutil.NoSuchProcess):
-            worker.children()[0].kill()
+    if trial.number != 5:
+        return
+    for each in processes_of(os.environ[MARK]):
+        with contextlib.suppress(psutil.NoSuchProcess):  # evaluators come and go
+            if is_worker(each) and each.children():
+                each.children()[0].kill()
+                return
 
 
 def main():
