@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 
@@ -33,6 +34,7 @@ def printed(tmp_path):
                 **os.environ,
                 MARK: str(tmp_path),
                 "PYTHONPATH": python_path(),
+                "PYSPARK_PYTHON": sys.executable,
                 "SPARK_LOCAL_IP": "127.0.0.1",
                 **environment,
             },
@@ -61,10 +63,13 @@ def test_a_search_is_steered_from_another_process(printed):
 def test_each_trial_sees_the_gpu_of_its_worker(printed):
     with Cluster(daemons=1, cores=2, gpus=["0", "1"]) as cluster:
         settings = {**cluster.settings(), "spark.executor.cores": "1", "spark.log.level": "OFF"}
-        options = " ".join(f"--conf {name}={value}" for name, value in settings.items())
-        said = printed(*("gpus.py", settings["spark.master"]), PYSPARK_SUBMIT_ARGS=f"{options} pyspark-shell")
-    assert set(re.findall(r"^trials saw the GPUs (.*)$", said, re.MULTILINE)) <= {"0", "1"}
-    assert "no GPU" not in said
+        options = [word for name, value in settings.items() for word in ("--conf", f"{name}={value}")]
+        said = printed(
+            *("gpus.py", settings["spark.master"]),
+            PYSPARK_SUBMIT_ARGS=shlex.join([*options, "pyspark-shell"]),
+        )
+    assert set(said.splitlines()) <= {"trials saw the GPUs 0", "trials saw the GPUs 1"}
+    assert said
 
 
 @pytest.mark.slow
