@@ -12,7 +12,7 @@ import shutil
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, Final
 
 import mlflow
 
@@ -21,6 +21,9 @@ from sparkopt.tracking.masking import MASK, mask
 from sparkopt.tracking.run_records import LogArtifact, Record, from_line, to_line
 from sparkopt.tracking.store import Store
 from sparkopt.wire import owner_only
+
+_RUNS: Final = "runs"
+"""Begins a line with ids of runs that were created after the file."""
 
 _FORMAT = "sparkopt tracking records 1"
 
@@ -32,9 +35,11 @@ class RecordFile:
         count: how many records it has.
     """
 
-    def __init__(self, file: IO[str], artifacts: Path) -> None:
+    def __init__(self, file: IO[str], artifacts: Path, store: Store) -> None:
         self._file = file
         self._artifacts = artifacts
+        self._runs = store.runs
+        self._said = set(store.runs)
         self.count = 0
 
     @classmethod
@@ -55,7 +60,7 @@ class RecordFile:
             "runs": store.runs,
         }
         file.write(json.dumps(head) + "\n")
-        return cls(file, artifacts or artifacts_of(path))
+        return cls(file, artifacts or artifacts_of(path), store)
 
     def add(self, record: Record) -> None:
         """Write a record; it is in the file when this returns. An artifact that is a file is moved."""
@@ -66,6 +71,10 @@ class RecordFile:
                 kept = self._artifacts / uuid.uuid4().hex
                 shutil.move(record.file, kept)
             record = dataclasses.replace(record, file=f"{self._artifacts.name}/{kept.name}")
+        run = record.run
+        if run in self._runs and run not in self._said:  # it was created after the file
+            self._said.add(run)
+            self._file.write(json.dumps({_RUNS: {run: self._runs[run]}}) + "\n")
         self._file.write(to_line(record) + "\n")
         self._file.flush()
         self.count += 1
@@ -91,7 +100,8 @@ def read(path: Path, file: IO[str], uri: str | None) -> tuple[Store, list[Record
     Raises:
         TrackingError: if the file is none of ours.
     """
-    return _store_of(path, file.readline(), uri), list(_records(path, file))
+    store = _store_of(path, file.readline(), uri)
+    return store, list(_records(path, file, store))
 
 
 def _store_of(path: Path, line: str, uri: str | None) -> Store:
@@ -118,9 +128,12 @@ def _address(path: Path, given: str | None, written: str) -> str:
     )
 
 
-def _records(path: Path, lines: Iterator[str]) -> Iterator[Record]:
+def _records(path: Path, lines: Iterator[str], store: Store) -> Iterator[Record]:
     for number, line in enumerate(lines, start=2):
         try:
+            if line.startswith(f'{{"{_RUNS}"'):
+                store.runs |= {int(tid): str(run) for tid, run in json.loads(line)[_RUNS].items()}
+                continue
             record = from_line(line)
         except ValueError as error:
             raise TrackingError(f"{path}, line {number}: {error}") from error

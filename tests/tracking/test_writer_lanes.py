@@ -142,6 +142,30 @@ def test_a_store_that_denies_access_halfway_loses_nothing(target, store, tmp_pat
     check_run(store)
 
 
+def test_runs_that_are_created_after_the_first_was_denied_are_replayed_as_well(target, store, tmp_path):
+    write = target.write
+
+    def denying(record, again=False):
+        if isinstance(record, Log):
+            raise MlflowException("Invalid access token", PERMISSION_DENIED)
+        write(record, again)
+
+    target.write = denying
+    writer = Writer(target, tmp_path / "kept.jsonl")
+    for number in (8, 9):
+        writer.put(Create(number, "trial", 1000, {"fmin_uuid": "abc123", "tid": str(number)}))
+        writer.put(Log(number, {"x": str(number)}))
+        writer.put(End(number, "FINISHED", 2000))
+        over = threading.Event()
+        writer.call(number, over.set)
+        assert over.wait(60)
+    with pytest.warns(TrackingWarning, match="Invalid access token.*: 2 records are"):
+        writer.close(lambda left: None)
+    assert replay(tmp_path / "kept.jsonl", store.tracking_uri).records == 2
+    for number in (8, 9):
+        assert store.get_run(target.runs[number]).data.params == {"x": str(number)}
+
+
 def test_a_token_that_is_renewed_in_time_is_all_that_a_store_waits_for(target, store, tmp_path):
     target.failures = [None, *[MlflowException("who are you", UNAUTHENTICATED)] * 2]
     writer = Writer(target, tmp_path / "kept.jsonl")
