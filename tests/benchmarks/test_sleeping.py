@@ -164,3 +164,8 @@ def test_the_limit_for_trials_of_a_second_is_for_such_trials_only():
 def test_a_question_is_asked_with_underscores_as_well():
     for name in ("time_to_loss", "time-to-loss"):
         assert "sparktrials-queued" in CliRunner().invoke(main, [name, "--help"]).output
+
+
+def test_a_search_that_does_not_get_there_meets_no_limit():
+    record = a_record({**SECONDS, PRUNED: [60.0, 60.0]})
+    assert [(limit.value, limit.met) for limit in record.limits] == [(0, False)] * 3
