@@ -145,7 +145,8 @@ class StudyMirror:
         # another trial's.
         shown = storage.get_trial(trial_id)
         shown.intermediate_values = now.intermediate_values
-        shown.params, shown.distributions = now.params, now.distributions
+        if now.params:  # a description without any leaves those that were suggested here
+            shown.params, shown.distributions = now.params, now.distributions
         if now.state.is_finished():
             self._settle(trial_id, now)
             shown = storage.get_trial(trial_id)
