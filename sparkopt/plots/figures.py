@@ -54,7 +54,12 @@ def scale(axes: Any, dimension: Dimension) -> None:
         axes.locator_params(axis="x", nbins=4, integer=dimension.kind == "int")
 
 
+def drawable(text: Any) -> str:
+    """Return a text as fonts can draw it: what UTF-8 does not have becomes a question mark."""
+    return str(text).encode("utf-8", "replace").decode("utf-8")
+
+
 def short(option: Any) -> str:
     """Return an option in a few letters."""
-    words = str(option)
+    words = drawable(option)
     return words if len(words) <= _LETTERS else f"{words[: _LETTERS - 1]}…"

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from itertools import accumulate
 from typing import Any, Final
 
-from sparkopt.plots.figures import MARKS, SearchFigure, scale
+from sparkopt.plots.figures import MARKS, SearchFigure, drawable, scale
 from sparkopt.plots.searches import DescribesItself, dimensions_in, goal_of, loss_of, places, with_loss
 
 _COLUMNS: Final = 4
@@ -76,7 +76,7 @@ def slices(trials: DescribesItself, labels: Sequence[str] | None = None) -> Sear
         axes.plot(found, [loss_of(trial) for trial in known], "o", markersize=3.5, alpha=0.6)
         axes.locator_params(axis="y", nbins=4)
         scale(axes, dimension)
-        axes.set_title(dimension.label, fontsize="small", parse_math=False)
+        axes.set_title(drawable(dimension.label), fontsize="small", parse_math=False)
         if index % columns == 0:
             axes.set_ylabel(goal_of(trials).name)
     return figure

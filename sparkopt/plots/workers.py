@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any, Final
 
-from sparkopt.plots.figures import MARKS, SearchFigure
+from sparkopt.plots.figures import MARKS, SearchFigure, drawable
 from sparkopt.plots.searches import DescribesItself
 from sparkopt.study.trial_description import TrialDescription
 
@@ -52,7 +52,9 @@ def timeline(trials: DescribesItself) -> SearchFigure:
                 label=state,
             )
     if len(rows) <= _MOST_NAMES:
-        axes.set_yticks(range(len(rows)), [*rows], fontsize="x-small", parse_math=False)
+        axes.set_yticks(
+            range(len(rows)), [drawable(row) for row in rows], fontsize="x-small", parse_math=False
+        )
     else:
         axes.set_ylabel(f"{len(rows)} workers")
     axes.invert_yaxis()

@@ -48,7 +48,7 @@ _KEPT: Final = "_sparkopt_bootstrap"
 """Entry in ``sys.modules`` with what is kept from one worker of this process to the next: the modules of
 each sparkopt by its digest, and the digests of installed ones by their places."""
 
-_OF_DRIVERS: Final = ("dashboard", "notebook", "plots")
+_OF_DRIVERS: Final = ("cli", "dashboard", "notebook", "plots")
 """Rooms of the package that no executor has a use for."""
 
 

@@ -28,6 +28,8 @@ class Listener:
     same trial; every trial gets its final state, and each listener hears of it.
 
     Example:
+        >>> import math
+        >>> from sparkopt.study.listener import Listener
         >>> class Best(Listener):
         ...     best = math.inf
         ...

@@ -61,7 +61,7 @@ class TestOthers:
     )
     def test_no_database_at_all(self, tmp_path, content):
         (tmp_path / "notes").write_bytes(content)
-        self.refused(tmp_path / "notes", "notes is (no journal|another program's)")
+        self.refused(tmp_path / "notes", "notes is (not a journal|another program's)")
 
     def test_a_journal_of_another_search_stays_as_it_is(self, killed):
         path, _ = killed
