@@ -56,8 +56,13 @@ def test_directions_and_the_values_that_they_are_of(rig, client):
     study.submit("one", "two")
     peer.outcome(attempt_of(peer), 1, **ok(), objective_values=[0.5, -2.0])
     peer.outcome(attempt_of(peer), 2, **ok(), objective_values=[0.5])  # of no directions that are known
+    told, settled = {}, set()
     with watch:
-        told = {event.kind: event for event, _ in zip(watch, range(8), strict=False)}
+        for event in watch:
+            told[event.kind] = event
+            settled |= {event.trial.tid} if event.kind == "settled" else set()
+            if len(settled) == 2:
+                break
     assert told["study_opened"].study.directions == ("minimize", "maximize")
     (study_info,) = client.status().studies
     assert (study_info.directions, study_info.best_loss) == (("minimize", "maximize"), None)
