@@ -145,7 +145,7 @@ class Row:
 
 @dataclass(slots=True)
 class Result:
-    """What came of a search.
+    """Result of a search.
 
     Attributes:
         rows: by kind of fault; None for what no fault explains.

@@ -177,7 +177,7 @@ def _optunas(steps: int) -> dict[str, Callable[[], Judge]]:
 
 @dataclass(frozen=True, slots=True)
 class Played:
-    """What came of a search.
+    """Result of a search.
 
     Attributes:
         work: share of the steps that were run.

@@ -44,12 +44,12 @@ _FIELDS: Final = ("seconds", "reached", "trials")
 
 
 def _ours(found: Mapping[str, Any]) -> str:
-    """Whom the others are compared with: parallel_tpe, and with pruning where there are curves."""
+    """Search that the others are compared with: parallel_tpe, with pruning where there are curves."""
     return PRUNED if PRUNED in found["seconds"] else PARALLEL
 
 
 def _ratios(found: Mapping[str, Any], name: str) -> list[float]:
-    """How many times our time another's is, round by round; 0 if our search did not get there."""
+    """Another search's time divided by ours, for each round; 0 if ours did not reach the loss."""
     seconds, ours = found["seconds"], _ours(found)
     rounds = zip(seconds[name], seconds[ours], found["reached"][ours], strict=True)
     return [other / own if reached else 0.0 for other, own, reached in rounds]

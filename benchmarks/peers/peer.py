@@ -64,7 +64,7 @@ class Search:
 
 @dataclass(frozen=True, slots=True)
 class Ran:
-    """What came of a search.
+    """Result of a search.
 
     Attributes:
         seconds: from the call that starts it to its return.

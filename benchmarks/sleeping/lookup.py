@@ -12,7 +12,7 @@ _NEAREST = 5
 
 
 class Lookup(Protocol):
-    """What a trial of a point is like."""
+    """Recorded losses of a point, and the time that they took."""
 
     def __call__(self, point: Mapping[str, float]) -> tuple[Sequence[float], float]:
         """Returns the loss after each step, and how long all of them take together, relative to others."""

@@ -46,7 +46,7 @@ class Sleeping:
 
     @property
     def over(self) -> bool:
-        """Whether the search is over."""
+        """True once a trial has reached the loss, or the deadline has passed."""
         return os.path.exists(self._path("over")) or time.time() > self.deadline  # noqa: PTH110
 
     def __call__(self, point: Mapping[str, float]) -> Any:
@@ -76,7 +76,7 @@ class Sleeping:
         return losses[-1]
 
     def notes(self) -> list[tuple[float, float]]:
-        """When each trial has ended so far, since the epoch, and its loss."""
+        """Trials that have ended so far: the time of each, in seconds since the epoch, and its loss."""
         path = Path(self._path("losses"))
         lines = path.read_text().splitlines() if path.exists() else []
         return [(float(when), float(loss)) for when, loss in map(str.split, lines)]

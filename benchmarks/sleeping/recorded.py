@@ -18,8 +18,8 @@ from benchmarks.sleeping.lookup import CurveLookup, Lookup, Scale, TableLookup
 TABLES: Final[Mapping[str, Table]] = {
     each.name: each for each in (Table("HPOLib", "protein_structure"), Table("NASBench201", "imagenet"))
 }
-"""Of those that parallel_tpe was not made with. HPOBench's are not among them: a tenth of their trials take
-more than ten times as long as the median one, so that no search of them is one of trials of a second."""
+"""Tables that parallel_tpe was not tuned on. HPOBench's are left out: a tenth of their trials take more than
+ten times as long as the median one. Scaled to a median of a second, they would not be trials of a second."""
 
 NAMES: Final = (*TABLES, *KINDS)
 

@@ -54,7 +54,7 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Came:
-    """What came of a search.
+    """Result of a search.
 
     Attributes:
         seconds: from the call until a trial ended with such a loss; if none did, the patience.

@@ -99,6 +99,20 @@ def unpack_answer(data: bytes) -> bytes:
     raise RelayError(said["code"], said["message"])
 
 
+def read_answer(answer: bytes | Path) -> bytes:
+    """Unpack an answer that has come as bytes or as a file, which is removed.
+
+    Raises:
+        RelayError: if that was an error.
+    """
+    if isinstance(answer, bytes):
+        return unpack_answer(answer)
+    try:
+        return unpack_answer(answer.read_bytes())
+    finally:
+        answer.unlink()
+
+
 def join(first: bytes, second: bytes) -> bytes:
     """Two messages as one."""
     return _LENGTH.pack(len(first)) + first + second

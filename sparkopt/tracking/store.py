@@ -46,7 +46,7 @@ _INTERNAL: Final = ErrorCode.Name(INTERNAL_ERROR)
 _TOO_MANY: Final = 429
 
 _PASSING: Final = frozenset({401, 408, _TOO_MANY, 500, 502, 503, 504})
-"""What a store answers that may do better later: 401 once somebody has renewed a token that has expired."""
+"""Status codes after which a call is tried again: 401 too, as an expired token may be renewed meanwhile."""
 
 
 class Store:

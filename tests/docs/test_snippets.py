@@ -62,7 +62,7 @@ NOT_RUN = {
     "docs/platforms/synapse-fabric.md": {"%%configure": "exists on Synapse and Fabric only"},
     "docs/platforms/yarn.md": {"PYSPARK_DRIVER_PYTHON": "a cluster's command; needs YARN"},
 }
-"""By page, how a snippet that is not run begins, and why it is not."""
+"""Snippets that are not run: for each page, the beginning of the snippet and the reason."""
 
 
 pages = pytest.mark.parametrize("page", PAGES, ids=name_of)

@@ -16,15 +16,15 @@ from tests.support.paths import ROOT
 NOTEBOOKS = sorted(EXAMPLES.glob("*.ipynb"))
 MOST_BYTES = 60_000
 LIBRARIES = {"gradient_boosting": "lightgbm"}
-"""Of the extra dev; a notebook that needs one is not run without it."""
+"""Libraries that a notebook needs; where one is missing, the notebook is not run."""
 
 PATH = re.compile(r"(?<![\w.~<:/-])/(?:tmp|root|work|home|Users|usr|var|opt)/")
 
 OF_FMIN = ("SparkTrials: ", " trials in ")
-"""What the cells of a search show: its trials, and the line that it leaves."""
+"""Words that the cells of a search show: of its trials, and of the line that it leaves."""
 
 MARKS = {"optuna": ("<th>metrics.value</th>", "FINISHED")}
-"""What notebooks of other front ends show."""
+"""Words that notebooks of other front ends show."""
 
 each_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 

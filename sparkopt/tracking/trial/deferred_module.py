@@ -19,8 +19,8 @@ Offer: TypeAlias = Callable[[str], Any]
 _DEFERRAL: Final = "__sparkopt_deferral__"
 
 _LOADING_SECONDS: Final = 60.0
-"""How long a thread waits for another one that loads the module. The other may wait for an import of this
-one's: of Python's own locks Python finds that out, of others it does not."""
+"""Seconds for which a thread waits for another one that loads the module. The other may itself wait for an
+import of the first thread. Python notices that for its own locks only, and not for this one."""
 
 
 class _Deferral:

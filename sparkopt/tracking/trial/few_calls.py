@@ -38,7 +38,7 @@ _NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_. -]*(/[A-Za-z0-9_][A-Za-z0-9
 """Names that no version of MLflow refuses or changes, of metrics, parameters, tags and files."""
 
 _CHARACTERS: Final = 200
-"""How long such a name, and the value of a parameter or a tag, may be: less than the limit of any version."""
+"""Most characters of such a name, and of the value of a parameter or a tag: fewer than any version allows."""
 
 _STEPS: Final = 2**63
 
@@ -147,12 +147,7 @@ class FewCalls:
         self._ask("LogBatch", batch)
 
     def _ask(self, method: str, body: bytes | Path) -> bytes:
-        answer = self._reporter.ask(f"{Lane.MLFLOW.value}.{method}", body)
-        if isinstance(answer, bytes):
-            return relay_protocol.unpack_answer(answer)
-        data = answer.read_bytes()
-        answer.unlink()
-        return relay_protocol.unpack_answer(data)
+        return relay_protocol.read_answer(self._reporter.ask(f"{Lane.MLFLOW.value}.{method}", body))
 
 
 def pairs(values: Any) -> list[tuple[Any, Any]]:

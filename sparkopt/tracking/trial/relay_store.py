@@ -81,14 +81,10 @@ class Line:
 
     def ask_for_bytes(self, method: str, body: bytes = b"") -> bytes:
         """The answer in memory, however it came."""
-        answer = self.ask(method, body)
-        if isinstance(answer, bytes):
-            return answer
         try:
-            # Too large for a message, and so too large to have been an error.
-            return relay_protocol.unpack_answer(answer.read_bytes())
-        finally:
-            answer.unlink()
+            return relay_protocol.read_answer(self._reporter.ask(f"{Lane.MLFLOW.value}.{method}", body))
+        except FAILURES as error:
+            raise as_mlflow_says(error) from error
 
 
 class RelayStore(RestStore):
