@@ -43,7 +43,7 @@ class EvaluationStream(Closing):
 
     Example:
         >>> with client.evaluation() as evaluation:
-        ...     evaluation.submit({"x": 1.5})
+        ...     _ = evaluation.submit({"x": 1.5})
         ...     print(evaluation.next().loss)
         0.25
 

@@ -17,7 +17,7 @@ from tests.support.paths import python_path
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 SECONDS = 600
-"""How long a cell may take."""
+"""Seconds that a cell may take."""
 
 
 class CellFailedError(Exception):
@@ -42,6 +42,7 @@ def execute(path, directory):
         "PYTHONPATH": python_path(),
         "IPYTHONDIR": str(directory / ".ipython"),
         "SPARK_LOCAL_IP": "127.0.0.1",
+        "PYSPARK_SUBMIT_ARGS": "pyspark-shell",  # tests turn tracking off by it; a reader's notebook is tracked
     }
     cells = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
     with started_kernel(directory / "kernel.json", cwd=str(directory), env=environment) as kernel:
