@@ -1,15 +1,20 @@
-"""Each sampler and pruner that Optuna ships, with one worker and with two; and a search whose workers die."""
+"""Each sampler and pruner of Optuna's, with one worker and with four; and a search whose workers die."""
 
 from __future__ import annotations
 
 import contextlib
 import importlib.util
+import sys
+import warnings
 
 import optuna
 import psutil
 import pytest
 
 import sparkopt
+from sparkopt import WorkerPool
+from sparkopt.spark.session import get_session
+from tests.faults.driver_process import driver_process
 from tests.optuna.studies import facts, shipped, states
 
 pytestmark = [
@@ -68,24 +73,63 @@ PAIRS = [
 ]
 
 
+def new(sampler, pruner):
+    """A study whose sampler and pruner no other has."""
+    return optuna.create_study(sampler=SAMPLERS[sampler](), pruner=PRUNERS[pruner](), study_name="one")
+
+
+def is_absent(sampler):
+    """True if a package that a sampler needs is not installed."""
+    return sampler in NEEDS and importlib.util.find_spec(NEEDS[sampler]) is None
+
+
+def test_every_class_has_its_turn():
+    for module, kind, made in ((optuna.samplers, "Sampler", SAMPLERS), (optuna.pruners, "Pruner", PRUNERS)):
+        theirs = {name for name in module.__all__ if name.endswith(kind) and not name.startswith("Base")}
+        assert {type(make()).__name__ for make in made.values()} == theirs
+
+
 @pytest.mark.parametrize(("sampler", "pruner"), PAIRS)
-def test_a_sampler_and_a_pruner(spark, sampler, pruner):
-    if sampler in NEEDS and importlib.util.find_spec(NEEDS[sampler]) is None:
+def test_a_sampler_and_a_pruner_with_one_worker(spark, sampler, pruner):
+    if is_absent(sampler):
         pytest.skip(f"{NEEDS[sampler]} is not installed")
-
-    def new():
-        return optuna.create_study(sampler=SAMPLERS[sampler](), pruner=PRUNERS[pruner](), study_name="one")
-
-    remote, local, several = new(), new(), new()
-    where = {"spark_session": spark}
-    sparkopt.optuna.optimize(remote, shipped(objective), TRIALS, parallelism=1, **where)
+    remote, local = new(sampler, pruner), new(sampler, pruner)
+    sparkopt.optuna.optimize(remote, shipped(objective), TRIALS, parallelism=1, spark_session=spark)
     local.optimize(objective, TRIALS)
     assert facts(remote) == facts(local)
-    sparkopt.optuna.optimize(several, shipped(objective), TRIALS, parallelism=2, **where)
-    ended = [trial for trial in several.trials if trial.state.is_finished()]
-    assert [trial.number for trial in ended] == [*range(len(ended))]
-    assert len(ended) == TRIALS or sampler == "grid"
-    assert set(states(several)) <= {"COMPLETE", "PRUNED"}
+
+
+@pytest.mark.timeout(600)
+def test_all_samplers_and_pruners_with_four_workers():
+    pairs = [(sampler, pruner) for sampler, pruner in PAIRS if not is_absent(sampler)]
+    settings = {
+        "spark.master": "local[4]",
+        "spark.ui.enabled": "false",
+        "spark.log.level": "OFF",
+        "spark.pyspark.python": sys.executable,
+        "spark.databricks.mlflow.trackHyperopt.enabled": "false",
+    }
+    with driver_process(settings, 60) as driver:
+        ended = driver.submit(on_four_workers, pairs).result(600)
+    for (sampler, pruner), trials in zip(pairs, ended, strict=True):
+        assert {state for _, state in trials} <= {"COMPLETE", "PRUNED"}, (sampler, pruner)
+        assert [number for number, _ in trials] == [*range(len(trials))]
+        assert len(trials) == TRIALS or sampler == "grid"
+
+
+def on_four_workers(pairs):
+    """Run each pair's study on four workers; the numbers and states of its trials that have ended."""
+    optuna.logging.set_verbosity(optuna.logging.CRITICAL)
+    warnings.simplefilter("ignore")
+    ended = []
+    with WorkerPool(4, spark_session=get_session()) as pool:
+        for pair in pairs:
+            study = new(*pair)
+            sparkopt.optuna.optimize(study, shipped(objective), TRIALS, pool=pool)
+            ended.append(
+                [(each.number, each.state.name) for each in study.trials if each.state.is_finished()]
+            )
+    return ended
 
 
 def test_500_trials_whose_workers_are_killed_are_each_told_once(spark, workers_of_spark, tmp_path):

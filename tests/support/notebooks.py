@@ -42,7 +42,7 @@ def execute(path, directory):
         "PYTHONPATH": python_path(),
         "IPYTHONDIR": str(directory / ".ipython"),
         "SPARK_LOCAL_IP": "127.0.0.1",
-        "PYSPARK_SUBMIT_ARGS": "pyspark-shell",  # tests turn tracking off by it; a reader's notebook is tracked
+        "PYSPARK_SUBMIT_ARGS": "pyspark-shell",  # tests turn tracking off by it, and readers do not
     }
     cells = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
     with started_kernel(directory / "kernel.json", cwd=str(directory), env=environment) as kernel:
