@@ -1,8 +1,9 @@
-"""The time that the coordinator holds against its workers."""
+"""The time that the coordinator holds against its workers, and what rings at a moment of it."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 
 class FairClock:
@@ -44,3 +45,38 @@ class FairClock:
     def loop_time(self, moment: float) -> float:
         """Time on the loop's clock at a moment of this one, unless the driver is stopped again."""
         return self._looked + moment - self._now
+
+
+class Alarm:
+    """Calls a function once, at the earliest of the moments that it was set to. On the loop only.
+
+    It keeps the moment itself: a handle of uvloop's does not tell it if less than a millisecond is left.
+
+    Args:
+        loop: tells the time.
+        ring: the function.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, ring: Callable[[], None]) -> None:
+        self._loop = loop
+        self._ring = ring
+        self._handle: asyncio.TimerHandle | None = None
+        self._moment = 0.0
+
+    def set(self, moment: float) -> None:
+        """Ring at a moment on the loop's clock, or as soon as may be if that is over."""
+        if self._handle is not None:
+            if moment >= self._moment:
+                return
+            self._handle.cancel()
+        self._handle, self._moment = self._loop.call_at(moment, self._go_off), moment
+
+    def stop(self) -> None:
+        """Do not ring, unless it is set again."""
+        if self._handle is not None:
+            self._handle.cancel()
+            self._handle = None
+
+    def _go_off(self) -> None:
+        self._handle = None
+        self._ring()

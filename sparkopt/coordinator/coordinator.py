@@ -23,7 +23,7 @@ from sparkopt.coordinator.channels.requests import Requests, refusal
 from sparkopt.coordinator.channels.studies import Studies, StudySubscriber, Values
 from sparkopt.coordinator.channels.study_events import Reported, Request, Started
 from sparkopt.coordinator.channels.untaken import UntakenReports
-from sparkopt.coordinator.clock import FairClock
+from sparkopt.coordinator.clock import Alarm, FairClock
 from sparkopt.coordinator.cpu_sharing import oversubscription_of
 from sparkopt.coordinator.loop_thread import LoopThread
 from sparkopt.coordinator.observer import Observer, look_at_limits, look_at_workers
@@ -117,7 +117,7 @@ class Coordinator:
         self.streams: dict[str, WorkerStream] = {}
         self._untaken = UntakenReports()
         self.attempts = RunningAttempts(self.machine, self.studies, self._observer)
-        self._timer: asyncio.TimerHandle | None = None
+        self._alarm = Alarm(self._thread.loop, self._tick)
         self._listening = asyncio.Lock()
         self._stopping = asyncio.Event()
         self._closing = False
@@ -221,8 +221,7 @@ class Coordinator:
                 await self._server.stop(_CUT_SECONDS)
                 self._server = None
         self._clock.stop()
-        if self._timer is not None:
-            self._timer.cancel()
+        self._alarm.stop()
 
     # The machine.
 
@@ -244,16 +243,10 @@ class Coordinator:
             self.studies.put_workers(len(present))
             self.attendance.admit_waiting()
         look_at_workers(self._observer, event)
-        if machine.next_deadline is None:
-            return
-        deadline = self._clock.loop_time(machine.next_deadline)
-        if self._timer is None or deadline < self._timer.when():
-            if self._timer is not None:
-                self._timer.cancel()
-            self._timer = self._thread.loop.call_at(deadline, self._tick)
+        if machine.next_deadline is not None:
+            self._alarm.set(self._clock.loop_time(machine.next_deadline))
 
     def _tick(self) -> None:
-        self._timer = None
         self.step(events.Tick())
         self.attendance.admit_waiting()
 

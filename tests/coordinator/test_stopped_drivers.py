@@ -6,9 +6,11 @@ import asyncio
 import threading
 
 import pytest
+import uvloop
 
-from sparkopt.coordinator.clock import FairClock
+from sparkopt.coordinator.clock import Alarm, FairClock
 from sparkopt.core import events
+from sparkopt.core.machine import Machine
 from sparkopt.core.records import Policy
 from sparkopt.core.states import Outcome
 from tests.coordinator import meetings
@@ -73,6 +75,50 @@ def test_the_clock_looks_up_by_itself(loop):
     loop.run_forever()
     loop.shows += 10.0
     assert clock.now() == 13.0
+
+
+@pytest.fixture(params=[asyncio.SelectorEventLoop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
+def real_loop(request):
+    loop = request.param()
+    yield loop
+    loop.close()
+
+
+def test_an_alarm_rings_once_however_often_it_is_set_to_what_is_over_or_about_to_come(real_loop):
+    rung = []
+
+    async def set_it():
+        alarm = Alarm(real_loop, lambda: rung.append(real_loop.time()))
+        now = real_loop.time()
+        for moment in (now + HOUR, now + 0.0004, now, now - 1.0, now + 0.0001, now + HOUR):
+            alarm.set(moment)
+        while not rung:
+            await asyncio.sleep(0)
+        alarm.set(real_loop.time())
+        alarm.stop()
+        alarm.set(real_loop.time() - 1.0)
+        while len(rung) < 2:
+            await asyncio.sleep(0)
+        alarm.stop()
+        for _ in range(10):
+            await asyncio.sleep(0)
+
+    real_loop.run_until_complete(set_it())
+    assert len(rung) == 2
+
+
+def test_a_deadline_that_is_over_twice_in_a_turn_ends_no_pool(rig, monkeypatch):
+    def go_on():
+        with monkeypatch.context() as patch:
+            patch.setattr(Machine, "next_deadline", rig.coordinator.now())
+            rig.coordinator.step(events.Tick())
+            rig.coordinator.step(events.Tick())
+
+    study = rig.study(abs)
+    rig.coordinator.post(go_on)
+    rig.work(0)
+    study.submit(-3)
+    assert study.settled().outcome is Outcome.OK
 
 
 def stop(rig, seconds):
