@@ -2,7 +2,8 @@
 
 The objective suggests one number and returns it. Sparkopt, Optuna alone and Optuna's threads take turns; each
 search begins with a new study in memory. A sampler's own time is that of Optuna alone, one trial after
-another in one process: what a search takes beyond it is dispatch. MlflowSparkStudy, whose trials take a
+another in one process: what a search takes beyond it is dispatch. Sparkopt's workers are there already, in a
+pool: how long they take to come is what the question ``startup`` tells. MlflowSparkStudy, whose trials take a
 thousand times as long, is given fewer of them.
 """
 
@@ -41,16 +42,11 @@ def _finished(study: Any) -> int:
     return sum(trial.value is not None for trial in study.get_trials(deepcopy=False))
 
 
-def _ours(search: Search) -> int:
+def _ours(pool: sparkopt.WorkerPool, search: Search) -> int:
     from optuna import create_study
 
     study = create_study(sampler=search.sampler)
-    sparkopt.optuna.optimize(
-        *(study, _objective, search.trials),
-        parallelism=search.parallelism,
-        spark_session=search.session,
-        tracking=False,
-    )
+    sparkopt.optuna.optimize(study, _objective, search.trials, pool=pool, tracking=False)
     return _finished(study)
 
 
@@ -76,7 +72,6 @@ def _run(peer: Peer, search: Search) -> int:
 
 
 _RUNNERS: Final[Mapping[str, Callable[[Search], int]]] = {
-    _OURS: _ours,
     _ALONE: _alone,
     "Optuna's threads (n_jobs)": _threads,
 }
@@ -134,24 +129,28 @@ def optuna(trials: int, parallelism: int, rounds: int, baseline_trials: int, aga
     from optuna import logging, samplers
 
     logging.set_verbosity(logging.ERROR)
-    runners = {**_RUNNERS, **{peer.name: partial(_run, peer) for peer in against}}
-    slow = {peer.name for peer in against if not peer.quick}
-    sizes = {name: baseline_trials if name in slow else trials for name in runners}
-    spent: dict[str, dict[str, list[float]]] = {name: {key: [] for key in _SAMPLERS} for name in runners}
-    session = local_session(parallelism)
+    session = local_session(2 * parallelism)  # the peers' trials run beside the pool, which has nothing to do
     try:
-        for seed in range(rounds + 1):
-            for name, run in runners.items():
-                for key, kind in _SAMPLERS.items():
-                    count = sizes[name] if seed else parallelism  # the first round warms up
-                    sampler = getattr(samplers, kind)(seed=seed)
-                    began = time.perf_counter()
-                    finished = run(Search(count, parallelism, 1, session, seed, no_op, sampler=sampler))
-                    seconds = time.perf_counter() - began
-                    if finished != count:
-                        raise AssertionError(f"{name}: {finished} of {count} trials have a result")
-                    if seed:
-                        spent[name][key].append(1000 * seconds / count)
+        with sparkopt.WorkerPool(parallelism, spark_session=session) as pool:
+            runners = {_OURS: partial(_ours, pool), **_RUNNERS}
+            runners |= {peer.name: partial(_run, peer) for peer in against}
+            slow = {peer.name for peer in against if not peer.quick}
+            sizes = {name: baseline_trials if name in slow else trials for name in runners}
+            spent: dict[str, dict[str, list[float]]] = {
+                name: {key: [] for key in _SAMPLERS} for name in runners
+            }
+            for seed in range(rounds + 1):
+                for name, run in runners.items():
+                    for key, kind in _SAMPLERS.items():
+                        count = sizes[name] if seed else parallelism  # the first round warms up
+                        sampler = getattr(samplers, kind)(seed=seed)
+                        began = time.perf_counter()
+                        finished = run(Search(count, parallelism, 1, session, seed, no_op, sampler=sampler))
+                        seconds = time.perf_counter() - began
+                        if finished != count:
+                            raise AssertionError(f"{name}: {finished} of {count} trials have a result")
+                        if seed:
+                            spent[name][key].append(1000 * seconds / count)
     finally:
         session.stop()
     return {"ms_per_trial": spent, "trials": sizes}
