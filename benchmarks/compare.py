@@ -69,7 +69,7 @@ class _Contender:
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:
-            raise click.ClickException(f"the search of a contender failed; by hand: {self._process.args}")
+            raise click.ClickException(f"the search of a contender failed; by hand: {self._process.args!r}")
         return line.strip()
 
 

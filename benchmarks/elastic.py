@@ -162,7 +162,7 @@ def _figures(runs: list[list[Run]], work: float, began: float) -> dict[str, Any]
 
 def _executors_came(session: Session) -> list[float]:
     """Times at which Spark had its executors, in order, in seconds since the epoch."""
-    store = session.sparkContext._jsc.sc().statusStore()  # type: ignore[attr-defined]  # of a classic session
+    store = session.sparkContext._jsc.sc().statusStore()
     found = store.executorList(False)
     executors = [found.apply(index) for index in range(found.size())]
     return sorted(each.addTime().getTime() / 1000 for each in executors if each.id() != "driver")

@@ -45,7 +45,7 @@ from benchmarks.strikes import (
 from benchmarks.tables import Table
 from benchmarks.usage import Sample, Sampler
 from sparkopt import SparkTrials, fmin
-from sparkopt.coordinator.channels.channel import Settled
+from sparkopt.coordinator.channels.study_events import Settled
 from sparkopt.core.states import Outcome
 from sparkopt.spark.session import get_session
 from tests.support.cluster import Cluster

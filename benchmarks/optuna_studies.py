@@ -132,7 +132,7 @@ def optuna(trials: int, parallelism: int, rounds: int, baseline_trials: int, aga
     session = local_session(2 * parallelism)  # the peers' trials run beside the pool, which has nothing to do
     try:
         with sparkopt.WorkerPool(parallelism, spark_session=session) as pool:
-            runners = {_OURS: partial(_ours, pool), **_RUNNERS}
+            runners: dict[str, Callable[[Search], int]] = {_OURS: partial(_ours, pool), **_RUNNERS}
             runners |= {peer.name: partial(_run, peer) for peer in against}
             slow = {peer.name for peer in against if not peer.quick}
             sizes = {name: baseline_trials if name in slow else trials for name in runners}

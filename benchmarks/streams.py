@@ -84,7 +84,8 @@ class _Worker:
         # Channels to the same address share a connection otherwise.
         options = [*channel_options(), ("grpc.use_local_subchannel_pool", 1)]
         async with grpc.aio.insecure_channel(self._spec.address, options) as channel:
-            call = worker_pb2_grpc.WorkerServiceStub(channel).Work(metadata=bearer(self._spec.token))
+            stub: Any = worker_pb2_grpc.WorkerServiceStub(channel)  # its types are those of blocking calls
+            call = stub.Work(metadata=bearer(self._spec.token))
             name = f"gang0.1/worker{self._number}"
             hello = worker_pb2.Hello(worker=name, gang=0, generation=1, host="simulated", cores=2)
             await call.write(worker_pb2.WorkerMessage(hello=hello))

@@ -12,15 +12,17 @@ import random
 import re
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import psutil
 
 from sparkopt.coordinator import ObjectiveSpec, Recorder, StudyChannel
-from sparkopt.coordinator.channels.channel import Reported, Settled, Started
+from sparkopt.coordinator.channels.payload import Payload
+from sparkopt.coordinator.channels.study_events import Reported, ReportedValues, Settled, Started
+from sparkopt.errors import StorageError
 from tests.support.cluster import Cluster, Executor, LinedPool, resume
 
 _RECOVERY: Final = 120.0
@@ -103,6 +105,24 @@ class Watch:
         """Nothing is reported here."""
         return reported
 
+    def reported_values(self, reported: ReportedValues) -> None:
+        """Nothing is reported here."""
+
+    def checkpointed(self) -> tuple[int, ...]:
+        """No trial has a checkpoint here."""
+        return ()
+
+    def keep_checkpoint(self, tid: int, body: bytes | Path) -> Payload:
+        """Refuse it: no trial saves any."""
+        raise StorageError("the watch keeps no checkpoints")
+
+    def checkpoint(self, tid: int) -> Payload | None:
+        """Fetch a trial's checkpoint, which there is not."""
+        return None
+
+    def drop_checkpoint(self, tid: int) -> None:
+        """Forget it."""
+
     def settled(self, settled: Settled) -> Settled:
         """A trial has settled."""
         with self._news:
@@ -158,9 +178,11 @@ class WatchedPool(LinedPool):
         objective: ObjectiveSpec,
         recorder: Recorder | None = None,
         name: str | None = None,
+        space: Sequence[Mapping[str, Any]] = (),
+        directions: Sequence[str] = (),
     ) -> StudyChannel:
         """Open a study that the watch hears of."""
-        return super().open_study(objective, self.watch, name)
+        return super().open_study(objective, self.watch, name, space, directions)
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,7 +74,7 @@ def own_job_group(session: SparkSession) -> Iterator[None]:
         yield
     finally:
         for name in ("spark.jobGroup.id", "spark.job.description", "spark.job.interruptOnCancel"):
-            context.setLocalProperty(name, None)
+            context.setLocalProperty(name, None)  # type: ignore[arg-type]  # which removes it
 
 
 PEER = Peer(

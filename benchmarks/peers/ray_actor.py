@@ -26,7 +26,8 @@ def _run(search: Search) -> Ran:
         objective = ray.put(search.objective)
         actor = ray.remote(num_cpus=1)(_Evaluator)
         idle = [actor.remote(objective) for _ in range(search.parallelism)]
-        actors, called, losses, running = list(idle), 0, [], {}
+        actors, called, losses = list(idle), 0, []
+        running: dict[Any, Any] = {}
         while called < search.trials or running:
             while idle and called < search.trials:
                 evaluator = idle.pop()

@@ -17,7 +17,7 @@ from sparkopt import SparkTrials, WorkerPool, fmin
 from sparkopt.core.states import WorkerState
 from sparkopt.spark.session import get_session
 from tests.faults.elastic_scenarios import PATIENCE, executors_of, search, seconds_until_none_is_left
-from tests.support.cluster import Executor, resume
+from tests.support.cluster import Executor, kill, resume
 from tests.support.study_tools import CASE, in_order
 
 # Executors cannot import it.
@@ -124,6 +124,5 @@ def vanished(directory, daemons):
             visits["1"].answer("not disturbed")
             return made.says()
         finally:
-            for process in stopped:
-                process.kill()
+            kill(stopped)
             resume(stopped)

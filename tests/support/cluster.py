@@ -111,6 +111,11 @@ def resume(stopped: list[psutil.Process]) -> None:
     _signal(stopped, signal.SIGCONT)
 
 
+def kill(processes: list[psutil.Process]) -> None:
+    """Kill processes, some of which may be gone or go with others."""
+    _signal(processes, signal.SIGKILL)
+
+
 def _stop(family: Callable[[], list[psutil.Process]]) -> list[psutil.Process]:
     """Stop processes by SIGSTOP, with those that they have forked meanwhile; says what was stopped."""
     stopped: list[psutil.Process] = []
