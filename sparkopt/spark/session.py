@@ -178,7 +178,7 @@ def default_parallelism(session: Session) -> int:
 def slots(session: Session, profile: Profile | None = None) -> int | None:
     """Returns how many tasks Spark can run at once just now, whether or not they are taken.
 
-    On Spark Connect it is what they are taken to be, and None if nothing tells.
+    On Spark Connect the number is an assumption, and None if no setting tells.
 
     Args:
         session: the session whose executors to count on.
@@ -350,7 +350,7 @@ def bind_address(session: Session) -> str:
     """The address of this machine to listen at for executors; in a container it may differ from the host.
 
     Raises:
-        RefusedError: if it is none of this machine.
+        RefusedError: if this machine does not have the address.
     """
     on_connect = is_connect(session)
     host = connect.bind_address(session) if on_connect else classic.bind_address(session)
