@@ -118,7 +118,7 @@ class Evaluations:
         """The study that a client means.
 
         Args:
-            name: empty for the only study that goes on.
+            name: empty for the only study that is open.
 
         Raises:
             NotFoundError: if there is none.
@@ -131,7 +131,7 @@ class Evaluations:
         open_ = list(self._coordinator.studies)
         if not name:
             if not open_:
-                raise NotFoundError("no study goes on in this pool", "NO_STUDY")
+                raise NotFoundError("no study is open in this pool", "NO_STUDY")
             if len(open_) > 1:
                 raise WrongStateError(f"name one of the studies: {', '.join(open_)}", "STUDY_NOT_NAMED")
             (name,) = open_

@@ -45,7 +45,7 @@ def name(session: SparkSession) -> str:
 
 
 def is_stopped(session: SparkSession) -> bool:
-    """Returns whether this process has stopped the session. Only a request shows if the server has ended it."""
+    """Returns whether this process has stopped it. Only a request shows whether the server still has it."""
     its: Any = session
     return bool(its.is_stopped)
 

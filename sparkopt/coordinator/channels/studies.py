@@ -83,7 +83,7 @@ class _Proposal:
 
 
 class Studies:
-    """The studies that go on, by name, and the arguments of their trials that have not settled.
+    """The studies that are open, by name, and the arguments of their trials that have not settled.
 
     Args:
         blobs: holds what is too large for a message.
