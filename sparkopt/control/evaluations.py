@@ -65,7 +65,7 @@ _AT_ONCE: Final = 16 * 1024
 """Up to this size, in bytes, a point is read at once: another thread would take longer."""
 
 Argument = Callable[[Mapping[str, Any]], bytes]
-"""Makes the objective's pickled argument of a point, in any thread; raises RefusedError if it is none."""
+"""Makes the objective's pickled argument of a point, in any thread; raises RefusedError for a bad point."""
 
 Ended = Callable[[SparkoptError | None], None]
 """Told once that nothing of a study runs any more, and why, if it was not stopped."""
@@ -255,7 +255,7 @@ class EvaluatedStudy:
         """Read a point and make the objective's argument of it, in another thread.
 
         Raises:
-            BadRequestError: if it is none.
+            BadRequestError: if it is not a point.
         """
         said = read_point(point)
         return said, self._argument_of(said)
@@ -272,7 +272,7 @@ class EvaluatedStudy:
         """The point of a request, known or new.
 
         Raises:
-            BadRequestError: if it is none, or another of the same id.
+            BadRequestError: if it is not a point, or differs from one of the same id.
         """
         name = request.id
         if not 0 < len(name) <= _ID_CHARACTERS:

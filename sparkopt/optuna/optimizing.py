@@ -119,7 +119,7 @@ def optimize(
         tracking: whether to log the study to MLflow, or how, as a :class:`~sparkopt.Tracking`; None for yes,
             unless the Spark setting ``spark.databricks.mlflow.trackHyperopt.enabled`` is ``false``, or
             ``callbacks`` has optuna-integration's MLflowCallback, which logs the same trials.
-        trial_timeout: seconds that a trial may take before it is killed and fails; None for any.
+        trial_timeout: seconds that a trial may take before it is killed and fails; None for no limit.
         max_attempts: how many workers may be lost while they run a trial before it fails.
         control: opens the pool to control over gRPC; see :class:`~sparkopt.WorkerPool`.
         elastic: whether each worker comes and goes by itself; see :class:`~sparkopt.WorkerPool`.
@@ -128,7 +128,7 @@ def optimize(
     Raises:
         RefusedError: before anything is launched, if something rules the study out.
         TrackingError: before anything is launched, if the tracking store cannot be used.
-        PoolError: if the workers do not come up, are lost or are cancelled; trials that run then fail.
+        PoolError: if the workers do not come up, are lost or are cancelled; trials that are running fail.
         MissingModuleError: if workers lack a module that the objective needs, such as Optuna.
         Exception: what the objective raises, unless ``catch`` has its class, and what callbacks, sampler,
             pruner and storage raise.

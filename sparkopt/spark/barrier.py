@@ -42,7 +42,7 @@ class BarrierLauncher:
         return parallelism.check_slots(wanted, self._session, seconds, self._profile)
 
     def gangs(self, workers: int) -> Sequence[int]:
-        """Sizes of the gangs for so many workers."""
+        """Sizes of the gangs for that number of workers."""
         return gang_sizes(workers, self._gang_size)
 
     def room(

@@ -330,7 +330,7 @@ def tasks_of(session: Session, tag: str) -> tuple[int, int] | None:
 def other_jobs(session: Session, tags: Collection[str]) -> list[tuple[str, int]] | None:
     """The jobs of the application that run tasks and have none of these tags, each with how many it runs.
 
-    None if nothing tells.
+    None if that cannot be found out.
     """
     if is_connect(session):
         return None

@@ -57,7 +57,7 @@ class Patience:
 
     Attributes:
         deadline: of the search, on the monotonic clock; None for none.
-        trial_timeout: seconds that a trial may take; None for any.
+        trial_timeout: seconds that a trial may take; None for no limit.
     """
 
     deadline: float | None = None

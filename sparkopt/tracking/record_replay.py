@@ -63,8 +63,8 @@ def replay(
         progress: called with the number of records that are written, one call at a time.
 
     Raises:
-        TrackingError: if the file is none of ours, somebody else replays it, or the store fails or refuses
-            something.
+        TrackingError: if the file is not a file of records, another process replays it, or the store fails or
+            refuses something.
     """
     with path.open(encoding="utf-8") as file:
         try:

@@ -224,10 +224,10 @@ def artifact_uri(kind: str, owner: str) -> str:
 
 
 def parse_artifact_uri(uri: str) -> Label:
-    """Returns what such an address means.
+    """Returns what an address of artifacts means.
 
     Raises:
-        ValueError: if it is none.
+        ValueError: if it is not such an address.
     """
     scheme, _, rest = uri.partition(":")
     parts = rest.strip("/").split("/")

@@ -126,7 +126,7 @@ def from_line(line: str) -> Record:
     """The record of a line.
 
     Raises:
-        ValueError: if the line is none of :func:`to_line`'s.
+        ValueError: if the line was not made by :func:`to_line`.
     """
     try:
         fields: dict[str, Any] = json.loads(line)

@@ -300,7 +300,7 @@ def remedy_for(error: Exception) -> str:
     if not isinstance(error, MlflowException):
         return "Mend what it says of its settings"
     return (
-        "It answers: mend what it refuses, such as an experiment that has been deleted"
+        "It answers: fix what it refuses, such as an experiment that has been deleted"
         " (MlflowClient().restore_experiment) or does not exist (mlflow.set_experiment)"
     )
 

@@ -102,7 +102,7 @@ class Evidence:
 
         Args:
             good: places of these.
-            most: so many that have ended, at most: evenly chosen from the oldest to the newest.
+            most: limit on those that have ended, which are chosen evenly from the oldest to the newest.
         """
         count = len(self._seen)
         ended = self._settled[:count].copy()
