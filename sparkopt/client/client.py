@@ -216,7 +216,7 @@ class ControlClient(Closing):
         return to_story(self._link.call(self._link.stub.GetStory, request))
 
     def pause(self) -> PoolStatus:
-        """Have no trial leased to a worker until :meth:`resume`; what runs goes on. Idempotent.
+        """Have no trial leased to a worker until :meth:`resume`; running trials go on. Idempotent.
 
         Example:
             >>> client.pause().paused, client.resume().paused

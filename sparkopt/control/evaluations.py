@@ -389,8 +389,8 @@ class EvaluatedStudy:
         """Take no more points, and end once nothing runs. May be called again, with less patience.
 
         Args:
-            finish_running: whether what runs may finish; else it is cancelled.
-            grace: seconds that it may take for that; None for as long as it takes.
+            finish_running: whether running trials may finish; else they are cancelled.
+            grace: seconds that they may take for that; None for as long as it takes.
         """
         if self._ended:
             return

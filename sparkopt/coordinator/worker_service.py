@@ -145,7 +145,7 @@ class WorkerStream:
         return len(self._outgoing) > _UNSENT
 
     async def catch_up(self) -> None:
-        """Wait until it does not any more."""
+        """Wait until the worker has read enough."""
         while self.is_behind():
             self._sent.clear()
             await self._sent.wait()

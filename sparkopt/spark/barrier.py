@@ -48,7 +48,7 @@ class BarrierLauncher:
     def room(
         self, size: int, generation: int, taken: Callable[[], int], seconds: float, over: threading.Event
     ) -> int | None:
-        """Number of slots beside those of the pool's other gangs; waits a while if there are none."""
+        """Number of slots besides those of the pool's other gangs; waits a while if there are none."""
         if generation == 1:
             return size  # the slots have just been counted
         held, room = taken(), spark.slots(self._session, self._profile)

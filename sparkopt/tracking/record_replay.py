@@ -1,8 +1,8 @@
 """Replay of a file of records to its store, as often as need be, and while other searches run.
 
 Each record is written once, whatever was written of the file before: runs are found by their tags, and
-values that a run has already are left out. Runs are written beside each other, each in its order, as a
-search's are.
+values that a run has already are left out. Runs are written side by side, each in its order, as in a
+search.
 """
 
 from __future__ import annotations

@@ -95,7 +95,7 @@ _NAMES: Final = {kind: name for name, kind in _KINDS.items()}
 
 
 _ENTRY_BYTES: Final = 200
-"""What an entry takes in memory beside its value, more or less."""
+"""What an entry takes in memory besides its value, more or less."""
 
 
 def size_of(record: Record) -> int:

@@ -298,7 +298,7 @@ def remedy_for(error: Exception) -> str:
     if is_passing(error) or is_denied(error):
         return START_IT
     if not isinstance(error, MlflowException):
-        return "Mend what it says of its settings"
+        return "Fix what it says of its settings"
     return (
         "It answers: fix what it refuses, such as an experiment that has been deleted"
         " (MlflowClient().restore_experiment) or does not exist (mlflow.set_experiment)"

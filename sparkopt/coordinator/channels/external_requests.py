@@ -14,7 +14,7 @@ class Stop:
     """A client of the control service wants the study to end.
 
     Attributes:
-        finish_running: whether what runs may finish.
+        finish_running: whether running trials may finish.
     """
 
     finish_running: bool

@@ -98,7 +98,7 @@ class Evidence:
         return self._losses[: len(self._seen)]
 
     def others(self, good: NDArray[np.intp], most: int) -> Rows:
-        """Rows of the trials that count beside the good ones; those that run are all among them.
+        """Rows of the trials that count besides the good ones; all running ones are among them.
 
         Args:
             good: places of these.
