@@ -347,7 +347,7 @@ class StudyChannel:
         return True
 
     def _judge(self, say: Callable[[T], None], happened: T) -> None:
-        """Have the pruner hear of something. If that fails, the study is told, and the pruner hears no more."""
+        """Have the pruner hear of something. If it fails, the study is told, and the pruner hears no more."""
         try:
             say(happened)
         except BaseException as error:  # noqa: BLE001 - the user's code; SystemExit would end this thread's loop
