@@ -309,7 +309,7 @@ class BlobNotFoundError(WireError):
 
 
 class UnknownWorkerError(WireError):
-    """A call in the name of a worker that is not here, or not any more."""
+    """A call in the name of a worker that is not here, or has left."""
 
 
 class ImpostorError(WireError):

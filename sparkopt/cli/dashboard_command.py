@@ -37,7 +37,7 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
     "allow_hosts",
     multiple=True,
     metavar="NAME",
-    help="Name that browsers reach it by beside this machine's own, as through a proxy. Reading takes"
+    help="Name that browsers reach it by besides this machine's own, as through a proxy. Reading takes"
     " the token then, on loopback as well. May be given several times.",
 )
 @click.option("--tls-cert", type=_FILE, help="Your own certificate (PEM). Needs --tls-key.")

@@ -145,7 +145,7 @@ class _Conversation:
         except queue.Empty:
             if left > INTERRUPT_SECONDS:
                 return None
-            raise CallError(f"the {self._within:g} s are over; what runs goes on", Exit.FAILED) from None
+            raise CallError(f"the {self._within:g} s are over; running trials go on", Exit.FAILED) from None
 
     def _send(self, line: int, point: dict[str, Any], printer: _Printer) -> None:
         identifier = self._stream.submit(point, None if self._name is None else f"{self._name}-{line}")

@@ -45,7 +45,7 @@ class Service:
 
 
 def find(address: str | None, token_file: Path | None, ca_cert: Path | None) -> Service:
-    """The service that is meant. What was told counts; the rest is from the list, or what it is by default.
+    """The service to call. Arguments count first; what is left out comes from the list, or is the default.
 
     Args:
         address: ``host:port``; None for the only pool that this user has open.
@@ -53,9 +53,9 @@ def find(address: str | None, token_file: Path | None, ca_cert: Path | None) -> 
         ca_cert: holds what to trust; None for what is listed.
 
     Raises:
-        RefusedError: if the address is none.
+        RefusedError: if ``address`` is not an address.
         click.UsageError: if several pools are open, and none was named.
-        UnreachableError: if there is none.
+        UnreachableError: if no pool is open.
     """
     if address is not None:
         try:

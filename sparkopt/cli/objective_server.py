@@ -44,7 +44,7 @@ class Options:
         idle_seconds: seconds after which an elastic worker without a trial leaves; None for 60.
         control: where to listen, and who may call. Its token is in a file.
         start_timeout: seconds that the start of the workers may stand still; None for 60.
-        trial_timeout: seconds that a trial may take; None for any.
+        trial_timeout: seconds that a trial may take; None for no limit.
         max_attempts: how many workers a trial may take down.
         ship_modules: as of ``open_evaluation``.
         grace: seconds that running trials get when a signal ends it.

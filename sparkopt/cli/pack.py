@@ -95,7 +95,7 @@ def _kind_of(prefix: Path) -> Kind:
     """The kind of the environment in a directory.
 
     Raises:
-        click.ClickException: if it is none.
+        click.ClickException: if the directory is not an environment.
     """
     if (prefix / "conda-meta").is_dir():
         return Kind.CONDA

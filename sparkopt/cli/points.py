@@ -1,4 +1,4 @@
-"""Points as lines of JSON, from a file or standard input; a line that is none is named by file and number."""
+"""Points as lines of JSON, from a file or standard input; errors name the file and the line."""
 
 from __future__ import annotations
 

@@ -146,7 +146,7 @@ def serve(
         )
         if more_modules and not ship_modules:
             raise click.UsageError(
-                "--ship-module names what --no-ship-modules does not send: give one of them"
+                "--ship-module names a module to send, and --no-ship-modules sends none: give one of them"
             )
         options = room.Options(
             objective,

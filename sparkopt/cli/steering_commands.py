@@ -37,7 +37,7 @@ def set_parallelism(client: ControlClient, parallelism: int, as_json: bool) -> N
     """Have N trials run at once.
 
     N is at most what the pool was opened with. It holds from the moment when the command ends: with a smaller
-    N, what runs may finish, and nothing starts until there is room.
+    N, running trials may finish, and none starts until there is room.
     """
     _say_status(client.set_parallelism(parallelism), as_json)
 

@@ -16,7 +16,7 @@ class Backoff:
     """The waits between tries: twice as long each time, with some chance in it, up to five seconds.
 
     Args:
-        patience: seconds after which there is none any more.
+        patience: seconds after which there are no more tries.
     """
 
     def __init__(self, patience: float) -> None:

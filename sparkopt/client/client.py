@@ -216,7 +216,7 @@ class ControlClient(Closing):
         return to_story(self._link.call(self._link.stub.GetStory, request))
 
     def pause(self) -> PoolStatus:
-        """Have no trial leased to a worker until :meth:`resume`; what runs goes on. Idempotent.
+        """Have no trial leased to a worker until :meth:`resume`; running trials go on. Idempotent.
 
         Example:
             >>> client.pause().paused, client.resume().paused
@@ -229,10 +229,10 @@ class ControlClient(Closing):
         return to_status(self._link.call(self._link.stub.Resume, control_pb2.ResumeRequest()))
 
     def set_parallelism(self, parallelism: int) -> PoolStatus:
-        """Have so many trials run at once, over all studies of the pool.
+        """Change how many trials may run at once, over all studies of the pool.
 
-        It holds when this returns: a smaller number lets what runs finish, and starts nothing until there is
-        room.
+        The change holds when this returns. If the number is smaller, running trials finish, and none starts
+        until there is room.
 
         Args:
             parallelism: from 1 to the status' ``max_parallelism``.

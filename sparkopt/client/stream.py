@@ -129,7 +129,7 @@ class EvaluationStream(Closing):
         """Wait for the next outcome.
 
         Args:
-            timeout: seconds to wait at most; None for any.
+            timeout: seconds to wait at most; None for no limit.
 
         Raises:
             TimeoutError: if none came in that time.

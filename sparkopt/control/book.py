@@ -3,9 +3,9 @@
     coordinator ── what happens ──▶ Book ──▶ records      a trial, constant time each
                                      └─────▶ Feed         the same as events
 
-A record has what the machine forgets or never knew: when, where, with what. What state something is in is
-the machine's word, for as long as it knows. Values are kept as they came; messages are made of records when
-somebody asks (:mod:`sparkopt.control.messages`).
+A record has what the machine forgets or never knew: when, where, with what. The state of a trial or worker
+comes from the machine, as long as the machine knows it. Values are kept as they came; messages are made from
+records when a client asks (:mod:`sparkopt.control.messages`).
 """
 
 from __future__ import annotations
@@ -41,13 +41,13 @@ if TYPE_CHECKING:
     from sparkopt.core.records import Worker
 
 RATE_SECONDS: Final = 10.0
-"""Over how long trials per second are counted."""
+"""Seconds over which trials per second are counted."""
 
 _NAME_CHARACTERS: Final = 1000
 """Most characters of an attachment's name in an event. Events are kept, and a trial may choose any name."""
 
 _SLICES: Final = 10
-"""Into how many slices a second is cut for that."""
+"""Number of slices of a second in which settled trials are counted, for trials per second."""
 
 
 class Book:
@@ -59,7 +59,7 @@ class Book:
         max_parallelism: how many trials may ever run at once.
         studies: by name, in the order in which they were opened.
         trials: of all studies, in the order in which they were submitted.
-        workers: those that are there, by name.
+        workers: those that are in the pool now, by name.
 
     Args:
         machine: knows what state everything is in.
@@ -109,7 +109,7 @@ class Book:
         return None if worker.left is not None else self._machine.workers.get(worker.hello.worker)
 
     def behind(self, trials: Sequence[TrialRecord], place: int) -> int:
-        """Number of these trials, in the order in which they were submitted, that are not after a place."""
+        """Number of these trials that are at or before a place; they are in the order of submission."""
         return bisect_right(trials, place, key=lambda trial: trial.place)
 
     def reachable_workers(self) -> int:
@@ -132,7 +132,7 @@ class Book:
         return sum((study.outcomes for study in self.studies.values()), Counter[Outcome]())
 
     def trials_per_second(self) -> float:
-        """Trials settled in the last ten seconds, per second; of a younger pool since it was opened."""
+        """Trials settled per second, in the last ten seconds or since a younger pool was opened."""
         now = time.monotonic()
         self._forget_rates(now)
         return sum(count for _, count in self._rates) / max(1.0, min(RATE_SECONDS, now - self._began))
@@ -146,7 +146,7 @@ class Book:
         self._note(study.opened, name, lambda event: event.study_opened.CopyFrom(message))
 
     def study_closed(self, name: str) -> None:
-        """No more of them will."""
+        """No more trials of this study will come."""
         study = self.studies[name]
         study.ended = time.time()
         message = messages.study_of(self, study)
@@ -159,7 +159,7 @@ class Book:
         values: Sequence[Values],
         request_id: Callable[[int], str],
     ) -> None:
-        """These wait for a worker."""
+        """These trials wait for a worker."""
         study, now = self.studies[name], time.time()
         for number, tid in enumerate(tids):
             proposed = values[number] if number < len(values) else {}
@@ -185,7 +185,7 @@ class Book:
         self._note(now, lease.trial.study, partial(messages.fill_started, trial, attempt))
 
     def reported(self, key: TrialKey, kind: ReportKind, name: str) -> None:
-        """A trial that runs has said something."""
+        """A running trial has sent a report."""
         told = name[:_NAME_CHARACTERS]
         self._note(time.time(), key.study, partial(messages.fill_reported, key, kind, told))
 
@@ -210,7 +210,7 @@ class Book:
             if attempt.worker.lease == Lease(trial.key, attempt.number):
                 attempt.worker.free(now)
             attempt.worker.trials += 1
-        # To a search, a result that is none is a failure; to a client that evaluates it is an answer.
+        # To a search, an unusable result is a failure; to a client that evaluates points it is an answer.
         failed = study.is_search and settled.fault != ""
         trial.outcome = Outcome.FAILED if failed else settled.outcome
         trial.settled = time.time()
@@ -232,7 +232,7 @@ class Book:
         self._hellos[hello.worker] = hello
 
     def workers_changed(self, name: str | None, reason: str) -> None:
-        """This worker, or any, may have left, have come out of reach or be back."""
+        """This worker, or any if ``name`` is None, may have left, become unreachable or come back."""
         if name is not None:
             self.look_at(name, reason)
             return
@@ -277,7 +277,7 @@ class Book:
                 self._note(now, "", lambda event: event.resumed.SetInParent())
 
     def close(self) -> None:
-        """Tell nothing more."""
+        """Send no more of the newest values to the feed."""
         self._values.clear()
 
     # Its own.
@@ -312,7 +312,7 @@ class Book:
         """An attempt was lost, and its trial has not settled with it."""
         attempt = trial.attempt
         if attempt is None:
-            return  # it has been told
+            return  # it was noted before
         if attempt.worker.lease == Lease(trial.key, attempt.number):
             attempt.worker.free(time.monotonic())
         trial.attempt = None

@@ -21,7 +21,7 @@ class WorkerRecord:
         since: the same on the monotonic clock.
         reachable: whether it was so when it was last looked at.
         trials: how many of its trials have settled.
-        busy: seconds in which a trial was leased to it, up to the last that is not any more.
+        busy: seconds in which a trial was leased to it, without the lease that it has now.
         lease: what is leased to it.
         leased: since when, on the monotonic clock.
         left: when it left, on the monotonic clock; None while it is there.

@@ -109,7 +109,7 @@ class EvaluateStream:
         self._bytes += point.size
 
     def release(self, point: Point, dropped: bool = False) -> None:
-        """There will be none: another stream gets it, or the point was dropped."""
+        """There will be no answer to this point: another stream gets it, or the point was dropped."""
         del self.owed[point]
         self._values.pop(point, None)
         self._bytes -= point.size

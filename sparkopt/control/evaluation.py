@@ -97,7 +97,7 @@ class Evaluation:
             self._has_ended(PoolClosedError("the pool was closed while the study went on"))
 
     def close(self) -> None:
-        """End it: what runs is cancelled. Returns when nothing of it runs any more. Idempotent."""
+        """End it: running trials are cancelled. Returns when nothing of it runs any more. Idempotent."""
         self.stop()
         self._ended.wait()
 

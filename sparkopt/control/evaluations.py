@@ -65,7 +65,7 @@ _AT_ONCE: Final = 16 * 1024
 """Up to this size, in bytes, a point is read at once: another thread would take longer."""
 
 Argument = Callable[[Mapping[str, Any]], bytes]
-"""Makes the objective's pickled argument of a point, in any thread; raises RefusedError if it is none."""
+"""Makes the objective's pickled argument of a point, in any thread; raises RefusedError for a bad point."""
 
 Ended = Callable[[SparkoptError | None], None]
 """Told once that nothing of a study runs any more, and why, if it was not stopped."""
@@ -118,7 +118,7 @@ class Evaluations:
         """The study that a client means.
 
         Args:
-            name: empty for the only study that goes on.
+            name: empty for the only study that is open.
 
         Raises:
             NotFoundError: if there is none.
@@ -131,7 +131,7 @@ class Evaluations:
         open_ = list(self._coordinator.studies)
         if not name:
             if not open_:
-                raise NotFoundError("no study goes on in this pool", "NO_STUDY")
+                raise NotFoundError("no study is open in this pool", "NO_STUDY")
             if len(open_) > 1:
                 raise WrongStateError(f"name one of the studies: {', '.join(open_)}", "STUDY_NOT_NAMED")
             (name,) = open_
@@ -255,7 +255,7 @@ class EvaluatedStudy:
         """Read a point and make the objective's argument of it, in another thread.
 
         Raises:
-            BadRequestError: if it is none.
+            BadRequestError: if it is not a point.
         """
         said = read_point(point)
         return said, self._argument_of(said)
@@ -272,7 +272,7 @@ class EvaluatedStudy:
         """The point of a request, known or new.
 
         Raises:
-            BadRequestError: if it is none, or another of the same id.
+            BadRequestError: if it is not a point, or differs from one of the same id.
         """
         name = request.id
         if not 0 < len(name) <= _ID_CHARACTERS:
@@ -389,8 +389,8 @@ class EvaluatedStudy:
         """Take no more points, and end once nothing runs. May be called again, with less patience.
 
         Args:
-            finish_running: whether what runs may finish; else it is cancelled.
-            grace: seconds that it may take for that; None for as long as it takes.
+            finish_running: whether running trials may finish; else they are cancelled.
+            grace: seconds that they may take for that; None for as long as it takes.
         """
         if self._ended:
             return

@@ -21,7 +21,7 @@ BYTES: Final = 256 * 1024 * 1024
 """Most bytes that they may take, in memory and on disk together."""
 
 _RECORD_BYTES: Final = 500
-"""Bytes that a point takes beside its answer, about."""
+"""Bytes that a point takes besides its answer, about."""
 
 
 @dataclass(slots=True, eq=False)

@@ -10,7 +10,7 @@ from sparkopt.wire.value_series import ValueSeries
 K = TypeVar("K", bound=Hashable)
 
 MOST_KEPT: Final = 4_000_000
-"""Most values that are kept, at 16 bytes each, beside those of trials that run."""
+"""Most values that are kept, at 16 bytes each, besides those of running trials."""
 
 
 class KeptValues(Generic[K]):

@@ -75,10 +75,10 @@ class ReadOnlyCalls:
             return studies[name]
         going_on = [study for study in studies.values() if study.ended is None]
         if not going_on:
-            raise NotFoundError("no study goes on in this pool", "NO_STUDY")
+            raise NotFoundError("no study is open in this pool", "NO_STUDY")
         if len(going_on) > 1:
             names = ", ".join(study.name for study in going_on)
-            raise WrongStateError(f"several studies go on, name one of them: {names}", "STUDY_NOT_NAMED")
+            raise WrongStateError(f"several studies are open, name one of them: {names}", "STUDY_NOT_NAMED")
         return going_on[0]
 
     def space(self, name: str) -> control_pb2.Space:
@@ -190,8 +190,8 @@ class ReadOnlyCalls:
             self.study(request.study)
         if request.pool not in ("", self._book.pool):
             raise EventsForgottenError(
-                f"this is pool {self._book.pool}, and the number is from pool {request.pool[:200]}: ask for"
-                " the status, and watch from its last_event.",
+                f"this is pool {self._book.pool}, and the event number is from pool {request.pool[:200]}:"
+                " ask for the status, and watch from its last_event.",
                 "EVENTS_FORGOTTEN",
             )
         watcher = self._feed.watch(request.after if request.HasField("after") else None, request.values)

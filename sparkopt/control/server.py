@@ -166,14 +166,14 @@ class ControlServer(Observer):
         except OSError as error:
             warn(
                 f"`sparkopt` does not find the pool at {self.address} by itself: its token cannot be"
-                f" kept in a file for this user alone ({error}). Mend that, or give the pool a"
+                f" kept in a file for this user alone ({error}). Fix that, or give the pool a"
                 " Control(token_file=...) and the command --address and --token-file; Control(listed=False)"
                 " makes no such file.",
                 ControlWarning,
             )
 
     def delist(self) -> None:
-        """Have nobody find it any more. Idempotent."""
+        """Remove the pool from the list of open pools. Idempotent."""
         if self._listing is not None:
             self._listing.remove()
 

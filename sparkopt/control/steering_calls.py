@@ -65,7 +65,7 @@ class SteeringCalls:
         """Change how many trials may run at once.
 
         Raises:
-            BadRequestError: if there cannot be so many.
+            BadRequestError: if it is less than 1, or more than the pool can run.
         """
         most = self._book.max_parallelism
         if not 1 <= parallelism <= most:
@@ -126,7 +126,7 @@ class SteeringCalls:
         """Give a worker nothing more.
 
         Raises:
-            NotFoundError: if there is none of that name.
+            NotFoundError: if there is no worker of that name.
         """
         worker = self._book.workers.get(name)
         if worker is None:

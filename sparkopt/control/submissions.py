@@ -38,7 +38,7 @@ class Submission:
         """Cut a request into its points, which nobody has looked at yet.
 
         Raises:
-            BadRequestError: if it is none, or has none or too many of them.
+            BadRequestError: if it is not such a request, or has no points or too many.
         """
         study, points = b"", []
         try:

@@ -11,7 +11,7 @@ from sparkopt.coordinator.worker_service import WorkerStream
 def oversubscription_of(
     streams: Iterable[WorkerStream], stream: WorkerStream, threads: int
 ) -> CpuOversubscription | None:
-    """The oversubscription of a worker's host if each worker there uses so many threads, if there is one.
+    """The oversubscription, if any, of a worker's host when each worker there uses ``threads`` threads.
 
     Args:
         streams: of all workers.

@@ -53,7 +53,7 @@ class Observer:
         """
 
     def closing(self) -> None:
-        """The pool is about to close: its workers are being sent away. May be said again."""
+        """The pool is about to close: its workers are being sent away. May be called again."""
 
     async def stop(self) -> None:
         """The pool is closing, and its workers have left: end what is served."""
@@ -62,16 +62,16 @@ class Observer:
         """Trials of this study may come."""
 
     def study_closed(self, study: str) -> None:
-        """No more of them will; those that have not settled are about to."""
+        """No more trials of this study will come; those that have not settled are about to."""
 
     def trials_submitted(self, study: str, tids: Sequence[int], values: Sequence[Values]) -> None:
-        """These wait for a worker. ``values`` are what they were proposed with, in the same order."""
+        """These trials wait for a worker. ``values`` are what they were proposed with, in the same order."""
 
     def attempt_started(self, lease: Lease, worker: str) -> None:
-        """This attempt was sent to this worker. Said again if a cut may have swallowed it."""
+        """This attempt was sent to this worker. Called again if a cut may have swallowed it."""
 
     def reported(self, trial: TrialKey, kind: ReportKind, name: str) -> None:
-        """A trial that runs has said something."""
+        """A running trial has sent a report."""
 
     def values_reported(self, lease: Lease, steps: Sequence[int], values: Sequence[float]) -> None:
         """An attempt that runs has reported intermediate values."""
@@ -83,7 +83,7 @@ class Observer:
         """A worker has said hello, for the first time or again."""
 
     def workers_changed(self, worker: str | None = None, reason: str = "") -> None:
-        """This worker, or any, may have left, have come out of reach or be back; and why, if it is known."""
+        """This worker, or any if None, may have left, become unreachable or come back; why, if known."""
 
     def limits_changed(self) -> None:
         """Something may have changed in how many trials may run."""

@@ -89,7 +89,7 @@ class WorkerStream:
         self._send(worker_pb2.CoordinatorMessage(heartbeat=worker_pb2.HeartbeatReply()))
 
     def taken(self, sequences: Iterable[int]) -> None:
-        """Make room for so many more of the worker's reports."""
+        """Tell the worker that these reports are taken, so that it may send as many more."""
         self._send(worker_pb2.CoordinatorMessage(taken=sequences))
 
     def assign(
@@ -107,7 +107,7 @@ class WorkerStream:
         self._send(worker_pb2.CoordinatorMessage(cancellation=cancellation))
 
     def prune(self, lease: Lease, grace: float | None) -> None:
-        """Have the worker's objective stop early, and end it after so many seconds if it goes on."""
+        """Have the worker's objective stop early, and end it if it goes on for ``grace`` more seconds."""
         self._send(
             worker_pb2.CoordinatorMessage(prune=worker_pb2.Prune(attempt=to_attempt(lease), grace=grace))
         )
@@ -145,7 +145,7 @@ class WorkerStream:
         return len(self._outgoing) > _UNSENT
 
     async def catch_up(self) -> None:
-        """Wait until it does not any more."""
+        """Wait until the worker has read enough."""
         while self.is_behind():
             self._sent.clear()
             await self._sent.wait()
@@ -208,7 +208,7 @@ class WorkerService(worker_pb2_grpc.WorkerServiceServicer):
 
         Raises:
             LimitExceededError: if it does not come in time (NOTHING_SENT).
-            ProtocolError: if it is none.
+            ProtocolError: if the first message is no hello.
         """
         first = await first_of(requests, "hello")
         if first is None or not first.HasField("hello") or not first.hello.worker:

@@ -239,7 +239,7 @@ class Fleet(Staffing[Seat]):
         out.append(WithdrawGang(number, seat.generation))
 
     def _withdraw_last(self, surplus: int, out: list[Command]) -> None:
-        """Withdraw so many launches that wait, the last ones first: Spark starts the others before them."""
+        """Withdraw ``surplus`` waiting launches, the last ones first: Spark starts the others before them."""
         for _ in range(min(surplus, len(self._waiting))):
             self._withdraw(next(reversed(self._waiting)), out)
 

@@ -21,7 +21,7 @@ class Policy:
         silence: a worker that was not heard of for so long is unreachable.
         grace: a worker that was unreachable for so long, counted from when it was last heard of, is lost.
         start: a gang that has no worker yet, and has made no progress towards one for so long, is given up.
-        start_limit: so is one that was launched so many times ``start`` ago, whatever progress it makes.
+        start_limit: multiple of ``start`` after which such a gang is given up, whatever progress it makes.
         max_relaunches: how often in a row a gang is launched again that was lost with a worker which ran
             nothing, or for a reason that is not known, without a trial settling in between.
         relaunch_backoff: the wait before the first relaunch in a row; it doubles with each.

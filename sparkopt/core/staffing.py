@@ -57,7 +57,7 @@ class Staffing(Mapping[int, RecordT_co]):
 
     @abc.abstractmethod
     def launched(self, number: int, size: int, now: float) -> None:
-        """The shell has asked for a job of so many workers.
+        """The shell has asked for a job of ``size`` workers.
 
         Raises:
             ValueError: if it did before, or has no business to.

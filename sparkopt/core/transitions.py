@@ -1,7 +1,8 @@
 """Transitions of trials, workers, gangs and seats, as tables that read like the documentation.
 
-A pair that is not in its table cannot happen; :func:`move` raises then, which is a bug in the machine and
-never an answer to bad input. docs/states.md is drawn from these tables by ``scripts/diagrams``.
+A pair of state and input that is not in its table cannot happen. If it does, :func:`move` raises: that is a
+bug in the machine, and never an answer to bad input. docs/states.md is drawn from these tables by
+``scripts/diagrams``.
 """
 
 from __future__ import annotations

@@ -34,8 +34,8 @@ class Listen:
 
     Attributes:
         address: ``host:port``; port 0 takes a free one. Off loopback it speaks TLS only.
-        allow_hosts: names that it is reached by beside this machine's own: a proxy's, for example. With one
-            of these it takes the token to read, on loopback as well.
+        allow_hosts: names that it is reached by besides this machine's own: a proxy's, for example. With any
+            of these, reading takes the token too, even on loopback.
         tls_cert: a file with a certificate (PEM); by default one is made where it is needed.
         tls_key: the file with its key.
     """
@@ -52,7 +52,7 @@ class Dashboard:
     Attributes:
         url: of the page.
         link: the same with the key that lets a browser act.
-        certificate: that browsers do not know yet, as it was made here; None if there is none.
+        certificate: one that was made here, which browsers do not know yet; None if none was made.
         mirror: of all trials.
 
     Args:
@@ -96,12 +96,12 @@ class Dashboard:
             return [*self._followers]
 
     def follow(self, address: str, client: ControlClient, token: str) -> SearchFollower:
-        """Follow the searches of a pool; returns who does.
+        """Follow the searches of a pool. Returns the follower.
 
         Args:
             address: of its control service.
-            client: of that; the dashboard closes it.
-            token: of that; it is good for the dashboard as well.
+            client: of that service; the dashboard closes it.
+            token: of that service; the dashboard accepts it from browsers as well.
 
         Raises:
             ControlError: if nobody answers, or the token is wrong.

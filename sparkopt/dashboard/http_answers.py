@@ -20,7 +20,7 @@ def answer(
     kind: str = "text/plain",
     more: Headers | None = None,
 ) -> list[bytes]:
-    """Answer with a text or bytes.
+    """Answer with text or bytes.
 
     Args:
         start_response: of the request.
@@ -42,12 +42,12 @@ def answer_json(start_response: StartResponse, value: Any, status: HTTPStatus = 
 
 
 def redirect(start_response: StartResponse, place: str, more: Headers | None = None) -> list[bytes]:
-    """Have the browser get another address."""
+    """Redirect the browser to another address."""
     return answer(start_response, HTTPStatus.SEE_OTHER, "", more=[("Location", place), *(more or ())])
 
 
 def body_of(environ: Environ, most: int) -> bytes | None:
-    """The body of a request; None if it is longer, or does not say how long it is."""
+    """The body of a request, empty if no length is given; None if it is longer, or its length is wrong."""
     try:
         length = int(environ.get("CONTENT_LENGTH") or 0)
     except ValueError:

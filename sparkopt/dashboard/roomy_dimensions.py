@@ -1,7 +1,7 @@
 """Ranges of parameters that nobody has told: of values seen so far, with room for more of their kind.
 
-Optuna compares the parameters of two trials only if both have the same distribution. So a range that has to
-grow is that of all trials anew, and it grows in large steps, that this happens seldom.
+Optuna compares the parameters of two trials only if both have the same distribution. So if a range has to
+grow, all trials get the new one, and it grows in large steps, so that this happens rarely.
 """
 
 from __future__ import annotations

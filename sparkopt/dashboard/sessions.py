@@ -61,7 +61,7 @@ class Sessions:
             return given.value if given is not None and given.value in self._open else None
 
     def guard_of(self, session: str) -> str:
-        """The text that a request has to carry that changes something, beside its cookie."""
+        """The text that a request which changes something has to carry besides its cookie."""
         return hmac.new(self._secret, session.encode(), hashlib.sha256).hexdigest()
 
     def is_guard(self, session: str, text: str) -> bool:

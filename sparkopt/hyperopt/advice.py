@@ -72,7 +72,7 @@ def advise_on_parallelism(parallelism: int, trials: int, algo: Callable[..., Any
 
 
 def _measured(parallelism: int) -> str:
-    """One sentence: what was measured with about so many trials at once."""
+    """One sentence: what was measured with about as many trials at once."""
     several = [workers for workers in MEASURED if workers > 1]
     at_once = min(several, key=lambda workers: abs(math.log(workers / parallelism)))
     measured, serial = MEASURED[at_once], MEASURED[1]

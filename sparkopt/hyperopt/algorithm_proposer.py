@@ -48,7 +48,7 @@ class Goal:
     """When a search may end before its budget is used up.
 
     Attributes:
-        loss_threshold: a loss below this ends it once what runs has finished; None for none.
+        loss_threshold: a loss below this ends it once running trials have finished; None for none.
         early_stop: hyperopt's ``early_stop_fn``; called once for each trial with a result.
     """
 

@@ -74,7 +74,7 @@ class ControlledTrials(TrialCounts):
         running = [*self._running]
         if not running:
             raise PoolClosedError(
-                "no search runs on these trials: ask for the control service while fmin does, from another"
+                "no search runs on these trials: ask for the control service while fmin runs, from another"
                 " thread or a callback"
             )
         return running[0]

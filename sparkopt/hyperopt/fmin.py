@@ -66,7 +66,7 @@ def fmin(
         algo: ``hyperopt.tpe.suggest`` (the default), ``rand.suggest``, ``anneal.suggest``, a mix, or any
             function of that signature.
         max_evals: how many trials, those that ``trials`` already holds included.
-        timeout: seconds after which what runs is ended and what has finished is returned.
+        timeout: seconds after which running trials are ended, and the best of the finished ones is returned.
         loss_threshold: a loss below this ends the search.
         trials: where the trials go; by default a new :class:`SparkTrials`. It may hold trials already: the
             search goes on from them. With trials of hyperopt's own kinds the search is hyperopt's own.

@@ -102,7 +102,9 @@ def _check_form(place: int, document: Any) -> None:
     if not lacking and not all(isinstance(document["misc"][name], dict) for name in ("idxs", "vals")):
         lacking = "has misc['idxs'] or misc['vals'] that are not dictionaries"
     if lacking:
-        raise RefusedError(f"trials: what is at place {place} is none of hyperopt's documents: it {lacking}")
+        raise RefusedError(
+            f"trials: what is at place {place} is not one of hyperopt's documents: it {lacking}"
+        )
 
 
 def _lacking(part: Any, fields: tuple[str, ...]) -> str:

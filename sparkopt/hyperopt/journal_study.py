@@ -129,5 +129,5 @@ def _load(data: bytes, what: str, trust: bool) -> Any:
     except Exception as error:
         raise JournalError(
             f"{what} cannot be unpickled in this process ({type(error).__name__}: {error}): look at the"
-            " journal where the objective's modules are"
+            " journal where the objective's modules can be imported"
         ) from error

@@ -30,11 +30,11 @@ def checked_proposals(returned: Any, ids: Sequence[int], trials: SparkTrials) ->
 
     Args:
         returned: what the algorithm returned.
-        ids: what it was given for its trials. It may choose others, which no trial has.
-        trials: those that are there.
+        ids: the ids that it was given for its trials. It may choose other ids that no trial has.
+        trials: the trials of the search so far.
 
     Raises:
-        ArgumentTypeError: if it is not a list, of dictionaries.
+        ArgumentTypeError: if it is not a list of dictionaries.
         ArgumentValueError: if there are too many, or one is not a document of a new trial.
     """
     if isinstance(returned, (str, bytes, dict)) or not hasattr(returned, "__len__"):

@@ -87,7 +87,7 @@ class Range:
         """A value as the number that algorithms take.
 
         Raises:
-            RefusedError: if it is none. The message begins with a verb, to follow the point's name.
+            RefusedError: if it is not a point. The message begins with a verb, to follow the point's name.
         """
         hint = "; for hp.choice it is the index of the option" if self.is_choice else ""
         if not is_number(value):

@@ -23,7 +23,7 @@ def loss_of(result: Any) -> float | None:
 
 
 def fault_of(result: Any) -> str:
-    """Says why a result is none, or that its status is not ``ok``; empty if it is a result."""
+    """Says why a result is unusable, or that its status is not ``ok``; empty if it can be used."""
     if not isinstance(result, dict) or result.get("status") == "ok":
         return nothing_returned(result)
     status = result.get("status")

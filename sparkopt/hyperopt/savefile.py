@@ -136,7 +136,7 @@ class SaveFile:
         except OSError as error:
             raise SaveFileError(
                 f"the trials could not be saved to {self._path}: {error.strerror or error}. The trials of"
-                " this search are whole: make room or mend the disk, then pickle them to that file yourself,"
+                " this search are whole: make room or repair the disk, then pickle them to that file yourself"
                 " or run the same fmin with them again."
             ) from error
 

@@ -66,7 +66,7 @@ class SparkTrials(NotebookTrials, ControlledTrials, TrialResults):
         parallelism: how many trials may run at once: at most 128, and at most the tasks that Spark can run
             at once. When executors join, workers are added. None or ≤ 0 means Spark's default parallelism, or
             with elastic workers the most tasks that Spark may ever run at once, if there is a limit.
-        timeout: seconds after which ``fmin`` ends what runs and returns what has finished.
+        timeout: seconds after which ``fmin`` ends running trials, and returns the best of the finished ones.
         loss_threshold: a loss below this ends the search.
         spark_session: the session to use; by default the active one, or a new one.
         resource_profile: what each worker needs (a :class:`pyspark.resource.ResourceProfile` of task

@@ -86,12 +86,12 @@ def optimize(
 ) -> None:
     """Optimize an objective with an Optuna study, on Spark workers.
 
-    It is :meth:`optuna.study.Study.optimize`, whose arguments mean what they mean there, with the objective
-    on workers. Study, sampler, pruner, storage and callbacks stay here. One trial at a time is the study that
-    Optuna runs alone; several are those of Optuna's ``n_jobs``.
+    This is :meth:`optuna.study.Study.optimize`, with the same meaning of its arguments, but the objective
+    runs on workers. Study, sampler, pruner, storage and callbacks stay in this process. With one trial at a
+    time, the study proceeds as in Optuna alone; with several, as with Optuna's ``n_jobs``.
 
-    A trial that takes longer than ``trial_timeout``, whose process dies, whose workers are lost, or that
-    a client of the control service cancels, is a failed trial, and the study goes on.
+    A trial fails if it takes longer than ``trial_timeout``, its process dies, its workers are lost, or a
+    client of the control service cancels it; the study goes on.
 
     Example:
         >>> import optuna
@@ -104,36 +104,37 @@ def optimize(
 
     Args:
         study: any study: new or not, with one objective or several.
-        objective: a function of the trial. On a worker it gets one that has the whole interface of
-            :class:`optuna.trial.BaseTrial`, and ``study`` with its name, directions and ``stop()``.
-        n_trials: how many trials to run; None for as many as there are until something else ends it.
-        timeout: seconds after which no trial is started any more; those that run go on.
+        objective: a function of the trial. On a worker it gets a trial with the whole interface of
+            :class:`optuna.trial.BaseTrial`, and a ``study`` that has its name, directions and ``stop()``.
+        n_trials: how many trials to run; None for no limit.
+        timeout: seconds after which no more trials start; running trials go on.
         parallelism: how many trials may run at once; at most 128, and at most Spark's slots. None or ≤ 0
             means Spark's default.
-        pool: workers to use, of a :class:`~sparkopt.WorkerPool` that is open; None for some of its own.
-        spark_session: where they run; by default the active session, or a new one.
-        catch: exceptions of the objective that the study goes on after. One that cannot be pickled is an
-            :class:`~sparkopt.errors.ObjectiveError` here.
-        callbacks: called after each trial, here, with the study and the trial.
-        show_progress_bar: whether to show Optuna's.
+        pool: an open :class:`~sparkopt.WorkerPool` to use; None for one of the study's own.
+        spark_session: where the workers run; by default the active session, or a new one.
+        catch: exceptions of the objective after which the study goes on. One that cannot be pickled arrives
+            as an :class:`~sparkopt.errors.ObjectiveError`.
+        callbacks: called in this process after each trial, with the study and the trial.
+        show_progress_bar: whether to show Optuna's progress bar.
         tracking: whether to log the study to MLflow, or how, as a :class:`~sparkopt.Tracking`; None for yes,
             unless the Spark setting ``spark.databricks.mlflow.trackHyperopt.enabled`` is ``false``, or
             ``callbacks`` has optuna-integration's MLflowCallback, which logs the same trials.
-        trial_timeout: seconds that a trial may take before it is killed and fails; None for any.
+        trial_timeout: seconds that a trial may take before it is killed and fails; None for no limit.
         max_attempts: how many workers may be lost while they run a trial before it fails.
         control: opens the pool to control over gRPC; see :class:`~sparkopt.WorkerPool`.
-        elastic: whether each worker comes and goes by itself; see there.
-        gc_after_trial: whether to collect garbage here after each trial.
+        elastic: whether each worker comes and goes by itself; see :class:`~sparkopt.WorkerPool`.
+        gc_after_trial: whether to collect garbage in this process after each trial.
 
     Raises:
         RefusedError: before anything is launched, if something rules the study out.
         TrackingError: before anything is launched, if the tracking store cannot be used.
-        PoolError: if the workers do not come up, are lost or are cancelled; trials that run then fail.
+        PoolError: if the workers do not come up, are lost or are cancelled; trials that are running fail.
         MissingModuleError: if workers lack a module that the objective needs, such as Optuna.
         Exception: what the objective raises, unless ``catch`` has its class, and what callbacks, sampler,
             pruner and storage raise.
-        SparkoptError: with several workers, if Optuna has dropped what sampler or storage raised before one
-            of the last trials, as many as there are workers, began. What they raise after these is not known.
+        SparkoptError: with several workers, if one of the last trials did not begin because the sampler or
+            storage raised an error. Optuna drops the errors of as many last trials as there are workers; one
+            that is raised after such a trial has begun goes unnoticed.
     """
     if not isinstance(study, optuna.Study):
         refuse_type("study", study, "a study of Optuna's, as optuna.create_study() makes it")
@@ -264,7 +265,7 @@ def _check_begun(study: optuna.Study, loop: Mapping[str, Any], begun: int) -> No
 
 
 def _console(own: WorkerPool | None, shown: bool) -> AbstractContextManager[ConsoleProgress | None]:
-    """Spark's progress bar, which would cross Optuna's."""
+    """Spark's progress bar, to be hidden, as it would overwrite Optuna's; no-op if Optuna shows none."""
     return ConsoleProgress(own.session) if shown and own is not None else nullcontext()
 
 

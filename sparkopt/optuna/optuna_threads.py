@@ -70,7 +70,7 @@ class StudyThread:
         self._thread.start()
 
     def cancel(self) -> None:
-        """Have the study cancel what runs, and end."""
+        """Have the study cancel running trials, and end."""
         self._channel.put_stop(False)
 
     def join(self) -> None:

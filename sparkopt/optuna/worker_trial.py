@@ -258,7 +258,7 @@ def _refuse(what: str, name: str, offered: str) -> NoReturn:
     if name.startswith("__"):
         raise AttributeError(name)
     raise AttributeError(
-        f"{name!r} of the {what} cannot be used on a worker, where Optuna's storage and sampler are not: a"
-        f" {what} there has {offered}. If a library asks for it, as Lightning's callback does under DDP, use"
-        " the library without that, or run the study with Optuna alone"
+        f"{name!r} of the {what} cannot be used on a worker, which has neither Optuna's storage nor its"
+        f" sampler: a {what} there has {offered}. If a library asks for it, as Lightning's callback does"
+        " under DDP, use the library without that, or run the study with Optuna alone"
     )

@@ -54,7 +54,7 @@ def patience(policy: Policy, heartbeat: float, grace: float | None, start_timeou
     if not grace >= 3 * heartbeat:
         raise RefusedError(
             f"grace must be at least three heartbeats of {heartbeat:g} s, got {grace:g} s: otherwise workers"
-            " would be lost that are merely slow"
+            " that are merely slow would be lost"
         )
     start = check_start_timeout(start_timeout)
     start = policy.start if start is None else start

@@ -10,14 +10,14 @@ from sparkopt.wire.arguments import refuse_type
 
 
 def check_pool(pool: Any, **given: Any) -> WorkerPool:
-    """The pool that a search is given, unless there are arguments with it that are to be given to that.
+    """The pool that a search is given, unless arguments come with it that belong to the pool.
 
     Args:
         pool: the pool whose workers to use.
         given: those arguments, by name; None for each that is left out.
 
     Raises:
-        RefusedError: if there is one, or the pool is none.
+        RefusedError: if there is such an argument, or ``pool`` is not a WorkerPool.
     """
     if not isinstance(pool, WorkerPool):
         hint = f"make one: {pool.__name__}(...)" if isinstance(pool, type) else ""

@@ -255,7 +255,7 @@ class WorkerPool:
         """``host:port`` of the pool's control service, inside the ``with`` block.
 
         Raises:
-            PoolClosedError: if there is none.
+            PoolClosedError: if the pool has no control service.
         """
         return self._opened_control().address
 
@@ -405,7 +405,7 @@ class WorkerPool:
             gang.cancel(_CANCEL_SECONDS)
 
     def _offer_slots(self, room: int) -> None:
-        """Spark has slots for so many more workers."""
+        """Spark has slots for ``room`` more workers."""
         coordinator = self._coordinator
         assert coordinator is not None
 

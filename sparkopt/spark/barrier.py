@@ -42,13 +42,13 @@ class BarrierLauncher:
         return parallelism.check_slots(wanted, self._session, seconds, self._profile)
 
     def gangs(self, workers: int) -> Sequence[int]:
-        """Sizes of the gangs for so many workers."""
+        """Sizes of the gangs for that number of workers."""
         return gang_sizes(workers, self._gang_size)
 
     def room(
         self, size: int, generation: int, taken: Callable[[], int], seconds: float, over: threading.Event
     ) -> int | None:
-        """Number of slots beside those of the pool's other gangs; waits a while if there are none."""
+        """Number of slots besides those of the pool's other gangs; waits a while if there are none."""
         if generation == 1:
             return size  # the slots have just been counted
         held, room = taken(), spark.slots(self._session, self._profile)

@@ -41,7 +41,7 @@ NEEDS: Final = (
     ("protobuf", "google.protobuf", "4.24"),
     ("cloudpickle", "cloudpickle", "2.0"),
 )
-"""Packages that a worker needs beside sparkopt, each with a module that tells whether it is there, and the
+"""Packages that a worker needs besides sparkopt, each with a module that tells whether it is there, and the
 oldest version. All else that workers import is optional there."""
 
 _KEPT: Final = "_sparkopt_bootstrap"

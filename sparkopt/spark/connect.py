@@ -1,8 +1,9 @@
-"""Access to a Spark Connect session, and assumptions where it does not say.
+"""Access to a Spark Connect session, with assumptions about what the session does not tell.
 
-A client of Spark Connect has no context: it cannot ask how many tasks can run at once, how many do, or where
-the executors are. It has the session's settings and plans, it can tag what it runs and interrupt that, and it
-hears how many tasks of its own run. Its address is its own, not that of Spark's driver, which is the server.
+A client of Spark Connect has no ``SparkContext``: it cannot ask how many tasks can run at once, how many are
+running, or where the executors are. It has the session's settings and plans, it can tag what it runs and
+interrupt what has a tag, and it is told how many of its own tasks are running. Spark's driver is the server,
+so the client's address is not that of the driver.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ HOST_SETTING: Final = "spark.sparkopt.driver.host"
 """The Spark setting that names the address by which executors reach this process."""
 
 BIND_SETTING: Final = "spark.sparkopt.driver.bindAddress"
-"""The Spark setting that names the address to listen at, where this machine does not have the other one."""
+"""The Spark setting that names the address to listen at, if that differs from the one executors use."""
 
 _LOOPBACK: Final = "127.0.0.1"
 _SPLITS: Final = re.compile(r"\bRange \(.*\bsplits=(\d+)\)")
@@ -44,13 +45,13 @@ def name(session: SparkSession) -> str:
 
 
 def is_stopped(session: SparkSession) -> bool:
-    """Returns whether somebody has stopped it here. The next request tells if the server still has it."""
+    """Returns whether this process has stopped it. Only a request shows whether the server still has it."""
     its: Any = session
     return bool(its.is_stopped)
 
 
 def is_stopped_by_now(session: SparkSession) -> bool:
-    """The same, once nobody is in the middle of stopping one: a stop first ends what the session runs."""
+    """Returns the same, after waiting for a stop that is under way: it ends what the session runs first."""
     its: Any = session
     with its._lock:  # PySpark holds it from the first step of a stop to the last
         return is_stopped(session)
@@ -64,10 +65,10 @@ def default_parallelism(session: SparkSession) -> int:
 
 
 def slots(session: SparkSession, profile: ResourceProfile | None) -> int | None:
-    """Returns how many tasks Spark is taken to run at once; None if nothing tells.
+    """Returns how many tasks Spark is assumed to run at once; None if no setting tells.
 
-    On a local master that is what the master says. On a cluster Spark's default parallelism is the number of
-    its executors' cores, two at least, unless a setting makes it another.
+    A local master says so. On a cluster Spark's default parallelism is the number of its executors' cores,
+    two at least, unless a setting changes it.
     """
     cores = _cores(session)
     if cores is None:
@@ -99,16 +100,16 @@ def _needs(session: SparkSession, profile: ResourceProfile | None) -> tuple[floa
 
 
 def _gpu_slots(session: SparkSession, cores: int, gpus: float) -> int:
-    """Number of tasks that Spark has GPUs for, each of which needs so many; at most that of cores.
+    """Number of tasks that Spark has GPUs for, if each needs ``gpus`` of them; at most ``cores``.
 
-    How many executors there are, and so how many GPUs, is known where the settings say how many cores each
+    The number of executors, and so of GPUs, is known only if the settings say how many cores an executor
     has.
     """
     each = int(setting(session, f"spark.executor.resource.{GPU}.amount", "0"))
     executor_cores = int(setting(session, "spark.executor.cores", "0"))
     if not (gpus and each and executor_cores):
         return cores
-    # A part of a GPU is for a task alone; of more than one GPU a task gets all that it needs.
+    # Tasks that need a part of a GPU share one; a task that needs several gets them all on one executor.
     for_each = each * int(1 / gpus) if gpus <= 1 else int(each / gpus)
     return for_each * (cores // executor_cores)
 
@@ -127,14 +128,14 @@ def known_profile(session: SparkSession, profile: ResourceProfile) -> ResourcePr
     """The profile, made known to the server.
 
     Raises:
-        Exception: what Spark would say when a job was submitted with it.
+        Exception: the error that Spark would otherwise raise when a job is submitted with the profile.
     """
-    _ = profile.id  # that is when the server hears of it
+    _ = profile.id  # reading the id registers the profile with the server
     return profile
 
 
 def tag_jobs(session: SparkSession, tag: str) -> None:
-    """Give what the calling thread runs from now on a tag."""
+    """Tag everything that the calling thread runs from now on."""
     session.addTag(tag)
 
 
@@ -144,10 +145,10 @@ def cancel(session: SparkSession, tag: str) -> None:
 
 
 def driver_host(session: SparkSession) -> str:
-    """The address by which executors are taken to reach this process.
+    """The address by which executors are assumed to reach this process.
 
     Raises:
-        RefusedError: if nothing tells.
+        RefusedError: if no setting names it, and this machine has no IPv4 route to the server.
     """
     return setting(session, HOST_SETTING) or _own_address(session, "spark.driver.host")
 
@@ -156,7 +157,7 @@ def bind_address(session: SparkSession) -> str:
     """The address to listen at for executors.
 
     Raises:
-        RefusedError: if nothing tells.
+        RefusedError: if no setting names it, and this machine has no IPv4 route to the server.
     """
     given = setting(session, BIND_SETTING) or setting(session, HOST_SETTING)
     return given or _own_address(session, "spark.driver.bindAddress", "spark.driver.host")
@@ -167,12 +168,12 @@ def _own_address(session: SparkSession, *settings: str) -> str:
 
     Args:
         session: of Spark Connect.
-        settings: have it if the server is on this machine; the first that is set counts.
+        settings: where to find it if the server is on this machine; the first one that is set counts.
     """
     ours = _address_towards(str(_client(session).host))
     if not ours.startswith("127."):
         return ours
-    # The server is on this machine; so are its executors, or else they know it by its driver's address.
+    # The server is on this machine; so are its executors, or they reach it by its driver's address.
     found = () if is_local(session) else (setting(session, key) for key in settings)
     return next(filter(None, found), _LOOPBACK)
 
@@ -186,17 +187,17 @@ def _address_towards(host: str) -> str:
     except OSError as error:
         raise RefusedError(
             f"there is no IPv4 route to the Spark Connect server at {host!r} ({error}), so it is not known by"
-            f" which address executors reach this process: say so with the Spark setting {HOST_SETTING}"
+            f" which address executors reach this process: name it with the Spark setting {HOST_SETTING}"
         ) from error
 
 
 @contextmanager
 def counting_tasks(session: SparkSession, hear: Callable[[int], None]) -> Iterator[None]:
-    """Learn how many tasks run of what the calling thread has Spark run meanwhile, if the session tells.
+    """Count the running tasks of the Spark jobs that the calling thread starts, if the session tells.
 
     Args:
         session: where it runs.
-        hear: told now and then how many tasks run.
+        hear: called now and then with the number of running tasks.
     """
     if not versions.tells_progress(session):
         yield

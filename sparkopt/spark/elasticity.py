@@ -21,14 +21,14 @@ _SCALING: Final = "spark.databricks.clusterUsageTags.clusterScalingType"
 _MOST_ON_DATABRICKS: Final = "spark.databricks.clusterUsageTags.clusterMaxWorkers"
 
 _UNLIMITED: Final = 1_000_000
-"""A maximum of executors above this is none: Spark's default is the largest number that it can write."""
+"""A maximum of executors above this counts as no maximum: Spark's default is the largest integer."""
 
 
 def check_elastic(elastic: object) -> bool | None:
     """The argument ``elastic``.
 
     Raises:
-        ArgumentTypeError: if it is none of None, True and False.
+        ArgumentTypeError: if it is not None, True or False.
     """
     return None if elastic is None else check_flag("elastic", elastic, "None, True or False")
 
@@ -43,7 +43,7 @@ def decide_elastic(elastic: bool | None, session: Session, gang_size: int | None
 
     Raises:
         SparkSettingError: if barrier jobs are asked for, and Spark refuses them.
-        RefusedError: if an elastic pool is to have gangs of a size.
+        RefusedError: if ``gang_size`` is given for an elastic pool.
     """
     dynamic = allocates_dynamically(session)
     if dynamic and elastic is False:

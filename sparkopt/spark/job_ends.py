@@ -20,7 +20,7 @@ _FAILED_TASK: Final = re.compile(r"barrier task \w+\(\d+, (\d+)\) finished unsuc
 """Spark's words for the task whose failure ended a barrier job, be it its own or its executor's."""
 
 _UNFIT: Final = re.compile(rf"^(?:[\w.]+\.)?{UnfitExecutorError.__name__}: (.+)$", re.MULTILINE)
-"""A worker's word that its Python cannot run it, which needs no further name."""
+"""A worker's message that its Python cannot run it, which is shown without the exception's name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ def failed_slots(text: str) -> tuple[int, ...]:
 
 
 def explain(text: str) -> str:
-    """Explain Spark's error in a line, by its text; nothing if it has none."""
+    """Explain Spark's error in a line, from its text; empty if it has no text."""
     if unfit := _UNFIT.search(text):
         return unfit[1]
     # py4j puts a colon before what Spark has raised, in the line after its own words.

@@ -39,12 +39,12 @@ class Launcher(Protocol):
         """
 
     def gangs(self, workers: int) -> Sequence[int]:
-        """Sizes of the gangs that so many workers are launched in; elastic ones come as they are wanted."""
+        """Sizes of the gangs to launch that many workers in; elastic ones come as they are wanted."""
 
     def room(
         self, size: int, generation: int, taken: Callable[[], int], seconds: float, over: threading.Event
     ) -> int | None:
-        """Number of workers that a gang's job may have now; None if nothing tells.
+        """Number of workers that a gang's job may have now; None if that cannot be found out.
 
         Args:
             size: number of workers that are wanted.

@@ -74,7 +74,7 @@ def find_largest(value: object, dumps: Callable[[object], bytes], count: int = 3
 def _large_parts(
     value: object, path: str, least: int, dumps: Callable[[object], bytes], seen: set[int]
 ) -> Iterator[tuple[str, int]]:
-    """The innermost parts with pickles of at least so many bytes."""
+    """The innermost parts with pickles of at least ``least`` bytes."""
     for name, part in _parts(value):
         if id(part) in seen or len(seen) > _LOOKED_AT:
             continue

@@ -178,7 +178,7 @@ def default_parallelism(session: Session) -> int:
 def slots(session: Session, profile: Profile | None = None) -> int | None:
     """Returns how many tasks Spark can run at once just now, whether or not they are taken.
 
-    On Spark Connect it is what they are taken to be, and None if nothing tells.
+    On Spark Connect the number is an assumption, and None if no setting tells.
 
     Args:
         session: the session whose executors to count on.
@@ -330,7 +330,7 @@ def tasks_of(session: Session, tag: str) -> tuple[int, int] | None:
 def other_jobs(session: Session, tags: Collection[str]) -> list[tuple[str, int]] | None:
     """The jobs of the application that run tasks and have none of these tags, each with how many it runs.
 
-    None if nothing tells.
+    None if that cannot be found out.
     """
     if is_connect(session):
         return None
@@ -350,7 +350,7 @@ def bind_address(session: Session) -> str:
     """The address of this machine to listen at for executors; in a container it may differ from the host.
 
     Raises:
-        RefusedError: if it is none of this machine.
+        RefusedError: if this machine does not have the address.
     """
     on_connect = is_connect(session)
     host = connect.bind_address(session) if on_connect else classic.bind_address(session)

@@ -47,7 +47,7 @@ def is_preemption(text: str) -> bool:
 
 
 def fate_of(session: Session, tag: str, task_attempt_id: int) -> TaskFate | None:
-    """The fate of an attempt of a task; None if nothing tells.
+    """The fate of an attempt of a task; None if it cannot be found out.
 
     Args:
         session: where it runs, or has run.

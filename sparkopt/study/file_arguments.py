@@ -137,5 +137,5 @@ def _followed(path: Path, what: str) -> Path:
         return path.resolve(strict=True)
     except (FileNotFoundError, RuntimeError):  # the latter for a loop of links, before Python 3.13
         raise RefusedError(
-            f"{what} is a symbolic link that leads nowhere ({path.readlink()}): mend it, or name another file"
+            f"{what} is a symbolic link that leads nowhere ({path.readlink()}): fix it, or name another file"
         ) from None

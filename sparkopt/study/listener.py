@@ -70,10 +70,10 @@ class Listener:
         """
 
     def asked(self, count: int) -> None:
-        """Somebody outside has asked for so many trials, beside those that there were to be."""
+        """A client has asked for ``count`` more trials than the study was to run."""
 
     def workers(self, present: int) -> None:
-        """So many workers are there now: one more has come, or the pool had them before the study began."""
+        """``present`` workers are in the pool: one has come, or they were there before the study began."""
 
 
 class Listeners(Listener):

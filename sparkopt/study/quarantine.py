@@ -5,9 +5,10 @@
           ◀─────────────────────────┘
 
 An object of the user's decides what happens when it is unpickled, compared or converted: it may raise
-SystemExit or KeyboardInterrupt, or never return. In a thread of its own, it is certain that the object did
-that. Python runs signal handlers in the main thread, which only waits meanwhile, so that a KeyboardInterrupt
-there is the user's. The same holds in a notebook, and where ``fmin`` runs in another thread.
+SystemExit or KeyboardInterrupt, or never return. What is raised in that separate thread
+therefore comes from the object. Python runs signal handlers in the main thread, which only waits meanwhile,
+so a KeyboardInterrupt there is the user's. The same holds in a notebook, and where ``fmin`` runs in another
+thread.
 
 Values without code of their own need no such thread: see :func:`sparkopt.wire.codec.loads_plain`.
 """
@@ -56,7 +57,7 @@ class Patience:
 
     Attributes:
         deadline: of the search, on the monotonic clock; None for none.
-        trial_timeout: seconds that a trial may take; None for any.
+        trial_timeout: seconds that a trial may take; None for no limit.
     """
 
     deadline: float | None = None

@@ -37,7 +37,7 @@ class Room:
         return 0 if self._journal is not None and self._journal.is_full else self._trials
 
     def widen(self, present: int) -> bool:
-        """So many workers are there; returns whether there is more room than before."""
+        """``present`` workers are there; returns whether there is more room than before."""
         workers = min(present, self._most)
         if workers <= self.workers:
             return False

@@ -168,7 +168,7 @@ class Study:
             listeners: hear of every trial.
             shown: a context manager of more listeners, such as a progress bar. It is entered when
                 the search begins and left when it ends, before what still runs is cancelled.
-            most_workers: how many may, if that is more, as soon as so many workers have come.
+            most_workers: the limit to which ``workers`` may grow as more workers come.
 
         Raises:
             PoolError: if the pool is lost or cancelled.

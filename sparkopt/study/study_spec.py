@@ -41,9 +41,9 @@ class StudySpec:
             :class:`~sparkopt.worker.shipped.ShippedObjective` if it takes a reporter or returns more than a
             number.
         name: of the study, unique within its pool; None for a new one.
-        trials: number of trials to ask the proposer for, beside those that are queued already; None for as
+        trials: number of trials to ask the proposer for, besides those that are queued already; None for as
             many as it has.
-        deadline: when to cancel what runs, on the monotonic clock; None for never.
+        deadline: when to cancel running trials, on the monotonic clock; None for never.
         ahead: number of trials that wait for a worker while all are busy, so that workers + ahead are
             outstanding at most. The proposer is asked for as many at once. A single worker has one less, so
             that each of its trials is proposed when the one before has settled.

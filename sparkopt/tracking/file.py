@@ -98,7 +98,7 @@ def read(path: Path, file: IO[str], uri: str | None) -> tuple[Store, list[Record
         uri: where the store is now; by default where it was, with the password that MLflow's own setting has.
 
     Raises:
-        TrackingError: if the file is none of ours.
+        TrackingError: if the file is not a file of records.
     """
     store = _store_of(path, file.readline(), uri)
     return store, list(_records(path, file, store))

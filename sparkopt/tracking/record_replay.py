@@ -1,8 +1,8 @@
 """Replay of a file of records to its store, as often as need be, and while other searches run.
 
 Each record is written once, whatever was written of the file before: runs are found by their tags, and
-values that a run has already are left out. Runs are written beside each other, each in its order, as a
-search's are.
+values that a run has already are left out. Runs are written side by side, each in its order, as in a
+search.
 """
 
 from __future__ import annotations
@@ -63,8 +63,8 @@ def replay(
         progress: called with the number of records that are written, one call at a time.
 
     Raises:
-        TrackingError: if the file is none of ours, somebody else replays it, or the store fails or refuses
-            something.
+        TrackingError: if the file is not a file of records, another process replays it, or the store fails or
+            refuses something.
     """
     with path.open(encoding="utf-8") as file:
         try:

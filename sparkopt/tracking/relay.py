@@ -9,7 +9,7 @@ addresses of artifacts are replaced on their way.
 Parameters, metrics, tags and files of the trial's own run may become records instead, which a writer
 merges, and keeps when the store is gone: no trial fails for that.
 
-Requests of one trial are answered one after the other, those of different trials beside each other.
+Requests of one trial are answered one after the other, those of different trials side by side.
 """
 
 from __future__ import annotations

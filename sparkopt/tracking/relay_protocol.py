@@ -4,14 +4,14 @@ They are requests in the lane of MLflow (``sparkopt.wire.lanes``). Behind its pr
 
     method           asks for                                body                      answer
     run              the trial's run and its experiment      nothing                   two MLflow messages
-    run.brief        what matters of the run without MLflow  nothing                   a :class:`BriefRun`
-    those in CALLS   what MLflow's REST API calls like that  MLflow's message          MLflow's response
+    run.brief        the run, for a worker without MLflow    nothing                   a :class:`BriefRun`
+    those in CALLS   MLflow's REST call of that name         MLflow's message          MLflow's response
     artifact.put     to store a file                         the bytes, then a label   nothing
     artifact.list    what is in a directory                  a label                   MLflow's response
     artifact.get     a file                                  a label                   its bytes
 
-An answer in memory begins with a byte that says whether it is one, or an error of MLflow's. A file that is
-the answer to artifact.get is just that file. Nothing here is pickled.
+An answer in memory begins with a byte that says whether it is a result, or an error of MLflow's. The
+answer to artifact.get is just the file, if it comes as one. Nothing here is pickled.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Final
 
 SCHEME: Final = "sparkopt-trial"
-"""Of the addresses of the tracking store and of artifacts inside a trial."""
+"""Scheme of the addresses of the tracking store and of artifacts inside a trial."""
 
 RUN: Final = "run"
 BRIEF: Final = "run.brief"
@@ -189,7 +189,7 @@ def trailer(label: Label) -> bytes:
 
 
 def cut_trailer(body: bytes | Path) -> tuple[bytes | Path, Label]:
-    """Part an artifact from its label; a file loses its end.
+    """Separate an artifact from its label, which is cut off if the artifact is a file.
 
     Raises:
         ValueError: if there is no label.
@@ -224,10 +224,10 @@ def artifact_uri(kind: str, owner: str) -> str:
 
 
 def parse_artifact_uri(uri: str) -> Label:
-    """Returns what such an address means.
+    """Returns what an address of artifacts means.
 
     Raises:
-        ValueError: if it is none.
+        ValueError: if it is not such an address.
     """
     scheme, _, rest = uri.partition(":")
     parts = rest.strip("/").split("/")

@@ -1,4 +1,4 @@
-"""Lanes: queues that are worked off beside each other, each in its own order, by as many threads as help.
+"""Lanes: queues that are worked off side by side, each in its own order, by as many threads as help.
 
     put(key, item) ──▶ the key's lane ──▶ ready ──▶ a thread takes its turn: work(key, items, last)
                           ▲    ▲                      │ more has come meanwhile

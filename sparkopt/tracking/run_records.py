@@ -95,7 +95,7 @@ _NAMES: Final = {kind: name for name, kind in _KINDS.items()}
 
 
 _ENTRY_BYTES: Final = 200
-"""What an entry takes in memory beside its value, more or less."""
+"""What an entry takes in memory besides its value, more or less."""
 
 
 def size_of(record: Record) -> int:
@@ -126,7 +126,7 @@ def from_line(line: str) -> Record:
     """The record of a line.
 
     Raises:
-        ValueError: if the line is none of :func:`to_line`'s.
+        ValueError: if the line was not made by :func:`to_line`.
     """
     try:
         fields: dict[str, Any] = json.loads(line)

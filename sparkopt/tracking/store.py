@@ -34,10 +34,10 @@ _PLACE: Final = (*IDENTITY, MLFLOW_PARENT_RUN_ID)
 """The tags that a trial's run cannot do without."""
 
 _NAMES_PER_BATCH: Final = 100
-"""The store takes no more parameters, or tags, at once."""
+"""Most parameters, or tags, that the store takes at once."""
 
 _METRICS_PER_BATCH: Final = 800
-"""With as many parameters and tags beside them, as many as a batch may have."""
+"""Most metrics in a batch that also has 100 parameters and 100 tags: it may have 1,000 entries in all."""
 
 _LARGEST: Final = sys.float_info.max
 
@@ -61,8 +61,8 @@ class Store:
 
     Attributes:
         runs: the ids of the trials' runs, by trial.
-        created: the trials' runs as they began, as far as they began here; whoever needs them no more removes
-            them.
+        created: the trials' runs as they began, if they began in this process; the caller removes those that
+            it no longer needs.
         found: how many runs were there although nobody had said that they were created.
     """
 
@@ -298,9 +298,9 @@ def remedy_for(error: Exception) -> str:
     if is_passing(error) or is_denied(error):
         return START_IT
     if not isinstance(error, MlflowException):
-        return "Mend what it says of its settings"
+        return "Fix what it says of its settings"
     return (
-        "It answers: mend what it refuses, such as an experiment that has been deleted"
+        "It answers: fix what it refuses, such as an experiment that has been deleted"
         " (MlflowClient().restore_experiment) or does not exist (mlflow.set_experiment)"
     )
 

@@ -188,7 +188,7 @@ class Tracker(Listener):
         channel.register(Lane.MLFLOW, take)
 
     def _note_begun(self, tid: int, seconds: float) -> None:
-        """A trial runs, since so many seconds after the epoch. From any thread."""
+        """A trial has begun to run, at a time in seconds since the epoch. From any thread."""
         if tid not in self._begun:
             self._begun[tid] = _milliseconds(seconds)
             self._writer.call(tid, lambda: self._make(tid), flush=False)

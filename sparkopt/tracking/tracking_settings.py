@@ -56,7 +56,7 @@ class Tracking:
             workers need no credentials. ``"direct"`` has workers store them themselves, with credentials of
             their own: for large files in object stores, on file systems that all machines share, or behind
             a tracking server. Refused where MLflow would have to ask the tracking store for signed addresses.
-        metrics: names of the numbers in a trial's result that become metrics of its run, beside its loss.
+        metrics: names of the numbers in a trial's result that become metrics of its run, besides its loss.
             None for all of them. The values of an Optuna study always do.
         nested: whether the trials' runs are children of the search's run, or stand beside it and only share
             its tag ``fmin_uuid``, of an Optuna study ``study_uuid``.

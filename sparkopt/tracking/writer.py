@@ -4,7 +4,7 @@
     call ─────────────▶ the same lane ──▶ a function: requests of the run's trial
 
 Order holds for each run: records and calls of a run are worked off in their order, those of different runs
-beside each other (run_lanes.py), as many at once as the store bears (pace.py). A run begins as soon as its
+side by side (run_lanes.py), as many at once as the store bears (pace.py). A run begins as soon as its
 turn comes; what is logged to it is held for a while and merged, so that the run of a trial that has ended by
 then takes three calls. A backlog that is full holds up whoever puts more (backlog.py).
 

@@ -9,7 +9,7 @@ def split(address: str) -> tuple[str, int]:
     """The host, without brackets, and the port.
 
     Raises:
-        ValueError: if it is none; the message says why.
+        ValueError: if it is not an address; the message says why.
     """
     if "://" in address:
         raise ValueError("it must be host:port, without a scheme such as http://")

@@ -82,7 +82,7 @@ def check_whole(
         name: of the argument.
         value: what came.
         expected: what is expected, for messages; goes on from "must be".
-        least: the smallest that makes sense; None for any.
+        least: the smallest allowed; None for no lower limit.
         floats: whether ``10.0`` is one as well.
 
     Raises:

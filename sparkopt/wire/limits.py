@@ -19,7 +19,7 @@ RESULT_BYTES: Final = 14 * 1024 * 1024
 """The largest result of an objective that is evaluated from outside: its JSON is one field of a message."""
 
 POINT_BYTES: Final = 256 * 1024
-"""The largest point from outside: its answer repeats it beside the result, in up to six times the room."""
+"""The largest point from outside: its answer repeats it besides the result, in up to six times the room."""
 
 TEXT_CHARACTERS: Final = 64 * 1024
 """The longest text of a failure that is told whole; it must fit a message whatever its characters are."""

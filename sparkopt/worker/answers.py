@@ -19,7 +19,7 @@ ANSWERS: Final = frozenset({Kind.RESULT, Kind.FAILURE, Kind.PRUNED})
 """They end a run."""
 
 QUESTIONS: Final = frozenset({Kind.REPORT, Kind.REQUEST})
-"""Each has a reply, and the evaluator sends none before that to the last one of its lane."""
+"""Each has a reply, and the evaluator waits for it before it asks the next question in the same lane."""
 
 _MOST_THREADS: Final = 2**31 - 1
 _MOST_QUESTIONS: Final = 2**63 - 1

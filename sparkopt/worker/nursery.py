@@ -3,12 +3,12 @@
 It is forked before anything starts a thread or loads grpc, does nothing but wait, and keeps no state but
 the pid of the current evaluator, so that it can fork for as long as the worker lives.
 
-    A ──▶ nursery   SPARE, FORK, KILL              over a socket of its own; its end is A's end
+    A ──▶ nursery   SPARE, FORK, KILL              over a socket of its own; if that closes, A has ended
     A ◀── nursery   SPARED pid (with that one's socket), STARTED pid (with B's socket),
                     ENDED pid, wait status, peak memory
 
 An objective may stop or kill the nursery, which is its parent. A has another one then, a spare that no
-evaluator descends from. Before that one forks an evaluator, it forks the next spare and hands it to A.
+evaluator descends from. Before the spare forks an evaluator, it forks the next spare and hands it to A.
 """
 
 from __future__ import annotations

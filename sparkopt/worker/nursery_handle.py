@@ -1,11 +1,11 @@
-"""Process A's hold on its nurseries: the one that serves, and the spare one that takes its place.
+"""Process A's handle on its nurseries: the one that serves, and the spare one that takes its place.
 
-    A forks both at its birth, before it loads grpc:     serving ──▶ evaluators
+    A forks both as it starts, before it loads grpc:     serving ──▶ evaluators
                                                          spare
     the serving one is killed, or does not do its work:  spare   ──▶ the next spare; evaluators
 
-A process in which grpc has started cannot be forked. So the spare one forks the next spare, while no
-objective descends from it.
+A process in which grpc has started cannot be forked. So the spare one forks the next spare, before it
+forks an evaluator.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class NurseryHandle:
             ours, theirs = socket.socketpair()
 
             def child(ours: socket.socket = ours, theirs: socket.socket = theirs) -> None:
-                # A nursery knows the end of A by its socket: nobody else may hold A's end open.
+                # A nursery learns from its socket that A has ended: no other process may hold A's end open.
                 for sock in (ours, *(line.control for line in forked)):
                     sock.close()
                 descriptors.let_go_of_all_but({*descriptors.STANDARD, theirs.fileno(), output_writer})
@@ -89,7 +89,7 @@ class NurseryHandle:
 
     @property
     def has_spare(self) -> bool:
-        """True if there is one to take its place."""
+        """True if there is a spare to take the place of the serving nursery."""
         return self._spare is not None
 
     def put_spare(self, pid: int, control: socket.socket) -> None:
@@ -100,16 +100,16 @@ class NurseryHandle:
             control.close()
 
     def replace(self, evaluator: int | None) -> bool:
-        """Kill the serving nursery with all that descends from it, whatever state that is in.
+        """Kill the serving nursery and all its descendants, whatever state they are in; let the spare serve.
 
         Args:
             evaluator: the pid of its evaluator, if it has one.
 
         Returns:
-            Whether the spare serves now; else there is none.
+            True if the spare serves now; False if there was none.
         """
         self._serving.control.close()
-        # The evaluator first: it is its parent's to reap as long as that lives, so the pid is its own.
+        # The evaluator first: while its parent lives, only that can reap it, so its pid is not used again.
         if evaluator is not None and _is_child(self._serving.pid):
             processes.kill(evaluator)
         _end(self._serving.pid)
@@ -121,7 +121,7 @@ class NurseryHandle:
         return True
 
     def bury(self) -> None:
-        """Have the nurseries kill their descendants and end, or kill the nurseries; pass on last output."""
+        """Have the nurseries kill their descendants and end, or kill them; pass on the last output."""
         lines = [self._serving, *([self._spare] if self._spare is not None else [])]
         for line in lines:
             with contextlib.suppress(OSError):  # it is closed, or its other end is
@@ -145,7 +145,7 @@ def _is_child(pid: int) -> bool:
 
 
 def _end(pid: int) -> None:
-    """Kill and reap a nursery, which may have been reaped."""
+    """Kill and reap a nursery, unless it has been reaped before."""
     if _is_child(pid):
         os.kill(pid, signal.SIGKILL)
     with contextlib.suppress(ChildProcessError):
@@ -153,7 +153,7 @@ def _end(pid: int) -> None:
 
 
 def _wait_for_the_end(control: socket.socket) -> None:
-    """Wait until the other end is closed, so many seconds at most."""
+    """Wait until the other end is closed, for :data:`_BURIAL_SECONDS` at most."""
     if control.fileno() == -1:
         return
     control.settimeout(_BURIAL_SECONDS)

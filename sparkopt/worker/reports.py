@@ -46,8 +46,8 @@ class Reporter:
     def report(self, kind: ReportKind, value: Any, name: str = "") -> None:
         """Send a value to the driver.
 
-        Waits until process A has sent it, and until the study has taken so many of those before it that there
-        is room for the next: what is faster than the study is slowed down.
+        Waits until process A has sent it, and until the study has taken enough earlier reports to have room
+        for the next: an objective that is faster than the study is slowed down.
 
         Raises:
             TrialError: if the trial has ended, the worker is being ended, or this is a child process.

@@ -67,5 +67,5 @@ def failed(why: trial_pb2.Failure, seconds: float = 0.0) -> trial_pb2.Outcome:
 
 
 def failure(kind: type[TrialError], message: str) -> trial_pb2.Failure:
-    """A failure that is none of the objective's own exceptions."""
+    """A failure that is not an exception of the objective."""
     return trial_pb2.Failure(type=f"{kind.__module__}.{kind.__qualname__}", message=message)

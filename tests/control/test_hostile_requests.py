@@ -50,7 +50,7 @@ def test_what_is_larger_than_any_request_is_refused_unread(attacked, call):
 def test_the_refusal_says_how_much_is_too_much(attacked, call, most):
     error = error_of(attacked.call(call, bytes(most + 1), token=token_for(attacked, call)))
     assert isinstance(error, LimitExceededError)
-    assert f"{most + 1:,} bytes, and {most:,} are the most" in str(error)
+    assert f"{most + 1:,} bytes; this call takes at most {most:,}" in str(error)
 
 
 def test_more_than_any_call_takes_never_comes_in(attacked):

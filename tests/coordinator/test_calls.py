@@ -264,7 +264,7 @@ def test_a_chunk_that_is_too_large_is_refused_and_leaves_nothing(rig, assigned, 
     with pytest.raises(grpc.RpcError) as caught:
         stub.Push(iter(chunks), metadata=metadata, timeout=SECONDS)
     assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
-    assert f"{limits.PUSH_BYTES:,} are the most" in caught.value.details()
+    assert f"takes at most {limits.PUSH_BYTES:,}" in caught.value.details()
     assert list((tmp_path / "driver").glob("*/*")) == []
 
 

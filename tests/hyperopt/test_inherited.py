@@ -175,7 +175,7 @@ def tid_of_text(document):
         (unknown, r"has \['raet'\], which the space does not have"),
         (several, r"has \[0.1, 0.2\] for 'rate': a list of one value"),
         (no_list, r"has 0.1 for 'rate': a list of one value"),
-        (no_misc, r"place 1 is none of hyperopt's documents: it lacks \['vals'\]"),
+        (no_misc, r"place 1 is not one of hyperopt's documents: it lacks \['vals'\]"),
         (no_dictionary, r"place 1 .* not dictionaries"),
         (state, r"place 1 .* has the state 17"),
         (tid_of_another, r"trial 0, which waits to be evaluated, needs an int as its tid that no other has"),

@@ -104,7 +104,7 @@ def test_an_experiment_that_is_deleted_is_to_be_restored(search, store):
         search(experiment="gone")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MLFLOW_EXPERIMENT_ID", gone)
-        with pytest.raises(TrackingError, match=r"It answers: mend what it refuses, .*restore_experiment"):
+        with pytest.raises(TrackingError, match=r"It answers: fix what it refuses, .*restore_experiment"):
             search()
     assert all_runs(store) == []
 

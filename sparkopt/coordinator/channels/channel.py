@@ -40,7 +40,7 @@ class _Report:
 
 @dataclass(frozen=True, slots=True)
 class Workers:
-    """So many workers are there now, as one has come.
+    """The number of workers in the pool, sent to the study when one has come.
 
     Attributes:
         present: how many.
@@ -50,7 +50,7 @@ class Workers:
 
 
 class _ValuesCome(enum.Enum):
-    """Trials have reported intermediate values since the study has looked at them."""
+    """Trials have reported intermediate values since the study last looked at them."""
 
     COME = enum.auto()
 
@@ -65,7 +65,7 @@ class Recorder(CheckpointKeeper, Protocol):
         """An attempt was sent to a worker."""
 
     def reported(self, reported: Reported) -> Reported:
-        """A trial says something."""
+        """A running trial has sent a report."""
 
     def reported_values(self, reported: ReportedValues) -> None:
         """A trial has reported intermediate values. They count for good once it has settled."""
@@ -109,8 +109,8 @@ class StudyChannel:
         on_workers: called from the study's thread, in :meth:`next_settled`, with how many workers there are,
             when one has come; returns whether the study has to look at what to do next.
         on_begun: called from the coordinator's thread, where it must not wait for anything, with the id of a
-            trial whose objective runs, and since how many seconds after the epoch. Not for one that ends at
-            once.
+            trial whose objective runs, and when it began, in seconds since the epoch. Not for one that ends
+            at once.
         on_external_request: called from the study's thread, in :meth:`next_settled`, with what a client of
             the control service wants of the study; returns whether the study has to look at what to do next.
         stop: the request to end the study, as soon as one has come; :attr:`on_external_request` gets it too.
@@ -347,7 +347,7 @@ class StudyChannel:
         return True
 
     def _judge(self, say: Callable[[T], None], happened: T) -> None:
-        """Have the pruner hear of something. If that fails, the study is told, and it hears no more."""
+        """Have the pruner hear of something. If it fails, the study is told, and the pruner hears no more."""
         try:
             say(happened)
         except BaseException as error:  # noqa: BLE001 - the user's code; SystemExit would end this thread's loop

@@ -14,7 +14,7 @@ class Stop:
     """A client of the control service wants the study to end.
 
     Attributes:
-        finish_running: whether what runs may finish.
+        finish_running: whether running trials may finish.
     """
 
     finish_running: bool
@@ -25,7 +25,7 @@ class Points:
     """A client of the control service wants a search to evaluate these points next.
 
     Attributes:
-        points: a value for each label that is active.
+        points: each a value for every active label.
         answer: to be called once, from any thread: with the ids of their trials, or why there are none.
     """
 
@@ -33,8 +33,8 @@ class Points:
     answer: Callable[[Sequence[int] | SparkoptError], None]
 
     def refuse(self) -> None:
-        """Say that the study ends."""
-        self.answer(WrongStateError("the study ends, and evaluates nothing more", "STUDY_ENDED"))
+        """Answer that the study is ending."""
+        self.answer(WrongStateError("the study is ending, and evaluates nothing more", "STUDY_ENDED"))
 
 
 ExternalRequest = Stop | Points

@@ -1,8 +1,8 @@
 """Judge: asks a study's pruner about running trials, in the coordinator's thread.
 
 A pruner that does not return blocks that thread. So the study's thread may ask for how long a call has
-lasted, and end it: by an exception that Python raises in the other thread as soon as that runs code in Python
-again.
+lasted, and end it: by an exception that Python raises in the other thread as soon as that thread runs
+Python code again.
 """
 
 from __future__ import annotations

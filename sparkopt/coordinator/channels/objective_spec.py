@@ -16,9 +16,9 @@ class ObjectiveSpec:
     Attributes:
         pickled: the objective; sent once to each worker that runs a trial of the study.
         max_attempts: number of workers that may be lost while they run a trial before the trial is lost.
-        trial_timeout: seconds that a trial may take before it is killed and fails; None for any.
+        trial_timeout: seconds that a trial may take before it is killed and fails; None for no limit.
         prune_grace: seconds that a trial may go on for after its verdict, before it is killed and counts as
-            pruned; None for any.
+            pruned; None for no limit.
     """
 
     pickled: bytes

@@ -83,7 +83,7 @@ class _Proposal:
 
 
 class Studies:
-    """The studies that go on, by name, and the arguments of their trials that have not settled.
+    """The studies that are open, by name, and the arguments of their trials that have not settled.
 
     Args:
         blobs: holds what is too large for a message.
@@ -132,12 +132,12 @@ class Studies:
         return events.TrialsSubmitted(name, tuple(tid for tid, _ in proposals), study.max_attempts)
 
     def assignment(self, lease: Lease) -> tuple[trial_pb2.Blob, trial_pb2.Payload, float]:
-        """Parts of an assignment: the objective, the argument, and its seconds (0 for any)."""
+        """Parts of an assignment: objective, argument, and timeout in seconds (0 for no limit)."""
         study = self._studies[lease.trial.study]
         return study.objective, self._proposals[lease.trial].argument, study.trial_timeout or 0.0
 
     def prune_grace(self, name: str) -> float | None:
-        """Seconds that a study's trials may go on for after a verdict; None for any, or if it has ended."""
+        """Seconds that trials may go on for after a verdict; None for no limit, or if the study has ended."""
         study = self._studies.get(name)
         return None if study is None else study.prune_grace
 

@@ -121,7 +121,7 @@ class Settled:
         time: when, in seconds since the epoch.
         seconds: time spent in the objective.
         loss: the worker's word for what the loss is, if it is a number; the result is what counts.
-        fault: the worker's word for why the result is none, or says that the trial has failed, in a line.
+        fault: the worker's reason, in a line, why the result is unusable or says that the trial has failed.
         objective_values: the worker's word for the numbers that the result consists of, where the front end
             has workers say them.
         oversubscription: set if the host of its worker has too few cores for its workers' threads.

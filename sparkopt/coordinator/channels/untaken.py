@@ -1,4 +1,4 @@
-"""Reports that lie in a study's inbox: a worker sends no more than so many until they are taken."""
+"""Reports in the inboxes of studies. A worker may send a limited number before the study takes some."""
 
 from __future__ import annotations
 

@@ -147,7 +147,7 @@ def _measured(deserialize: Callable[[bytes], T] | None, most: int) -> Callable[[
     def read(data: bytes) -> T | bytes:
         if len(data) > most:
             raise LimitExceededError(
-                f"the message has {len(data):,} bytes, and {most:,} are the most for this call", "TOO_LARGE"
+                f"the message has {len(data):,} bytes; this call takes at most {most:,}", "TOO_LARGE"
             )
         return data if deserialize is None else deserialize(data)
 

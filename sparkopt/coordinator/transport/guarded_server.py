@@ -62,7 +62,7 @@ class GuardedServer:
             The port.
 
         Raises:
-            RuntimeError: if the port is taken, or the host is none of this machine.
+            RuntimeError: if the port is taken, or this machine does not have the host.
         """
         if certificate is None:
             self._port = self.grpc.add_insecure_port(address)

@@ -51,12 +51,12 @@ class Identities:
         """Check that a call comes from a worker that is here.
 
         Raises:
-            UnknownWorkerError: if there is none of that name, or not any more.
+            UnknownWorkerError: if no worker of that name is here, or it has left.
             ImpostorError: if it is somebody else's call.
         """
         if name not in self._machine.present() or name not in self._keys:
             raise UnknownWorkerError(
-                f"there is no worker {name[:100]!r} here, or not any more: say hello first"
+                f"there is no worker {name[:100]!r} here, or it has left: say hello first"
             )
         self._compare(name, key)
 

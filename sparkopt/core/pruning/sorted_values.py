@@ -35,7 +35,7 @@ class SortedValues:
         return self._values[rank - 1]
 
     def percentile(self, percent: float) -> float:
-        """The value below which so many per cent of the others are; there must be one.
+        """The value below which ``percent`` per cent of the others are; there must be a value.
 
         Between two neighbours it is on the line from one to the other, or the larger if one is infinite.
 

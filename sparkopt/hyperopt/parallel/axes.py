@@ -42,7 +42,7 @@ class Scale:
         origin: the value, or its logarithm, that is 0 here.
         length: how far 1 is from there.
         bounded: whether values are between 0 and 1; otherwise the prior is normal.
-        step: values are multiples of it; None for any.
+        step: values are multiples of it; None for no step.
         logarithmic: whether it is logarithms that are measured.
     """
 

@@ -98,11 +98,11 @@ class Evidence:
         return self._losses[: len(self._seen)]
 
     def others(self, good: NDArray[np.intp], most: int) -> Rows:
-        """Rows of the trials that count beside the good ones; those that run are all among them.
+        """Rows of the trials that count besides the good ones; all running ones are among them.
 
         Args:
             good: places of these.
-            most: so many that have ended, at most: evenly chosen from the oldest to the newest.
+            most: limit on those that have ended, which are chosen evenly from the oldest to the newest.
         """
         count = len(self._seen)
         ended = self._settled[:count].copy()

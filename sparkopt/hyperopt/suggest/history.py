@@ -209,7 +209,7 @@ class History:
             self._unsettled[row] = document
         shared = self._shared.get(int(self._keys[row]))
         if shared is None:
-            self._counts[row] = loss == loss  # a trial whose loss is NaN is none to hyperopt
+            self._counts[row] = loss == loss  # hyperopt ignores a trial whose loss is NaN
         else:
             self._choose(shared)
 

@@ -1,6 +1,6 @@
-"""Check of the installed hyperopt: is it one whose draws are known?
+"""Check whether the installed hyperopt is a version whose draws are known.
 
-What is in this package is made after its code.
+This package reproduces the draws of those versions, from their code.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from hyperopt import base, pyll, pyll_utils, rand, tpe, vectorize
 _logger = logging.getLogger("sparkopt.study")
 
 MODULES: Final = (base, pyll.base, pyll.stochastic, pyll_utils, rand, tpe, vectorize)
-"""Where that code is."""
+"""Modules of hyperopt that hold that code."""
 
 DIGESTS: Final = frozenset(
     (
@@ -24,16 +24,16 @@ DIGESTS: Final = frozenset(
         "f1812a7e4e8a963deba5bb377a722c187be427e8478985b669d3dc8c38a1a3b2",  # 0.3.0
     )
 )
-"""Digests of the sources of the versions that are known. Their draws are the same; but 0.2.7's own TPE raises
-with NumPy 2.4 and newer, where what is in this package goes on."""
+"""Digests of the sources of the known versions. Their draws are the same; but 0.2.7's own TPE raises with
+NumPy 2.4 and newer, where this package still works."""
 
 
 @functools.cache
 def is_known() -> bool:
-    """Returns whether it is. If not, its own functions make the suggestions."""
+    """Returns whether the installed hyperopt is known. If not, its own functions make the suggestions."""
     known = digest() in DIGESTS
     if not known:
-        _logger.info("this hyperopt is not known: its own functions make the suggestions, more slowly")
+        _logger.info("this hyperopt version is not known: its own functions make suggestions, more slowly")
     return known
 
 

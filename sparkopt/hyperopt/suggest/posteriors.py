@@ -51,7 +51,7 @@ class Prior:
         deviation: its standard deviation.
         low: candidates are not below; None for no bounds.
         high: candidates are below.
-        step: candidates are multiples of it; None for any.
+        step: candidates are multiples of it; None for no step.
         logarithmic: whether all this is of the value's logarithm, apart from the step.
     """
 
@@ -217,11 +217,11 @@ class Stepped:
 
 
 class Counted:
-    """A parameter that is one of so many.
+    """A parameter that is one of ``count`` options.
 
     Args:
         prior_weight: how much each option counts without any value.
-        probabilities: of the options; None if they are all alike, as hyperopt's ``randint`` has it.
+        probabilities: of the options; None if they are all alike, as in hyperopt's ``randint``.
         count: how many options there are.
         offset: the first one's number.
         column: its values.

@@ -297,7 +297,7 @@ class SearchJournal(ABC):
         """Return what is stored as the study gets it."""
 
     def _error(self, error: BaseException, said: str = "") -> JournalError:
-        mend = "make room or mend the disk"
+        mend = "make room or repair the disk"
         if isinstance(error, OSError) and error.errno not in _OF_THE_DISK:
             mend = "see to that"
         return JournalError(

@@ -17,7 +17,7 @@ from typing import Final
 from sparkopt.tracking.trial import batch_bytes
 
 SECONDS: Final = 1.0
-"""How long something may wait."""
+"""Seconds that an entry may wait."""
 
 ENTRIES: Final = 1000
 """How many entries a batch may have: MLflow's limit."""
@@ -71,10 +71,10 @@ class Buffer:
         params: Sequence[tuple[str, str]] = (),
         tags: Sequence[tuple[str, str]] = (),
     ) -> None:
-        """Take entries in. Of a tag that comes twice the last value counts.
+        """Take entries in. If a tag comes twice, its last value counts.
 
         Args:
-            run_id: the run that they are of.
+            run_id: the run that they belong to.
             metrics: MLflow's message for each.
             params: their names and values.
             tags: their names and values.

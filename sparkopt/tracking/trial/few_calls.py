@@ -151,7 +151,7 @@ class FewCalls:
 
 
 def pairs(values: Any) -> list[tuple[Any, Any]]:
-    """The names and values in a dictionary; a pair that no call takes if this is none."""
+    """The names and values in a dictionary; for anything else, a pair that every call refuses."""
     return list(values.items()) if isinstance(values, dict) else [(None, None)]
 
 

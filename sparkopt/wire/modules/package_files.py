@@ -14,10 +14,10 @@ from typing import Final
 _COMPILED: Final = (*EXTENSION_SUFFIXES, ".so", ".pyd", ".dll", ".dylib")
 _BYTECODE: Final = (".pyc", ".pyo")
 _ENVIRONMENTS: Final = ("pyvenv.cfg", "conda-meta")
-"""Names by which a virtual environment's directory is known."""
+"""Names of files that only the directory of a virtual environment has."""
 
 _FILES: Final = 20_000
-"""Most files of a package that is sent: one with more is not meant to be."""
+"""Most files of a package that is sent: one with more is hardly meant to be sent."""
 
 _SHOWN: Final = 3
 
@@ -44,7 +44,7 @@ class PackageFile:
 
     @property
     def is_source(self) -> bool:
-        """True if it is Python's."""
+        """True if it is Python source."""
         return self.name.endswith(".py")
 
 
@@ -53,7 +53,7 @@ class PackageContent:
     """Content of a package.
 
     Attributes:
-        digest: of everything, its places included.
+        digest: of all files, their paths included.
         files: each with its bytes.
     """
 
@@ -67,7 +67,7 @@ class PackageContent:
 
 
 def files_of(name: str, places: list[Path]) -> list[PackageFile]:
-    """Return what goes to workers of a package or module.
+    """Return the files of a package or module that go to workers.
 
     Hidden files, bytecode, and virtual environments stay behind.
 
@@ -88,7 +88,7 @@ def files_of(name: str, places: list[Path]) -> list[PackageFile]:
         for entry in entries:
             if entry.name.endswith(_COMPILED):
                 raise NotSentError(
-                    f"it holds compiled code ({entry.path}), which fits machines that are like this one only."
+                    f"it holds compiled code ({entry.path}), which runs only on machines like this one."
                     " Install it on the workers, or let `sparkopt pack` make an archive of this environment"
                 )
             found.setdefault(entry.name, entry)
@@ -121,7 +121,7 @@ def biggest(files: list[PackageFile]) -> str:
 
 
 def in_mebibytes(size: int) -> str:
-    """A number of bytes as a message has it."""
+    """A number of bytes, as messages show it."""
     return f"{size / 2**20:,.1f} MiB"
 
 
@@ -129,7 +129,7 @@ def _walk(directory: Path, name: str, around: frozenset[str]) -> Iterator[Packag
     """Yield the files below a directory.
 
     Args:
-        directory: which.
+        directory: the directory.
         name: its path in the archive.
         around: the directories that it is in, as a link may lead back to one of them.
     """

@@ -54,7 +54,7 @@ def submitted(proposals: Sequence[tuple[int, bytes]], first: int, state: bytes, 
 
 
 def started(tid: int, time: float) -> bytes:
-    """An attempt was sent to a worker, so many seconds after the epoch."""
+    """An attempt was sent to a worker, at ``time`` in seconds since the epoch."""
     return _record(b"", "started", tid, time)
 
 

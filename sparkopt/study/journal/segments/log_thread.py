@@ -39,11 +39,11 @@ class Pace:
         segment: bytes of records at which a segment is put at once.
         unwritten: bytes of records and large objects that may wait before no more trials are begun.
         large: bytes beyond which a result or report is an object of its own.
-        checkpoint: the same of a checkpoint, which is deleted once there is a newer one.
+        checkpoint: the same for a checkpoint, which is deleted once there is a newer one.
         snapshot: how many segments are put before a snapshot takes their place.
         parts: how many parts a snapshot names before one part takes the place of their names.
         outage: seconds for which the store may be out of reach.
-        answer: seconds for which an answer of its is waited for.
+        answer: seconds to wait for an answer of the store.
         closing: the same for both once a search has ended.
     """
 
@@ -98,7 +98,7 @@ class LargeObject:
 
 
 def _nobody(_error: SparkoptError) -> None:
-    """No search runs that could be told."""
+    """Does nothing, as no search is running that could be told."""
 
 
 def _size(record: bytes | LargeObject) -> int:
@@ -119,9 +119,9 @@ class LogThread:
         calls: to its store.
         pace: times and sizes.
         bodies: records of the log so far that are in no part, for the next snapshot.
-        error_of: makes what is raised of what went wrong.
+        error_of: makes the error to raise from what went wrong.
         compact: whether to make a snapshot at once.
-        clean: deletes what is not needed any more, beside the search.
+        clean: deletes what is not needed any more, while the search runs.
         parts: of the last snapshot.
     """
 

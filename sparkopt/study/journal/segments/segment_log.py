@@ -111,7 +111,7 @@ class Reading:
         number: of the last segment.
         chain: checksum of that.
         bodies: records of the snapshot, if there is one, and of the segments after it.
-        segments: how many segments were read, beside the snapshot.
+        segments: how many segments were read, besides the snapshot.
         damage: what is wrong; empty if nothing is.
         damaged: bytes of the objects that are not what was written, by their names.
         strange: the same of those that are another journal's.

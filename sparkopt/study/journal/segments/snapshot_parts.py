@@ -1,4 +1,4 @@
-"""Parts of a snapshot: objects with the records of many segments, which snapshots name.
+"""Parts of a snapshot: objects that snapshots name, each with the records of many segments.
 
     segments ──▶ a part, put once ──▶ named by this snapshot and by all later ones
     names of many parts ──▶ a part
@@ -35,7 +35,7 @@ class Parts:
 def read_parts(reading: Reading, get: Callable[[Sequence[str]], Sequence[bytes | None]]) -> Parts:
     """Read the parts that a log's snapshot names, and put their records in the place of their names.
 
-    What is wrong with them is damage of the reading.
+    What is wrong with them is added to the damage of the reading.
 
     Args:
         reading: of the log.

@@ -144,7 +144,7 @@ class StoreCalls(Calls):
         self._patience, self._hide = patience, hide
 
     def have_patience(self, patience: float) -> None:
-        """From now on try for so many seconds."""
+        """From now on, try for ``patience`` seconds."""
         self._patience = patience
 
     def shorten(self, seconds: float) -> None:
