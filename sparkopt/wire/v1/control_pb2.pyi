@@ -1097,7 +1097,7 @@ class StopStudyRequest(google.protobuf.message.Message):
     FINISH_RUNNING_FIELD_NUMBER: builtins.int
     study: builtins.str
     finish_running: builtins.bool
-    """Let what runs finish."""
+    """Let running trials finish."""
     def __init__(
         self,
         *,

@@ -167,7 +167,7 @@ class ControlServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def Pause(self, request, context):
-        """No trial is leased to a worker until Resume; what runs goes on. Idempotent.
+        """No trial is leased to a worker until Resume; running trials go on. Idempotent.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -202,7 +202,7 @@ class ControlServiceServicer(object):
 
     def StopStudy(self, request, context):
         """End a study: what waits and runs is cancelled, what has finished is kept, and `fmin` returns the best of it. With
-        `finish_running` what runs may finish first. A `sparkopt serve` ends with its study. Of a study that has
+        `finish_running` running trials may finish first. A `sparkopt serve` ends with its study. Of a study that has
         ended it changes nothing.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

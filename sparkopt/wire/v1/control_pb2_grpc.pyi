@@ -108,7 +108,7 @@ class ControlServiceStub:
         sparkopt.wire.v1.control_pb2.PauseRequest,
         sparkopt.wire.v1.control_pb2.PoolStatus,
     ]
-    """No trial is leased to a worker until Resume; what runs goes on. Idempotent."""
+    """No trial is leased to a worker until Resume; running trials go on. Idempotent."""
 
     Resume: grpc.UnaryUnaryMultiCallable[
         sparkopt.wire.v1.control_pb2.ResumeRequest,
@@ -141,7 +141,7 @@ class ControlServiceStub:
         sparkopt.wire.v1.control_pb2.Study,
     ]
     """End a study: what waits and runs is cancelled, what has finished is kept, and `fmin` returns the best of it. With
-    `finish_running` what runs may finish first. A `sparkopt serve` ends with its study. Of a study that has
+    `finish_running` running trials may finish first. A `sparkopt serve` ends with its study. Of a study that has
     ended it changes nothing.
     """
 
@@ -272,7 +272,7 @@ class ControlServiceAsyncStub:
         sparkopt.wire.v1.control_pb2.PauseRequest,
         sparkopt.wire.v1.control_pb2.PoolStatus,
     ]
-    """No trial is leased to a worker until Resume; what runs goes on. Idempotent."""
+    """No trial is leased to a worker until Resume; running trials go on. Idempotent."""
 
     Resume: grpc.aio.UnaryUnaryMultiCallable[
         sparkopt.wire.v1.control_pb2.ResumeRequest,
@@ -305,7 +305,7 @@ class ControlServiceAsyncStub:
         sparkopt.wire.v1.control_pb2.Study,
     ]
     """End a study: what waits and runs is cancelled, what has finished is kept, and `fmin` returns the best of it. With
-    `finish_running` what runs may finish first. A `sparkopt serve` ends with its study. Of a study that has
+    `finish_running` running trials may finish first. A `sparkopt serve` ends with its study. Of a study that has
     ended it changes nothing.
     """
 
@@ -450,7 +450,7 @@ class ControlServiceServicer(metaclass=abc.ABCMeta):
         request: sparkopt.wire.v1.control_pb2.PauseRequest,
         context: _ServicerContext,
     ) -> typing.Union[sparkopt.wire.v1.control_pb2.PoolStatus, collections.abc.Awaitable[sparkopt.wire.v1.control_pb2.PoolStatus]]:
-        """No trial is leased to a worker until Resume; what runs goes on. Idempotent."""
+        """No trial is leased to a worker until Resume; running trials go on. Idempotent."""
 
     @abc.abstractmethod
     def Resume(
@@ -491,7 +491,7 @@ class ControlServiceServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[sparkopt.wire.v1.control_pb2.Study, collections.abc.Awaitable[sparkopt.wire.v1.control_pb2.Study]]:
         """End a study: what waits and runs is cancelled, what has finished is kept, and `fmin` returns the best of it. With
-        `finish_running` what runs may finish first. A `sparkopt serve` ends with its study. Of a study that has
+        `finish_running` running trials may finish first. A `sparkopt serve` ends with its study. Of a study that has
         ended it changes nothing.
         """
 
