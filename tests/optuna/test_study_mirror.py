@@ -119,6 +119,9 @@ def test_optuna_says_nothing_of_the_study(capfd):
 
 
 @pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
+@pytest.mark.filterwarnings(
+    "ignore:Attempting to set identical:UserWarning"
+)  # Optuna 4 does, where all are alike
 def test_optunas_plots_and_importances_show_the_study():
     pytest.importorskip("matplotlib").use("agg")
     from matplotlib import pyplot
