@@ -50,7 +50,7 @@ class FairClock:
 class Alarm:
     """Calls a function once, at the earliest of the moments that it was set to. On the loop only.
 
-    It keeps the moment itself: a handle of uvloop's does not tell it if less than a millisecond is left.
+    It keeps the moment itself: a handle of uvloop's does not tell it if less than half a millisecond is left.
 
     Args:
         loop: tells the time.

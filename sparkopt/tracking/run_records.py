@@ -95,7 +95,7 @@ _NAMES: Final = {kind: name for name, kind in _KINDS.items()}
 
 
 _ENTRY_BYTES: Final = 200
-"""What an entry takes in memory besides its value, more or less."""
+"""Bytes of memory that an entry takes besides its value, about."""
 
 
 def size_of(record: Record) -> int:
